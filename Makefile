@@ -1,0 +1,104 @@
+# See "make help".
+
+VERSION := $(shell cat VERSION)
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+BINDIR ?= $(PREFIX)/bin
+DOCDIR ?= $(PREFIX)/share/doc/pinshim
+BUILD ?= build
+CFLAGS ?= -O2 -g
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+
+warnings := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wvla -Wundef \
+	-Wformat=2
+hardening := -fstack-protector-strong -fno-strict-aliasing -fno-plt
+ifeq ($(findstring -fsanitize,$(CFLAGS)),)
+hardening += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+common := -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' -Ishim $(warnings) $(hardening) -MMD -MP
+shim_flags := -fPIC -fvisibility=hidden -ftls-model=initial-exec
+# An explicit libdl.so.2: up to glibc 2.33 dlopen and dlsym stand there.
+shim_link := -shared -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,text,-z,noexecstack,-z,nodelete \
+	-Wl,--no-as-needed -l:libdl.so.2
+
+# What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
+core := text host pins pins_parse policy
+shim := $(core) resolved config log loader ossl pinstore peer intent conn exports exports_libc
+command := main lint
+
+all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
+
+$(BUILD)/shim/%.o: shim/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(common) $(shim_flags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/cmd/%.o: cmd/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(common) -fPIE $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# The script is anonymous: a named version would stop the interposition of functions that carry OpenSSL's own.
+$(BUILD)/exports.map: shim/exports.list
+	@mkdir -p $(@D)
+	$(Q){ echo '{ global:'; sed -e '/^#/d' -e 's/$$/;/' $<; echo 'local: *; };'; } > $@
+
+$(BUILD)/libpinshim.so: $(shim:%=$(BUILD)/shim/%.o) $(BUILD)/exports.map
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--version-script=$(BUILD)/exports.map $(shim_link)
+
+$(BUILD)/pinshim: $(command:%=$(BUILD)/cmd/%.o) $(core:%=$(BUILD)/shim/%.o)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pie -Wl,-z,relro,-z,now -o $@ $^
+
+$(BUILD)/unit/%: tests/unit/%.c $(core:%=$(BUILD)/shim/%.o) $(BUILD)/shim/resolved.o
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(common) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^)
+
+$(BUILD)/programs/%: tests/programs/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -lssl -lcrypto -lpthread -ldl
+
+unit := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
+programs := $(patsubst tests/programs/%.c,$(BUILD)/programs/%,$(wildcard tests/programs/*.c))
+
+## demo        show the main job on real clients and servers
+demo: tools
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)demo/demo
+
+## test        run the unit tests and the tests with real clients and servers
+test: tools
+	$(Q)$(MAKE) --no-print-directory all $(unit) $(programs)
+	$(Q)tests/run
+
+## check       linters, both compilers, and the sanitizers
+check: tools
+	$(Q)tests/check
+
+# What the build and the tests need, installed through apt where it is missing and this user may.
+tools:
+	$(Q)tests/tools
+
+## install     put everything below $(DESTDIR)$(PREFIX)
+install: all
+	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)
+	install -m 0755 $(BUILD)/libpinshim.so $(DESTDIR)$(LIBDIR)/libpinshim.so
+	install -m 0755 $(BUILD)/pinshim $(DESTDIR)$(BINDIR)/pinshim
+	install -m 0644 README.md LICENSE CHANGELOG.md pins.example $(DESTDIR)$(DOCDIR)
+
+## uninstall   remove what install put there
+uninstall:
+	rm -f $(DESTDIR)$(LIBDIR)/libpinshim.so $(DESTDIR)$(BINDIR)/pinshim
+	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,README.md LICENSE CHANGELOG.md pins.example)
+	-rmdir $(DESTDIR)$(DOCDIR)
+
+## clean       remove the build directory
+clean:
+	rm -rf $(BUILD)
+
+## help        this list; V=1 shows the commands
+help:
+	@echo 'all         build/libpinshim.so and build/pinshim'
+	@sed -n 's/^## //p' Makefile
+
+.PHONY: all demo test check tools install uninstall clean help
+.SECONDARY:
+-include $(wildcard $(BUILD)/*/*.d)

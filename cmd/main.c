@@ -1,0 +1,44 @@
+/* pinshim: the command beside the preloaded object. */
+
+#include "command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *usage;
+} commands[] = {
+    {"lint", lint_main, "lint FILE    name every error of a pins file"},
+};
+
+static void print_usage(FILE *out)
+{
+    fprintf(out, "usage: pinshim COMMAND [ARGUMENT...]\n\n");
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        fprintf(out, "  pinshim %s\n", commands[i].usage);
+    fprintf(out, "  pinshim --help | --version\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_usage(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0) {
+        print_usage(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("pinshim %s\n", PINSHIM_VERSION);
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    }
+    fprintf(stderr, "pinshim: \"%s\" is not a command; \"pinshim --help\" lists them\n", argv[1]);
+    return 2;
+}

@@ -1,0 +1,111 @@
+#include "config.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+enum { UNREAD = 0, READING, READY };
+
+static struct config config;
+static _Atomic int state;
+
+static const struct choice {
+    const char *name;
+    int value;
+} modes[] = {{"enforce", MODE_ENFORCE}, {"report", MODE_REPORT}, {NULL, 0}},
+  logs[] = {{"stderr", LOG_TO_STDERR}, {"syslog", LOG_TO_SYSLOG}, {"none", LOG_TO_NONE}, {NULL, 0}},
+  formats[] = {{"text", FORMAT_TEXT}, {"json", FORMAT_JSON}, {NULL, 0}},
+  levels[] = {{"refused", LEVEL_REFUSED}, {"all", LEVEL_ALL}, {"debug", LEVEL_DEBUG}, {NULL, 0}};
+
+/* In a process with more rights than its user, the environment is that user's word: the defaults hold. */
+static const char *variable(const char *name)
+{
+    return getauxval(AT_SECURE) != 0 ? NULL : getenv(name);
+}
+
+/* Report the first fault only: one is enough to refuse, and the next shows once it is mended. */
+static void fault(const char *name, const char *value, const char *expected)
+{
+    struct text text = text_over(config.fault, sizeof(config.fault));
+
+    text_add(&text, "%s is \"", name);
+    text_add_escaped(&text, value, strlen(value), 80);
+    text_add(&text, "\"; expected %s", expected);
+}
+
+static int choose(const char *name, const struct choice *choices, const char *expected)
+{
+    const char *value = variable(name);
+
+    if (value == NULL)
+        return 0;
+    for (; choices->name != NULL; choices++) {
+        if (strcmp(choices->name, value) == 0)
+            return choices->value;
+    }
+    if (config.fault[0] == '\0')
+        fault(name, value, expected);
+    return 0;
+}
+
+static void read_log(void)
+{
+    const char *value = variable("PINSHIM_LOG");
+
+    if (value == NULL || value[0] != '/') {
+        config.log = (enum config_log)choose("PINSHIM_LOG", logs, "stderr, syslog, none or an absolute path");
+    } else if (strlen(value) >= sizeof(config.log_file)) {
+        fault("PINSHIM_LOG", value, "a shorter path");
+    } else {
+        config.log = LOG_TO_FILE;
+        strcpy(config.log_file, value); /* fits: checked above */
+    }
+}
+
+static void read_pins(void)
+{
+    const char *value = variable("PINSHIM_PINS");
+    struct text shown = text_over(config.pins, sizeof(config.pins));
+    struct text file = text_over(config.pins_file, sizeof(config.pins_file));
+    char directory[PATH_MAX];
+
+    if (value == NULL)
+        value = "/etc/pinshim/pins";
+    text_add(&shown, "%s", value);
+    if (value[0] == '\0') {
+        fault("PINSHIM_PINS", value, "the path of a pins file");
+        return;
+    }
+    /* The program may change its directory before the file is read. */
+    if (value[0] != '/' && getcwd(directory, sizeof(directory)) != NULL)
+        text_add(&file, "%s/", directory);
+    text_add(&file, "%s", value);
+    if (shown.cut || file.cut)
+        fault("PINSHIM_PINS", value, "a shorter path");
+}
+
+const struct config *config_get(void)
+{
+    int seen = atomic_load_explicit(&state, memory_order_acquire);
+    int saved = errno;
+
+    if (seen == READY)
+        return &config;
+    if (seen == UNREAD && atomic_compare_exchange_strong(&state, &seen, READING)) {
+        read_pins();
+        read_log();
+        config.mode = (enum config_mode)choose("PINSHIM_MODE", modes, "enforce or report");
+        config.format = (enum config_format)choose("PINSHIM_LOG_FORMAT", formats, "text or json");
+        config.level = (enum config_level)choose("PINSHIM_LOG_LEVEL", levels, "refused, all or debug");
+        atomic_store_explicit(&state, READY, memory_order_release);
+    } else {
+        while (atomic_load_explicit(&state, memory_order_acquire) != READY)
+            sched_yield();
+    }
+    errno = saved;
+    return &config;
+}

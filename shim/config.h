@@ -1,0 +1,28 @@
+/* The environment, read once and never changed afterwards. */
+#ifndef PINSHIM_CONFIG_H
+#define PINSHIM_CONFIG_H
+
+#include "text.h"
+
+#include <limits.h>
+
+enum config_mode { MODE_ENFORCE = 0, MODE_REPORT };
+enum config_log { LOG_TO_STDERR = 0, LOG_TO_SYSLOG, LOG_TO_NONE, LOG_TO_FILE };
+enum config_format { FORMAT_TEXT = 0, FORMAT_JSON };
+enum config_level { LEVEL_REFUSED = 0, LEVEL_ALL, LEVEL_DEBUG };
+
+struct config {
+    char pins[PATH_MAX]; /* as the user named it, for messages */
+    char pins_file[PATH_MAX]; /* absolute, for opening */
+    char log_file[PATH_MAX]; /* LOG_TO_FILE */
+    enum config_mode mode;
+    enum config_log log;
+    enum config_format format;
+    enum config_level level;
+    char fault[256]; /* what is wrong with the environment; empty: nothing */
+};
+
+/* Return the configuration, read from PINSHIM_* at the first call: programs clear their environment later. */
+const struct config *config_get(void);
+
+#endif

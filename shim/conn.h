@@ -1,0 +1,26 @@
+/* One client connection: when it is judged, and what follows. Every function here leaves errno and the error queue as the
+ * library's own function would, but for the errors that a refusal raises. */
+#ifndef PINSHIM_CONN_H
+#define PINSHIM_CONN_H
+
+#include "ossl.h"
+
+/* Judge the peer inside the handshake. `ctx` is the verification that libssl runs for a received certificate, `result` what the
+ * program's own verification said. Return what libssl is to go on with: `result`, or 0 for a refusal, which is then fatal to the
+ * handshake whatever the program's verify mode. */
+MUST_CHECK int conn_verify(const struct ossl *ossl, X509_STORE_CTX *ctx, int result);
+
+/* Run the handshake function `real` on `ssl` and judge what it finished. Return what it returned, or -1 for a refusal. */
+MUST_CHECK int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *));
+
+/* Make sure that data may flow on `ssl`: a client's unfinished handshake is driven and judged first. Return true if so; else
+ * the caller returns its failure value, and the library's state and errors say why. */
+MUST_CHECK bool conn_ready(const struct ossl *ossl, SSL *ssl);
+
+/* Run the real SSL_clear: the SSL starts afresh, as the program had set it up. */
+MUST_CHECK int conn_clear(const struct ossl *ossl, SSL *ssl);
+
+/* Set a verification callback of the program's that the verdict stands above. NULL goes back to the library's own. */
+void conn_set_verify_callback(const struct ossl *ossl, SSL_CTX *ctx, int (*callback)(X509_STORE_CTX *, void *), void *arg);
+
+#endif

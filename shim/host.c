@@ -1,0 +1,144 @@
+#include "host.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+bool host_parse_address(const char *string, size_t length, uint8_t out[static 16])
+{
+    char copy[INET6_ADDRSTRLEN];
+
+    if (length == 0 || length >= sizeof(copy))
+        return false;
+    memcpy(copy, string, length);
+    copy[length] = '\0';
+    if (strlen(copy) != length)
+        return false;
+    if (inet_pton(AF_INET6, copy, out) == 1)
+        return true;
+    memcpy(out, mapped_prefix, sizeof(mapped_prefix));
+    return inet_pton(AF_INET, copy, out + 12) == 1;
+}
+
+/* A bare IPv6 address is looked for first, or its last group would be taken for a port. */
+static bool read_address(const char *string, size_t length, struct host *out)
+{
+    const char *close;
+    const char *zone;
+
+    if (host_parse_address(string, length, out->address))
+        return true;
+    /* An IPv6 zone (RFC 4007, section 11) picks an interface, not a host. */
+    zone = memchr(string, '%', length);
+    if (zone != NULL && memchr(string, ':', length) != NULL && string[0] != '[')
+        return host_parse_address(string, (size_t)(zone - string), out->address);
+    if (string[0] != '[')
+        return false;
+    close = memchr(string, ']', length);
+    if (close == NULL || !host_parse_address(string + 1, (size_t)(close - string) - 1, out->address))
+        return false;
+    if ((size_t)(close - string) + 1 == length)
+        return true;
+    if (close[1] != ':')
+        return false;
+    out->port = text_port(close + 2, length - (size_t)(close - string) - 2);
+    return out->port != 0;
+}
+
+enum host_kind host_parse(const char *string, size_t length, struct host *out)
+{
+    const char *colon;
+    size_t kept = length < HOST_NAME_MAX_LENGTH ? length : HOST_NAME_MAX_LENGTH;
+
+    memset(out, 0, sizeof(*out));
+    memcpy(out->name, string, kept);
+    if (length == 0)
+        return out->kind;
+    if (read_address(string, length, out))
+        return out->kind = HOST_ADDRESS;
+    colon = memchr(string, ':', length);
+    if (colon != NULL) {
+        out->port = text_port(colon + 1, length - (size_t)(colon - string) - 1);
+        if (out->port == 0)
+            return out->kind;
+        length = (size_t)(colon - string);
+        out->name[length < HOST_NAME_MAX_LENGTH ? length : HOST_NAME_MAX_LENGTH] = '\0';
+        if (host_parse_address(string, length, out->address))
+            return out->kind = HOST_ADDRESS;
+    }
+    if (length > 0 && string[length - 1] == '.')
+        length--;
+    if (length == 0 || length > HOST_NAME_MAX_LENGTH)
+        return out->kind;
+    for (size_t i = 0; i < length; i++) {
+        if (string[i] <= 0x20 || string[i] > 0x7e)
+            return out->kind;
+    }
+    for (size_t i = 0; i < length; i++)
+        out->name[i] = text_lower(string[i]);
+    out->name[length] = '\0';
+    return out->kind = HOST_NAME;
+}
+
+bool host_from_bytes(int family, const void *bytes, struct host *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (family == AF_INET) {
+        memcpy(out->address, mapped_prefix, sizeof(mapped_prefix));
+        memcpy(out->address + 12, bytes, 4);
+    } else if (family == AF_INET6) {
+        memcpy(out->address, bytes, 16);
+    } else {
+        return false;
+    }
+    out->kind = HOST_ADDRESS;
+    return true;
+}
+
+bool host_from_sockaddr(const struct sockaddr *from, socklen_t length, struct host *out)
+{
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+
+    if (from->sa_family == AF_INET && length >= sizeof(in)) {
+        memcpy(&in, from, sizeof(in));
+        if (!host_from_bytes(AF_INET, &in.sin_addr, out))
+            return false;
+        out->port = ntohs(in.sin_port);
+        return true;
+    }
+    if (from->sa_family == AF_INET6 && length >= sizeof(in6)) {
+        memcpy(&in6, from, sizeof(in6));
+        if (!host_from_bytes(AF_INET6, &in6.sin6_addr, out))
+            return false;
+        out->port = ntohs(in6.sin6_port);
+        return true;
+    }
+    return false;
+}
+
+void host_print_bare(const struct host *host, struct text *out)
+{
+    char printed[INET6_ADDRSTRLEN];
+    bool v4 = memcmp(host->address, mapped_prefix, sizeof(mapped_prefix)) == 0;
+
+    if (host->kind != HOST_ADDRESS)
+        text_add_escaped(out, host->name, strlen(host->name), HOST_NAME_MAX_LENGTH);
+    else if (inet_ntop(v4 ? AF_INET : AF_INET6, host->address + (v4 ? 12 : 0), printed, sizeof(printed)) != NULL)
+        text_add(out, "%s", printed);
+}
+
+void host_print(const struct host *host, struct text *out)
+{
+    char bare[4 * HOST_NAME_MAX_LENGTH + 1];
+    struct text inner = text_over(bare, sizeof(bare));
+    bool brackets;
+
+    host_print_bare(host, &inner);
+    brackets = host->kind == HOST_ADDRESS && strchr(bare, ':') != NULL;
+    text_add(out, "%s%s%s", brackets ? "[" : "", bare, brackets ? "]" : "");
+    if (host->port != 0)
+        text_add(out, ":%u", (unsigned)host->port);
+}

@@ -1,0 +1,124 @@
+#include "intent.h"
+
+#include "resolved.h"
+
+#include <string.h>
+
+static bool same_host(const struct host *a, const struct host *b)
+{
+    return a->kind == b->kind
+        && (a->kind == HOST_ADDRESS ? memcmp(a->address, b->address, sizeof(a->address)) == 0 : strcmp(a->name, b->name) == 0);
+}
+
+/* Add what the program named, once. */
+static void add_named(struct target *target, const char *string)
+{
+    struct host host;
+
+    host_parse(string, strlen(string), &host);
+    if (host.kind != HOST_ADDRESS)
+        target->named = true;
+    for (size_t i = 0; i < target->count; i++) {
+        if (same_host(&target->identities[i], &host) && target->identities[i].port == host.port)
+            return;
+    }
+    (void)target_add(target, &host);
+}
+
+static void add_verified_names(const struct ossl *ossl, SSL *ssl, struct target *target)
+{
+    X509_VERIFY_PARAM *param = ossl->SSL_get0_param(ssl);
+    const char *name;
+    char *address;
+
+    if (param == NULL)
+        return;
+    for (int i = 0; ossl->X509_VERIFY_PARAM_get0_host != NULL && !target->overflow; i++) {
+        name = ossl->X509_VERIFY_PARAM_get0_host(param, i);
+        if (name == NULL)
+            break;
+        add_named(target, name);
+    }
+    if (ossl->X509_VERIFY_PARAM_get1_ip_asc != NULL && (address = ossl->X509_VERIFY_PARAM_get1_ip_asc(param)) != NULL) {
+        add_named(target, address);
+        ossl->CRYPTO_free(address, "", 0);
+    }
+}
+
+/* A BIO that connects by itself (BIO_s_connect) knows the name that it was given. */
+static void add_connect_bio(const struct ossl *ossl, SSL *ssl, struct target *target)
+{
+    BIO *bio = ossl->SSL_get_rbio(ssl);
+    char *name = NULL;
+    char *port = NULL;
+    struct host host;
+
+    bio = bio != NULL ? ossl->BIO_find_type(bio, BIO_TYPE_CONNECT) : NULL;
+    if (bio == NULL || ossl->BIO_ctrl(bio, BIO_C_GET_CONNECT, 0, &name) <= 0 || name == NULL)
+        return;
+    host_parse(name, strlen(name), &host);
+    if (ossl->BIO_ctrl(bio, BIO_C_GET_CONNECT, 1, &port) > 0 && port != NULL && host.port == 0)
+        host.port = text_port(port, strlen(port));
+    target->named |= host.kind == HOST_NAME;
+    (void)target_add(target, &host);
+}
+
+static bool read_address(const struct ossl *ossl, SSL *ssl, struct host *address)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof(peer);
+    int fd = ossl->SSL_get_rfd(ssl);
+
+    memset(address, 0, sizeof(*address));
+    return fd >= 0 && getpeername(fd, (struct sockaddr *)&peer, &length) == 0
+        && host_from_sockaddr((const struct sockaddr *)&peer, length, address);
+}
+
+/* The port belongs to the name if the name resolved to the address, or if nothing is known of the address. If only other names
+ * did, the socket leads to a proxy, and the port of the name itself is not known. */
+static bool port_is_of(const struct host *name, const struct host *address)
+{
+    struct host resolved;
+    uintptr_t cursor = 0;
+    bool others = false;
+
+    while (resolved_next(address->address, &cursor, &resolved)) {
+        if (same_host(&resolved, name))
+            return true;
+        others = true;
+    }
+    return !others;
+}
+
+/* The socket's address is the last identity that was added. */
+static bool next_resolved(const struct target *target, uintptr_t *cursor, struct host *out)
+{
+    const struct host *address = &target->identities[target->count - 1];
+
+    if (!resolved_next(address->address, cursor, out))
+        return false;
+    out->port = address->port;
+    return true;
+}
+
+void intent_read(const struct ossl *ossl, SSL *ssl, const char *sni, struct target *out, struct host *address)
+{
+    memset(out, 0, sizeof(*out));
+    if (sni == NULL)
+        sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (sni != NULL)
+        add_named(out, sni);
+    add_verified_names(ossl, ssl, out);
+    add_connect_bio(ossl, ssl, out);
+    if (!read_address(ossl, ssl, address))
+        return;
+    for (size_t i = 0; i < out->count; i++) {
+        struct host *host = &out->identities[i];
+
+        if (host->port == 0 && (host->kind == HOST_ADDRESS || port_is_of(host, address)))
+            host->port = address->port;
+    }
+    if (target_add(out, address) != NULL)
+        out->next_resolved = next_resolved;
+    out->resolved_overflow = resolved_overflow();
+}

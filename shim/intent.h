@@ -1,0 +1,12 @@
+/* What the program meant to reach: read from what it told OpenSSL, from its socket and from the names that it resolved. */
+#ifndef PINSHIM_INTENT_H
+#define PINSHIM_INTENT_H
+
+#include "ossl.h"
+#include "policy.h"
+
+/* Gather the target of a client connection. `sni` is what the program had set before the handshake, NULL where it was not seen
+ * then. `address` is where the socket is connected to; HOST_UNREADABLE where there is none. The caller marks the error queue. */
+void intent_read(const struct ossl *ossl, SSL *ssl, const char *sni, struct target *out, struct host *address);
+
+#endif

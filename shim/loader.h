@@ -1,0 +1,26 @@
+/* Finding loaded objects and the functions in them. */
+#ifndef PINSHIM_LOADER_H
+#define PINSHIM_LOADER_H
+
+#include "text.h"
+
+struct loaded {
+    const char *name; /* as the loader knows it; empty for the main program */
+    uintptr_t start;
+    uintptr_t end; /* the first address after it */
+};
+
+/* Find the loaded object that holds `address`. Takes the loader's lock: not for a data path. */
+MUST_CHECK bool loader_find(const void *address, struct loaded *out);
+
+/* List the loaded objects; return how many were written, at most `room`. */
+size_t loader_list(struct loaded *out, size_t room);
+
+/* Return the address of `name` as the object sees it: in itself, then in what it was linked to, never in this object. NULL
+ * where there is none. The object stays loaded from then on. */
+void *loader_symbol(const struct loaded *object, const char *name);
+
+/* Return the definition of `name` that stands after this object's in the program's own order; NULL where there is none. */
+void *loader_next(const char *name);
+
+#endif

@@ -1,0 +1,174 @@
+#include "ossl.h"
+
+#include "loader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Atomic(struct ossl *) ossl_known[OSSL_MAX];
+
+static void release_state(void *parent, void *state, CRYPTO_EX_DATA *data, int index, long argl, void *argp)
+{
+    struct ossl_attached *attached = state;
+
+    (void)parent;
+    (void)data;
+    (void)index;
+    (void)argl;
+    if (attached != NULL)
+        attached->release(argp, attached);
+}
+
+/* `from` is a void ** although its type says otherwise before 3.0. Without this function a copy would share the state. */
+static int forget_state(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **state, int index, long argl, void *argp)
+{
+    (void)to;
+    (void)from;
+    (void)index;
+    (void)argl;
+    (void)argp;
+    *state = NULL;
+    return 1;
+}
+
+static enum ossl_kind kind_of(const struct loaded *object, bool complete)
+{
+    const char *(*version)(int) = (const char *(*)(int))loader_symbol(object, "OpenSSL_version");
+
+    if (version == NULL)
+        version = (const char *(*)(int))loader_symbol(object, "SSLeay_version"); /* before 1.1.0 */
+    if (version == NULL || strncmp(version(OPENSSL_VERSION), "OpenSSL ", 8) != 0)
+        return OSSL_FOREIGN;
+    return complete ? OSSL_USABLE : OSSL_UNUSABLE;
+}
+
+/* Publish without a lock, so that a fork in another thread leaves nothing locked. Return the one that stands in the end. */
+static struct ossl *publish(struct ossl *ossl)
+{
+    for (int i = 0; i < OSSL_MAX; i++) {
+        struct ossl *there = NULL;
+
+        if (atomic_compare_exchange_strong(&ossl_known[i], &there, ossl))
+            return ossl;
+        if (there->start == ossl->start) {
+            free(ossl);
+            return there;
+        }
+    }
+    free(ossl);
+    return NULL;
+}
+
+static struct ossl *known_at(uintptr_t address)
+{
+    for (int i = 0; i < OSSL_MAX; i++) {
+        struct ossl *ossl = atomic_load_explicit(&ossl_known[i], memory_order_acquire);
+
+        if (ossl == NULL)
+            break;
+        if (address - ossl->start < ossl->end - ossl->start)
+            return ossl;
+    }
+    return NULL;
+}
+
+/* Return the library that `object` is, or NULL where it is no libssl. */
+static struct ossl *examine(const struct loaded *object)
+{
+    struct ossl *ossl = known_at(object->start);
+    uintptr_t marker;
+    bool complete = true;
+
+    if (ossl != NULL)
+        return ossl;
+    marker = (uintptr_t)loader_symbol(object, "SSL_get_ex_data_X509_STORE_CTX_idx");
+    if (marker < object->start || marker >= object->end)
+        return NULL;
+    ossl = calloc(1, sizeof(*ossl));
+    if (ossl == NULL)
+        return NULL;
+    ossl->start = object->start;
+    ossl->end = object->end;
+    ossl->ssl_index = -1;
+#define OPTIONAL(name, result, parameters) ossl->name = (result(*) parameters)loader_symbol(object, #name);
+#define NEEDED(name, result, parameters) OPTIONAL(name, result, parameters) complete &= ossl->name != NULL;
+#include "ossl_symbols.h"
+#undef NEEDED
+#undef OPTIONAL
+    complete &= ossl->SSL_get1_peer_certificate != NULL || ossl->SSL_get_peer_certificate != NULL;
+    complete &= ossl->ERR_put_error != NULL || (ossl->ERR_new != NULL && ossl->ERR_set_debug != NULL && ossl->ERR_set_error != NULL);
+    ossl->kind = kind_of(object, complete);
+    if (ossl->kind == OSSL_USABLE) {
+        ossl->ssl_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, ossl, NULL, forget_state, release_state);
+        if (ossl->ssl_index < 0)
+            ossl->kind = OSSL_UNUSABLE;
+    }
+    return publish(ossl);
+}
+
+struct ossl *ossl_at(const void *address)
+{
+    struct ossl *ossl = known_at((uintptr_t)address);
+    int saved = errno;
+    struct loaded object;
+
+    if (ossl == NULL && loader_find(address, &object))
+        ossl = examine(&object);
+    errno = saved;
+    return ossl;
+}
+
+struct ossl *ossl_discover(const void *object)
+{
+    void *const *words = object;
+    struct ossl *ossl = NULL;
+
+    for (int k = 0; k < 4 && ossl == NULL; k++)
+        ossl = ossl_at(words[k]);
+    return ossl;
+}
+
+static struct ossl *known_verifier(int (*real)(X509_STORE_CTX *))
+{
+    for (int i = 0; i < OSSL_MAX; i++) {
+        struct ossl *ossl = atomic_load_explicit(&ossl_known[i], memory_order_acquire);
+
+        if (ossl == NULL)
+            break;
+        if (ossl->X509_verify_cert == real)
+            return ossl;
+    }
+    return NULL;
+}
+
+struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *))
+{
+    struct ossl *ossl = known_at((uintptr_t)caller);
+    int saved = errno;
+    struct loaded objects[256];
+    struct loaded object;
+    size_t count;
+
+    if (ossl == NULL && loader_find(caller, &object)) {
+        ossl = examine(&object);
+        if (ossl == NULL) {
+            /* The program itself, or a library of its, verifies: its libssl is the one with the same libcrypto. */
+            *real = (int (*)(X509_STORE_CTX *))loader_symbol(&object, "X509_verify_cert");
+            if (*real == NULL)
+                *real = (int (*)(X509_STORE_CTX *))loader_next("X509_verify_cert");
+            ossl = known_verifier(*real);
+            if (ossl == NULL) {
+                count = loader_list(objects, sizeof(objects) / sizeof(objects[0]));
+                for (size_t i = 0; i < count; i++)
+                    (void)examine(&objects[i]);
+                ossl = known_verifier(*real);
+            }
+            errno = saved;
+            return ossl;
+        }
+    }
+    *real = ossl != NULL ? ossl->X509_verify_cert : NULL;
+    errno = saved;
+    return ossl;
+}

@@ -1,0 +1,73 @@
+/* The OpenSSL libraries in this process, each with its own functions. Nothing of OpenSSL is linked. */
+#ifndef PINSHIM_OSSL_H
+#define PINSHIM_OSSL_H
+
+#include "text.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+/* Macros from 3.0 on, functions before. */
+#undef SSL_get_peer_certificate
+#undef ERR_put_error
+
+enum ossl_kind {
+    OSSL_UNUSABLE = 0, /* OpenSSL, but too old or incomplete: its clients are refused */
+    OSSL_USABLE,
+    OSSL_FOREIGN, /* BoringSSL, LibreSSL and others with functions of the same names: left alone */
+};
+
+struct ossl {
+    enum ossl_kind kind;
+    uintptr_t start; /* where its libssl is mapped */
+    uintptr_t end;
+    int ssl_index; /* of the state in each SSL's ex_data */
+#define NEEDED(name, result, parameters) result(*name) parameters;
+#define OPTIONAL NEEDED
+#include "ossl_symbols.h"
+#undef NEEDED
+#undef OPTIONAL
+};
+
+/* What hangs on an SSL begins with this; `release` is called when the SSL is freed. A copy of the SSL starts with nothing. */
+struct ossl_attached {
+    void (*release)(const struct ossl *ossl, void *attached);
+};
+
+#define OSSL_MAX 16
+extern _Atomic(struct ossl *) ossl_known[OSSL_MAX];
+
+/* Find the library that holds `address`, known or not. NULL where it is in no libssl. Slow where it is not known yet. */
+struct ossl *ossl_at(const void *address);
+
+/* Find the library whose X509_verify_cert is the one that an object with code at `caller` calls. `*real` is that function. */
+struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *));
+
+/* The slow half of ossl_of. */
+struct ossl *ossl_discover(const void *object);
+
+/* Find the library that made `object`, an SSL or an SSL_CTX. Both hold, in one of their first four words, a pointer to their
+ * SSL_METHOD, which is static data of their libssl (1.1.1 to 4.0). NULL where the object belongs to no library. */
+static inline struct ossl *ossl_of(const void *object)
+{
+    const uintptr_t *words = object;
+
+    if (object == NULL)
+        return NULL;
+    for (int i = 0; i < OSSL_MAX; i++) {
+        struct ossl *ossl = atomic_load_explicit(&ossl_known[i], memory_order_acquire);
+
+        if (ossl == NULL)
+            break;
+        for (int k = 0; k < 4; k++) {
+            if (words[k] - ossl->start < ossl->end - ossl->start)
+                return ossl;
+        }
+    }
+    return ossl_discover(object);
+}
+
+#endif

@@ -1,0 +1,37 @@
+/* What pins.c (the rules in memory) and pins_parse.c (the text) share. */
+#ifndef PINSHIM_PINS_INTERNAL_H
+#define PINSHIM_PINS_INTERNAL_H
+
+#include "pins.h"
+
+#define NOTHING UINT32_MAX /* an index of no element */
+
+enum target_form { FORM_NAME = 0, FORM_ADDRESS, FORM_ONE_LABEL, FORM_LABELS, FORM_ANY };
+
+/* TARGET as written: `host` is a name (the suffix for *. and **.), an address, or empty (*). */
+struct target_pattern {
+    enum target_form form;
+    struct host host;
+};
+
+struct pins {
+    struct rule *rules;
+    struct pin *pins;
+    uint8_t *bytes; /* names, each with its NUL, and digests */
+    uint32_t *buckets; /* a power of two of them; each the index of a rule */
+    size_t rule_count, rule_room;
+    size_t pin_count, pin_room;
+    size_t byte_count, byte_room;
+    size_t bucket_count;
+    bool demand;
+    bool used[PIN_KINDS][DIGESTS];
+};
+
+/* Return the rule for that target; NULL when memory ran out. If there was none yet, it is made: RULE_UNSET, first seen in `line`. */
+MUST_CHECK struct rule *pins_rule(struct pins *pins, const struct target_pattern *target, uint32_t line);
+
+/* Append a pin to `rule`. Return false when memory ran out. */
+MUST_CHECK bool pins_add_pin(struct pins *pins, struct rule *rule, uint32_t line, enum pin_kind kind, enum digest digest,
+    const uint8_t *bytes);
+
+#endif

@@ -1,0 +1,66 @@
+/* The verdict: what the pins say of a peer that a program meant to reach. Pure. */
+#ifndef PINSHIM_POLICY_H
+#define PINSHIM_POLICY_H
+
+#include "pins.h"
+
+#define TARGET_IDENTITIES 12
+
+/* What the program meant to reach. */
+struct target {
+    /* The SNI, the names and the address to verify, the address connected to: each one that has a rule must be satisfied. */
+    struct host identities[TARGET_IDENTITIES];
+    size_t count;
+    bool overflow; /* there were more */
+    bool named; /* one of them is a name that the program gave */
+    /* The names that the program had resolved to the address; asked only where it gave no name. Write the next one and return
+     * true; false after the last. NULL: none. `cursor` starts at 0 and is the function's own. */
+    bool (*next_resolved)(const struct target *target, uintptr_t *cursor, struct host *out);
+    bool resolved_overflow; /* names were resolved that could not be remembered */
+};
+
+/* Add an identity; return where it stands for more to be set, NULL if there is no room. */
+struct host *target_add(struct target *target, const struct host *host);
+
+/* What the peer presented. */
+struct peer {
+    bool has[PIN_KINDS]; /* a certificate; a public key (with or without a certificate) */
+    bool known[PIN_KINDS][DIGESTS]; /* which of the digests below were computed */
+    uint8_t digests[PIN_KINDS][DIGESTS][DIGEST_MAX];
+};
+
+enum verdict { VERDICT_REFUSE = 0, VERDICT_ACCEPT };
+
+enum reason {
+    REASON_INTERNAL = 0, /* refused: something failed */
+    REASON_FAULT, /* refused: the configuration */
+    REASON_UNIDENTIFIABLE, /* refused */
+    REASON_DENY, /* refused */
+    REASON_NO_MATCH, /* refused */
+    REASON_NO_CERTIFICATE, /* refused */
+    REASON_NO_RULE, /* accepted */
+    REASON_ALLOW, /* accepted */
+    REASON_MATCH, /* accepted */
+};
+
+struct judgement {
+    enum verdict verdict;
+    enum reason reason;
+    struct host host; /* the identity that decided; HOST_UNREADABLE with no name: none */
+    struct rules rules; /* those that decided; first is NULL where none did */
+    const struct pin *matched; /* REASON_MATCH: the pin */
+};
+
+/* Judge the peer. The judgement points into `pins`. */
+void policy_judge(const struct pins *pins, const struct target *target, const struct peer *peer, struct judgement *out);
+
+/* Append the reason, as in "no pin of pins:12 matched". `path` is how the pins file is named to the user. */
+void policy_print_reason(const struct pins *pins, const char *path, const struct judgement *judgement, struct text *out);
+
+/* Append the pins that would have been accepted, the first few of them; nothing where no pin was asked for. */
+void policy_print_wanted(const struct pins *pins, const struct judgement *judgement, struct text *out);
+
+/* Append file:line of what decided; nothing where no rule did. */
+void policy_print_rule(const char *path, const struct judgement *judgement, struct text *out);
+
+#endif

@@ -1,0 +1,55 @@
+/* Text helpers: bounded lines, escaping, base64 and hex. No I/O, no allocation, nothing of TLS. */
+#ifndef PINSHIM_TEXT_H
+#define PINSHIM_TEXT_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MUST_CHECK __attribute__((warn_unused_result))
+#define PRINTF_LIKE(at, first) __attribute__((format(printf, at, first)))
+
+/* A line that is being built in a caller's buffer. It is always terminated; what does not fit is left out and `cut` set. */
+struct text {
+    char *at;
+    size_t size;
+    size_t length;
+    bool cut;
+};
+
+/* Return an empty text over the `size` bytes at `buffer`; `size` is at least 1. */
+struct text text_over(char *buffer, size_t size);
+
+/* Append formatted text. */
+void text_add(struct text *text, const char *format, ...) PRINTF_LIKE(2, 3);
+void text_add_va(struct text *text, const char *format, va_list args) PRINTF_LIKE(2, 0);
+
+/* Append `length` bytes of somebody else's making so that only printable ASCII comes out: every other byte becomes \xNN, a
+ * backslash \\ and a double quote \". At most `limit` characters are written; what was longer ends in "...". */
+void text_add_escaped(struct text *text, const char *bytes, size_t length, size_t limit);
+
+/* Append `string` as a JSON string with its quotes (RFC 8259, section 7). Bytes that are not ASCII become \u00NN. */
+void text_add_json(struct text *text, const char *string);
+
+/* Append `length` bytes in base64 with padding (RFC 4648, section 4). */
+void text_add_base64(struct text *text, const uint8_t *bytes, size_t length);
+
+/* Decode exactly `want` bytes from the `length` characters at `string`. Return true if and only if the text is that many
+ * bytes, whole and canonical: base64 with its padding or with none, no stray bits in its last character. */
+MUST_CHECK bool text_base64(const char *string, size_t length, uint8_t *out, size_t want);
+
+/* The same for hex, of either case; with `colons`, every two digits must be parted by a colon. */
+MUST_CHECK bool text_hex(const char *string, size_t length, bool colons, uint8_t *out, size_t want);
+
+/* Read a decimal number from 1 to 65535 without sign or leading zero. Return 0 where it is anything else. */
+MUST_CHECK uint16_t text_port(const char *string, size_t length);
+
+/* Lower one ASCII letter, whatever the locale. */
+char text_lower(char c);
+
+/* Return true if and only if the `length` bytes at `bytes` are well-formed UTF-8 (RFC 3629); else `*bad` is the offset of the
+ * first byte that is not. */
+MUST_CHECK bool text_utf8(const char *bytes, size_t length, size_t *bad);
+
+#endif
