@@ -4,6 +4,7 @@
 #include "log.h"
 #include "peer.h"
 #include "pinstore.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct conn {
     bool mode_changed; /* the verify mode below is the program's, and to be restored */
     int mode;
     X509 *leaf; /* accepted in this handshake, which is not finished yet; a reference */
+    struct host wire; /* where the handshake was seen to be sent to */
     char *sni; /* what the program had set before the handshake; NULL: nothing */
 };
 
@@ -79,7 +81,7 @@ static enum verdict hear(const struct ossl *ossl, SSL *ssl, const struct conn *c
 
     memset(&out->judgement, 0, sizeof(out->judgement));
     out->store = pinstore_get();
-    intent_read(ossl, ssl, conn != NULL ? conn->sni : NULL, &out->target, &out->address);
+    intent_read(ossl, ssl, conn != NULL ? conn->sni : NULL, conn != NULL ? &conn->wire : NULL, &out->target, &out->address);
     if (out->target.count > 0)
         out->judgement.host = out->target.identities[0];
     if (conn == NULL || out->store == NULL)
@@ -291,10 +293,21 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     return lives;
 }
 
+/* During a resumption under TLS 1.2, SSL_get_servername gives the session's name: what the program set is taken before. */
+static void keep_sni(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    const char *sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+
+    if (sni == NULL || (conn->sni != NULL && strcmp(conn->sni, sni) == 0))
+        return;
+    free(conn->sni);
+    conn->sni = strdup(sni);
+}
+
 int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
 {
+    struct host *watched_before;
     struct conn *conn;
-    const char *sni;
     int result;
 
     if (ossl->kind != OSSL_USABLE)
@@ -304,26 +317,28 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
         fail_again(ossl, ssl);
         return -1;
     }
-    if (ossl->SSL_is_init_finished(ssl) && (ossl->SSL_is_server(ssl) || (conn != NULL && conn->phase == PHASE_CONFIRMED)))
+    /* An SSL of TLS_method() counts as a server until its role is fixed, which SSL_connect may do. */
+    if (ossl->SSL_is_server(ssl) && (real != ossl->SSL_connect || !ossl->SSL_in_before(ssl)))
         return real(ssl);
-    /* During a resumption under TLS 1.2, SSL_get_servername gives the session's name: what the program set is taken before. The
-     * role is not fixed yet either: an SSL of TLS_method() counts as a server until its first call. */
-    if (ossl->SSL_in_before(ssl) && (sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)) != NULL) {
-        conn = conn_make(ossl, ssl);
-        if (conn != NULL && (conn->sni == NULL || strcmp(conn->sni, sni) != 0)) {
-            free(conn->sni);
-            conn->sni = strdup(sni);
-        }
-    }
+    if (ossl->SSL_is_init_finished(ssl) && conn != NULL && conn->phase == PHASE_CONFIRMED)
+        return real(ssl);
+    conn = conn_make(ossl, ssl);
+    if (conn == NULL)
+        return -1;
+    conn->phase = PHASE_UNJUDGED;
+    if (ossl->SSL_in_before(ssl))
+        keep_sni(ossl, ssl, conn);
+    watched_before = wire_watch(&conn->wire);
     result = real(ssl);
-    if (ossl->SSL_is_server(ssl))
+    (void)wire_watch(watched_before);
+    /* The call may have come back through a wrapper and been judged there (1.1.1, 3.0, 3.5: SSL_connect, SSL_do_handshake). */
+    if (ossl->SSL_is_server(ssl) || conn->phase == PHASE_CONFIRMED)
         return result;
-    conn = conn_of(ossl, ssl);
-    if (conn != NULL && conn->phase == PHASE_REFUSED) {
+    if (conn->phase == PHASE_REFUSED) {
         restore_mode(ossl, ssl, conn);
         return result > 0 ? -1 : result;
     }
-    if (ossl->SSL_is_init_finished(ssl) && !confirm(ossl, ssl, conn_make(ossl, ssl)))
+    if (ossl->SSL_is_init_finished(ssl) && !confirm(ossl, ssl, conn))
         return -1;
     return result;
 }

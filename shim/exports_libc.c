@@ -1,30 +1,56 @@
-/* The resolver functions of libc that the shim stands before: what was resolved is remembered, nothing else changes. */
+/* The functions of libc that the shim stands before. What was resolved is remembered, and where a handshake is sent to is noted;
+ * nothing else changes. */
 
 #include "config.h"
 #include "loader.h"
 #include "log.h"
 #include "resolved.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default"), noinline))
 
-/* Find the real function once. */
-#define FIND(name) \
-    static _Atomic(__typeof__(&name)) cached; \
-    __typeof__(&name) real = atomic_load_explicit(&cached, memory_order_relaxed); \
-    if (real == NULL) { \
-        real = (__typeof__(&name))loader_next(#name); \
-        atomic_store_explicit(&cached, real, memory_order_relaxed); \
+/* Define find_NAME(), which finds the real function once. */
+#define FINDER(name) \
+    static __typeof__(&name) find_##name(void) \
+    { \
+        static _Atomic(__typeof__(&name)) found; \
+        __typeof__(&name) real = atomic_load_explicit(&found, memory_order_relaxed); \
+\
+        if (real == NULL) { \
+            real = (__typeof__(&name))loader_next(#name); \
+            atomic_store_explicit(&found, real, memory_order_relaxed); \
+        } \
+        return real; \
     }
+
+FINDER(getaddrinfo)
+FINDER(gethostbyname)
+FINDER(gethostbyname2)
+FINDER(gethostbyname_r)
+FINDER(gethostbyname2_r)
+FINDER(send)
+FINDER(sendto)
+FINDER(sendmsg)
+FINDER(write)
+FINDER(writev)
 
 __attribute__((constructor)) static void start(void)
 {
     log_remember_stderr();
     (void)config_get();
+    /* The first of these calls may come from a signal handler, where no symbol may be looked up. */
+    (void)find_send();
+    (void)find_sendto();
+    (void)find_sendmsg();
+    (void)find_write();
+    (void)find_writev();
 }
 
 static void remember_hostent(const char *name, const struct hostent *entry)
@@ -42,7 +68,7 @@ static void remember_hostent(const char *name, const struct hostent *entry)
 
 EXPORT int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **found)
 {
-    FIND(getaddrinfo)
+    __typeof__(&getaddrinfo) real = find_getaddrinfo();
     int result = real != NULL ? real(name, service, hints, found) : EAI_SYSTEM;
     int saved = errno;
 
@@ -60,7 +86,7 @@ EXPORT int getaddrinfo(const char *name, const char *service, const struct addri
 
 EXPORT struct hostent *gethostbyname(const char *name)
 {
-    FIND(gethostbyname)
+    __typeof__(&gethostbyname) real = find_gethostbyname();
     struct hostent *entry = real != NULL ? real(name) : NULL;
 
     if (entry != NULL)
@@ -70,7 +96,7 @@ EXPORT struct hostent *gethostbyname(const char *name)
 
 EXPORT struct hostent *gethostbyname2(const char *name, int family)
 {
-    FIND(gethostbyname2)
+    __typeof__(&gethostbyname2) real = find_gethostbyname2();
     struct hostent *entry = real != NULL ? real(name, family) : NULL;
 
     if (entry != NULL)
@@ -80,7 +106,7 @@ EXPORT struct hostent *gethostbyname2(const char *name, int family)
 
 EXPORT int gethostbyname_r(const char *name, struct hostent *entry, char *buffer, size_t size, struct hostent **found, int *error)
 {
-    FIND(gethostbyname_r)
+    __typeof__(&gethostbyname_r) real = find_gethostbyname_r();
     int result = real != NULL ? real(name, entry, buffer, size, found, error) : ENOSYS;
 
     if (result == 0 && *found != NULL)
@@ -91,10 +117,42 @@ EXPORT int gethostbyname_r(const char *name, struct hostent *entry, char *buffer
 EXPORT int gethostbyname2_r(const char *name, int family, struct hostent *entry, char *buffer, size_t size, struct hostent **found,
     int *error)
 {
-    FIND(gethostbyname2_r)
+    __typeof__(&gethostbyname2_r) real = find_gethostbyname2_r();
     int result = real != NULL ? real(name, family, entry, buffer, size, found, error) : ENOSYS;
 
     if (result == 0 && *found != NULL)
         remember_hostent(name, *found);
     return result;
+}
+
+EXPORT ssize_t send(int fd, const void *bytes, size_t size, int flags)
+{
+    wire_note(fd, bytes, size);
+    return find_send()(fd, bytes, size, flags);
+}
+
+EXPORT ssize_t sendto(int fd, const void *bytes, size_t size, int flags, const struct sockaddr *to, socklen_t length)
+{
+    wire_note(fd, bytes, size);
+    return find_sendto()(fd, bytes, size, flags, to, length);
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    if (message != NULL && message->msg_iovlen > 0)
+        wire_note(fd, message->msg_iov[0].iov_base, message->msg_iov[0].iov_len);
+    return find_sendmsg()(fd, message, flags);
+}
+
+EXPORT ssize_t write(int fd, const void *bytes, size_t size)
+{
+    wire_note(fd, bytes, size);
+    return find_write()(fd, bytes, size);
+}
+
+EXPORT ssize_t writev(int fd, const struct iovec *parts, int count)
+{
+    if (count > 0)
+        wire_note(fd, parts[0].iov_base, parts[0].iov_len);
+    return find_writev()(fd, parts, count);
 }

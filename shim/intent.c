@@ -74,20 +74,19 @@ static bool read_address(const struct ossl *ossl, SSL *ssl, struct host *address
         && host_from_sockaddr((const struct sockaddr *)&peer, length, address);
 }
 
-/* The port belongs to the name if the name resolved to the address, or if nothing is known of the address. If only other names
- * did, the socket leads to a proxy, and the port of the name itself is not known. */
-static bool port_is_of(const struct host *name, const struct host *address)
+/* Tell whether the socket's port is the one that the program meant for the name: if the name resolved to the address it is; if
+ * only other names did, the socket leads to a proxy, and it is not. Where nothing is known of the address, `otherwise`. */
+static bool port_is_of(const struct host *name, const struct host *address, bool otherwise)
 {
     struct host resolved;
     uintptr_t cursor = 0;
-    bool others = false;
 
     while (resolved_next(address->address, &cursor, &resolved)) {
         if (same_host(&resolved, name))
             return true;
-        others = true;
+        otherwise = false;
     }
-    return !others;
+    return otherwise;
 }
 
 /* The socket's address is the last identity that was added. */
@@ -101,8 +100,11 @@ static bool next_resolved(const struct target *target, uintptr_t *cursor, struct
     return true;
 }
 
-void intent_read(const struct ossl *ossl, SSL *ssl, const char *sni, struct target *out, struct host *address)
+void intent_read(const struct ossl *ossl, SSL *ssl, const char *sni, const struct host *wire, struct target *out,
+    struct host *address)
 {
+    bool told;
+
     memset(out, 0, sizeof(*out));
     if (sni == NULL)
         sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
@@ -110,12 +112,15 @@ void intent_read(const struct ossl *ossl, SSL *ssl, const char *sni, struct targ
         add_named(out, sni);
     add_verified_names(ossl, ssl, out);
     add_connect_bio(ossl, ssl, out);
-    if (!read_address(ossl, ssl, address))
+    told = read_address(ossl, ssl, address);
+    if (!told && wire != NULL)
+        *address = *wire;
+    if (address->kind != HOST_ADDRESS)
         return;
     for (size_t i = 0; i < out->count; i++) {
         struct host *host = &out->identities[i];
 
-        if (host->port == 0 && (host->kind == HOST_ADDRESS || port_is_of(host, address)))
+        if (host->port == 0 && (host->kind == HOST_ADDRESS || port_is_of(host, address, told)))
             host->port = address->port;
     }
     if (target_add(out, address) != NULL)

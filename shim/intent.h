@@ -6,7 +6,9 @@
 #include "policy.h"
 
 /* Gather the target of a client connection. `sni` is what the program had set before the handshake, NULL where it was not seen
- * then. `address` is where the socket is connected to; HOST_UNREADABLE where there is none. The caller marks the error queue. */
-void intent_read(const struct ossl *ossl, SSL *ssl, const char *sni, struct target *out, struct host *address);
+ * then; `wire` where the handshake was seen to be sent to (wire.h), NULL or HOST_UNREADABLE where it was not. `address` becomes
+ * where the socket is connected to, HOST_UNREADABLE where there is none. The caller marks the error queue. */
+void intent_read(const struct ossl *ossl, SSL *ssl, const char *sni, const struct host *wire, struct target *out,
+    struct host *address);
 
 #endif
