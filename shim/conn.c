@@ -100,6 +100,7 @@ static void log_hearing(const struct ossl *ossl, SSL *ssl, X509 *leaf, EVP_PKEY 
 {
     const char *path = config_get()->pins;
     const struct judgement *judgement = &hearing->judgement;
+    const struct pins *pins = hearing->store != NULL ? hearing->store->pins : NULL;
     char target[1100];
     char address[64];
     char rule[1300];
@@ -123,14 +124,14 @@ static void log_hearing(const struct ossl *ossl, SSL *ssl, X509 *leaf, EVP_PKEY 
     if (hearing->address.kind == HOST_ADDRESS)
         host_print_bare(&hearing->address, &address_text);
     policy_print_rule(path, judgement, &rule_text);
-    if (judgement->reason == REASON_FAULT)
+    if (judgement->reason == REASON_FAULT && hearing->store != NULL)
         text_add(&reason_text, "configuration fault: %s", hearing->store->fault);
     else
-        policy_print_reason(hearing->store != NULL ? hearing->store->pins : NULL, path, judgement, &reason_text);
-    if (judgement->matched != NULL)
-        pins_print_pin(hearing->store->pins, judgement->matched, &matched_text);
-    if (hearing->store != NULL && hearing->store->pins != NULL)
-        policy_print_wanted(hearing->store->pins, judgement, &wanted_text);
+        policy_print_reason(pins, path, judgement, &reason_text);
+    if (pins != NULL && judgement->matched != NULL)
+        pins_print_pin(pins, judgement->matched, &matched_text);
+    if (pins != NULL)
+        policy_print_wanted(pins, judgement, &wanted_text);
     peer_show(ossl, leaf, raw_key, &shown);
     event = (struct event) {
         .verdict = verdict,

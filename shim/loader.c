@@ -50,10 +50,12 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
 
 bool loader_find(const void *address, struct loaded *out)
 {
-    struct listing listing = {out, 1, 0, (uintptr_t)address};
+    struct loaded found = {NULL, 0, 0};
+    struct listing listing = {&found, 1, 0, (uintptr_t)address};
 
     if (address != NULL)
         (void)dl_iterate_phdr(note_object, &listing);
+    *out = found;
     return listing.count == 1;
 }
 

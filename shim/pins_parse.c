@@ -45,7 +45,7 @@ struct quoted {
 
 static struct quoted quote(struct field field)
 {
-    struct quoted quoted;
+    struct quoted quoted = {{0}};
     struct text text = text_over(quoted.text, sizeof(quoted.text));
 
     text_add_escaped(&text, field.at, field.length, sizeof(quoted.text) - 4);
@@ -463,19 +463,21 @@ struct pins *pins_load(const char *path, pins_report *report, void *arg)
         goto done;
     }
     room = (size_t)status.st_size + 1;
+    buffer = malloc(room);
     for (;;) {
         ssize_t got;
 
-        if (buffer == NULL || have == room) {
-            char *bigger;
+        if (buffer != NULL && have == room) {
+            char *bigger = realloc(buffer, room * 2);
 
-            room = buffer == NULL ? room : room * 2;
-            bigger = realloc(buffer, room);
-            if (bigger == NULL) {
-                report(arg, 0, 0, "out of memory");
-                goto done;
-            }
+            if (bigger == NULL)
+                free(buffer);
             buffer = bigger;
+            room *= 2;
+        }
+        if (buffer == NULL) {
+            report(arg, 0, 0, "out of memory");
+            goto done;
         }
         got = read(fd, buffer + have, room - have);
         if (got < 0 && errno == EINTR)

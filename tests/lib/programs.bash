@@ -1,0 +1,130 @@
+# Helpers of the tests that drive the shim with pins files, small C programs and odd servers. Loaded after lib/lab.bash is.
+
+# shellcheck source=tests/lib/lab.bash
+. "$BATS_TEST_DIRNAME/lib/lab.bash"
+
+bats_require_minimum_version 1.5.0
+PINSHIM_SO=${PINSHIM_SO:-$BATS_TEST_DIRNAME/../build/libpinshim.so}
+PROGRAMS=$BATS_TEST_DIRNAME/../build/programs
+export PINSHIM_SO PROGRAMS
+
+# programs_lab: the lab of this file, with a good server and an impostor (nginx); for setup_file
+programs_lab() {
+    export BATS_TEST_TIMEOUT=60
+    lab_make "$BATS_FILE_TMPDIR/lab"
+    lab_nginx good
+    GOOD=$PORT
+    lab_nginx impostor
+    IMPOSTOR=$PORT
+    PIN_GOOD=$(lab_spki "$LAB/good.pem")
+    PIN_IMPOSTOR=$(lab_spki "$LAB/impostor.pem")
+    export LAB GOOD IMPOSTOR PIN_GOOD PIN_IMPOSTOR
+}
+
+# pins LINE...: the pins file of this test, $PINS
+pins() {
+    PINS=$BATS_TEST_TMPDIR/pins
+    rm -f "$PINS"
+    printf '%s\n' "$@" >"$PINS"
+}
+
+# shim COMMAND...: run a program under the shim and $PINS. No function: env has to start it.
+shim() {
+    env LD_PRELOAD="$PINSHIM_SO${PRELOAD_ALSO:+ $PRELOAD_ALSO}" PINSHIM_PINS="$PINS" "$@"
+}
+
+# bare COMMAND...: the same without the shim
+bare() {
+    env ${PRELOAD_ALSO:+LD_PRELOAD="$PRELOAD_ALSO"} "$@"
+}
+
+# capture COMMAND...: sets $STATUS, $OUT and $ERR (files keep what a variable cannot hold)
+capture() {
+    OUT_FILE=$BATS_TEST_TMPDIR/out ERR_FILE=$BATS_TEST_TMPDIR/err
+    STATUS=0
+    "$@" >"$OUT_FILE" 2>"$ERR_FILE" </dev/null || STATUS=$?
+    OUT=$(tr -d '\0' <"$OUT_FILE")
+    ERR=$(tr -d '\0' <"$ERR_FILE")
+}
+
+# explain MESSAGE: fail, with what the last captured command gave
+explain() {
+    printf '%s\nstatus %s\n--- stdout\n%s\n--- stderr\n%s\n' "$1" "${STATUS:-}" "${OUT:-}" "${ERR:-}"
+    return 1
+}
+
+equals() {
+    [ "$1" = "$2" ] || explain "expected \"$2\", got \"$1\""
+}
+
+# has TEXT STRING: TEXT has the fixed STRING; lacks is its opposite
+has() {
+    [[ $1 == *"$2"* ]] || explain "not found: $2"
+}
+
+lacks() {
+    [[ $1 != *"$2"* ]] || explain "found, and must not be: $2"
+}
+
+# lines VERDICT: the shim's lines with that verdict in $ERR
+lines() {
+    grep -aE "^pinshim\[[0-9]+\]: $1[ :]" <<<"$ERR" || true
+}
+
+count_lines() {
+    grep -acE "^pinshim\[[0-9]+\]: $1[ :]" <<<"$ERR" || true
+}
+
+# accepted COMMAND...: the program succeeds under the shim, which says nothing
+accepted() {
+    capture shim "$@"
+    equals "$STATUS" 0
+    lacks "$ERR" 'pinshim['
+}
+
+# refused COMMAND...: the program succeeds without the shim, fails with it, and the shim logs that once, in $LINE
+refused() {
+    capture bare "$@"
+    [ "$STATUS" -eq 0 ] || explain "fails without the shim: $*"
+    capture shim "$@"
+    [ "$STATUS" -ne 0 ] || explain "not refused: $*"
+    equals "$(count_lines refused)" 1
+    LINE=$(lines refused)
+}
+
+# judged VERDICT PORT [OPTION...]: what becomes of an openssl s_client that verifies nothing
+judged() {
+    "$1" openssl s_client -brief -connect "127.0.0.1:$2" "${@:3}"
+}
+
+# www VERDICT PORT [OPTION...]: the same, for the name www.pinned.example
+www() {
+    judged "$1" "$2" -servername www.pinned.example "${@:3}"
+}
+
+# reader NAME [OPTION...]: an openssl s_server that shows $LAB/NAME.pem and prints what it receives into $READER; sets $PORT
+reader() {
+    READER=$(mktemp "$LAB/reader-XXXXXX")
+    mkfifo "$READER.in"
+    # Its standard input must not end: the server would.
+    openssl s_server -accept 127.0.0.1:0 -cert "$LAB/$1.pem" -key "$LAB/$1.key" "${@:2}" >"$READER" 2>&1 <>"$READER.in" 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait grep -q '^ACCEPT' "$READER" || return 1
+    PORT=$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p;T;q' "$READER")
+}
+
+# relay PORT: a relay and CONNECT proxy before the server at PORT, that keeps what clients sent in $RELAYED; sets $PORT
+relay() {
+    RELAYED=$(mktemp "$LAB/relay-XXXXXX")
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/relay.py" "$1" "$RELAYED" >"$RELAYED.port" 2>"$RELAYED.err" </dev/null 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait test -s "$RELAYED.port" || return 1
+    PORT=$(cat "$RELAYED.port")
+}
+
+# names: an object that resolves every name below pinned.example to 127.0.0.1, for $PRELOAD_ALSO
+names() {
+    NAMES=$LAB/names.so
+    ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -shared -fPIC -o "$NAMES" "$BATS_TEST_DIRNAME/lib/names.c" -ldl
+    export NAMES
+}
