@@ -16,7 +16,7 @@ hardening := -fstack-protector-strong -fno-strict-aliasing -fno-plt
 ifeq ($(findstring -fsanitize,$(CFLAGS)),)
 hardening += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
-common := -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' -Ishim $(warnings) $(hardening) -MMD -MP
+common := -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' -Ishim -I$(BUILD)/shim $(warnings) $(hardening) -MMD -MP
 shim_flags := -fPIC -fvisibility=hidden -ftls-model=initial-exec
 # An explicit libdl.so.2: up to glibc 2.33 dlopen and dlsym stand there.
 shim_link := -shared -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,text,-z,noexecstack,-z,nodelete \
@@ -24,7 +24,7 @@ shim_link := -shared -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,te
 
 # What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
 core := text host pins pins_parse policy
-shim := $(core) resolved wire config log loader ossl pinstore peer intent conn exports exports_libc
+shim := $(core) resolved wire config log loader ossl pinstore peer intent conn exports exports_libc exports_dl interpose
 command := main lint
 
 all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
@@ -41,6 +41,17 @@ $(BUILD)/cmd/%.o: cmd/%.c
 $(BUILD)/exports.map: shim/exports.list
 	@mkdir -p $(@D)
 	$(Q){ echo '{ global:'; sed -e '/^#/d' -e 's/$$/;/' $<; echo 'local: *; };'; } > $@
+
+# The functions of libssl among them, for exports_dl.c.
+$(BUILD)/shim/exports_table.h: shim/exports.list
+	@mkdir -p $(@D)
+	$(Q)sed -n 's/^SSL_.*/ENTRY(&)/p' $< > $@
+
+$(BUILD)/shim/exports_dl.o: $(BUILD)/shim/exports_table.h
+
+$(BUILD)/shim/%.o: shim/%.S
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -c -o $@ $<
 
 $(BUILD)/libpinshim.so: $(shim:%=$(BUILD)/shim/%.o) $(BUILD)/exports.map
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--version-script=$(BUILD)/exports.map $(shim_link)

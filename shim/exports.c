@@ -137,9 +137,6 @@ EXPORT int SSL_write_ex(SSL *ssl, const void *buffer, size_t size, size_t *done)
     return guarded(ossl) && !conn_ready(ossl, ssl) ? 0 : real(ssl, buffer, size, done);
 }
 
-/* From 3.3 on: newer than the headers that this may be built with. */
-int SSL_write_ex2(SSL *ssl, const void *buffer, size_t size, uint64_t flags, size_t *done);
-
 EXPORT int SSL_write_ex2(SSL *ssl, const void *buffer, size_t size, uint64_t flags, size_t *done)
 {
     FIND(SSL_write_ex2, ssl, 0)

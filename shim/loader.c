@@ -2,19 +2,108 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-/* The versions that every glibc from 2.2.5 (2.17 on aarch64) to today has: from 2.34 on these stand in libc.so.6 as
- * GLIBC_2.34 as well, and an object that asks for those does not start on older systems. */
-#if defined(__x86_64__)
-#define OLDEST "GLIBC_2.2.5"
-#elif defined(__aarch64__)
-#define OLDEST "GLIBC_2.17"
-#else
-#error "the oldest version of dlopen and dlsym is not known for this architecture"
-#endif
-__asm__(".symver dlopen, dlopen@" OLDEST);
-__asm__(".symver dlsym, dlsym@" OLDEST);
+/* This object stands before these three itself (interpose.S), so a plain reference would come back to it. */
+void *(*loader_real_dlopen)(const char *, int);
+void *(*loader_real_dlsym)(void *, const char *);
+void *(*loader_real_dlvsym)(void *, const char *, const char *);
+
+/* The parts of an object's dynamic section by which a symbol is found. glibc has made the addresses absolute. */
+struct dynamic {
+    const char *strings;
+    const ElfW(Sym) *symbols;
+    const uint32_t *gnu_hash;
+};
+
+static void read_dynamic(const struct dl_phdr_info *info, struct dynamic *out)
+{
+    const ElfW(Dyn) *entry = NULL;
+
+    memset(out, 0, sizeof(*out));
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+            entry = (const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+    }
+    for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
+        if (entry->d_tag == DT_STRTAB)
+            out->strings = (const char *)entry->d_un.d_ptr;
+        else if (entry->d_tag == DT_SYMTAB)
+            out->symbols = (const ElfW(Sym) *)entry->d_un.d_ptr;
+        else if (entry->d_tag == DT_GNU_HASH)
+            out->gnu_hash = (const uint32_t *)entry->d_un.d_ptr;
+    }
+}
+
+/* Walk the chain of `name` in the GNU hash table: header (buckets, first symbol, size of the Bloom filter, shift), filter, buckets,
+ * chains. Return the first definition, of whatever version: those of these functions differ in nothing. */
+static void *find_defined(const struct dl_phdr_info *info, const struct dynamic *dynamic, const char *name)
+{
+    const uint32_t *header = dynamic->gnu_hash;
+    const uint32_t *buckets = header + 4 + header[2] * (sizeof(ElfW(Addr)) / sizeof(uint32_t));
+    const uint32_t *chains = buckets + header[0];
+    uint32_t hash = 5381;
+    uint32_t at;
+
+    for (const char *c = name; *c != '\0'; c++)
+        hash = hash * 33 + (uint8_t)*c;
+    at = header[0] != 0 ? buckets[hash % header[0]] : 0;
+    if (at < header[1])
+        return NULL;
+    for (;; at++) {
+        const ElfW(Sym) *symbol = &dynamic->symbols[at];
+        uint32_t link = chains[at - header[1]];
+
+        if ((link | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF && strcmp(dynamic->strings + symbol->st_name, name) == 0)
+            return (void *)(info->dlpi_addr + symbol->st_value);
+        if ((link & 1) != 0)
+            return NULL;
+    }
+}
+
+/* dlopen and its kin stand in libc.so.6 from glibc 2.34 on, in libdl.so.2 before. */
+static int note_loader(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    const char *slash = strrchr(info->dlpi_name, '/');
+    const char *base = slash != NULL ? slash + 1 : info->dlpi_name;
+    struct dynamic dynamic;
+    void *opens;
+    void *finds;
+    void *finds_version;
+
+    (void)size;
+    (void)arg;
+    if (strcmp(base, "libc.so.6") != 0 && strcmp(base, "libdl.so.2") != 0)
+        return 0;
+    read_dynamic(info, &dynamic);
+    if (dynamic.strings == NULL || dynamic.symbols == NULL || dynamic.gnu_hash == NULL)
+        return 0;
+    opens = find_defined(info, &dynamic, "dlopen");
+    finds = find_defined(info, &dynamic, "dlsym");
+    finds_version = find_defined(info, &dynamic, "dlvsym");
+    if (opens == NULL || finds == NULL || finds_version == NULL)
+        return 0;
+    loader_real_dlopen = (void *(*)(const char *, int))opens;
+    loader_real_dlsym = (void *(*)(void *, const char *))finds;
+    __atomic_store_n(&loader_real_dlvsym, (void *(*)(void *, const char *, const char *))finds_version, __ATOMIC_RELEASE);
+    return 1;
+}
+
+void loader_ready(void)
+{
+    if (__atomic_load_n(&loader_real_dlvsym, __ATOMIC_ACQUIRE) != NULL)
+        return;
+    (void)dl_iterate_phdr(note_loader, NULL);
+    if (loader_real_dlvsym == NULL) {
+        static const char message[] = "pinshim: dlsym was found neither in libc.so.6 nor in libdl.so.2\n";
+
+        (void)syscall(SYS_write, STDERR_FILENO, message, sizeof(message) - 1);
+        abort();
+    }
+}
 
 struct listing {
     struct loaded *out;
@@ -79,12 +168,14 @@ static bool is_own(const void *address)
 void *loader_symbol(const struct loaded *object, const char *name)
 {
     /* By name, not by struct link_map *: as a handle, that crashes for objects loaded at start-up. */
-    void *handle = dlopen(object->name[0] == '\0' ? NULL : object->name, RTLD_LAZY | RTLD_NOLOAD);
+    void *handle;
     void *found;
 
+    loader_ready();
+    handle = loader_real_dlopen(object->name[0] == '\0' ? NULL : object->name, RTLD_LAZY | RTLD_NOLOAD);
     if (handle == NULL)
         return NULL;
-    found = dlsym(handle, name);
+    found = loader_real_dlsym(handle, name);
     if (found != NULL && is_own(found))
         found = loader_next(name);
     return found;
@@ -92,5 +183,11 @@ void *loader_symbol(const struct loaded *object, const char *name)
 
 void *loader_next(const char *name)
 {
-    return dlsym(RTLD_NEXT, name);
+    void *found;
+
+    loader_ready();
+    found = loader_real_dlsym(RTLD_NEXT, name);
+    /* Not a tail call: the return address tells glibc after which object to look. */
+    __asm__ volatile("" ::: "memory");
+    return found;
 }

@@ -23,4 +23,12 @@ void *loader_symbol(const struct loaded *object, const char *name);
 /* Return the definition of `name` that stands after this object's in the program's own order; NULL where there is none. */
 void *loader_next(const char *name);
 
+/* The real functions behind this object's own (interpose.S); NULL before loader_ready. */
+extern void *(*loader_real_dlopen)(const char *name, int mode);
+extern void *(*loader_real_dlsym)(void *handle, const char *name);
+extern void *(*loader_real_dlvsym)(void *handle, const char *name, const char *version);
+
+/* Find the real functions of the loader. Without them nothing can be found or passed on: the process is aborted. */
+void loader_ready(void);
+
 #endif

@@ -14,6 +14,9 @@
 #undef SSL_get_peer_certificate
 #undef ERR_put_error
 
+/* Newer than the headers that this may be built with: 3.3. */
+int SSL_write_ex2(SSL *ssl, const void *buffer, size_t size, uint64_t flags, size_t *done);
+
 enum ossl_kind {
     OSSL_UNUSABLE = 0, /* OpenSSL, but too old or incomplete: its clients are refused */
     OSSL_USABLE,

@@ -1,7 +1,8 @@
 /* A TLS client that does what its arguments say, in their order, and prints what every call gave. The tests compare its runs.
  *
  * Set-up:  ca=FILE identity=FILE (FILE.pem, FILE.key) cipher=LIST tls1.2 verify=none|peer show-verify callback=accept|none
- *          sni=NAME resolve=NAME open=PORT client seed
+ *          sni=NAME resolve=NAME open=PORT client
+ *          seed (entries in the error queue and errno before every call) seed=mark (and back to a mark among them after it)
  * Calls:   connect handshake write=TEXT write_ex=TEXT read read_ex peek peek_ex clear state */
 
 #include <errno.h>
@@ -22,6 +23,7 @@ static SSL_CTX *ctx;
 static SSL *ssl;
 static int fd = -1;
 static bool seeded;
+static bool to_mark;
 static struct in_addr address = {0};
 static char own_argument[] = "argument";
 
@@ -104,18 +106,13 @@ static void report(const char *call, long result, bool bytes)
 
     printf("%s: returned %ld%s, error %d, errno %d, verify result %ld\n", call, bytes && result > 0 ? 1 : result,
         bytes && result > 0 ? " or more" : "", error, error_number, SSL_get_verify_result(ssl));
+    if (to_mark)
+        printf("back to the mark: %d\n", ERR_pop_to_mark());
     while ((code = ERR_get_error_line_data(&file, &line, &data, &flags)) != 0) {
         printf("queue: library %d, reason %d", ERR_GET_LIB(code), ERR_GET_REASON(code));
         if (ERR_GET_LIB(code) == ERR_LIB_USER)
             printf(", %s:%d, \"%s\"", file, line, (flags & ERR_TXT_STRING) != 0 ? data : "");
         printf("\n");
-    }
-    if (seeded) {
-        /* A mark that a callee left behind, or took away, shows where the program goes back to its own. */
-        prepare();
-        printf("marks: %d", ERR_pop_to_mark());
-        printf(" %d", ERR_pop_to_mark());
-        printf(" %d\n", ERR_pop_to_mark());
     }
     ERR_clear_error();
 }
@@ -209,6 +206,7 @@ static bool set_up(const char *name, const char *text)
         SSL_set_connect_state(the_ssl());
     } else if (strcmp(name, "seed") == 0) {
         seeded = true;
+        to_mark = strcmp(text, "mark") == 0;
     } else {
         return false;
     }

@@ -1,6 +1,6 @@
 """Fetches / with http.client over a blocking socket and prints the body.
 
-Usage: http.py HOST PORT verify|noverify 1.2|1.3 CAFILE
+Usage: http_client.py HOST PORT verify|noverify 1.2|1.3 CAFILE
 """
 import http.client
 import ssl

@@ -1,0 +1,77 @@
+/* What dlsym and dlvsym answer (interpose.S): for a function that this object stands before, its own. */
+
+#include "loader.h"
+#include "ossl.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+/* Returned in two registers, to assembler. */
+struct answer {
+    void *value;
+    uintptr_t answered;
+};
+
+struct answer exports_dlsym(void *handle, const char *name);
+struct answer exports_dlvsym(void *handle, const char *name, const char *version);
+
+static const struct answer not_answered = {NULL, 0};
+
+struct own {
+    const char *name;
+    void *function;
+};
+
+/* Only functions of libssl. Those of libc have more than one object standing before them, and whoever asks libc for one of them
+ * may stand behind this object: given this object's, it would call in a circle. */
+static const struct own *find_own(const char *name)
+{
+    static const struct own table[] = {
+#define ENTRY(symbol) {#symbol, (void *)(uintptr_t)&symbol},
+#include "exports_table.h"
+#undef ENTRY
+    };
+
+    if (name == NULL || strncmp(name, "SSL_", 4) != 0)
+        return NULL;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        if (strcmp(table[i].name, name) == 0)
+            return &table[i];
+    }
+    return NULL;
+}
+
+/* Where the caller matters, the real function must find it on the stack. A search from RTLD_DEFAULT finds this object anyway. */
+static bool caller_matters(void *handle)
+{
+    return handle == RTLD_NEXT || handle == RTLD_DEFAULT;
+}
+
+/* Answer with this object's function only in place of one that stands in a libssl: another object that stands before libssl, too,
+ * keeps its own. A NULL is passed on as it is, with dlerror set. */
+static struct answer replace(const struct own *own, void *found)
+{
+    const struct ossl *ossl = found != NULL ? ossl_at(found) : NULL;
+
+    return (struct answer) {ossl != NULL && ossl->kind != OSSL_FOREIGN ? own->function : found, 1};
+}
+
+struct answer exports_dlsym(void *handle, const char *name)
+{
+    const struct own *own = find_own(name);
+
+    loader_ready();
+    if (own == NULL || caller_matters(handle))
+        return not_answered;
+    return replace(own, loader_real_dlsym(handle, name));
+}
+
+struct answer exports_dlvsym(void *handle, const char *name, const char *version)
+{
+    const struct own *own = find_own(name);
+
+    loader_ready();
+    if (own == NULL || caller_matters(handle))
+        return not_answered;
+    return replace(own, loader_real_dlvsym(handle, name, version));
+}

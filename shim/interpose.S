@@ -1,0 +1,131 @@
+/* dlsym, dlvsym and dlopen: asked first, then jumped to. They must be jumped to, not called: glibc takes the caller from the return
+ * address, for RTLD_NEXT, RTLD_DEFAULT, RUNPATH and $ORIGIN. */
+
+#define RTLD_DEEPBIND 8
+
+    .section .note.GNU-stack, "", %progbits
+    .text
+
+#if defined(__x86_64__)
+
+/* exports_dlsym and exports_dlvsym answer in rax (the value) and rdx (0: not answered). Three pushes keep the stack aligned. */
+    .macro ask name
+    .globl \name
+    .type \name, @function
+    .p2align 4
+\name:
+    .cfi_startproc
+    endbr64
+    push %rdi
+    .cfi_adjust_cfa_offset 8
+    push %rsi
+    .cfi_adjust_cfa_offset 8
+    push %rdx
+    .cfi_adjust_cfa_offset 8
+    call exports_\name
+    test %rdx, %rdx
+    pop %rdx
+    .cfi_adjust_cfa_offset -8
+    pop %rsi
+    .cfi_adjust_cfa_offset -8
+    pop %rdi
+    .cfi_adjust_cfa_offset -8
+    jne 1f
+    jmp *loader_real_\name(%rip)
+1:  ret
+    .cfi_endproc
+    .size \name, . - \name
+    .endm
+
+    ask dlsym
+    ask dlvsym
+
+    .globl dlopen
+    .type dlopen, @function
+    .p2align 4
+dlopen:
+    .cfi_startproc
+    endbr64
+    push %rdi
+    .cfi_adjust_cfa_offset 8
+    push %rsi
+    .cfi_adjust_cfa_offset 8
+    sub $8, %rsp
+    .cfi_adjust_cfa_offset 8
+    call loader_ready
+    add $8, %rsp
+    .cfi_adjust_cfa_offset -8
+    pop %rsi
+    .cfi_adjust_cfa_offset -8
+    pop %rdi
+    .cfi_adjust_cfa_offset -8
+    and $~RTLD_DEEPBIND, %esi
+    jmp *loader_real_dlopen(%rip)
+    .cfi_endproc
+    .size dlopen, . - dlopen
+
+#elif defined(__aarch64__)
+
+/* exports_dlsym and exports_dlvsym answer in x0 (the value) and x1 (0: not answered). */
+    .macro ask name
+    .globl \name
+    .type \name, %function
+    .p2align 4
+\name:
+    .cfi_startproc
+    stp x29, x30, [sp, #-48]!
+    .cfi_adjust_cfa_offset 48
+    .cfi_rel_offset x29, 0
+    .cfi_rel_offset x30, 8
+    stp x0, x1, [sp, #16]
+    str x2, [sp, #32]
+    mov x29, sp
+    bl exports_\name
+    mov x9, x0
+    mov x10, x1
+    ldp x0, x1, [sp, #16]
+    ldr x2, [sp, #32]
+    ldp x29, x30, [sp], #48
+    .cfi_restore x29
+    .cfi_restore x30
+    .cfi_adjust_cfa_offset -48
+    cbnz x10, 1f
+    adrp x16, loader_real_\name
+    ldr x16, [x16, #:lo12:loader_real_\name]
+    br x16
+1:  mov x0, x9
+    ret
+    .cfi_endproc
+    .size \name, . - \name
+    .endm
+
+    ask dlsym
+    ask dlvsym
+
+    .globl dlopen
+    .type dlopen, %function
+    .p2align 4
+dlopen:
+    .cfi_startproc
+    stp x29, x30, [sp, #-32]!
+    .cfi_adjust_cfa_offset 32
+    .cfi_rel_offset x29, 0
+    .cfi_rel_offset x30, 8
+    stp x0, x1, [sp, #16]
+    mov x29, sp
+    bl loader_ready
+    ldp x0, x1, [sp, #16]
+    ldp x29, x30, [sp], #32
+    .cfi_restore x29
+    .cfi_restore x30
+    .cfi_adjust_cfa_offset -32
+    and w1, w1, #~RTLD_DEEPBIND
+    adrp x16, loader_real_dlopen
+    ldr x16, [x16, #:lo12:loader_real_dlopen]
+    br x16
+    .cfi_endproc
+    .size dlopen, . - dlopen
+
+#else
+#error "dlsym and dlopen have no stub for this architecture"
+#endif

@@ -1,0 +1,489 @@
+#!/usr/bin/env bats
+# Goal: a configuration that is missing, wrong or in an odd place refuses every TLS client handshake with its reason, and
+# touches nothing else; what the environment asks for (mode, log, format, level) is what the program's user gets.
+
+load lib/programs
+
+setup_file() {
+    programs_lab
+    names
+}
+
+teardown_file() {
+    lab_stop
+}
+
+setup() {
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    CURL=(curl -sk --max-time 20 --resolve "www.pinned.example:$GOOD:127.0.0.1" --resolve "www.pinned.example:$IMPOSTOR:127.0.0.1")
+    URL_GOOD=https://www.pinned.example:$GOOD/
+    URL_IMPOSTOR=https://www.pinned.example:$IMPOSTOR/
+}
+
+# The good server would satisfy the rule; the fault, whose reason is given, refuses it. $ERR holds the lines.
+refused_by_fault() {
+    capture bare "${CURL[@]}" "$URL_GOOD"
+    equals "$STATUS" 0
+    capture shim timeout 20 "${CURL[@]}" "$URL_GOOD"
+    equals "$STATUS" 60
+    equals "$OUT" ''
+    equals "$(count_lines refused)" 1
+    has "$(lines fault)" "$1"
+    has "$(lines refused)" "refused www.pinned.example"
+    has "$(lines refused)" "configuration fault: "
+    has "$(lines refused)" "$1"
+}
+
+@test "without a pins file every client handshake is refused" {
+    PINS=$BATS_TEST_TMPDIR/nowhere
+    refused_by_fault "$PINS: cannot open the pins file: No such file or directory"
+}
+
+@test "a pins file below a file that is no directory refuses every client handshake" {
+    PINS=$PINS/pins
+    refused_by_fault "$PINS: cannot open the pins file: Not a directory"
+}
+
+@test "a pins file that every user may write refuses every client handshake" {
+    chmod 0646 "$PINS"
+    refused_by_fault "$PINS: the pins file may be written by everybody; expected "
+}
+
+@test "a pins file that its group may write is used" {
+    chmod 0664 "$PINS"
+    accepted "${CURL[@]}" "$URL_GOOD"
+    refused "${CURL[@]}" "$URL_IMPOSTOR"
+}
+
+@test "a directory in place of the pins file refuses every client handshake" {
+    PINS=$BATS_TEST_TMPDIR
+    refused_by_fault "$PINS: the pins file is not a regular file"
+}
+
+@test "a FIFO in place of the pins file refuses every client handshake and stops no program" {
+    rm "$PINS"
+    mkfifo "$PINS"
+    refused_by_fault "$PINS: the pins file is not a regular file"
+}
+
+@test "a device in place of the pins file refuses every client handshake" {
+    PINS=/dev/zero
+    refused_by_fault "$PINS: the pins file is not a regular file"
+}
+
+@test "a pins file without a rule refuses every client handshake" {
+    : >"$PINS"
+    refused_by_fault "$PINS: no rule in the file; expected "
+    pins '# nothing but a comment' '' '   '
+    refused_by_fault "$PINS: no rule in the file; expected "
+}
+
+@test "every wrong line of a pins file is named with its column and with what was expected" {
+    local place places
+    printf '%s\n' '# a comment' \
+        'www.pinned.example sha256/AAAA' \
+        'www.pinned.example' \
+        'm'$'\xc3\xbc''nchen.example allow' \
+        'https://x.example allow' \
+        'x.example:99999 allow' \
+        '  x.example   spki-sha1:AAAA' \
+        'x.example allow deny' \
+        'foo*.example allow' \
+        '2001:db8::1 allow' \
+        'good.-bad.example allow' \
+        '192.168.1 allow' \
+        'y.example allow' \
+        'y.example deny' \
+        'z.example nonsense' \
+        'z.example al'$'\x01''low' \
+        'z.example '$'\xff' \
+        '[2001:db8::zz] allow' \
+        'z.example cert-sha256:AA:BB' \
+        'z.example:44x deny' >"$PINS"
+    places=(2:27 3:19 4:2 5:1 6:11 7:15 8:11 8:17 9:1 10:1 11:6 12:1 14:11 15:11 16:13 17:11 18:2 19:23 20:11)
+    refused_by_fault "$PINS:2:27: "
+    for place in "${places[@]}"; do
+        grep -qE "^pinshim\[[0-9]+\]: fault: $PINS:$place: .*; expected .+" <<<"$ERR" || explain "no fault at $place"
+    done
+    equals "$(count_lines fault)" "${#places[@]}"
+    has "$(lines refused)" "(and $((${#places[@]} - 1)) more)"
+}
+
+@test "one wrong line makes the whole pins file a fault" {
+    pins "www.pinned.example spki-sha256:$PIN_GOOD" 'other.example nonsense'
+    refused_by_fault "$PINS:2:15: \"nonsense\" is not known; expected "
+}
+
+@test "CRLF line ends, tabs, comments, a byte order mark and a missing last newline are accepted" {
+    printf '\xef\xbb\xbf# comment\r\n\t www.pinned.example\tspki-sha256:%s\t# the good one\r\n\r\nother.example deny#now' "$PIN_GOOD" >"$PINS"
+    accepted "${CURL[@]}" "$URL_GOOD"
+    refused "${CURL[@]}" "$URL_IMPOSTOR"
+    has "$LINE" "$PINS:2"
+}
+
+@test "an unknown value of a variable refuses every client handshake" {
+    local variable
+    for variable in PINSHIM_MODE=off PINSHIM_MODE=Enforce PINSHIM_LOG=wrong PINSHIM_LOG=relative/path PINSHIM_LOG_FORMAT=xml \
+        PINSHIM_LOG_LEVEL=verbose; do
+        export "${variable?}"
+        refused_by_fault "${variable%%=*} is \"${variable#*=}\"; expected "
+        unset "${variable%%=*}"
+    done
+}
+
+@test "an empty PINSHIM_PINS is a fault, not a file" {
+    PINS=''
+    refused_by_fault 'PINSHIM_PINS is ""; expected '
+}
+
+@test "a program lives on after its TLS was refused for a fault" {
+    local script='
+import socket, ssl, sys
+context = ssl._create_unverified_context()
+try:
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as raw:
+        with context.wrap_socket(raw, server_hostname="www.pinned.example"):
+            print("connected")
+except ssl.SSLCertVerificationError as error:
+    print(error.reason)
+print("alive")'
+    capture bare /usr/bin/python3 -c "$script" "$GOOD"
+    equals "$OUT" $'connected\nalive'
+    PINS=$BATS_TEST_TMPDIR/nowhere
+    capture shim /usr/bin/python3 -c "$script" "$GOOD"
+    equals "$STATUS" 0
+    equals "$OUT" $'CERTIFICATE_VERIFY_FAILED\nalive'
+    equals "$(count_lines fault)" 1
+    equals "$(count_lines refused)" 1
+}
+
+@test "a fault refuses every connection of a process and is logged as a fault once" {
+    PINS=$BATS_TEST_TMPDIR/nowhere
+    capture shim "${CURL[@]}" "$URL_GOOD" "$URL_GOOD" "$URL_IMPOSTOR"
+    equals "$STATUS" 60
+    equals "$(count_lines fault)" 1
+    equals "$(count_lines refused)" 3
+}
+
+@test "a program without TLS is untouched by every fault" {
+    local fault command bare_out bare_status
+    printf 'nonsense\n' >"$BATS_TEST_TMPDIR/malformed"
+    mkfifo "$BATS_TEST_TMPDIR/fifo"
+    printf '* deny\n' >"$BATS_TEST_TMPDIR/open"
+    chmod 0666 "$BATS_TEST_TMPDIR/open"
+    for fault in PINSHIM_PINS="$BATS_TEST_TMPDIR/nowhere" PINSHIM_PINS="$BATS_TEST_TMPDIR/malformed" PINSHIM_PINS="$BATS_TEST_TMPDIR" \
+        PINSHIM_PINS="$BATS_TEST_TMPDIR/fifo" PINSHIM_PINS="$BATS_TEST_TMPDIR/open" PINSHIM_PINS= PINSHIM_MODE=x PINSHIM_LOG=x \
+        PINSHIM_LOG_FORMAT=x PINSHIM_LOG_LEVEL=x; do
+        for command in '/bin/echo hello' 'ls /' 'ls /nowhere-at-all' 'cat' "grep -c . $LAB/ca.pem" 'false' 'sh -c exit\ 7' \
+            '/usr/bin/python3 -c print(1)'; do
+            # shellcheck disable=SC2086 # the words of a command
+            capture bare $command
+            bare_out=$OUT$ERR bare_status=$STATUS
+            # shellcheck disable=SC2086
+            capture shim env "$fault" timeout 20 $command
+            equals "$OUT$ERR" "$bare_out"
+            equals "$STATUS" "$bare_status"
+        done
+        # What changed nothing above stands in the way of TLS.
+        capture shim env "$fault" "${CURL[@]}" "$URL_GOOD"
+        equals "$STATUS" 60
+        equals "$(count_lines refused)" 1
+    done
+}
+
+@test "plain HTTP is untouched under a fault" {
+    PINS=$BATS_TEST_TMPDIR/nowhere
+    # nginx answers plain HTTP on its TLS port with an error page.
+    capture bare curl -s "http://127.0.0.1:$GOOD/"
+    has "$OUT" 'The plain HTTP request was sent to HTTPS port'
+    local page=$OUT
+    capture shim curl -s "http://127.0.0.1:$GOOD/"
+    equals "$STATUS" 0
+    equals "$OUT" "$page"
+    equals "$ERR" ''
+    refused_by_fault 'cannot open the pins file'
+}
+
+@test "report mode lets an impostor live and logs what enforcement would have done" {
+    capture shim env PINSHIM_MODE=report "${CURL[@]}" "$URL_IMPOSTOR"
+    equals "$STATUS" 0
+    equals "$OUT" 'hello from impostor'
+    equals "$(count_lines reported)" 1
+    equals "$(wc -l <"$ERR_FILE")" 1
+    has "$(lines reported)" "reported www.pinned.example"
+    has "$(lines reported)" "no pin of $PINS:1 matched"
+    capture shim env PINSHIM_MODE=report "${CURL[@]}" "$URL_GOOD"
+    equals "$OUT" 'hello from good'
+    equals "$ERR" ''
+    # The same without report mode.
+    refused "${CURL[@]}" "$URL_IMPOSTOR"
+}
+
+@test "report mode lets no connection live under a fault" {
+    export PINSHIM_MODE=report
+    PINS=$BATS_TEST_TMPDIR/nowhere
+    refused_by_fault 'cannot open the pins file'
+    pins 'www.pinned.example nonsense'
+    refused_by_fault "$PINS:1:20: "
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    export PINSHIM_LOG_LEVEL=everything
+    refused_by_fault 'PINSHIM_LOG_LEVEL is "everything"'
+}
+
+@test "report mode does not make a client accept what it verifies and refuses by itself" {
+    export PINSHIM_MODE=report
+    capture shim curl -s --cacert "$LAB/good.pem" --resolve "www.pinned.example:$IMPOSTOR:127.0.0.1" "$URL_IMPOSTOR"
+    equals "$STATUS" 60
+    capture shim "${CURL[@]}" "$URL_IMPOSTOR"
+    equals "$(count_lines reported)" 1
+}
+
+@test "the log goes to a file, to which every event is added" {
+    local log=$BATS_TEST_TMPDIR/log job jobs=()
+    echo 'a line from before' >"$log"
+    for job in 1 2 3 4 5 6; do
+        shim env PINSHIM_LOG="$log" "${CURL[@]}" "$URL_IMPOSTOR" 2>"$BATS_TEST_TMPDIR/err-$job" 3>&- &
+        jobs+=($!)
+    done
+    for job in "${jobs[@]}"; do
+        STATUS=0
+        wait "$job" || STATUS=$?
+        equals "$STATUS" 60
+    done
+    equals "$(cat "$BATS_TEST_TMPDIR"/err-*)" ''
+    equals "$(head -n 1 "$log")" 'a line from before'
+    equals "$(grep -cE '^pinshim\[[0-9]+\]: refused www\.pinned\.example[^ ]*: no pin of .* matched; peer .*; wanted .*$' "$log")" 6
+    equals "$(wc -l <"$log")" 7
+}
+
+@test "a log file that does not exist is made, with no rights for others" {
+    local log=$BATS_TEST_TMPDIR/new.log
+    capture shim env PINSHIM_LOG="$log" "${CURL[@]}" "$URL_IMPOSTOR"
+    equals "$STATUS" 60
+    equals "$ERR" ''
+    equals "$(wc -l <"$log")" 1
+    [[ $(stat -c %a "$log") =~ ^6[04]0$ ]] || explain "mode $(stat -c %a "$log")"
+}
+
+@test "a log file that cannot be written, or a FIFO without a reader, neither stops a program nor lets a connection live" {
+    mkfifo "$BATS_TEST_TMPDIR/fifo"
+    for log in /nonexistent/log "$BATS_TEST_TMPDIR" "$BATS_TEST_TMPDIR/fifo"; do
+        capture shim env PINSHIM_LOG="$log" timeout 20 "${CURL[@]}" "$URL_IMPOSTOR"
+        equals "$STATUS" 60
+        equals "$OUT" ''
+    done
+}
+
+@test "a program that changes its directory still finds the log file" {
+    capture shim env PINSHIM_LOG="$BATS_TEST_TMPDIR/log" /usr/bin/python3 -c '
+import os, socket, ssl, sys
+os.chdir("/")
+context = ssl._create_unverified_context()
+context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), server_hostname="www.pinned.example")' "$IMPOSTOR"
+    equals "$STATUS" 1
+    equals "$(wc -l <"$BATS_TEST_TMPDIR/log")" 1
+}
+
+@test "PINSHIM_LOG=none logs nothing and refuses all the same" {
+    capture shim env PINSHIM_LOG=none "${CURL[@]}" "$URL_IMPOSTOR"
+    equals "$STATUS" 60
+    equals "$OUT$ERR" ''
+    capture shim env PINSHIM_LOG=none PINSHIM_LOG_LEVEL=all "${CURL[@]}" "$URL_GOOD"
+    equals "$OUT$ERR" 'hello from good'
+    PINS=$BATS_TEST_TMPDIR/nowhere
+    capture shim env PINSHIM_LOG=none "${CURL[@]}" "$URL_GOOD"
+    equals "$STATUS" 60
+    equals "$OUT$ERR" ''
+}
+
+@test "PINSHIM_LOG_LEVEL=all logs an accepted connection once, and the default does not" {
+    export PINSHIM_LOG_LEVEL=all
+    local probe=("$PROGRAMS/probe" sni=www.pinned.example "open=$GOOD")
+    once() {
+        capture shim "$@"
+        equals "$STATUS" 0
+        equals "$(count_lines accepted)" 1
+        equals "$(grep -c 'pinshim\[' <<<"$ERR")" 1
+        has "$(lines accepted)" 'accepted www.pinned.example'
+        has "$(lines accepted)" "$PINS:1 matched spki-sha256:"
+    }
+    once "${CURL[@]}" "$URL_GOOD" "$URL_GOOD"
+    once openssl s_client -quiet -connect "127.0.0.1:$GOOD" -servername www.pinned.example
+    once "${probe[@]}" connect handshake write=$'GET / HTTP/1.0\r\n\r\n' peek_ex read read
+    once "${probe[@]}" client write=$'GET / HTTP/1.0\r\n\r\n' read
+    once "${probe[@]}" tls1.2 connect
+    # Two connections, two lines.
+    capture shim "${CURL[@]}" -H 'Connection: close' "$URL_GOOD" "$URL_GOOD"
+    equals "$(count_lines accepted)" 2
+    capture shim "${CURL[@]}" "$URL_IMPOSTOR"
+    equals "$(count_lines accepted)" 0
+    equals "$(count_lines refused)" 1
+    unset PINSHIM_LOG_LEVEL
+    accepted "${CURL[@]}" "$URL_GOOD"
+}
+
+@test "PINSHIM_LOG_LEVEL=debug logs the verdicts too" {
+    export PINSHIM_LOG_LEVEL=debug
+    capture shim "${CURL[@]}" "$URL_GOOD"
+    equals "$(count_lines accepted)" 1
+    capture shim "${CURL[@]}" "$URL_IMPOSTOR"
+    equals "$(count_lines refused)" 1
+}
+
+@test "a relative path of the pins file is read from where the program was started" {
+    local script='
+import os, socket, ssl, sys
+os.chdir("/")
+context = ssl._create_unverified_context()
+with context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), server_hostname="www.pinned.example"):
+    print("connected")'
+    cd "$BATS_TEST_TMPDIR"
+    PINS=pins
+    accepted /usr/bin/python3 -c "$script" "$GOOD"
+    equals "$OUT" connected
+    refused /usr/bin/python3 -c "$script" "$IMPOSTOR"
+    has "$LINE" 'no pin of pins:1 matched'
+}
+
+@test "a program that clears its environment before it connects is pinned" {
+    local script='
+import ctypes, os, sys
+for name in list(os.environ):
+    if name.startswith("PINSHIM"):
+        os.unsetenv(name)
+os.environ.clear()
+ctypes.CDLL(None).clearenv()
+import socket, ssl
+context = ssl._create_unverified_context()
+with context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), server_hostname="www.pinned.example"):
+    print("connected")'
+    accepted /usr/bin/python3 -c "$script" "$GOOD"
+    equals "$OUT" connected
+    refused /usr/bin/python3 -c "$script" "$IMPOSTOR"
+    has "$LINE" "no pin of $PINS:1 matched"
+}
+
+@test "a program that sets the shim's variables itself changes nothing" {
+    local script='
+import os, sys
+os.environ.update(PINSHIM_PINS="/dev/null", PINSHIM_MODE="report", PINSHIM_LOG="none")
+import socket, ssl
+context = ssl._create_unverified_context()
+context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), server_hostname="www.pinned.example")'
+    refused /usr/bin/python3 -c "$script" "$IMPOSTOR"
+    has "$LINE" "no pin of $PINS:1 matched"
+}
+
+@test "a JSON line is one valid object with the documented members" {
+    export PINSHIM_LOG_FORMAT=json PINSHIM_LOG_LEVEL=all
+    local PRELOAD_ALSO=$NAMES client=(openssl s_client -quiet -servername www.pinned.example)
+    local check='
+import base64, datetime, json, os, re, sys
+path, want, port, pins, pin = sys.argv[1:]
+lines = [line for line in open(path) if line.startswith("{")]
+assert len(lines) == 1, lines
+got = json.loads(lines[0])
+assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", got["time"]), got["time"]
+age = datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(got["time"].replace("Z", "+00:00"))
+assert abs(age.total_seconds()) < 120, age
+assert isinstance(got["pid"], int) and got["pid"] > 1
+assert got["exe"] == os.path.realpath("/usr/bin/openssl"), got["exe"]
+assert got["verdict"] == want, got
+assert got["target"] == "www.pinned.example:" + port, got["target"]
+assert got["address"] == "127.0.0.1" and got["port"] == int(port), got
+assert got["rule"] == pins + ":2", got["rule"]
+assert got["spki_sha256"] == pin, got
+assert len(base64.b64decode(got["cert_sha256"])) == 32
+assert got["subject"].startswith("CN="), got
+assert got["issuer"] == "CN=pinshim test CA", got
+assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", got["not_after"]), got
+assert got["tls"] == "TLSv1.3" and got["resumed"] is False, got
+assert isinstance(got["reason"], str) and got["reason"]
+if want == "accepted":
+    assert got["matched"] == "spki-sha256:" + pin, got
+'
+    PINS=$BATS_TEST_TMPDIR/with\ blank\ and\ \"quote\"
+    printf '# comment\nwww.pinned.example spki-sha256:%s\n' "$PIN_GOOD" >"$PINS"
+    local shown=${PINS//\"/\\\"}
+    capture shim "${client[@]}" -connect "www.pinned.example:$IMPOSTOR"
+    cp "$ERR_FILE" "$BATS_TEST_TMPDIR/refused"
+    capture /usr/bin/python3 -c "$check" "$BATS_TEST_TMPDIR/refused" refused "$IMPOSTOR" "$shown" "$PIN_IMPOSTOR"
+    equals "$STATUS" 0
+    capture shim "${client[@]}" -connect "www.pinned.example:$GOOD"
+    cp "$ERR_FILE" "$BATS_TEST_TMPDIR/accepted"
+    capture /usr/bin/python3 -c "$check" "$BATS_TEST_TMPDIR/accepted" accepted "$GOOD" "$shown" "$PIN_GOOD"
+    equals "$STATUS" 0
+    capture shim env PINSHIM_MODE=report "${client[@]}" -connect "www.pinned.example:$IMPOSTOR"
+    cp "$ERR_FILE" "$BATS_TEST_TMPDIR/reported"
+    capture /usr/bin/python3 -c "$check" "$BATS_TEST_TMPDIR/reported" reported "$IMPOSTOR" "$shown" "$PIN_IMPOSTOR"
+    equals "$STATUS" 0
+}
+
+@test "faults are valid JSON as well, whatever bytes the pins file has" {
+    printf 'x.example \\"\x27\x01\n"x y\n\xc3\xbc.example \xff\n\xe2\x80\xa8 allow\n' >"$PINS"
+    capture shim env PINSHIM_LOG_FORMAT=json "${CURL[@]}" "$URL_GOOD"
+    equals "$STATUS" 60
+    cp "$ERR_FILE" "$BATS_TEST_TMPDIR/log"
+    capture /usr/bin/python3 -c '
+import json, sys
+verdicts = []
+for line in open(sys.argv[1], "rb").read().decode("ascii").splitlines():
+    got = json.loads(line)
+    verdicts.append(got["verdict"])
+    assert sys.argv[2] in got["reason"] and "; expected " in got["reason"], got
+print(*verdicts)' "$BATS_TEST_TMPDIR/log" "$PINS"
+    equals "$OUT" 'fault fault fault fault fault refused'
+}
+
+@test "a closed standard error leaves the client its own exit status, and no log line goes to the server in its place" {
+    relay "$IMPOSTOR"
+    local url=https://www.pinned.example:$PORT/ curl=("${CURL[@]}" --resolve "www.pinned.example:$PORT:127.0.0.1")
+    # shellcheck disable=SC2016 # the inner shell expands it
+    local closed=(bash -c 'exec "$@" 2>&-' bash) probe=("$PROGRAMS/probe" sni=www.pinned.example "open=$PORT" connect)
+    run -0 bare "${closed[@]}" "${curl[@]}" "$url"
+    equals "$output" 'hello from impostor'
+    run -60 shim "${closed[@]}" "${curl[@]}" "$url"
+    equals "$output" ''
+    # This client's socket gets the number 2.
+    run -0 bare "${closed[@]}" "${probe[@]}"
+    has "$output" 'connect: returned 1,'
+    run -0 shim "${closed[@]}" "${probe[@]}"
+    has "$output" 'connect: returned -1,'
+    run -1 grep -aq 'pinshim\[' "$RELAYED"
+    # The relay does keep what is sent.
+    run -0 grep -aq 'www.pinned.example' "$RELAYED"
+}
+
+@test "a standard error that nobody reads any more kills no client" {
+    local unread='
+import os, signal, sys
+reader, writer = os.pipe()
+os.close(reader)
+os.dup2(writer, 2)
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])'
+    local client=("$PROGRAMS/probe" sni=www.pinned.example open="$IMPOSTOR" connect)
+    run -0 bare /usr/bin/python3 -c "$unread" "${client[@]}"
+    has "$output" 'connect: returned 1,'
+    run -0 shim /usr/bin/python3 -c "$unread" "${client[@]}"
+    has "$output" 'connect: returned -1,'
+    run -60 shim /usr/bin/python3 -c "$unread" "${CURL[@]}" "$URL_IMPOSTOR"
+}
+
+@test "a standard error that is full stops no client for ever when the log goes elsewhere" {
+    capture shim env PINSHIM_LOG="$BATS_TEST_TMPDIR/log" /usr/bin/python3 -c '
+import fcntl, os, sys
+reader, writer = os.pipe()
+os.set_inheritable(reader, True)
+os.set_blocking(writer, False)
+try:
+    while True:
+        os.write(writer, b"x" * 65536)
+except BlockingIOError:
+    pass
+os.set_blocking(writer, True)
+os.dup2(writer, 2)
+os.execvp("timeout", ["timeout", "20"] + sys.argv[1:])' "${CURL[@]}" "$URL_IMPOSTOR"
+    equals "$STATUS" 60
+    equals "$(wc -l <"$BATS_TEST_TMPDIR/log")" 1
+}
