@@ -4,6 +4,7 @@
 #include "log.h"
 #include "peer.h"
 #include "pinstore.h"
+#include "session.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@ struct conn {
     bool mode_changed; /* the verify mode below is the program's, and to be restored */
     int mode;
     X509 *leaf; /* accepted in this handshake, which is not finished yet; a reference */
+    SSL_SESSION *kept_back; /* the program's session, not set yet; a reference */
     struct host wire; /* where the handshake was seen to be sent to */
     char *sni; /* what the program had set before the handshake; NULL: nothing */
 };
@@ -37,9 +39,17 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
     conn->sni = NULL;
 }
 
+static void keep_back(const struct ossl *ossl, struct conn *conn, SSL_SESSION *session)
+{
+    if (conn->kept_back != NULL)
+        ossl->SSL_SESSION_free(conn->kept_back);
+    conn->kept_back = session != NULL && ossl->SSL_SESSION_up_ref(session) == 1 ? session : NULL;
+}
+
 static void release(const struct ossl *ossl, void *attached)
 {
     forget_handshake(ossl, attached);
+    keep_back(ossl, attached, NULL);
     free(attached);
 }
 
@@ -236,6 +246,8 @@ int conn_verify(const struct ossl *ossl, X509_STORE_CTX *ctx, int result)
     if (conn != NULL && conn->leaf != NULL && conn->leaf == leaf) {
         /* Already accepted: the program's callback ran the library's verification, which was judged. */
     } else if (admit(ossl, ssl, conn, leaf, raw_key, false)) {
+        /* Already here, not when the handshake is finished: programs store the session before that call returns. */
+        session_mark(ossl, ossl->SSL_get_session(ssl));
         if (leaf != NULL && ossl->X509_up_ref(leaf) == 1) {
             if (conn->leaf != NULL)
                 ossl->X509_free(conn->leaf);
@@ -305,6 +317,105 @@ static void keep_sni(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     conn->sni = strdup(sni);
 }
 
+/* Return true if the session may be resumed: the rules in force now, for this target, are satisfied by the certificate that its
+ * peer has proven. Nothing is logged: without the session the peer has to show its certificate. */
+static bool may_resume(const struct ossl *ossl, SSL *ssl, const struct conn *conn, SSL_SESSION *session)
+{
+    struct hearing hearing;
+
+    if (hear(ossl, ssl, conn, ossl->SSL_SESSION_get0_peer(session), NULL, &hearing) != VERDICT_ACCEPT)
+        return only_reported(&hearing);
+    return hearing.judgement.reason != REASON_MATCH || session_is_proven(ossl, session);
+}
+
+static void judge_session(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    SSL_SESSION *session = ossl->SSL_get_session(ssl);
+
+    if (session == NULL && conn->kept_back != NULL) {
+        (void)ossl->SSL_set_session(ssl, conn->kept_back);
+        session = ossl->SSL_get_session(ssl);
+    }
+    keep_back(ossl, conn, NULL);
+    if (session != NULL && !may_resume(ossl, ssl, conn, session))
+        (void)ossl->SSL_set_session(ssl, NULL);
+}
+
+/* Before a client's first message: take down what it is to be judged by, and judge the session that it would offer. */
+static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    int saved = errno;
+
+    (void)ossl->ERR_set_mark();
+    keep_sni(ossl, ssl, conn);
+    judge_session(ossl, ssl, conn);
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
+}
+
+void conn_judge_session(const struct ossl *ossl, SSL *ssl)
+{
+    struct conn *conn;
+    int saved = errno;
+
+    if (ossl->kind != OSSL_USABLE || ossl->SSL_get_session(ssl) == NULL || !ossl->SSL_in_before(ssl))
+        return;
+    (void)ossl->ERR_set_mark();
+    conn = conn_make(ossl, ssl);
+    if (conn != NULL)
+        judge_session(ossl, ssl, conn);
+    else
+        (void)ossl->SSL_set_session(ssl, NULL);
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
+}
+
+int conn_set_session(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
+{
+    struct conn *conn;
+    int saved = errno;
+
+    if (ossl->kind != OSSL_USABLE || !ossl->SSL_in_before(ssl))
+        return ossl->SSL_set_session(ssl, session);
+    (void)ossl->ERR_set_mark();
+    conn = conn_make(ossl, ssl);
+    if (conn != NULL)
+        keep_back(ossl, conn, NULL);
+    if (session == NULL || (conn != NULL && may_resume(ossl, ssl, conn, session))) {
+        (void)ossl->ERR_pop_to_mark();
+        errno = saved;
+        return ossl->SSL_set_session(ssl, session);
+    }
+    if (conn != NULL) {
+        (void)ossl->SSL_set_session(ssl, NULL);
+        keep_back(ossl, conn, session);
+    }
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
+    return 1;
+}
+
+bool conn_ready_early(const struct ossl *ossl, SSL *ssl)
+{
+    struct conn *conn;
+
+    if (ossl->kind != OSSL_USABLE)
+        return false;
+    conn = conn_of(ossl, ssl);
+    if (ossl->SSL_is_server(ssl))
+        return true;
+    if (conn != NULL && conn->phase == PHASE_REFUSED) {
+        fail_again(ossl, ssl);
+        return false;
+    }
+    conn = conn_make(ossl, ssl);
+    if (conn == NULL)
+        return false;
+    if (ossl->SSL_in_before(ssl))
+        begin(ossl, ssl, conn);
+    return true;
+}
+
 int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
 {
     struct host *watched_before;
@@ -328,7 +439,7 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
         return -1;
     conn->phase = PHASE_UNJUDGED;
     if (ossl->SSL_in_before(ssl))
-        keep_sni(ossl, ssl, conn);
+        begin(ossl, ssl, conn);
     watched_before = wire_watch(&conn->wire);
     result = real(ssl);
     (void)wire_watch(watched_before);

@@ -17,6 +17,16 @@ MUST_CHECK int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL
  * the caller returns its failure value, and the library's state and errors say why. */
 MUST_CHECK bool conn_ready(const struct ossl *ossl, SSL *ssl);
 
+/* Let a client send early data only on a session that may be resumed for its target now. Return true if the real call may run. */
+MUST_CHECK bool conn_ready_early(const struct ossl *ossl, SSL *ssl);
+
+/* Run the real SSL_set_session for a session whose peer satisfies the rules for the target, as far as that is known by now. Any other
+ * is kept back until the handshake starts, and judged then. Return what the real call returned; 1 for one that is kept back. */
+MUST_CHECK int conn_set_session(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session);
+
+/* Judge the session that `ssl` got in another way (from another SSL), and take it off if it may not be resumed for the target. */
+void conn_judge_session(const struct ossl *ossl, SSL *ssl);
+
 /* Run the real SSL_clear: the SSL starts afresh, as the program had set it up. */
 MUST_CHECK int conn_clear(const struct ossl *ossl, SSL *ssl);
 

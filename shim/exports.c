@@ -3,6 +3,7 @@
 #include "conn.h"
 #include "loader.h"
 #include "pinstore.h"
+#include "session.h"
 
 #define EXPORT __attribute__((visibility("default"), noinline))
 
@@ -149,4 +150,75 @@ EXPORT ossl_ssize_t SSL_sendfile(SSL *ssl, int fd, off_t offset, size_t size, in
     FIND(SSL_sendfile, ssl, -1)
 
     return guarded(ossl) && !conn_ready(ossl, ssl) ? -1 : real(ssl, fd, offset, size, flags);
+}
+
+EXPORT int SSL_write_early_data(SSL *ssl, const void *buffer, size_t size, size_t *done)
+{
+    FIND(SSL_write_early_data, ssl, 0)
+
+    return guarded(ossl) && !conn_ready_early(ossl, ssl) ? 0 : real(ssl, buffer, size, done);
+}
+
+EXPORT int SSL_set_session(SSL *ssl, SSL_SESSION *session)
+{
+    FIND(SSL_set_session, ssl, 0)
+
+    return guarded(ossl) ? conn_set_session(ossl, ssl, session) : real(ssl, session);
+}
+
+EXPORT int SSL_copy_session_id(SSL *to, const SSL *from)
+{
+    FIND(SSL_copy_session_id, to, 0)
+    int result = real(to, from);
+
+    if (guarded(ossl))
+        conn_judge_session(ossl, to);
+    return result;
+}
+
+EXPORT SSL *SSL_dup(SSL *ssl)
+{
+    FIND(SSL_dup, ssl, NULL)
+    SSL *copy = real(ssl);
+
+    if (guarded(ossl) && copy != NULL)
+        conn_judge_session(ossl, copy);
+    return copy;
+}
+
+/* A session names no library: the one that its caller uses is meant. */
+#define FIND_FOR_CALLER(name, failure) \
+    const struct ossl *ossl = ossl_of_caller(__builtin_return_address(0)); \
+    __typeof__(ossl->name) real = ossl != NULL ? ossl->name : (__typeof__(ossl->name))loader_next(#name); \
+    if (real == NULL) \
+        return failure;
+
+EXPORT int i2d_SSL_SESSION(const SSL_SESSION *session, unsigned char **out)
+{
+    FIND_FOR_CALLER(i2d_SSL_SESSION, 0)
+
+    if (guarded(ossl))
+        session_written(ossl, session);
+    return real(session, out);
+}
+
+EXPORT SSL_SESSION *d2i_SSL_SESSION(SSL_SESSION **out, const unsigned char **der, long length)
+{
+    FIND_FOR_CALLER(d2i_SSL_SESSION, NULL)
+    SSL_SESSION *session = real(out, der, length);
+
+    if (guarded(ossl))
+        session_was_read(ossl, session);
+    return session;
+}
+
+EXPORT SSL_SESSION *d2i_SSL_SESSION_ex(SSL_SESSION **out, const unsigned char **der, long length, OSSL_LIB_CTX *library,
+    const char *properties)
+{
+    FIND_FOR_CALLER(d2i_SSL_SESSION_ex, NULL)
+    SSL_SESSION *session = real(out, der, length, library, properties);
+
+    if (guarded(ossl))
+        session_was_read(ossl, session);
+    return session;
 }

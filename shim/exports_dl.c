@@ -32,7 +32,7 @@ static const struct own *find_own(const char *name)
 #undef ENTRY
     };
 
-    if (name == NULL || strncmp(name, "SSL_", 4) != 0)
+    if (name == NULL || strstr(name, "SSL_") == NULL)
         return NULL;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         if (strcmp(table[i].name, name) == 0)

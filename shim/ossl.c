@@ -101,7 +101,8 @@ static struct ossl *examine(const struct loaded *object)
     ossl->kind = kind_of(object, complete);
     if (ossl->kind == OSSL_USABLE) {
         ossl->ssl_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, ossl, NULL, forget_state, release_state);
-        if (ossl->ssl_index < 0)
+        ossl->session_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_SESSION, 0, NULL, NULL, NULL, NULL);
+        if (ossl->ssl_index < 0 || ossl->session_index < 0)
             ossl->kind = OSSL_UNUSABLE;
     }
     return publish(ossl);
@@ -169,6 +170,30 @@ struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *)
         }
     }
     *real = ossl != NULL ? ossl->X509_verify_cert : NULL;
+    errno = saved;
+    return ossl;
+}
+
+struct ossl *ossl_of_caller(const void *caller)
+{
+    struct ossl *ossl = known_at((uintptr_t)caller);
+    int saved = errno;
+    struct loaded object;
+
+    if (ossl == NULL && loader_find(caller, &object)) {
+        ossl = ossl_at(loader_symbol(&object, "SSL_new"));
+        /* libcrypto calls back for its libssl (PEM), but does not link it. */
+        for (int i = 0; ossl == NULL && i < OSSL_MAX; i++) {
+            struct ossl *known = atomic_load_explicit(&ossl_known[i], memory_order_acquire);
+
+            if (known == NULL)
+                break;
+            if ((uintptr_t)known->EVP_sha256 - object.start < object.end - object.start)
+                ossl = known;
+        }
+    }
+    if (ossl == NULL)
+        ossl = ossl_at(loader_next("SSL_new"));
     errno = saved;
     return ossl;
 }

@@ -14,7 +14,9 @@
 #undef SSL_get_peer_certificate
 #undef ERR_put_error
 
-/* Newer than the headers that this may be built with: 3.3. */
+/* Newer than the headers that this may be built with. */
+SSL_SESSION *d2i_SSL_SESSION_ex(SSL_SESSION **session, const unsigned char **der, long length, OSSL_LIB_CTX *library,
+    const char *properties);
 int SSL_write_ex2(SSL *ssl, const void *buffer, size_t size, uint64_t flags, size_t *done);
 
 enum ossl_kind {
@@ -28,6 +30,7 @@ struct ossl {
     uintptr_t start; /* where its libssl is mapped */
     uintptr_t end;
     int ssl_index; /* of the state in each SSL's ex_data */
+    int session_index; /* of the mark in each session's */
 #define NEEDED(name, result, parameters) result(*name) parameters;
 #define OPTIONAL NEEDED
 #include "ossl_symbols.h"
@@ -48,6 +51,9 @@ struct ossl *ossl_at(const void *address);
 
 /* Find the library whose X509_verify_cert is the one that an object with code at `caller` calls. `*real` is that function. */
 struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *));
+
+/* Find the library that code at `caller` uses. NULL where that cannot be told. Slow. */
+struct ossl *ossl_of_caller(const void *caller);
 
 /* The slow half of ossl_of. */
 struct ossl *ossl_discover(const void *object);

@@ -2,6 +2,9 @@
 # Goal: a configuration that is missing, wrong or in an odd place refuses every TLS client handshake with its reason, and
 # touches nothing else; what the environment asks for (mode, log, format, level) is what the program's user gets.
 
+# Every bats test is a subshell of its own: what one sets is meant for it alone.
+# shellcheck disable=SC2030,SC2031
+
 load lib/programs
 
 setup_file() {
@@ -174,13 +177,11 @@ print("alive")'
     for fault in PINSHIM_PINS="$BATS_TEST_TMPDIR/nowhere" PINSHIM_PINS="$BATS_TEST_TMPDIR/malformed" PINSHIM_PINS="$BATS_TEST_TMPDIR" \
         PINSHIM_PINS="$BATS_TEST_TMPDIR/fifo" PINSHIM_PINS="$BATS_TEST_TMPDIR/open" PINSHIM_PINS= PINSHIM_MODE=x PINSHIM_LOG=x \
         PINSHIM_LOG_FORMAT=x PINSHIM_LOG_LEVEL=x; do
-        for command in '/bin/echo hello' 'ls /' 'ls /nowhere-at-all' 'cat' "grep -c . $LAB/ca.pem" 'false' 'sh -c exit\ 7' \
-            '/usr/bin/python3 -c print(1)'; do
-            # shellcheck disable=SC2086 # the words of a command
-            capture bare $command
+        for command in '/bin/echo hello' 'ls /' 'ls /nowhere-at-all' cat 'cat /etc/passwd | wc -l' false 'exit 7' \
+            '/usr/bin/python3 -c "print(1)"'; do
+            capture bare bash -c "$command"
             bare_out=$OUT$ERR bare_status=$STATUS
-            # shellcheck disable=SC2086
-            capture shim env "$fault" timeout 20 $command
+            capture shim env "$fault" timeout 20 bash -c "$command"
             equals "$OUT$ERR" "$bare_out"
             equals "$STATUS" "$bare_status"
         done
@@ -308,7 +309,7 @@ context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), s
         has "$(lines accepted)" "$PINS:1 matched spki-sha256:"
     }
     once "${CURL[@]}" "$URL_GOOD" "$URL_GOOD"
-    once openssl s_client -quiet -connect "127.0.0.1:$GOOD" -servername www.pinned.example
+    once openssl s_client -brief -connect "127.0.0.1:$GOOD" -servername www.pinned.example
     once "${probe[@]}" connect handshake write=$'GET / HTTP/1.0\r\n\r\n' peek_ex read read
     once "${probe[@]}" client write=$'GET / HTTP/1.0\r\n\r\n' read
     once "${probe[@]}" tls1.2 connect
@@ -376,7 +377,8 @@ context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), s
 
 @test "a JSON line is one valid object with the documented members" {
     export PINSHIM_LOG_FORMAT=json PINSHIM_LOG_LEVEL=all
-    local PRELOAD_ALSO=$NAMES client=(openssl s_client -quiet -servername www.pinned.example)
+    local -x PRELOAD_ALSO=$NAMES
+    local client=(openssl s_client -brief -servername www.pinned.example)
     local check='
 import base64, datetime, json, os, re, sys
 path, want, port, pins, pin = sys.argv[1:]

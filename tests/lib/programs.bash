@@ -1,4 +1,4 @@
-# Helpers of the tests that drive the shim with pins files, small C programs and odd servers. Loaded after lib/lab.bash is.
+# Helpers of the tests that drive the shim with pins files, small C programs and odd servers.
 
 # shellcheck source=tests/lib/lab.bash
 . "$BATS_TEST_DIRNAME/lib/lab.bash"
@@ -83,6 +83,7 @@ accepted() {
 }
 
 # refused COMMAND...: the program succeeds without the shim, fails with it, and the shim logs that once, in $LINE
+# shellcheck disable=SC2034 # the tests read it
 refused() {
     capture bare "$@"
     [ "$STATUS" -eq 0 ] || explain "fails without the shim: $*"

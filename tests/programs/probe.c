@@ -3,7 +3,8 @@
  * Set-up:  ca=FILE identity=FILE (FILE.pem, FILE.key) cipher=LIST tls1.2 verify=none|peer show-verify callback=accept|none
  *          sni=NAME resolve=NAME open=PORT client
  *          seed (entries in the error queue and errno before every call) seed=mark (and back to a mark among them after it)
- * Calls:   connect handshake write=TEXT write_ex=TEXT read read_ex peek peek_ex clear state */
+ * Calls:   connect handshake write=TEXT write_ex=TEXT read read_ex peek peek_ex clear state
+ * must:    ends the program with 1 if the last call failed */
 
 #include <errno.h>
 #include <netdb.h>
@@ -24,6 +25,7 @@ static SSL *ssl;
 static int fd = -1;
 static bool seeded;
 static bool to_mark;
+static bool failed;
 static struct in_addr address = {0};
 static char own_argument[] = "argument";
 
@@ -104,6 +106,7 @@ static void report(const char *call, long result, bool bytes)
     int line;
     int flags;
 
+    failed = result <= 0;
     printf("%s: returned %ld%s, error %d, errno %d, verify result %ld\n", call, bytes && result > 0 ? 1 : result,
         bytes && result > 0 ? " or more" : "", error, error_number, SSL_get_verify_result(ssl));
     if (to_mark)
@@ -227,6 +230,11 @@ int main(int argc, char **argv)
             *text++ = '\0';
         else
             text = argv[i] + strlen(argv[i]);
+        if (strcmp(argv[i], "must") == 0) {
+            if (failed)
+                return 1;
+            continue;
+        }
         if (!set_up(argv[i], text) && !call(argv[i], text)) {
             fprintf(stderr, "probe: unknown step: %s\n", argv[i]);
             return 2;

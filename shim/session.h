@@ -1,0 +1,21 @@
+/* Sessions whose peer this process has seen prove its certificate. A session from anywhere else says only what its maker wrote
+ * into it. */
+#ifndef PINSHIM_SESSION_H
+#define PINSHIM_SESSION_H
+
+#include "ossl.h"
+
+/* Mark the session as one whose peer certificate was accepted in a handshake of this process. The mark follows the copies that
+ * libssl makes for TLS 1.3 tickets. */
+void session_mark(const struct ossl *ossl, SSL_SESSION *session);
+
+/* Return true if and only if the session carries the mark and a master secret: one that stalled after its certificate has none,
+ * and nobody without the certificate's key can know the secret of one that did not. */
+MUST_CHECK bool session_is_proven(const struct ossl *ossl, const SSL_SESSION *session);
+
+/* A mark is lost in the DER form. Call with each session that is written as DER, and with each that was read: a session that was
+ * written here with its mark gets it back, if secret and certificate are the same. */
+void session_written(const struct ossl *ossl, const SSL_SESSION *session);
+void session_was_read(const struct ossl *ossl, SSL_SESSION *session);
+
+#endif

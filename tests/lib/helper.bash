@@ -1,0 +1,140 @@
+# What the tests with real clients share: a good server and an impostor whose chain is just as valid, behind nginx and behind
+# "openssl s_server", and the assertion that a client is held to its pins by the object in $PINSHIM_SO, and by nothing else.
+
+PINSHIM_SO=${PINSHIM_SO:-$BATS_TEST_DIRNAME/../build/libpinshim.so}
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+export PINSHIM_SO PATH
+unset LD_PRELOAD PINSHIM_PINS PINSHIM_MODE PINSHIM_LOG PINSHIM_LOG_FORMAT PINSHIM_LOG_LEVEL
+unset SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE
+unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
+
+. "$BATS_TEST_DIRNAME/lib/lab.bash"
+
+# A server is written "SOFTWARE VERSION". nginx speaks both versions of TLS and the client chooses; each s_server speaks one.
+every_server=('nginx 1.2' 'nginx 1.3' 's_server 1.2' 's_server 1.3')
+
+# start_servers: for setup_file
+start_servers() {
+    local name version
+    export LAB=$BATS_FILE_TMPDIR/lab
+    lab_make "$LAB"
+    for name in good impostor; do
+        lab_nginx "$name" "return 200 \"hello from $name over \$ssl_protocol\\n\";"
+        echo "$PORT $LAB/nginx-$name/error.log" | tee "$LAB/at-$name-nginx-1.2" >"$LAB/at-$name-nginx-1.3"
+        for version in 1.2 1.3; do
+            lab_s_server "$name" "-tls${version/./_}"
+            echo "$PORT $(grep -l "^ACCEPT .*:$PORT\$" "$LAB"/s_server-*)" >"$LAB/at-$name-s_server-$version"
+        done
+    done
+}
+
+# prepare: for setup; $PINNED is what the pins file says of the good server
+prepare() {
+    CA=$LAB/ca.pem
+    PINS=$BATS_TEST_TMPDIR/pins
+    PINNED="sha256//$(lab_spki "$LAB/good.pem")"
+    servers=("${every_server[@]}")
+    good_status='^0$' # the exit statuses of the client with the good server
+    complaint=''      # what a client that exits with 0 in every case has to say on stderr of a refusal
+}
+
+# with_pins RULE...: the pins file, a rule a line; the first is line 3
+with_pins() {
+    printf '%s\n' '# pins of the test' '' "$@" >"$PINS"
+}
+
+# port_of good|impostor SERVER; log_of good|impostor SERVER
+port_of() { cut -d' ' -f1 "$LAB/at-$1-${2/ /-}"; }
+log_of() { cut -d' ' -f2- "$LAB/at-$1-${2/ /-}"; }
+
+# client COMMAND...: every client is started by this; whether the object is preloaded is decided by "run_client"
+client() {
+    timeout -k 1 20 env "${client_environment[@]}" "$@"
+}
+
+# request: what a client that only carries bytes is given to send
+request() {
+    printf 'GET / HTTP/1.0\r\nHost: localhost\r\n\r\n'
+}
+
+# run_client bare|shim good|impostor SERVER FUNCTION: calls FUNCTION PORT VERSION; sets $STATUS, $OUT, $ERR, $CALL
+run_client() {
+    local way=$1 name=$2 server=$3 function=$4
+    client_environment=()
+    [ "$way" = bare ] || client_environment=("LD_PRELOAD=$PINSHIM_SO" "PINSHIM_PINS=$PINS")
+    CALL="$function, $way, with the $name $server"
+    STATUS=0
+    "$function" "$(port_of "$name" "$server")" "${server##* }" >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" </dev/null || STATUS=$?
+    OUT=$(<"$BATS_TEST_TMPDIR/out")
+    ERR=$(<"$BATS_TEST_TMPDIR/err")
+}
+
+# failed TEXT: ends a test, with the last call
+failed() {
+    printf '%s\n' "$CALL: $1" "exit status $STATUS" '--- stdout' "$OUT" '--- stderr' "$ERR" '--- pins' "$(cat "$PINS")" >&2
+    return 1
+}
+
+# received good|impostor SERVER: the client printed this server's body, which names the version of TLS
+received() {
+    local name=$1 server=$2
+    case $server in
+    nginx*) [[ $OUT == *"hello from $name over TLSv${server##* }"* ]] ;;
+    *) [[ $OUT == *"/$name.pem "* && $OUT == *"New, TLSv${server##* }, Cipher is "* ]] ;;
+    esac || failed "the body of the $name server was not received" || return 1
+    [[ $STATUS =~ $good_status ]] || failed 'the exit status tells of a failure' || return 1
+    [[ $ERR != *pinshim* ]] || failed 'the object spoke without a reason'
+}
+
+# refused HOST LINE SERVER: the client failed, has nothing of the impostor, and one line on stderr names HOST and the rule
+refused() {
+    local host=${1//./\\.} line=$2 server=$3 lines expected
+    [[ $OUT != *'hello from'* && $OUT != *impostor.pem* && $OUT != *HTTP/1* ]] || failed 'a body was received' || return 1
+    if [ -n "$complaint" ]; then
+        [[ $ERR == *"$complaint"* ]] || failed "stderr does not say \"$complaint\"" || return 1
+    else
+        [ "$STATUS" -ne 0 ] || failed 'the exit status tells of success' || return 1
+        [ "$STATUS" -ne 124 ] || failed 'the client hung' || return 1
+    fi
+    lines=$(grep -F pinshim <<<"$ERR") || failed 'no line tells of the refusal' || return 1
+    expected="^pinshim\\[[0-9]+\\]: refused $host(:$(port_of impostor "$server"))?: no pin of $PINS:$line matched; "
+    expected+='peer spki-sha256:[^ ]+ cert-sha256:[^ ]+ subject "CN=impostor"; wanted spki-sha256:[^ ]+$'
+    [[ $lines =~ $expected && $lines != *$'\n'* ]] || failed "not the one line that was expected, $expected"
+}
+
+alerts() { grep -c 'alert bad certificate' "$1" || true; }
+more_alerts() { [ "$(alerts "$1")" -gt "$2" ]; }
+served() { wc -l <"$LAB/nginx-impostor/access.log"; }
+served_more() { [ "$(served)" -gt "$1" ]; }
+
+# holds HOST LINE FUNCTION: for each of ${servers[@]}, without the object FUNCTION gets the impostor's body; with it, the good
+# server's body, and from the impostor nothing: the rule of HOST in the pins file's LINE refuses it, and all that the impostor
+# gets is a fatal alert
+holds() {
+    local host=$1 line=$2 function=$3 server log before requests
+    for server in "${servers[@]}"; do
+        requests=$(served)
+        run_client bare impostor "$server" "$function"
+        received impostor "$server" || return 1
+        if [[ $server == nginx* ]]; then
+            lab_wait served_more "$requests" || failed 'no request in the access log' || return 1
+        fi
+
+        run_client shim good "$server" "$function"
+        received good "$server" || return 1
+
+        log=$(log_of impostor "$server")
+        before=$(alerts "$log")
+        requests=$(served)
+        run_client shim impostor "$server" "$function"
+        refused "$host" "$line" "$server" || return 1
+        lab_wait more_alerts "$log" "$before" || failed 'the impostor got no fatal alert' || return 1
+        [ "$(served)" -eq "$requests" ] || failed 'the impostor got a request' || return 1
+    done
+}
+
+# spares FUNCTION SERVER: no rule concerns this call, and with the object as without it the impostor's body is received
+spares() {
+    run_client shim impostor "$2" "$1"
+    received impostor "$2"
+}

@@ -1,0 +1,422 @@
+#!/usr/bin/env bats
+# Goal: the rule that the pins file has for the host that a program meant is the one that decides, in every spelling of target
+# and pin, and however the program told OpenSSL which host that is.
+
+# Every bats test is a subshell of its own: what one sets is meant for it alone.
+# shellcheck disable=SC2030,SC2031
+
+load lib/programs
+
+setup_file() {
+    programs_lab
+    names
+    lab_s_server good
+    # Unlike nginx, s_server takes every SNI as it comes.
+    export ANY_SNI_GOOD=$PORT
+    lab_s_server impostor
+    export ANY_SNI_IMPOSTOR=$PORT
+    HEX=$(base64 -d <<<"$PIN_GOOD" | od -An -v -tx1 | tr -d ' \n')
+    export HEX
+}
+
+teardown_file() {
+    lab_stop
+}
+
+# named VERDICT PORT NAME: what becomes of a client that names NAME in its SNI
+named() {
+    judged "$1" "$2" -servername "$3"
+}
+
+# both: the good server is accepted for www.pinned.example, and the impostor is not
+both() {
+    www accepted "$GOOD"
+    www refused "$IMPOSTOR"
+}
+
+# memory VERDICT KIND CERTIFICATE [NAME]: a client and a server in one process
+memory() {
+    "$1" "$PROGRAMS/memory" "$2" "$LAB/$3.pem" "$LAB/$3.key" "${@:4}"
+}
+
+# resolving VERDICT PORT NAME...: a client that has the names resolved, one after the other, and names none to OpenSSL
+resolving() {
+    local name steps=()
+    for name in "${@:3}"; do
+        steps+=("resolve=$name")
+    done
+    "$1" "$PROGRAMS/probe" "${steps[@]}" "open=$2" connect must
+}
+
+@test "a rule for a name decides for that name alone" {
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    both
+    has "$LINE" "refused www.pinned.example"
+    has "$LINE" "no pin of $PINS:1 matched; peer spki-sha256:$PIN_IMPOSTOR cert-sha256:"
+    has "$LINE" "; wanted spki-sha256:$PIN_GOOD"
+    named accepted "$IMPOSTOR" other.example
+    named accepted "$IMPOSTOR" ww.pinned.example
+    named accepted "$IMPOSTOR" www.www.pinned.example
+    named accepted "$IMPOSTOR" www.pinned.example.org
+    named accepted "$IMPOSTOR" pinned.example
+}
+
+@test "the case of a name and a trailing dot make no difference" {
+    pins "WWW.Pinned.Example. spki-sha256:$PIN_GOOD"
+    both
+    named refused "$ANY_SNI_IMPOSTOR" wWw.pINNED.eXAMPLE
+    named refused "$ANY_SNI_IMPOSTOR" www.pinned.example.
+    named accepted "$ANY_SNI_GOOD" WWW.PINNED.EXAMPLE.
+}
+
+@test "deny refuses the target whatever it presents" {
+    pins 'www.pinned.example deny'
+    www refused "$GOOD"
+    has "$LINE" "$PINS:1 says deny"
+    www refused "$IMPOSTOR"
+    named accepted "$GOOD" other.example
+}
+
+@test "allow exempts a target from a wider rule" {
+    pins '* deny' 'www.pinned.example allow'
+    www accepted "$IMPOSTOR"
+    named refused "$IMPOSTOR" other.example
+    has "$LINE" "$PINS:1 says deny"
+}
+
+@test "* holds for every target without a rule, named or not" {
+    pins "* spki-sha256:$PIN_GOOD"
+    both
+    named refused "$IMPOSTOR" other.example
+    judged accepted "$GOOD"
+    judged refused "$IMPOSTOR"
+    has "$LINE" "refused 127.0.0.1:$IMPOSTOR"
+}
+
+@test "*.SUFFIX holds for exactly one more label" {
+    pins "*.pinned.example spki-sha256:$PIN_GOOD"
+    both
+    named refused "$IMPOSTOR" API.pinned.example
+    named accepted "$IMPOSTOR" a.b.pinned.example
+    named accepted "$IMPOSTOR" pinned.example
+    named accepted "$IMPOSTOR" xpinned.example
+}
+
+@test "**.SUFFIX holds for one more label and for several" {
+    pins "**.pinned.example spki-sha256:$PIN_GOOD"
+    both
+    named refused "$IMPOSTOR" a.pinned.example
+    named refused "$IMPOSTOR" a.b.c.pinned.example
+    named accepted "$IMPOSTOR" pinned.example
+    named accepted "$IMPOSTOR" xpinned.example
+}
+
+@test "an exact name beats a wildcard, in either order" {
+    pins "*.pinned.example spki-sha256:$PIN_IMPOSTOR" "**.example deny" '* deny' "www.pinned.example spki-sha256:$PIN_GOOD"
+    both
+    named accepted "$IMPOSTOR" other.pinned.example
+    pins "www.pinned.example spki-sha256:$PIN_GOOD" '* deny' "*.pinned.example spki-sha256:$PIN_IMPOSTOR"
+    both
+}
+
+@test "the longer suffix beats the shorter, and *. beats **. where they are equal" {
+    pins '**.example deny' '**.pinned.example deny' "*.pinned.example spki-sha256:$PIN_GOOD" "*.b.pinned.example spki-sha256:$PIN_IMPOSTOR"
+    both
+    named accepted "$IMPOSTOR" a.b.pinned.example
+    named refused "$GOOD" a.b.pinned.example
+    named refused "$GOOD" a.b.c.pinned.example
+    has "$LINE" "$PINS:2 says deny"
+    named refused "$GOOD" other.example
+    has "$LINE" "$PINS:1 says deny"
+}
+
+@test "a rule with the port beats the one without, and holds for that port alone" {
+    local -x PRELOAD_ALSO=$NAMES
+    local name=www.pinned.example
+    pins "$name deny" "$name:$GOOD spki-sha256:$PIN_GOOD" "$name:$IMPOSTOR spki-sha256:$PIN_GOOD"
+    accepted openssl s_client -brief -connect "$name:$GOOD"
+    refused openssl s_client -brief -connect "$name:$IMPOSTOR"
+    has "$LINE" "refused $name:$IMPOSTOR: no pin of $PINS:3 matched"
+    accepted curl -sk "https://$name:$GOOD/"
+    equals "$OUT" 'hello from good'
+    refused curl -sk "https://$name:$IMPOSTOR/"
+    # The third server's port has no rule of its own.
+    refused openssl s_client -brief -connect "$name:$ANY_SNI_GOOD"
+    has "$LINE" "$PINS:1 says deny"
+}
+
+@test "a rule for another port says nothing about this one" {
+    local -x PRELOAD_ALSO=$NAMES
+    pins "www.pinned.example:$GOOD deny" '* allow'
+    refused openssl s_client -brief -connect "www.pinned.example:$GOOD"
+    accepted openssl s_client -brief -connect "www.pinned.example:$IMPOSTOR"
+    accepted curl -sk "https://www.pinned.example:$IMPOSTOR/"
+}
+
+@test "wildcards and * take a port as well" {
+    local -x PRELOAD_ALSO=$NAMES
+    pins "*.pinned.example:$IMPOSTOR spki-sha256:$PIN_GOOD" "*:$GOOD deny"
+    refused openssl s_client -brief -connect "www.pinned.example:$IMPOSTOR"
+    has "$LINE" "$PINS:1"
+    refused openssl s_client -brief -connect "www.pinned.example:$GOOD"
+    has "$LINE" "$PINS:2 says deny"
+    accepted openssl s_client -brief -connect "www.pinned.example:$ANY_SNI_IMPOSTOR"
+}
+
+@test "an address is a target" {
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD"
+    judged accepted "$GOOD"
+    judged refused "$IMPOSTOR"
+    has "$LINE" "refused 127.0.0.1:$IMPOSTOR"
+    pins "127.0.0.1:$IMPOSTOR deny"
+    judged accepted "$GOOD"
+    judged refused "$IMPOSTOR"
+}
+
+@test "an address with a rule must be satisfied beside the name's rule" {
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD" "www.pinned.example spki-sha256:$PIN_GOOD spki-sha256:$PIN_IMPOSTOR"
+    both
+    has "$LINE" "$PINS:1"
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD spki-sha256:$PIN_IMPOSTOR" "www.pinned.example spki-sha256:$PIN_GOOD"
+    both
+    has "$LINE" "$PINS:2"
+}
+
+@test "the IPv4 address of a pin holds for a socket that reaches it through IPv6" {
+    pins '127.0.0.1 deny'
+    refused /usr/bin/python3 -c '
+import socket, ssl, sys
+raw = socket.socket(socket.AF_INET6)
+raw.connect(("::ffff:127.0.0.1", int(sys.argv[1])))
+ssl._create_unverified_context().wrap_socket(raw)' "$GOOD"
+    pins '127.0.0.2 deny'
+    judged accepted "$GOOD"
+}
+
+@test "the name that a program has verified is a target, whatever its SNI says" {
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    judged accepted "$GOOD" -servername other.example -verify_hostname www.pinned.example
+    judged refused "$IMPOSTOR" -servername other.example -verify_hostname www.pinned.example
+    judged refused "$IMPOSTOR" -noservername -verify_hostname www.pinned.example
+    judged accepted "$IMPOSTOR" -servername other.example -verify_hostname other.example
+}
+
+@test "an SNI that is an address is read as one" {
+    pins "192.0.2.7 spki-sha256:$PIN_GOOD"
+    named accepted "$ANY_SNI_GOOD" 192.0.2.7
+    named refused "$ANY_SNI_IMPOSTOR" 192.0.2.7
+    named accepted "$ANY_SNI_IMPOSTOR" 192.0.2.8
+}
+
+@test "an SNI of the form host:port is read as that name and port" {
+    pins "www.pinned.example:443 spki-sha256:$PIN_GOOD" 'www.pinned.example:8443 deny'
+    named accepted "$ANY_SNI_GOOD" www.pinned.example:443
+    named refused "$ANY_SNI_IMPOSTOR" www.pinned.example:443
+    has "$LINE" 'refused www.pinned.example:443:'
+    named refused "$ANY_SNI_GOOD" www.pinned.example:8443
+    named accepted "$ANY_SNI_IMPOSTOR" www.pinned.example:9443
+}
+
+@test "an SNI that cannot be read as a host is refused where the file has rules" {
+    pins 'unrelated.example deny'
+    named refused "$ANY_SNI_GOOD" 'www.pinned.example:443:443'
+    has "$LINE" 'unidentifiable'
+    named refused "$ANY_SNI_GOOD" $'evil\n\e[31mname'
+    equals "$(grep -c . <<<"$LINE")" 1
+    [[ ! $LINE =~ [[:cntrl:]] ]] || explain 'a control character in the log'
+    named refused "$ANY_SNI_GOOD" 'two words'
+    pins 'unrelated.example allow'
+    named accepted "$ANY_SNI_GOOD" 'www.pinned.example:443:443'
+}
+
+@test "lines for one target add up, so that a backup pin is one more line" {
+    pins "www.pinned.example spki-sha256:$PIN_IMPOSTOR"
+    www refused "$GOOD"
+    pins "www.pinned.example spki-sha256:$PIN_IMPOSTOR" 'other.example deny' "www.pinned.example spki-sha256:$PIN_GOOD"
+    www accepted "$GOOD"
+    www accepted "$IMPOSTOR"
+    # Neither pin matches a third key.
+    lab_cert third /CN=third
+    lab_s_server third
+    www refused "$PORT"
+    has "$LINE" "no pin of $PINS:1,3 matched"
+}
+
+@test "several pins on one line add up" {
+    pins "www.pinned.example spki-sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= spki-sha256:$PIN_GOOD"
+    both
+}
+
+@test "a pin of the key accepts a renewed certificate, and a pin of the certificate does not" {
+    local fingerprint
+    fingerprint=$(lab_fingerprint "$LAB/good.pem")
+    lab_cert renewed /CN=renewed
+    openssl x509 -req -in "$LAB/good.csr" -CA "$LAB/ca.pem" -CAkey "$LAB/ca.key" -set_serial 77 -days 5 -out "$LAB/renewed.pem" 2>&1
+    cp "$LAB/good.key" "$LAB/renewed.key"
+    lab_s_server renewed
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    both
+    www accepted "$PORT"
+    pins "www.pinned.example cert-sha256:$fingerprint"
+    both
+    www refused "$PORT"
+    has "$LINE" "; wanted cert-sha256:"
+}
+
+@test "SHA-384 and SHA-512 pins of key and certificate are compared in full" {
+    local digest flipped
+    for digest in sha384 sha512; do
+        pins "www.pinned.example spki-$digest:$(lab_spki "$LAB/good.pem" $digest)"
+        both
+        pins "www.pinned.example cert-$digest:$(lab_fingerprint "$LAB/good.pem" $digest)"
+        both
+        # The last digit is another one.
+        flipped=$(lab_fingerprint "$LAB/good.pem" $digest)
+        case $flipped in *0) flipped=${flipped%?}1 ;; *) flipped=${flipped%?}0 ;; esac
+        pins "www.pinned.example cert-$digest:$flipped"
+        www refused "$GOOD"
+    done
+}
+
+@test "every spelling of a pin means the same" {
+    local spelling colons
+    colons=$(sed 's/../&:/g; s/:$//' <<<"$HEX")
+    for spelling in "spki-sha256:$PIN_GOOD" "spki-sha256:${PIN_GOOD%=}" "SPKI-SHA256:$PIN_GOOD" "sha256//$PIN_GOOD" "sha256/$PIN_GOOD" \
+        "pin-sha256=\"$PIN_GOOD\"" "spki-sha256:$HEX" "spki-sha256:${HEX^^}" "spki-sha256:$colons" "spki-sha256:${colons^^}"; do
+        pins "www.pinned.example $spelling"
+        both
+    done
+}
+
+@test "curl's own spelling of a pin and the shim agree" {
+    pins "www.pinned.example sha256//$PIN_GOOD"
+    local resolve=(--resolve "www.pinned.example:$GOOD:127.0.0.1" --resolve "www.pinned.example:$IMPOSTOR:127.0.0.1")
+    # curl's pin is the good one in either case: it refuses the impostor by itself, and the shim refuses where curl has none.
+    accepted curl -sk "${resolve[@]}" --pinnedpubkey "sha256//$PIN_GOOD" "https://www.pinned.example:$GOOD/"
+    run -90 bare curl -sk "${resolve[@]}" --pinnedpubkey "sha256//$PIN_GOOD" "https://www.pinned.example:$IMPOSTOR/"
+    refused curl -sk "${resolve[@]}" "https://www.pinned.example:$IMPOSTOR/"
+    has "$LINE" "peer spki-sha256:$PIN_IMPOSTOR"
+}
+
+@test "a client of which neither name nor address is known is refused where the file has rules" {
+    local kind
+    for kind in bio socketpair; do
+        pins 'unrelated.example deny'
+        memory refused $kind good
+        has "$LINE" 'refused unknown target: unidentifiable'
+        has "$OUT" 'received ""'
+        pins "unrelated.example spki-sha256:$PIN_GOOD"
+        memory refused $kind good
+        # Every rule is "allow": there is nothing to be afraid of.
+        pins 'unrelated.example allow' '*.example allow'
+        memory accepted $kind good
+        has "$OUT" 'received "secret"'
+        pins '* allow'
+        memory accepted $kind good
+    done
+}
+
+@test "the name over memory BIOs decides" {
+    local kind
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    for kind in bio socketpair; do
+        memory accepted $kind good www.pinned.example
+        has "$OUT" 'received "secret"'
+        memory refused $kind impostor www.pinned.example
+        has "$OUT" 'received ""'
+        memory accepted $kind impostor other.example
+    done
+}
+
+@test "where the port is not known all rules of the name count, and one of them must be satisfied" {
+    pins "www.pinned.example:443 spki-sha256:$PIN_GOOD" 'unrelated.example:443 deny'
+    memory accepted bio good www.pinned.example
+    memory refused bio impostor www.pinned.example
+    has "$LINE" "no pin of $PINS:1 matched"
+    pins 'www.pinned.example:443 deny' "www.pinned.example:8443 spki-sha256:$PIN_GOOD" 'www.pinned.example:9443 deny'
+    memory accepted bio good www.pinned.example
+    memory refused bio impostor www.pinned.example
+    pins "*.pinned.example:443 spki-sha256:$PIN_GOOD"
+    memory accepted bio good www.pinned.example
+    memory refused bio impostor www.pinned.example
+    pins "*:443 spki-sha256:$PIN_GOOD"
+    memory accepted bio good www.pinned.example
+    memory refused bio impostor www.pinned.example
+}
+
+@test "a name resolved with gethostbyname is the target of a client that names none" {
+    pins "localhost spki-sha256:$PIN_GOOD"
+    resolving accepted "$GOOD" localhost
+    resolving refused "$IMPOSTOR" localhost
+    has "$LINE" "refused localhost:$IMPOSTOR: no pin of $PINS:1 matched"
+    pins "localhost:$GOOD deny"
+    resolving refused "$GOOD" localhost
+    resolving accepted "$IMPOSTOR" localhost
+}
+
+@test "of two names resolved to one address, one with a rule must be satisfied" {
+    local -x PRELOAD_ALSO=$NAMES
+    pins "one.pinned.example spki-sha256:$PIN_GOOD" "two.pinned.example spki-sha256:$PIN_IMPOSTOR"
+    resolving refused "$IMPOSTOR" one.pinned.example
+    resolving refused "$GOOD" two.pinned.example
+    resolving accepted "$GOOD" one.pinned.example two.pinned.example
+    resolving accepted "$GOOD" two.pinned.example one.pinned.example
+    resolving accepted "$IMPOSTOR" one.pinned.example two.pinned.example
+    resolving accepted "$IMPOSTOR" two.pinned.example one.pinned.example
+    resolving refused "$ANY_SNI_IMPOSTOR" one.pinned.example free.pinned.example
+    has "$LINE" 'refused one.pinned.example'
+    resolving refused "$ANY_SNI_IMPOSTOR" free.pinned.example one.pinned.example
+    resolving accepted "$IMPOSTOR" free.pinned.example
+    # Neither is satisfied.
+    pins 'one.pinned.example deny' "two.pinned.example spki-sha256:$PIN_GOOD"
+    resolving refused "$IMPOSTOR" one.pinned.example two.pinned.example
+    resolving refused "$IMPOSTOR" two.pinned.example one.pinned.example
+}
+
+@test "a name that was merely resolved is no target of a client that names another one" {
+    local -x PRELOAD_ALSO=$NAMES
+    pins 'one.pinned.example deny'
+    capture shim "$PROGRAMS/probe" resolve=one.pinned.example sni=other.example "open=$GOOD" connect
+    has "$OUT" 'connect: returned 1,'
+    equals "$ERR" ''
+    resolving refused "$GOOD" one.pinned.example
+}
+
+@test "the name and port behind a CONNECT proxy decide, not the proxy's" {
+    local proxy host
+    # What a client sends to the relay in plain text is a CONNECT; the relay leads to the impostor or to the good server.
+    relay "$IMPOSTOR"
+    local to_impostor=$PORT
+    relay "$GOOD"
+    local to_good=$PORT
+    local python='
+import http.client, ssl, sys
+connection = http.client.HTTPSConnection(sys.argv[1], int(sys.argv[2]), context=ssl._create_unverified_context(), timeout=20)
+connection.set_tunnel("www.pinned.example", 443)
+connection.request("GET", "/")
+sys.stdout.write(connection.getresponse().read().decode())'
+    pins "www.pinned.example:443 spki-sha256:$PIN_GOOD"
+    for host in localhost 127.0.0.1; do
+        for proxy in "$to_good" "$to_impostor"; do
+            local verdict=refused
+            [ "$proxy" = "$to_impostor" ] || verdict=accepted
+            $verdict curl -sk --noproxy '' -x "http://$host:$proxy" https://www.pinned.example/
+            [ $verdict = refused ] || equals "$OUT" 'hello from good'
+            [ $verdict = accepted ] || has "$LINE" 'refused www.pinned.example'
+            $verdict /usr/bin/python3 -c "$python" $host "$proxy"
+            [ $verdict = refused ] || equals "$OUT" 'hello from good'
+            [ $verdict = accepted ] || has "$LINE" 'refused www.pinned.example'
+            $verdict openssl s_client -brief -proxy "$host:$proxy" -connect www.pinned.example:443 -servername www.pinned.example
+        done
+    done
+    run -0 grep -aq '^CONNECT www.pinned.example:443 ' "$RELAYED"
+}
+
+@test "a proxy's own name and address may have rules beside the target's" {
+    relay "$GOOD"
+    pins '127.0.0.1 deny' "www.pinned.example:443 spki-sha256:$PIN_GOOD"
+    refused curl -sk --noproxy '' -x "http://localhost:$PORT" https://www.pinned.example/
+    has "$LINE" "$PINS:1 says deny"
+    pins 'localhost deny' "www.pinned.example:443 spki-sha256:$PIN_GOOD"
+    accepted curl -sk --noproxy '' -x "http://localhost:$PORT" https://www.pinned.example/
+}

@@ -1,0 +1,458 @@
+/* The verdict: which identities are asked, what satisfies a rule, and how it is told. */
+#include "pins_internal.h"
+#include "policy.h"
+#include "unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
+
+/* Pins of 0x11, 0x22, 0x33 and 0x00 bytes. */
+#define S1 "spki-sha256:ERERERERERERERERERERERERERERERERERERERERERE="
+#define S1_384 "spki-sha384:ERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERERER"
+#define S1_512 "spki-sha512:EREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREQ=="
+#define C2 "cert-sha256:IiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiI="
+#define C2_384 "cert-sha384:IiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIi"
+#define C2_512 "cert-sha512:IiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIg=="
+#define S3 "spki-sha256:MzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzM="
+#define C3 "cert-sha256:MzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzMzM="
+#define S0 "spki-sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+#define C0 "cert-sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+/* The good peer's digests under the other kind: a key's digest is no certificate's. */
+#define C1 "cert-sha256:ERERERERERERERERERERERERERERERERERERERERERE="
+#define S2 "spki-sha256:IiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiI="
+
+enum who {
+    ZEROED,
+    GOOD, /* a key of 0x11, in a certificate of 0x22 */
+    BAD, /* a key of 0x44, in a certificate of 0x44 */
+    RAW, /* the good key without a certificate */
+    BARE, /* neither key nor certificate */
+    UNCOMPUTED, /* the good one, but none of its digests was computed */
+};
+
+static struct peer peer_of(enum who who)
+{
+    struct peer peer = {0};
+
+    if (who == ZEROED)
+        return peer;
+    /* Digests that are not known hold the right bytes, and must not count for all that. */
+    memset(peer.digests[PIN_SPKI], who == BAD ? 0x44 : 0x11, sizeof(peer.digests[PIN_SPKI]));
+    memset(peer.digests[PIN_CERT], who == BAD ? 0x44 : 0x22, sizeof(peer.digests[PIN_CERT]));
+    peer.has[PIN_SPKI] = who != BARE;
+    peer.has[PIN_CERT] = who != BARE && who != RAW;
+    for (int digest = 0; digest < DIGESTS; digest++) {
+        peer.known[PIN_SPKI][digest] = peer.has[PIN_SPKI] && who != UNCOMPUTED;
+        peer.known[PIN_CERT][digest] = peer.has[PIN_CERT] && who != UNCOMPUTED;
+    }
+    return peer;
+}
+
+static void on_error(void *arg, uint32_t line, uint32_t column, const char *message)
+{
+    (void)arg;
+    check(false, "a pins file of the tests is right: %u:%u: %s", (unsigned)line, (unsigned)column, message);
+}
+
+static struct pins *parse(const char *string)
+{
+    struct pins *pins = pins_parse(string, strlen(string), on_error, NULL);
+
+    if (pins == NULL)
+        abort();
+    return pins;
+}
+
+/* Take the next word of `*at`. */
+static bool next_word(const char **at, struct host *out)
+{
+    size_t length;
+
+    *at += strspn(*at, " ");
+    length = strcspn(*at, " ");
+    if (length == 0)
+        return false;
+    host_parse(*at, length, out);
+    *at += length;
+    return true;
+}
+
+static const char *resolved_names;
+static unsigned resolved_asked;
+
+static bool next_resolved(const struct target *target, uintptr_t *cursor, struct host *out)
+{
+    const char *at = resolved_names + *cursor;
+    bool more = next_word(&at, out);
+
+    (void)target;
+    resolved_asked++;
+    *cursor = (uintptr_t)(at - resolved_names);
+    return more;
+}
+
+enum flag { NAMED = 1, OVERFLOW = 2, FORGOT = 4 };
+
+static struct target target_of(const char *identities, int flags, const char *resolved)
+{
+    struct target target = {0};
+    struct host host;
+
+    while (next_word(&identities, &host))
+        (void)target_add(&target, &host);
+    target.named = (flags & NAMED) != 0;
+    target.overflow = (flags & OVERFLOW) != 0;
+    target.resolved_overflow = (flags & FORGOT) != 0;
+    if (resolved != NULL)
+        target.next_resolved = next_resolved;
+    resolved_names = resolved;
+    resolved_asked = 0;
+    return target;
+}
+
+static const char *const reasons[] = {"internal", "fault", "unidentifiable", "deny", "no match", "no certificate", "no rule", "allow",
+    "match"};
+
+struct row {
+    const char *why;
+    const char *pins;
+    const char *identities; /* as a program gives them, parted by blanks */
+    int flags;
+    const char *resolved; /* the same; NULL: nothing was resolved */
+    enum who who;
+    enum reason reason;
+    const char *host; /* the one that decided; "": none */
+    const char *rule; /* file:line; "": none */
+};
+
+static void judge_rows(const struct row *table, size_t rows)
+{
+    for (size_t i = 0; i < rows; i++) {
+        const struct row *row = &table[i];
+        struct pins *pins = parse(row->pins);
+        struct target target = target_of(row->identities, row->flags, row->resolved);
+        struct peer peer = peer_of(row->who);
+        struct judgement judgement;
+        char buffer[400];
+        struct text text = text_over(buffer, sizeof(buffer));
+        bool accepted = row->reason == REASON_NO_RULE || row->reason == REASON_ALLOW || row->reason == REASON_MATCH;
+
+        memset(&judgement, 0xaa, sizeof(judgement));
+        policy_judge(pins, &target, &peer, &judgement);
+        check(judgement.verdict == (accepted ? VERDICT_ACCEPT : VERDICT_REFUSE), "%s: is %s", row->why,
+            judgement.verdict == VERDICT_REFUSE ? "refused" : "accepted");
+        check(judgement.reason == row->reason, "%s: because of %s", row->why,
+            judgement.reason < ROWS(reasons) ? reasons[judgement.reason] : "?");
+        check((judgement.matched != NULL) == (row->reason == REASON_MATCH), "%s: a pin matched, or none did", row->why);
+        host_print(&judgement.host, &text);
+        check(strcmp(buffer, row->host) == 0, "%s: decided by [%s]", row->why, buffer);
+        text = text_over(buffer, sizeof(buffer));
+        policy_print_rule("P", &judgement, &text);
+        check(strcmp(buffer, row->rule) == 0, "%s: by the rule [%s]", row->why, buffer);
+        check((row->flags & NAMED) == 0 || resolved_asked == 0, "%s: a program that gave a name is not asked what it resolved",
+            row->why);
+        pins_free(pins);
+    }
+}
+
+/* One identity, one rule. */
+static const struct row pins_rows[] = {
+    {"the key's pin", "a.example " S1, "a.example:443", NAMED, NULL, GOOD, REASON_MATCH, "a.example:443", "P:1"},
+    {"the key's pin, SHA-384", "a.example " S1_384, "a.example", NAMED, NULL, GOOD, REASON_MATCH, "a.example", "P:1"},
+    {"the key's pin, SHA-512", "a.example " S1_512, "a.example", NAMED, NULL, GOOD, REASON_MATCH, "a.example", "P:1"},
+    {"the certificate's pin", "a.example " C2, "a.example", NAMED, NULL, GOOD, REASON_MATCH, "a.example", "P:1"},
+    {"the certificate's pin, SHA-384", "a.example " C2_384, "a.example", NAMED, NULL, GOOD, REASON_MATCH, "a.example", "P:1"},
+    {"the certificate's pin, SHA-512", "a.example " C2_512, "a.example", NAMED, NULL, GOOD, REASON_MATCH, "a.example", "P:1"},
+    {"another key", "a.example " S1, "a.example", NAMED, NULL, BAD, REASON_NO_MATCH, "a.example", "P:1"},
+    {"another certificate", "a.example " C2, "a.example", NAMED, NULL, BAD, REASON_NO_MATCH, "a.example", "P:1"},
+    {"another pin", "a.example " S3, "a.example", NAMED, NULL, GOOD, REASON_NO_MATCH, "a.example", "P:1"},
+    {"a key's digest is no certificate's", "a.example " C1, "a.example", NAMED, NULL, GOOD, REASON_NO_MATCH, "a.example", "P:1"},
+    {"a certificate's digest is no key's", "a.example " S2, "a.example", NAMED, NULL, GOOD, REASON_NO_MATCH, "a.example", "P:1"},
+    {"any one pin is enough", "a.example " S3 "\na.example " C3 " " S1, "a.example", NAMED, NULL, GOOD, REASON_MATCH, "a.example",
+        "P:2"},
+    {"any one of both kinds", "a.example " S3 "\na.example " C2, "a.example", NAMED, NULL, GOOD, REASON_MATCH, "a.example", "P:2"},
+    {"none of several", "a.example " S3 "\na.example " C3, "a.example", NAMED, NULL, GOOD, REASON_NO_MATCH, "a.example", "P:1"},
+    {"deny", "a.example deny", "a.example", NAMED, NULL, GOOD, REASON_DENY, "a.example", "P:1"},
+    {"allow", "a.example allow\n* deny", "a.example", NAMED, NULL, BAD, REASON_ALLOW, "a.example", "P:1"},
+    {"allow, no certificate", "a.example allow\n* deny", "a.example", NAMED, NULL, BARE, REASON_ALLOW, "a.example", "P:1"},
+    {"no rule", "b.example deny", "a.example:443", NAMED, NULL, BAD, REASON_NO_RULE, "a.example:443", ""},
+    {"no rule, no certificate", "b.example deny", "a.example", NAMED, NULL, BARE, REASON_NO_RULE, "a.example", ""},
+    {"the most specific rule alone: not *.", "*.example allow\na.example " S1, "a.example", NAMED, NULL, BAD, REASON_NO_MATCH,
+        "a.example", "P:2"},
+    {"the most specific rule alone: not **.", "**.example " S1 "\n*.example " S3, "a.example", NAMED, NULL, GOOD, REASON_NO_MATCH,
+        "a.example", "P:2"},
+    {"the most specific rule alone: not *", "* " S1 "\na.example " S3, "a.example", NAMED, NULL, GOOD, REASON_NO_MATCH, "a.example",
+        "P:2"},
+    {"the rule of the port", "a.example allow\na.example:443 " S1, "a.example:443", NAMED, NULL, BAD, REASON_NO_MATCH,
+        "a.example:443", "P:2"},
+    {"the rule of no port", "a.example " S1 "\na.example:443 allow", "a.example:444", NAMED, NULL, BAD, REASON_NO_MATCH,
+        "a.example:444", "P:1"},
+    {"another port's rule", "a.example:443 deny", "a.example:444", NAMED, NULL, BAD, REASON_NO_RULE, "a.example:444", ""},
+    {"an unknown port: one of its rules", "a.example:1 " S3 "\na.example:2 " S1, "a.example", NAMED, NULL, GOOD, REASON_MATCH,
+        "a.example", "P:2"},
+    {"an unknown port: none of its rules", "a.example:1 " S3 "\na.example:2 " S1, "a.example", NAMED, NULL, BAD, REASON_NO_MATCH,
+        "a.example", "P:1"},
+    {"an unknown port: deny does not veto another port's pin", "a.example:1 deny\na.example:2 " S1, "a.example", NAMED, NULL, GOOD,
+        REASON_MATCH, "a.example", "P:2"},
+    {"an unknown port: allow is one of them", "a.example:1 allow\na.example:2 " S1, "a.example", NAMED, NULL, BAD, REASON_ALLOW,
+        "a.example", "P:1"},
+    {"an unknown port: deny everywhere", "a.example:1 deny\na.example:2 deny", "a.example", NAMED, NULL, GOOD, REASON_DENY,
+        "a.example", "P:1"},
+    {"an unknown port: a pin that fails, and deny", "a.example:1 " S1 "\na.example:2 deny", "a.example", NAMED, NULL, BAD,
+        REASON_NO_MATCH, "a.example", "P:1"},
+    {"an address", "192.0.2.1 " S1, "192.0.2.1:443", 0, NULL, BAD, REASON_NO_MATCH, "192.0.2.1:443", "P:1"},
+    {"an IPv6 address", "[2001:db8::1] " S1, "[2001:db8::1]:443", 0, NULL, GOOD, REASON_MATCH, "[2001:db8::1]:443", "P:1"},
+};
+
+static const struct row peer_rows[] = {
+    {"no certificate, the key's pin", "a.example " S1, "a.example", NAMED, NULL, BARE, REASON_NO_CERTIFICATE, "a.example", "P:1"},
+    {"no certificate, the certificate's pin", "a.example " C2, "a.example", NAMED, NULL, BARE, REASON_NO_CERTIFICATE, "a.example",
+        "P:1"},
+    {"no certificate, deny", "a.example deny", "a.example", NAMED, NULL, BARE, REASON_DENY, "a.example", "P:1"},
+    {"a raw public key, the key's pin", "a.example " S1, "a.example", NAMED, NULL, RAW, REASON_MATCH, "a.example", "P:1"},
+    {"a raw public key, the certificate's pin", "a.example " C2, "a.example", NAMED, NULL, RAW, REASON_NO_MATCH, "a.example", "P:1"},
+    {"a raw public key, either pin", "a.example " C2 " " S1, "a.example", NAMED, NULL, RAW, REASON_MATCH, "a.example", "P:1"},
+    {"a raw public key, another key's pin", "a.example " S3, "a.example", NAMED, NULL, RAW, REASON_NO_MATCH, "a.example", "P:1"},
+    {"digests that were not computed", "a.example " S1 " " C2, "a.example", NAMED, NULL, UNCOMPUTED, REASON_NO_MATCH, "a.example",
+        "P:1"},
+    {"a zeroed peer", "a.example " S1, "a.example", NAMED, NULL, ZEROED, REASON_NO_CERTIFICATE, "a.example", "P:1"},
+    {"a zeroed peer, pins of zeros", "a.example " S0 " " C0, "a.example", NAMED, NULL, ZEROED, REASON_NO_CERTIFICATE, "a.example",
+        "P:1"},
+    {"a zeroed peer, pins of * of zeros", "* " S0 " " C0, "a.example", NAMED, NULL, ZEROED, REASON_NO_CERTIFICATE, "a.example",
+        "P:1"},
+};
+
+static const struct row any_rows[] = {
+    {"* deny", "* deny", "a.example:443", NAMED, NULL, GOOD, REASON_DENY, "a.example:443", "P:1"},
+    {"* allow", "b.example deny\n* allow", "a.example", NAMED, NULL, BAD, REASON_ALLOW, "a.example", "P:2"},
+    {"* with a pin", "* " S1, "a.example", NAMED, NULL, GOOD, REASON_MATCH, "a.example", "P:1"},
+    {"* with another pin", "* " S1, "a.example", NAMED, NULL, BAD, REASON_NO_MATCH, "a.example", "P:1"},
+    {"* for an address", "* " S1, "192.0.2.1:443", 0, NULL, BAD, REASON_NO_MATCH, "192.0.2.1:443", "P:1"},
+    {"* at the port", "* deny\n*:443 allow", "a.example:443", NAMED, NULL, BAD, REASON_ALLOW, "a.example:443", "P:2"},
+    {"* at another port", "*:443 deny", "a.example:444", NAMED, NULL, BAD, REASON_NO_RULE, "a.example:444", ""},
+    {"* where one of two identities has a rule", "* deny\na.example " S1, "a.example:443 192.0.2.1:443", NAMED, NULL, GOOD,
+        REASON_MATCH, "a.example:443", "P:2"},
+    {"* where the other of two has one", "* deny\n192.0.2.1 " S1, "a.example:443 192.0.2.1:443", NAMED, NULL, GOOD, REASON_MATCH,
+        "192.0.2.1:443", "P:2"},
+    {"* where neither has one", "* deny\nb.example " S1, "a.example:443 192.0.2.1:443", NAMED, NULL, GOOD, REASON_DENY,
+        "a.example:443", "P:1"},
+    {"* at two ports, one of them denied", "*:25 deny\n*:443 allow", "a.example:443 192.0.2.1:25", NAMED, NULL, GOOD, REASON_DENY,
+        "192.0.2.1:25", "P:1"},
+    {"* where another port of a name has a rule", "* deny\na.example:443 allow", "a.example:444", NAMED, NULL, GOOD, REASON_DENY,
+        "a.example:444", "P:1"},
+    {"* where a resolved name has a rule", "* deny\nb.example " S1, "192.0.2.1:443", 0, "b.example:443", GOOD, REASON_MATCH,
+        "b.example:443", "P:2"},
+    {"* where no resolved name has one", "* deny", "192.0.2.1:443", 0, "b.example:443", GOOD, REASON_DENY, "192.0.2.1:443", "P:1"},
+};
+
+/* Each identity that has a rule must be satisfied. */
+static const struct row several_rows[] = {
+    {"both are satisfied", "a.example " S1 "\nb.example " C2, "a.example b.example", NAMED, NULL, GOOD, REASON_MATCH, "a.example",
+        "P:1"},
+    {"the first is not", "a.example " S3 "\nb.example " S1, "a.example b.example", NAMED, NULL, GOOD, REASON_NO_MATCH, "a.example",
+        "P:1"},
+    {"the second is not", "a.example " S1 "\nb.example " S3, "a.example b.example", NAMED, NULL, GOOD, REASON_NO_MATCH, "b.example",
+        "P:2"},
+    {"the last of three is not", "**.example " S1 "\n192.0.2.1 " S3, "a.example b.example 192.0.2.1:443", NAMED, NULL, GOOD,
+        REASON_NO_MATCH, "192.0.2.1:443", "P:2"},
+    {"one has no rule", "b.example " S1, "a.example b.example", NAMED, NULL, GOOD, REASON_MATCH, "b.example", "P:1"},
+    {"one has no rule, the other fails", "b.example " S1, "a.example b.example", NAMED, NULL, BAD, REASON_NO_MATCH, "b.example",
+        "P:1"},
+    {"allow for one does not help the other", "a.example allow\nb.example " S1, "a.example b.example", NAMED, NULL, BAD,
+        REASON_NO_MATCH, "b.example", "P:2"},
+    {"allow for one after the other", "a.example allow\nb.example " S1, "b.example a.example", NAMED, NULL, BAD, REASON_NO_MATCH,
+        "b.example", "P:2"},
+    {"deny for one", "a.example " S1 "\n192.0.2.1 deny", "a.example:443 192.0.2.1:443", NAMED, NULL, GOOD, REASON_DENY,
+        "192.0.2.1:443", "P:2"},
+    {"one name at two ports", "a.example:1 " S1 "\na.example:2 deny", "a.example:1 a.example:2", NAMED, NULL, GOOD, REASON_DENY,
+        "a.example:2", "P:2"},
+    {"all of twelve", "**.example " S1 "\nl.example deny", "a.example b.example c.example d.example e.example f.example g.example "
+        "h.example i.example j.example k.example l.example", NAMED, NULL, GOOD, REASON_DENY, "l.example", "P:2"},
+};
+
+static const struct row resolved_rows[] = {
+    {"the name that was resolved", "b.example " S1, "192.0.2.1:443", 0, "b.example:443", GOOD, REASON_MATCH, "b.example:443", "P:1"},
+    {"the name that was resolved fails", "b.example " S1, "192.0.2.1:443", 0, "b.example:443", BAD, REASON_NO_MATCH,
+        "b.example:443", "P:1"},
+    {"it is not asked where a name was given", "b.example deny", "a.example:443 192.0.2.1:443", NAMED, "b.example:443", BAD,
+        REASON_NO_RULE, "a.example:443", ""},
+    {"nor where the name has a rule", "a.example " S1 "\nb.example deny", "a.example:443 192.0.2.1:443", NAMED, "b.example:443", GOOD,
+        REASON_MATCH, "a.example:443", "P:1"},
+    {"one of several with a rule suffices: the first", "b.example " S1 "\nc.example " S3, "192.0.2.1", 0, "b.example c.example", GOOD,
+        REASON_MATCH, "b.example", "P:1"},
+    {"one of several with a rule suffices: the last", "b.example " S1 "\nc.example " S3 "\nd.example deny", "192.0.2.1", 0,
+        "d.example c.example b.example", GOOD, REASON_MATCH, "b.example", "P:1"},
+    {"none of several suffices: the first is told", "b.example " S1 "\nc.example " S3, "192.0.2.1", 0, "c.example b.example", BAD,
+        REASON_NO_MATCH, "c.example", "P:2"},
+    {"a name without a rule does not satisfy another's", "b.example " S1, "192.0.2.1", 0, "a.example b.example c.example", BAD,
+        REASON_NO_MATCH, "b.example", "P:1"},
+    {"no resolved name has a rule", "b.example deny", "192.0.2.1:443", 0, "a.example:443", BAD, REASON_NO_RULE, "192.0.2.1:443", ""},
+    {"nothing was resolved", "b.example deny", "192.0.2.1:443", 0, "", BAD, REASON_NO_RULE, "192.0.2.1:443", ""},
+    {"resolving is not watched", "b.example deny", "192.0.2.1:443", 0, NULL, BAD, REASON_NO_RULE, "192.0.2.1:443", ""},
+    {"the address's own rule must be satisfied as well", "192.0.2.1 " S3 "\nb.example " S1, "192.0.2.1:443", 0, "b.example", GOOD,
+        REASON_NO_MATCH, "192.0.2.1:443", "P:1"},
+    {"the address's own rule does not do for the name's", "192.0.2.1 allow\nb.example " S1, "192.0.2.1:443", 0, "b.example:443", BAD,
+        REASON_NO_MATCH, "b.example:443", "P:2"},
+    {"both are satisfied", "192.0.2.1 " S1 "\nb.example " C2, "192.0.2.1:443", 0, "b.example:443", GOOD, REASON_MATCH,
+        "192.0.2.1:443", "P:1"},
+    {"a name was forgotten: it could be any", "b.example " S1, "192.0.2.1:443", FORGOT, "", GOOD, REASON_UNIDENTIFIABLE,
+        "192.0.2.1:443", ""},
+    {"a name was forgotten, * or not", "* allow\nb.example deny", "192.0.2.1:443", FORGOT, "", GOOD, REASON_UNIDENTIFIABLE,
+        "192.0.2.1:443", ""},
+    {"a name was forgotten, and nothing is asked for", "* allow", "192.0.2.1:443", FORGOT, "", GOOD, REASON_NO_RULE,
+        "192.0.2.1:443", ""},
+    {"a name was forgotten, another has a rule", "b.example " S1, "192.0.2.1:443", FORGOT, "b.example", GOOD, REASON_MATCH,
+        "b.example", "P:1"},
+    {"a name was forgotten, another's rule fails", "b.example " S1, "192.0.2.1:443", FORGOT, "b.example", BAD, REASON_NO_MATCH,
+        "b.example", "P:1"},
+    {"a name was forgotten, but the program gave one", "b.example " S1, "a.example:443 192.0.2.1:443", NAMED | FORGOT, "", GOOD,
+        REASON_NO_RULE, "a.example:443", ""},
+};
+
+static const struct row unidentifiable_rows[] = {
+    {"nothing is known, a pin", "a.example " S1, "", 0, NULL, GOOD, REASON_UNIDENTIFIABLE, "", ""},
+    {"nothing is known, deny", "a.example deny", "", 0, NULL, GOOD, REASON_UNIDENTIFIABLE, "", ""},
+    {"nothing is known, * with the right pin", "* " S1, "", 0, NULL, GOOD, REASON_UNIDENTIFIABLE, "", ""},
+    {"nothing is known, * deny", "* deny", "", 0, NULL, GOOD, REASON_UNIDENTIFIABLE, "", ""},
+    {"nothing is known, nothing is asked for", "a.example allow\n* allow", "", 0, NULL, BARE, REASON_NO_RULE, "", ""},
+    {"a name that cannot be read", "b.example " S1, "a.example:x", NAMED, NULL, GOOD, REASON_UNIDENTIFIABLE, "a.example:x", ""},
+    {"a name that cannot be read, and one that is satisfied", "b.example " S1, "b.example a.example:x", NAMED, NULL, GOOD,
+        REASON_UNIDENTIFIABLE, "a.example:x", ""},
+    {"a name that cannot be read, and one that is allowed", "b.example allow\n* deny", "a.example:x b.example", NAMED, NULL, GOOD,
+        REASON_UNIDENTIFIABLE, "a.example:x", ""},
+    {"a name that cannot be read, nothing is asked for", "b.example allow", "a.example:x", NAMED, NULL, BARE, REASON_NO_RULE,
+        "a.example:x", ""},
+    {"more identities than there is room for", "a.example " S1, "a.example", NAMED | OVERFLOW, NULL, GOOD, REASON_UNIDENTIFIABLE,
+        "a.example", ""},
+    {"more identities than there is room for, * deny", "* deny", "a.example", NAMED | OVERFLOW, NULL, GOOD, REASON_UNIDENTIFIABLE,
+        "a.example", ""},
+    {"more identities than there is room for, nothing is asked for", "a.example allow", "b.example", NAMED | OVERFLOW, NULL, GOOD,
+        REASON_NO_RULE, "b.example", ""},
+};
+
+static void test_target_add(void)
+{
+    struct target target = {0};
+    struct host host;
+    bool kept = true;
+
+    host_parse("a.example:443", 13, &host);
+    for (unsigned i = 0; i < TARGET_IDENTITIES; i++) {
+        struct host *place;
+
+        host.port = (uint16_t)(i + 1);
+        place = target_add(&target, &host);
+        kept = kept && place == &target.identities[i] && place->port == i + 1 && strcmp(place->name, "a.example") == 0;
+    }
+    check(kept && target.count == TARGET_IDENTITIES && !target.overflow, "there is room for %d identities", TARGET_IDENTITIES);
+    check(target_add(&target, &host) == NULL && target.overflow && target.count == TARGET_IDENTITIES, "one more is an overflow");
+}
+
+static void test_zero(void)
+{
+    struct judgement zero = {0};
+    struct rule rule = {0};
+    struct peer peer = peer_of(GOOD);
+    struct target target = target_of("a.example", NAMED, NULL);
+    struct target_pattern pattern = {.form = FORM_NAME};
+    struct pins *pins = calloc(1, sizeof(*pins));
+    struct judgement judgement;
+
+    check(zero.verdict == VERDICT_REFUSE && zero.reason == REASON_INTERNAL, "a zeroed judgement refuses");
+    check(rule.action == RULE_UNSET && RULE_UNSET != RULE_ALLOW && RULE_UNSET != RULE_PINS, "a zeroed rule says nothing");
+    if (pins == NULL)
+        abort();
+    host_parse("a.example", 9, &pattern.host);
+    check(pins_rule(pins, &pattern, 1) != NULL, "a rule that says nothing is made");
+    memset(&judgement, 0xaa, sizeof(judgement));
+    policy_judge(pins, &target, &peer, &judgement);
+    check(judgement.verdict == VERDICT_REFUSE, "a rule that says nothing refuses");
+    pins_free(pins);
+}
+
+static void test_printing(void)
+{
+    static const struct {
+        const char *why;
+        const char *pins;
+        const char *identities;
+        enum who who;
+        const char *reason;
+        const char *wanted;
+        const char *rule;
+    } table[] = {
+        {"a match", "# x\na.example " S3 "\na.example " C2, "a.example", GOOD, "P:3 matched " C2, "", "P:3"},
+        {"no match", "# x\na.example " S1, "a.example", BAD, "no pin of P:2 matched", S1, "P:2"},
+        {"no match of two on a line", "a.example " S1 " " C2, "a.example", BAD, "no pin of P:1 matched", S1 " " C2, "P:1"},
+        {"no match on several lines", "a.example " S1 "\n\na.example " S3 " " C3 "\na.example " C2, "a.example", BAD,
+            "no pin of P:1,3,4 matched", S1 " " S3 " " C3 " ...", "P:1"},
+        {"three pins are listed", "a.example " S1 " " S3 " " C2, "a.example", BAD, "no pin of P:1 matched", S1 " " S3 " " C2, "P:1"},
+        {"eight lines are listed", "a " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1, "a", BAD,
+            "no pin of P:1,2,3,4,5,6,7,8 matched", S1 " " S1 " " S1 " ...", "P:1"},
+        {"nine are not", "a " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1, "a", BAD,
+            "no pin of P:1,2,3,4,5,6,7,8,... matched", S1 " " S1 " " S1 " ...", "P:1"},
+        {"the lines of every port, where none is known", "a:1 " S1 "\nb allow\na:2 " S3, "a", BAD, "no pin of P:1,3 matched",
+            S1 " " S3, "P:1"},
+        {"no certificate", "a.example " S1, "a.example", BARE, "no certificate for the pin of P:1", S1, "P:1"},
+        {"deny", "\na.example deny", "a.example", GOOD, "P:2 says deny", "", "P:2"},
+        {"allow", "a.example allow", "a.example", GOOD, "P:1 says allow", "", "P:1"},
+        {"no rule", "b.example deny", "a.example", GOOD, "no rule for this target", "", ""},
+        {"unidentifiable", "b.example deny", "", GOOD,
+            "unidentifiable: the program gave neither a host name that can be read nor a socket, and P has rules", "", ""},
+    };
+    struct judgement zero = {0};
+    struct pins *pins;
+    char buffer[700];
+    struct text text;
+
+    for (size_t i = 0; i < ROWS(table); i++) {
+        struct target target = target_of(table[i].identities, NAMED, NULL);
+        struct peer peer = peer_of(table[i].who);
+        struct judgement judgement;
+
+        pins = parse(table[i].pins);
+        policy_judge(pins, &target, &peer, &judgement);
+        text = text_over(buffer, sizeof(buffer));
+        policy_print_reason(pins, "P", &judgement, &text);
+        check(strcmp(buffer, table[i].reason) == 0, "printed reason: %s: [%s]", table[i].why, buffer);
+        text = text_over(buffer, sizeof(buffer));
+        policy_print_wanted(pins, &judgement, &text);
+        check(strcmp(buffer, table[i].wanted) == 0, "printed wanted: %s: [%s]", table[i].why, buffer);
+        text = text_over(buffer, sizeof(buffer));
+        policy_print_rule("P", &judgement, &text);
+        check(strcmp(buffer, table[i].rule) == 0, "printed rule: %s: [%s]", table[i].why, buffer);
+        text = text_over(buffer, sizeof(buffer));
+        policy_print_reason(pins, "/etc/a\n\033b", &judgement, &text);
+        check(strpbrk(buffer, "\n\033") == NULL, "printed reason: %s: the path is escaped: [%s]", table[i].why, buffer);
+        pins_free(pins);
+    }
+
+    pins = parse("* deny");
+    text = text_over(buffer, sizeof(buffer));
+    policy_print_reason(pins, "P", &zero, &text);
+    check(strcmp(buffer, "internal error") == 0, "printed reason: of a zeroed judgement: [%s]", buffer);
+    text = text_over(buffer, sizeof(buffer));
+    policy_print_wanted(pins, &zero, &text);
+    policy_print_rule("P", &zero, &text);
+    check(buffer[0] == '\0', "a zeroed judgement has neither pins nor a rule: [%s]", buffer);
+    zero.reason = REASON_FAULT;
+    policy_print_reason(pins, "P", &zero, &text);
+    check(strcmp(buffer, "configuration fault") == 0, "printed reason: of a fault: [%s]", buffer);
+    pins_free(pins);
+}
+
+int main(void)
+{
+    judge_rows(pins_rows, ROWS(pins_rows));
+    judge_rows(peer_rows, ROWS(peer_rows));
+    judge_rows(any_rows, ROWS(any_rows));
+    judge_rows(several_rows, ROWS(several_rows));
+    judge_rows(resolved_rows, ROWS(resolved_rows));
+    judge_rows(unidentifiable_rows, ROWS(unidentifiable_rows));
+    test_target_add();
+    test_zero();
+    test_printing();
+    return unit_end("policy");
+}

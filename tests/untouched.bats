@@ -1,0 +1,331 @@
+#!/usr/bin/env bats
+# Goal: what the pins do not refuse is left as it was, to the last return value, errno and entry of the error queue; what they
+# refuse fails as OpenSSL's own refusal does, before a byte of the program's or a client certificate has gone out.
+
+# Every bats test is a subshell of its own: what one sets is meant for it alone.
+# shellcheck disable=SC2030,SC2031
+
+load lib/programs
+
+setup_file() {
+    programs_lab
+    lab_cert client '/CN=secret client' 'extendedKeyUsage=clientAuth'
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$LAB/stranger.key" -out "$LAB/stranger.pem" -days 30 \
+        -subj '/CN=stranger' 2>>"$LAB/openssl.log"
+}
+
+teardown_file() {
+    lab_stop
+}
+
+setup() {
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    PROBE=("$PROGRAMS/probe" sni=www.pinned.example)
+    GET="write=GET / HTTP/1.0"$'\r\n\r\n'
+}
+
+# same STEP...: with and without the shim, which says nothing, the program sees the same
+same() {
+    local without
+    capture bare "${PROBE[@]}" "$@"
+    equals "$STATUS" 0
+    without=$OUT
+    capture shim "${PROBE[@]}" "$@"
+    equals "$STATUS" 0
+    equals "$ERR" ''
+    equals "$OUT" "$without"
+}
+
+# impostor_fails CALL...: the call is the first on a connection to the impostor; without the shim it works
+impostor_fails() {
+    refused "${PROBE[@]}" "$@" must
+    has "$OUT" ', error 1, '
+    has "$OUT" $', verify result 28\nqueue: library 20, reason 134'
+}
+
+# marked READER-PORT TEXT: the server has got TEXT from a connection of its own, and so has seen all of those before
+marked() {
+    bare "${PROBE[@]}" "open=$1" connect "write=$2" >/dev/null
+    lab_wait grep -aq "$2" "$READER"
+}
+
+# client_for PORT [OPTION...]: an s_client with a certificate, that verifies the server
+client_for() {
+    bare openssl s_client -brief -connect "127.0.0.1:$1" -CAfile "$LAB/ca.pem" -verify_return_error -cert "$LAB/client.pem" \
+        -key "$LAB/client.key" "${@:2}" </dev/null
+}
+
+@test "an openssl server under the shim asks for and verifies client certificates as before" {
+    local version
+    pins '* deny'
+    reader_under_the_shim() {
+        local -x LD_PRELOAD=$PINSHIM_SO PINSHIM_PINS=$PINS
+        reader good -Verify 1 -verify_return_error -CAfile "$LAB/ca.pem"
+    }
+    reader_under_the_shim
+    for version in -tls1_2 -tls1_3; do
+        capture client_for "$PORT" $version
+        equals "$STATUS" 0
+        has "$ERR" 'Verification: OK'
+    done
+    lab_wait grep -q 'CN *= *secret client' "$READER"
+    # A certificate of nobody's, and none at all. The failure shows inside the handshake under TLS 1.2.
+    capture bare openssl s_client -brief -tls1_2 -connect "127.0.0.1:$PORT" -cert "$LAB/stranger.pem" -key "$LAB/stranger.key"
+    equals "$STATUS" 1
+    capture bare openssl s_client -brief -tls1_2 -connect "127.0.0.1:$PORT"
+    equals "$STATUS" 1
+    run -1 grep -q 'pinshim' "$READER"
+    # The pins that the server runs under do refuse a client.
+    judged refused "$GOOD"
+}
+
+@test "an nginx under the shim serves and verifies its clients, and its own connections to servers are pinned" {
+    nginx_under_the_shim() {
+        local -x LD_PRELOAD=$PINSHIM_SO PINSHIM_PINS=$PINS
+        lab_nginx front "ssl_client_certificate $LAB/ca.pem; ssl_verify_client on; proxy_ssl_server_name on;
+            proxy_ssl_name www.pinned.example; location /good { proxy_pass https://127.0.0.1:$GOOD; }
+            location /impostor { proxy_pass https://127.0.0.1:$IMPOSTOR; }"
+    }
+    lab_cert front /CN=front
+    local curl=(curl -s --cacert "$LAB/ca.pem" --cert "$LAB/client.pem" --key "$LAB/client.key" -w ' %{http_code}')
+    # A rule for the clients' address must not touch them.
+    pins "www.pinned.example spki-sha256:$PIN_GOOD" '*.example deny'
+    nginx_under_the_shim
+    run -0 "${curl[@]}" "https://localhost:$PORT/"
+    equals "$output" $'hello from front\n 200'
+    run -0 curl -s --cacert "$LAB/ca.pem" -o /dev/null -w '%{http_code}' "https://localhost:$PORT/"
+    equals "$output" 400
+    run -0 "${curl[@]}" "https://localhost:$PORT/good"
+    equals "$output" $'hello from good\n 200'
+    run -0 "${curl[@]}" "https://localhost:$PORT/impostor"
+    has "$output" ' 502'
+    capture cat "$LAB/nginx-front/out" "$LAB/nginx-front/error.log"
+    has "$OUT" 'certificate verify failed'
+}
+
+@test "errno, the error queue and its marks are as without the shim on an accepted connection" {
+    local version seed
+    for version in verify=none tls1.2; do
+        for seed in seed seed=mark; do
+            same $version $seed "open=$GOOD" connect handshake "$GET" peek peek_ex read read read_ex
+            same $version $seed "open=$GOOD" client handshake "${GET/write/write_ex}" read_ex read_ex
+            same $version $seed "open=$GOOD" client "$GET" read
+            same $version $seed "open=$GOOD" client "${GET/write/write_ex}" peek_ex
+            same $version $seed "ca=$LAB/ca.pem" verify=peer show-verify "open=$GOOD" connect "$GET" read
+        done
+    done
+    # What the comparison is made of.
+    has "$OUT" 'back to the mark: '
+    has "$OUT" 'queue: library 128, reason 101, first.c:1, "first"'
+    has "$OUT" 'errno 12345'
+    impostor_fails seed "open=$IMPOSTOR" connect
+}
+
+@test "errno and the error queue are as without the shim where no rule applies, and in report mode" {
+    PROBE=("$PROGRAMS/probe" sni=other.example)
+    same seed "open=$IMPOSTOR" connect "$GET" read read_ex
+    PROBE=("$PROGRAMS/probe" sni=www.pinned.example)
+    impostor_fails seed "open=$IMPOSTOR" connect
+    local without
+    capture bare "${PROBE[@]}" seed show-verify "open=$IMPOSTOR" connect state "$GET" read read_ex
+    without=$OUT
+    capture shim env PINSHIM_MODE=report "${PROBE[@]}" seed show-verify "open=$IMPOSTOR" connect state "$GET" read read_ex
+    equals "$OUT" "$without"
+    equals "$(count_lines reported)" 1
+}
+
+@test "a handshake that fails by itself fails as without the shim" {
+    local nothing
+    # The program verifies, and does not know the CA; the pin alone would be satisfied.
+    same verify=peer seed "open=$GOOD" connect connect state write=x
+    has "$OUT" 'verify result 20'
+    same verify=peer show-verify "open=$GOOD" client write=x
+    # No cipher in common.
+    same tls1.2 cipher=aRSA seed "open=$GOOD" connect handshake read
+    has "$OUT" 'connect: returned -1, error 1,'
+    # What the program has set up is not there: a server that hangs up.
+    relay 1
+    same seed "open=$PORT" connect handshake
+    impostor_fails "open=$IMPOSTOR" connect
+}
+
+@test "the program's verification mode, callback and result are as without the shim on an accepted connection" {
+    local setting
+    for setting in verify=none "ca=$LAB/ca.pem" verify=peer,"ca=$LAB/ca.pem" show-verify show-verify,"ca=$LAB/ca.pem" \
+        verify=peer,show-verify,"ca=$LAB/ca.pem" callback=accept verify=peer,callback=accept verify=peer,callback=accept,show-verify; do
+        local steps
+        IFS=, read -ra steps <<<"$setting"
+        same "${steps[@]}" client state "open=$GOOD" connect state "$GET" read state
+        same "${steps[@]}" tls1.2 client state "open=$GOOD" connect state
+    done
+    # An untrusted certificate that a pin accepts is still an untrusted one.
+    same verify=none "open=$GOOD" connect state
+    has "$OUT" 'connect: returned 1, error 0, errno 0, verify result 20'
+    impostor_fails "ca=$LAB/ca.pem" verify=peer show-verify "open=$IMPOSTOR" connect
+}
+
+@test "a refused call fails as OpenSSL's own refusal does" {
+    local version
+    for version in verify=none tls1.2; do
+        impostor_fails $version "open=$IMPOSTOR" connect
+        has "$OUT" 'connect: returned -1, '
+        has "$LINE" 'refused www.pinned.example:'
+        impostor_fails $version "open=$IMPOSTOR" client handshake
+        has "$OUT" 'handshake: returned -1, '
+        impostor_fails $version "open=$IMPOSTOR" client "$GET"
+        has "$OUT" 'write: returned -1, '
+        impostor_fails $version "open=$IMPOSTOR" client "${GET/write/write_ex}"
+        has "$OUT" 'write_ex: returned 0, '
+        impostor_fails $version "ca=$LAB/ca.pem" verify=peer "open=$IMPOSTOR" connect
+        # What was in the queue before is what SSL_connect itself leaves there: nothing.
+        impostor_fails $version seed "open=$IMPOSTOR" connect
+    done
+}
+
+@test "a handshake that reading starts is refused too" {
+    # A server that speaks first.
+    reader impostor
+    local server=$PORT call
+    for call in read peek read_ex peek_ex; do
+        for version in verify=none tls1.2; do
+            echo 'welcome' >"$READER.in"
+            capture shim "${PROBE[@]}" $version "open=$server" client $call
+            equals "$(count_lines refused)" 1
+            case $call in
+                *_ex) has "$OUT" "$call: returned 0, error 1, " ;;
+                *) has "$OUT" "$call: returned -1, error 1, " ;;
+            esac
+            has "$OUT" $', verify result 28\nqueue: library 20, reason 134'
+        done
+    done
+    echo 'welcome' >"$READER.in"
+    capture bare "${PROBE[@]}" "open=$server" client read
+    has "$OUT" 'read: returned 1 or more,'
+}
+
+@test "no later call on a refused connection moves a byte" {
+    local call first
+    reader impostor
+    local server=$PORT
+    for version in verify=none tls1.2; do
+        for first in connect handshake write=SECRET-0 write_ex=SECRET-0; do
+            capture shim "${PROBE[@]}" $version "open=$server" client $first write=SECRET-1 write_ex=SECRET-2 read read_ex peek peek_ex \
+                handshake connect write=SECRET-3
+            equals "$(count_lines refused)" 1
+            equals "$(grep -cE '^(connect|handshake|write|read|peek): returned -1, error 1, .* verify result 28$' <<<"$OUT")" \
+                "$((6 + $([[ $first == *_ex* ]] || echo 1) + 0))"
+            equals "$(grep -cE '^[a-z]*_ex: returned 0, error 1, .* verify result 28$' <<<"$OUT")" \
+                "$((3 + $([[ $first == *_ex* ]] && echo 1) + 0))"
+            equals "$(grep -c '^queue: library 20, reason 134$' <<<"$OUT")" 10
+        done
+    done
+    marked "$server" MARKER
+    run -1 grep -a SECRET "$READER"
+    # The server was told.
+    run -0 grep -a 'alert bad certificate' "$READER"
+    marked "$server" SECRET-WITHOUT-THE-SHIM
+}
+
+@test "data that is sent without SSL_connect does not reach an impostor" {
+    reader impostor
+    local server=$PORT
+    for version in verify=none tls1.2; do
+        for call in write write_ex; do
+            capture shim "${PROBE[@]}" $version "open=$server" client $call=SECRET
+            equals "$(count_lines refused)" 1
+        done
+    done
+    capture shim openssl s_client -quiet -connect "127.0.0.1:$server" -servername www.pinned.example < <(echo SECRET)
+    marked "$server" MARKER
+    run -1 grep -a SECRET "$READER"
+    capture bare "${PROBE[@]}" "open=$server" client write=SECRET
+    lab_wait grep -aq SECRET "$READER"
+}
+
+@test "a client certificate is not sent to an impostor by a program that verifies nothing" {
+    local version
+    reader impostor -verify 1
+    local server=$PORT
+    for version in verify=none tls1.2; do
+        capture shim "${PROBE[@]}" $version "identity=$LAB/client" "open=$server" connect write=x
+        equals "$(count_lines refused)" 1
+        capture shim curl -sk --cert "$LAB/client.pem" --key "$LAB/client.key" --resolve "www.pinned.example:$server:127.0.0.1" \
+            "https://www.pinned.example:$server/"
+        equals "$STATUS" 60
+    done
+    marked "$server" MARKER
+    run -1 grep -aE 'CN *= *secret client' "$READER"
+    # Without the shim it is sent.
+    bare "${PROBE[@]}" "identity=$LAB/client" "open=$server" connect write=AGAIN >/dev/null
+    lab_wait grep -aqE 'CN *= *secret client' "$READER"
+    # The good server gets it under the shim.
+    reader good -verify 1
+    capture shim "${PROBE[@]}" "identity=$LAB/client" "open=$PORT" connect write=x
+    equals "$ERR" ''
+    lab_wait grep -aqE 'CN *= *secret client' "$READER"
+}
+
+@test "after SSL_clear a refused SSL starts afresh, as it was, and is judged afresh" {
+    local setting before after
+    for setting in verify=none show-verify verify=peer,"ca=$LAB/ca.pem" callback=accept tls1.2; do
+        local steps
+        IFS=, read -ra steps <<<"$setting"
+        capture shim "${PROBE[@]}" "${steps[@]}" client state "open=$IMPOSTOR" connect clear state "open=$GOOD" connect state "$GET" read
+        equals "$(count_lines refused)" 1
+        has "$OUT" 'connect: returned -1, error 1,'
+        has "$OUT" 'connect: returned 1, error 0,'
+        has "$OUT" 'read: returned 1 or more, error 0,'
+        # The mode and the callback before, after SSL_clear, and on the accepted connection.
+        equals "$(grep '^state' <<<"$OUT" | sed 's/, depth.*//' | sort -u | wc -l)" 1
+        # And back to the impostor.
+        capture shim "${PROBE[@]}" "${steps[@]}" "open=$GOOD" connect clear "open=$IMPOSTOR" connect clear "open=$IMPOSTOR" connect
+        equals "$(count_lines refused)" 2
+        equals "$(grep -c '^connect: returned -1, error 1,' <<<"$OUT")" 2
+        # The verification result is that of a run that never met the impostor.
+        before=$(bare "${PROBE[@]}" "${steps[@]}" client "open=$GOOD" connect state | grep '^state')
+        after=$(shim "${PROBE[@]}" "${steps[@]}" client "open=$IMPOSTOR" connect clear "open=$GOOD" connect state 2>/dev/null | grep '^state')
+        equals "$after" "$before"
+    done
+}
+
+@test "a program's own certificate callback that accepts everything is called, and does not overrule a pin" {
+    local version
+    for version in verify=none tls1.2 verify=peer; do
+        impostor_fails $version callback=accept "open=$IMPOSTOR" connect
+        has "$OUT" 'own callback: certificate given, argument kept'
+        same $version callback=accept "open=$GOOD" connect state
+        # Set again, and taken back.
+        impostor_fails callback=accept callback=accept "open=$IMPOSTOR" connect
+        impostor_fails callback=accept callback=none "open=$IMPOSTOR" connect
+        lacks "$OUT" 'own callback'
+        same $version callback=accept callback=none "ca=$LAB/ca.pem" "open=$GOOD" connect state
+    done
+}
+
+@test "a server without a certificate satisfies no pin" {
+    reader good -nocert -cipher aNULL:@SECLEVEL=0 -tls1_2
+    local steps=(tls1.2 cipher=aNULL:@SECLEVEL=0 "open=$PORT") server=$PORT
+    impostor_fails "${steps[@]}" connect
+    has "$LINE" "no certificate for the pin of $PINS:1"
+    impostor_fails "${steps[@]}" client write=SECRET-1
+    capture shim "${PROBE[@]}" "${steps[@]}" connect write=SECRET-2 read handshake write_ex=SECRET-3
+    equals "$(grep -c 'error 1,' <<<"$OUT")" 5
+    equals "$(count_lines refused)" 1
+    # Without the shim, and without a rule, the server gets what is sent.
+    lab_wait grep -aq SECRET-1 "$READER"
+    PROBE=("$PROGRAMS/probe" sni=other.example)
+    same "${steps[@]}" connect write=MARKER
+    lab_wait grep -aq MARKER "$READER"
+    equals "$(grep -ac 'SECRET-[23]' "$READER")" 0
+    equals "$server" "$PORT"
+}
+
+@test "a server that only knows a pre-shared key satisfies no pin" {
+    reader good -nocert -psk 0102030405060708 -cipher PSK:@SECLEVEL=0 -tls1_2
+    judged accepted "$PORT" -psk 0102030405060708 -tls1_2 -cipher PSK:@SECLEVEL=0 -servername other.example
+    www refused "$PORT" -psk 0102030405060708 -tls1_2 -cipher PSK:@SECLEVEL=0
+    has "$LINE" "no certificate for the pin of $PINS:1"
+    reader good -nocert -psk 0102030405060708 -tls1_3
+    www refused "$PORT" -psk 0102030405060708 -tls1_3
+    has "$LINE" "no certificate for the pin of $PINS:1"
+}
