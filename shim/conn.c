@@ -24,19 +24,29 @@ struct conn {
     bool logged; /* this connection's refusal or report */
     bool mode_changed; /* the verify mode below is the program's, and to be restored */
     int mode;
-    X509 *leaf; /* accepted in this handshake, which is not finished yet; a reference */
+    X509 *leaf; /* the certificate that was accepted last; a reference */
+    bool proven; /* its handshake was finished and confirmed */
     SSL_SESSION *kept_back; /* the program's session, not set yet; a reference */
+    struct offer offer; /* what the program set on this SSL itself */
+    bool driven; /* see conn_is_driven */
     struct host wire; /* where the handshake was seen to be sent to */
     char *sni; /* what the program had set before the handshake; NULL: nothing */
 };
 
-static void forget_handshake(const struct ossl *ossl, struct conn *conn)
+static void keep_leaf(const struct ossl *ossl, struct conn *conn, X509 *leaf)
 {
     if (conn->leaf != NULL)
         ossl->X509_free(conn->leaf);
+    conn->leaf = leaf != NULL && ossl->X509_up_ref(leaf) == 1 ? leaf : NULL;
+    conn->proven = false;
+}
+
+static void forget_handshake(const struct ossl *ossl, struct conn *conn)
+{
+    keep_leaf(ossl, conn, NULL);
     free(conn->sni);
-    conn->leaf = NULL;
     conn->sni = NULL;
+    conn->wire.kind = HOST_UNREADABLE;
 }
 
 static void keep_back(const struct ossl *ossl, struct conn *conn, SSL_SESSION *session)
@@ -84,17 +94,19 @@ struct hearing {
     struct judgement judgement;
 };
 
-static enum verdict hear(const struct ossl *ossl, SSL *ssl, const struct conn *conn, X509 *leaf, EVP_PKEY *raw_key,
+static enum verdict hear(const struct ossl *ossl, SSL *ssl, struct conn *conn, X509 *leaf, EVP_PKEY *raw_key,
     struct hearing *out)
 {
     struct peer peer;
 
     memset(&out->judgement, 0, sizeof(out->judgement));
     out->store = pinstore_get();
-    intent_read(ossl, ssl, conn != NULL ? conn->sni : NULL, conn != NULL ? &conn->wire : NULL, &out->target, &out->address);
+    if (conn->driven)
+        wire_read(&conn->wire);
+    intent_read(ossl, ssl, conn->sni, &conn->wire, &out->target, &out->address);
     if (out->target.count > 0)
         out->judgement.host = out->target.identities[0];
-    if (conn == NULL || out->store == NULL)
+    if (out->store == NULL)
         return VERDICT_REFUSE;
     if (out->store->pins == NULL) {
         out->judgement.reason = REASON_FAULT;
@@ -105,83 +117,103 @@ static enum verdict hear(const struct ossl *ossl, SSL *ssl, const struct conn *c
     return out->judgement.verdict;
 }
 
-static void log_hearing(const struct ossl *ossl, SSL *ssl, X509 *leaf, EVP_PKEY *raw_key, const struct hearing *hearing,
-    enum event_verdict verdict)
-{
-    const char *path = config_get()->pins;
-    const struct judgement *judgement = &hearing->judgement;
-    const struct pins *pins = hearing->store != NULL ? hearing->store->pins : NULL;
+/* The strings of one event. On the heap: OpenSSL's own fibres (ASYNC jobs) have 32 KiB of stack. */
+struct strings {
     char target[1100];
     char address[64];
     char rule[1300];
     char reason[1600];
     char matched[160];
     char wanted[480];
-    struct text target_text = text_over(target, sizeof(target));
-    struct text address_text = text_over(address, sizeof(address));
-    struct text rule_text = text_over(rule, sizeof(rule));
-    struct text reason_text = text_over(reason, sizeof(reason));
-    struct text matched_text = text_over(matched, sizeof(matched));
-    struct text wanted_text = text_over(wanted, sizeof(wanted));
-    struct peer_shown shown;
-    struct event event;
+    struct peer_shown peer;
+};
+
+static void log_hearing(const struct ossl *ossl, SSL *ssl, X509 *leaf, EVP_PKEY *raw_key, const struct hearing *hearing,
+    enum event_verdict verdict)
+{
+    const char *path = config_get()->pins;
+    const struct judgement *judgement = &hearing->judgement;
+    const struct pins *pins = hearing->store != NULL ? hearing->store->pins : NULL;
+    struct strings *strings;
+    struct event event = {.verdict = verdict, .reason = "out of memory"};
+    struct text text;
 
     if (!log_wants(verdict))
         return;
-    host_print(&judgement->host, &target_text);
-    if (target[0] == '\0')
-        text_add(&target_text, "unknown target");
+    strings = malloc(sizeof(*strings));
+    if (strings == NULL) {
+        log_event(&event);
+        return;
+    }
+    text = text_over(strings->target, sizeof(strings->target));
+    host_print(&judgement->host, &text);
+    if (text.length == 0)
+        text_add(&text, "unknown target");
+    text = text_over(strings->address, sizeof(strings->address));
     if (hearing->address.kind == HOST_ADDRESS)
-        host_print_bare(&hearing->address, &address_text);
-    policy_print_rule(path, judgement, &rule_text);
+        host_print_bare(&hearing->address, &text);
+    text = text_over(strings->rule, sizeof(strings->rule));
+    policy_print_rule(path, judgement, &text);
+    text = text_over(strings->reason, sizeof(strings->reason));
     if (judgement->reason == REASON_FAULT && hearing->store != NULL)
-        text_add(&reason_text, "configuration fault: %s", hearing->store->fault);
+        text_add(&text, "configuration fault: %s", hearing->store->fault);
     else
-        policy_print_reason(pins, path, judgement, &reason_text);
+        policy_print_reason(pins, path, judgement, &text);
+    text = text_over(strings->matched, sizeof(strings->matched));
     if (pins != NULL && judgement->matched != NULL)
-        pins_print_pin(pins, judgement->matched, &matched_text);
+        pins_print_pin(pins, judgement->matched, &text);
+    text = text_over(strings->wanted, sizeof(strings->wanted));
     if (pins != NULL)
-        policy_print_wanted(pins, judgement, &wanted_text);
-    peer_show(ossl, leaf, raw_key, &shown);
+        policy_print_wanted(pins, judgement, &text);
+    peer_show(ossl, leaf, raw_key, &strings->peer);
     event = (struct event) {
         .verdict = verdict,
-        .target = target,
-        .address = address,
+        .target = strings->target,
+        .address = strings->address,
         .port = hearing->address.port != 0 ? hearing->address.port : judgement->host.port,
-        .rule = rule,
-        .reason = reason,
-        .matched = matched,
-        .wanted = wanted,
-        .spki_sha256 = shown.spki,
-        .cert_sha256 = shown.cert,
-        .subject = leaf != NULL ? shown.subject : NULL,
-        .issuer = shown.issuer,
-        .not_after = shown.not_after,
+        .rule = strings->rule,
+        .reason = strings->reason,
+        .matched = strings->matched,
+        .wanted = strings->wanted,
+        .spki_sha256 = strings->peer.spki,
+        .cert_sha256 = strings->peer.cert,
+        .subject = leaf != NULL ? strings->peer.subject : NULL,
+        .issuer = strings->peer.issuer,
+        .not_after = strings->peer.not_after,
         .tls = ossl->SSL_get_version(ssl),
         .resumed = ossl->SSL_session_reused(ssl) == 1,
     };
     log_event(&event);
+    free(strings);
 }
 
 /* A fault is no verdict that report mode could let pass: nothing was judged. */
 static bool only_reported(const struct hearing *hearing)
 {
-    return config_get()->mode == MODE_REPORT && hearing->store != NULL && hearing->store->pins != NULL;
+    return config_get()->mode == MODE_REPORT && hearing->judgement.reason != REASON_FAULT
+        && hearing->judgement.reason != REASON_INTERNAL;
 }
 
 /* Hear the peer; log a refusal once. Return true if the connection may live. */
 static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, X509 *leaf, EVP_PKEY *raw_key, bool finished)
 {
-    struct hearing hearing;
-    bool refused = hear(ossl, ssl, conn, leaf, raw_key, &hearing) != VERDICT_ACCEPT;
-    bool dies = refused && !only_reported(&hearing);
+    struct hearing *hearing = conn != NULL ? malloc(sizeof(*hearing)) : NULL;
+    struct event event = {.verdict = EVENT_REFUSED, .reason = "out of memory"};
+    bool refused;
+    bool dies;
 
-    if (refused && (conn == NULL || !conn->logged))
-        log_hearing(ossl, ssl, leaf, raw_key, &hearing, dies ? EVENT_REFUSED : EVENT_REPORTED);
-    if (refused && conn != NULL)
-        conn->logged = true;
+    if (hearing == NULL) {
+        log_event(&event);
+        return false;
+    }
+    refused = hear(ossl, ssl, conn, leaf, raw_key, hearing) != VERDICT_ACCEPT;
+    dies = refused && !only_reported(hearing);
+    if (refused && !conn->logged)
+        log_hearing(ossl, ssl, leaf, raw_key, hearing, dies ? EVENT_REFUSED : EVENT_REPORTED);
+    conn->logged |= refused;
     if (!refused && finished)
-        log_hearing(ossl, ssl, leaf, raw_key, &hearing, EVENT_ACCEPTED);
+        log_hearing(ossl, ssl, leaf, raw_key, hearing, EVENT_ACCEPTED);
+    free(hearing);
     return !dies;
 }
 
@@ -248,11 +280,7 @@ int conn_verify(const struct ossl *ossl, X509_STORE_CTX *ctx, int result)
     } else if (admit(ossl, ssl, conn, leaf, raw_key, false)) {
         /* Already here, not when the handshake is finished: programs store the session before that call returns. */
         session_mark(ossl, ossl->SSL_get_session(ssl));
-        if (leaf != NULL && ossl->X509_up_ref(leaf) == 1) {
-            if (conn->leaf != NULL)
-                ossl->X509_free(conn->leaf);
-            conn->leaf = leaf;
-        }
+        keep_leaf(ossl, conn, leaf);
     } else {
         /* Under SSL_VERIFY_NONE libssl would ignore the 0 and go on to send a client certificate. It reads the mode only after
          * this returns; a NULL callback keeps the program's. */
@@ -285,11 +313,13 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     (void)ossl->ERR_set_mark();
     leaf = ossl->SSL_get1_peer_certificate != NULL ? ossl->SSL_get1_peer_certificate(ssl) : ossl->SSL_get_peer_certificate(ssl);
     raw_key = leaf == NULL && ossl->SSL_get0_peer_rpk != NULL ? ossl->SSL_get0_peer_rpk(ssl) : NULL;
-    lives = conn != NULL && conn->leaf != NULL && conn->leaf == leaf && !log_wants(EVENT_ACCEPTED);
+    lives = conn != NULL && conn->leaf != NULL && conn->leaf == leaf && (conn->proven || !log_wants(EVENT_ACCEPTED));
     lives = lives || admit(ossl, ssl, conn, leaf, raw_key, true);
     if (conn != NULL) {
         conn->phase = lives ? PHASE_CONFIRMED : PHASE_REFUSED;
-        forget_handshake(ossl, conn);
+        if (conn->leaf != leaf)
+            keep_leaf(ossl, conn, leaf);
+        conn->proven = lives;
     }
     if (leaf != NULL)
         ossl->X509_free(leaf);
@@ -306,26 +336,63 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     return lives;
 }
 
-/* During a resumption under TLS 1.2, SSL_get_servername gives the session's name: what the program set is taken before. */
-static void keep_sni(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+/* Hear a peer that shows only `leaf`. Return true if it would be accepted; `*by_pin` tells whether a pin was needed for that. */
+static bool would_admit(const struct ossl *ossl, SSL *ssl, X509 *leaf, bool *by_pin)
 {
-    const char *sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    struct conn *conn = conn_make(ossl, ssl);
+    struct hearing *hearing = conn != NULL ? malloc(sizeof(*hearing)) : NULL;
+    int saved = errno;
+    bool would = false;
 
-    if (sni == NULL || (conn->sni != NULL && strcmp(conn->sni, sni) == 0))
-        return;
-    free(conn->sni);
-    conn->sni = strdup(sni);
+    *by_pin = true;
+    (void)ossl->ERR_set_mark();
+    if (hearing != NULL) {
+        would = hear(ossl, ssl, conn, leaf, NULL, hearing) == VERDICT_ACCEPT;
+        *by_pin = hearing->judgement.reason == REASON_MATCH;
+        if (!would && only_reported(hearing)) {
+            would = true;
+            *by_pin = false;
+        }
+    }
+    (void)ossl->ERR_pop_to_mark();
+    free(hearing);
+    errno = saved;
+    return would;
 }
 
-/* Return true if the session may be resumed: the rules in force now, for this target, are satisfied by the certificate that its
- * peer has proven. Nothing is logged: without the session the peer has to show its certificate. */
-static bool may_resume(const struct ossl *ossl, SSL *ssl, const struct conn *conn, SSL_SESSION *session)
+bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
 {
-    struct hearing hearing;
+    bool by_pin;
 
-    if (hear(ossl, ssl, conn, ossl->SSL_SESSION_get0_peer(session), NULL, &hearing) != VERDICT_ACCEPT)
-        return only_reported(&hearing);
-    return hearing.judgement.reason != REASON_MATCH || session_is_proven(ossl, session);
+    return would_admit(ossl, ssl, ossl->SSL_SESSION_get0_peer(session), &by_pin) && (!by_pin || session_is_proven(ossl, session));
+}
+
+bool conn_needs_certificate(const struct ossl *ossl, SSL *ssl)
+{
+    bool by_pin;
+
+    return !would_admit(ossl, ssl, NULL, &by_pin);
+}
+
+bool conn_is_driven(const struct ossl *ossl, const SSL *ssl)
+{
+    const struct conn *conn = conn_of(ossl, ssl);
+
+    return conn != NULL && conn->driven;
+}
+
+struct offer *conn_offer(const struct ossl *ossl, const SSL *ssl)
+{
+    struct conn *conn = conn_of(ossl, ssl);
+
+    return conn != NULL ? &conn->offer : NULL;
+}
+
+struct offer *conn_offer_make(const struct ossl *ossl, SSL *ssl)
+{
+    struct conn *conn = conn_make(ossl, ssl);
+
+    return conn != NULL ? &conn->offer : NULL;
 }
 
 static void judge_session(const struct ossl *ossl, SSL *ssl, struct conn *conn)
@@ -337,17 +404,23 @@ static void judge_session(const struct ossl *ossl, SSL *ssl, struct conn *conn)
         session = ossl->SSL_get_session(ssl);
     }
     keep_back(ossl, conn, NULL);
-    if (session != NULL && !may_resume(ossl, ssl, conn, session))
+    if (session != NULL && !conn_may_resume(ossl, ssl, session))
         (void)ossl->SSL_set_session(ssl, NULL);
 }
 
-/* Before a client's first message: take down what it is to be judged by, and judge the session that it would offer. */
+/* Before a client's first message: take down what it is to be judged by, and judge the session that it would offer. During a
+ * resumption under TLS 1.2 SSL_get_servername would give the session's name, so what the program set is taken now. */
 static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     int saved = errno;
+    const char *sni;
 
     (void)ossl->ERR_set_mark();
-    keep_sni(ossl, ssl, conn);
+    forget_handshake(ossl, conn);
+    conn->logged = false;
+    sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (sni != NULL)
+        conn->sni = strdup(sni);
     judge_session(ossl, ssl, conn);
     (void)ossl->ERR_pop_to_mark();
     errno = saved;
@@ -381,7 +454,7 @@ int conn_set_session(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
     conn = conn_make(ossl, ssl);
     if (conn != NULL)
         keep_back(ossl, conn, NULL);
-    if (session == NULL || (conn != NULL && may_resume(ossl, ssl, conn, session))) {
+    if (session == NULL || (conn != NULL && conn_may_resume(ossl, ssl, session))) {
         (void)ossl->ERR_pop_to_mark();
         errno = saved;
         return ossl->SSL_set_session(ssl, session);
@@ -418,7 +491,8 @@ bool conn_ready_early(const struct ossl *ossl, SSL *ssl)
 
 int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
 {
-    struct host *watched_before;
+    struct wire watched_before;
+    bool driven_before;
     struct conn *conn;
     int result;
 
@@ -435,14 +509,20 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
     if (ossl->SSL_is_init_finished(ssl) && conn != NULL && conn->phase == PHASE_CONFIRMED)
         return real(ssl);
     conn = conn_make(ossl, ssl);
-    if (conn == NULL)
+    if (conn == NULL) {
+        push_error(ossl);
         return -1;
+    }
     conn->phase = PHASE_UNJUDGED;
     if (ossl->SSL_in_before(ssl))
         begin(ossl, ssl, conn);
-    watched_before = wire_watch(&conn->wire);
+    driven_before = conn->driven;
+    conn->driven = true;
+    wire_begin(&watched_before);
     result = real(ssl);
-    (void)wire_watch(watched_before);
+    wire_read(&conn->wire);
+    wire_end(&watched_before);
+    conn->driven = driven_before;
     /* The call may have come back through a wrapper and been judged there (1.1.1, 3.0, 3.5: SSL_connect, SSL_do_handshake). */
     if (ossl->SSL_is_server(ssl) || conn->phase == PHASE_CONFIRMED)
         return result;
@@ -455,7 +535,7 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
     return result;
 }
 
-bool conn_ready(const struct ossl *ossl, SSL *ssl)
+bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
 {
     struct conn *conn;
 
@@ -470,7 +550,17 @@ bool conn_ready(const struct ossl *ossl, SSL *ssl)
     }
     if (ossl->SSL_is_init_finished(ssl))
         return (conn != NULL && conn->phase == PHASE_CONFIRMED) || confirm(ossl, ssl, conn_make(ossl, ssl));
+    if (call == CONN_READS && conn != NULL && conn->phase == PHASE_CONFIRMED && !ossl->SSL_in_before(ssl))
+        return true;
     return conn_handshake(ossl, ssl, ossl->SSL_do_handshake) > 0;
+}
+
+void conn_forget_mode(const struct ossl *ossl, SSL *ssl)
+{
+    struct conn *conn = ossl->kind == OSSL_USABLE ? conn_of(ossl, ssl) : NULL;
+
+    if (conn != NULL)
+        conn->mode_changed = false;
 }
 
 int conn_clear(const struct ossl *ossl, SSL *ssl)
@@ -490,30 +580,33 @@ int conn_clear(const struct ossl *ossl, SSL *ssl)
  * up while another thread verifies. Pairs are kept for good: a program has few, or swaps the same ones. */
 struct callback {
     const struct ossl *ossl;
-    int (*function)(X509_STORE_CTX *, void *);
+    int (*function)(X509_STORE_CTX *, void *); /* NULL: X509_verify_cert */
     void *arg;
     struct callback *next;
 };
 
-#define CALLBACK_BUCKETS 256
+#define CALLBACK_BUCKETS 1024
 static _Atomic(struct callback *) callbacks[CALLBACK_BUCKETS];
 
 static int call_back(X509_STORE_CTX *ctx, void *arg)
 {
     const struct callback *callback = arg;
+    int result;
 
-    return conn_verify(callback->ossl, ctx, callback->function(ctx, callback->arg));
+    /* libssl sets function and argument one after the other: another thread may see this function before its argument. */
+    if (callback == NULL)
+        return 0;
+    result = callback->function != NULL ? callback->function(ctx, callback->arg) : callback->ossl->X509_verify_cert(ctx);
+    if (callback->function == NULL && result < 0)
+        result = 0; /* as libssl does without a callback */
+    return conn_verify(callback->ossl, ctx, result);
 }
 
-/* Stands in where memory for a pair ran out: nothing is accepted. */
+/* Stands in where the program's callback cannot be stood before. */
 static int refuse_all(X509_STORE_CTX *ctx, void *arg)
 {
-    const struct ossl *ossl = arg;
-    SSL *ssl = ossl->X509_STORE_CTX_get_ex_data(ctx, ossl->SSL_get_ex_data_X509_STORE_CTX_idx());
-
-    if (ssl != NULL)
-        ossl->SSL_set_verify(ssl, ossl->SSL_get_verify_mode(ssl) | SSL_VERIFY_PEER, NULL);
-    ossl->X509_STORE_CTX_set_error(ctx, X509_V_ERR_OUT_OF_MEM);
+    (void)ctx;
+    (void)arg;
     return 0;
 }
 
@@ -522,25 +615,20 @@ void conn_set_verify_callback(const struct ossl *ossl, SSL_CTX *ctx, int (*funct
     uintptr_t hash = ((uintptr_t)function >> 4) ^ ((uintptr_t)arg >> 4) ^ ((uintptr_t)arg >> 12);
     _Atomic(struct callback *) *bucket = &callbacks[hash % CALLBACK_BUCKETS];
     struct callback *head = atomic_load(bucket);
-    struct callback *callback;
+    struct callback *callback = NULL;
 
-    if (ossl->kind != OSSL_USABLE || function == NULL) {
-        ossl->SSL_CTX_set_cert_verify_callback(ctx, function, arg);
-        return;
-    }
-    for (callback = head; callback != NULL; callback = callback->next) {
-        if (callback->ossl == ossl && callback->function == function && callback->arg == arg)
-            break;
-    }
-    if (callback == NULL) {
-        callback = malloc(sizeof(*callback));
-        if (callback == NULL) {
-            ossl->SSL_CTX_set_cert_verify_callback(ctx, refuse_all, (void *)(uintptr_t)ossl);
-            return;
+    if (ossl->kind == OSSL_USABLE) {
+        for (callback = head; callback != NULL; callback = callback->next) {
+            if (callback->ossl == ossl && callback->function == function && callback->arg == arg)
+                break;
         }
-        *callback = (struct callback) {ossl, function, arg, head};
-        while (!atomic_compare_exchange_weak(bucket, &callback->next, callback))
-            ;
+        if (callback == NULL && (callback = malloc(sizeof(*callback))) != NULL) {
+            *callback = (struct callback) {ossl, function, arg, head};
+            while (!atomic_compare_exchange_weak(bucket, &callback->next, callback))
+                ;
+        }
     }
-    ossl->SSL_CTX_set_cert_verify_callback(ctx, call_back, callback);
+    /* NULL, "the library's own", is a pair as well: a context that is switched to and fro must not show one with the argument of the
+     * other to a thread that verifies meanwhile. */
+    ossl->SSL_CTX_set_cert_verify_callback(ctx, callback != NULL ? call_back : refuse_all, callback);
 }

@@ -3,7 +3,7 @@
 #ifndef PINSHIM_CONN_H
 #define PINSHIM_CONN_H
 
-#include "ossl.h"
+#include "offer.h"
 
 /* Judge the peer inside the handshake. `ctx` is the verification that libssl runs for a received certificate, `result` what the
  * program's own verification said. Return what libssl is to go on with: `result`, or 0 for a refusal, which is then fatal to the
@@ -13,9 +13,15 @@ MUST_CHECK int conn_verify(const struct ossl *ossl, X509_STORE_CTX *ctx, int res
 /* Run the handshake function `real` on `ssl` and judge what it finished. Return what it returned, or -1 for a refusal. */
 MUST_CHECK int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *));
 
-/* Make sure that data may flow on `ssl`: a client's unfinished handshake is driven and judged first. Return true if so; else
- * the caller returns its failure value, and the library's state and errors say why. */
-MUST_CHECK bool conn_ready(const struct ossl *ossl, SSL *ssl);
+enum conn_call { CONN_READS, CONN_WRITES };
+
+/* Make sure that data may flow on `ssl`: a client's unfinished handshake is driven and judged first. Return true if so; else the
+ * caller returns its failure value, and the library's state and errors say why. A read on a connection that was confirmed may
+ * run a renegotiation by itself, as it must where data arrives in between; a new certificate is judged at the door. */
+MUST_CHECK bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call);
+
+/* The program sets a verify mode of its own: the one that a refusal is to put back is forgotten. */
+void conn_forget_mode(const struct ossl *ossl, SSL *ssl);
 
 /* Let a client send early data only on a session that may be resumed for its target now. Return true if the real call may run. */
 MUST_CHECK bool conn_ready_early(const struct ossl *ossl, SSL *ssl);
@@ -26,6 +32,20 @@ MUST_CHECK int conn_set_session(const struct ossl *ossl, SSL *ssl, SSL_SESSION *
 
 /* Judge the session that `ssl` got in another way (from another SSL), and take it off if it may not be resumed for the target. */
 void conn_judge_session(const struct ossl *ossl, SSL *ssl);
+
+/* Return true if the session may be resumed: the rules in force now, for this target, are satisfied by the certificate that its peer
+ * has proven to this process. Nothing is logged: without the session the peer has to show its certificate. */
+MUST_CHECK bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session);
+
+/* Return true if a peer without a certificate would be refused for this target. */
+MUST_CHECK bool conn_needs_certificate(const struct ossl *ossl, SSL *ssl);
+
+/* Return true while a handshake function of this module drives the handshake, and will judge what it finishes. */
+MUST_CHECK bool conn_is_driven(const struct ossl *ossl, const SSL *ssl);
+
+/* Return what a program set on this SSL, NULL where that is nothing; or made, NULL where memory ran out. */
+struct offer *conn_offer(const struct ossl *ossl, const SSL *ssl);
+struct offer *conn_offer_make(const struct ossl *ossl, SSL *ssl);
 
 /* Run the real SSL_clear: the SSL starts afresh, as the program had set it up. */
 MUST_CHECK int conn_clear(const struct ossl *ossl, SSL *ssl);

@@ -2,16 +2,26 @@
 
 #include "conn.h"
 #include "loader.h"
+#include "offer.h"
 #include "pinstore.h"
 #include "session.h"
 
 #define EXPORT __attribute__((visibility("default"), noinline))
 
-/* Find the real function `name` for `object` into `ossl` and `real`. An object of no known library is passed on as it is; a
- * function that is nowhere to be found fails. */
-#define FIND(name, object, failure) \
-    const struct ossl *ossl = ossl_of(object); \
-    __typeof__(ossl->name) real = ossl != NULL ? ossl->name : (__typeof__(ossl->name))loader_next(#name); \
+/* Find the real function `name` for `object` into `ossl` and `real`. An object of no libssl is passed on to the function that the
+ * caller would have got; a function that is nowhere to be found fails. */
+#define FIND(name, object, failure) FIND_WITH(ossl_of(object), name, failure)
+
+/* The same for an address in the library itself: a method. */
+#define FIND_AT(name, address, failure) FIND_WITH(ossl_at(address), name, failure)
+
+/* The same for a session, which names no library: the one that the caller uses is meant. */
+#define FIND_FOR_CALLER(name, failure) FIND_WITH(ossl_of_caller(__builtin_return_address(0)), name, failure)
+
+#define FIND_WITH(which, name, failure) \
+    const struct ossl *ossl = which; \
+    __typeof__(ossl->name) real = ossl != NULL ? ossl->name \
+        : (__typeof__(ossl->name))loader_for_caller(__builtin_return_address(0), #name); \
     if (real == NULL) \
         return failure;
 
@@ -32,29 +42,27 @@ EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
 
 /* A client's context comes before its first handshake: the pins are read here, while the program still has its rights and its
  * root directory. */
-static void prepare(const SSL_METHOD *method)
+static SSL_CTX *prepare(const struct ossl *ossl, SSL_CTX *ctx)
 {
-    if (guarded(ossl_at(method)))
+    if (guarded(ossl) && ctx != NULL) {
         (void)pinstore_get();
+        offer_watch(ossl, ctx);
+    }
+    return ctx;
 }
 
 EXPORT SSL_CTX *SSL_CTX_new(const SSL_METHOD *method)
 {
-    const struct ossl *ossl = ossl_at(method);
-    SSL_CTX *(*real)(const SSL_METHOD *) = ossl != NULL ? ossl->SSL_CTX_new : (SSL_CTX * (*)(const SSL_METHOD *)) loader_next("SSL_CTX_new");
+    FIND_AT(SSL_CTX_new, method, NULL)
 
-    prepare(method);
-    return real != NULL ? real(method) : NULL;
+    return prepare(ossl, real(method));
 }
 
 EXPORT SSL_CTX *SSL_CTX_new_ex(OSSL_LIB_CTX *library, const char *properties, const SSL_METHOD *method)
 {
-    const struct ossl *ossl = ossl_at(method);
-    SSL_CTX *(*real)(void *, const char *, const SSL_METHOD *) =
-        ossl != NULL ? ossl->SSL_CTX_new_ex : (SSL_CTX * (*)(void *, const char *, const SSL_METHOD *)) loader_next("SSL_CTX_new_ex");
+    FIND_AT(SSL_CTX_new_ex, method, NULL)
 
-    prepare(method);
-    return real != NULL ? real(library, properties, method) : NULL;
+    return prepare(ossl, real(library, properties, method));
 }
 
 EXPORT void SSL_CTX_set_cert_verify_callback(SSL_CTX *ctx, int (*callback)(X509_STORE_CTX *, void *), void *arg)
@@ -89,67 +97,77 @@ EXPORT int SSL_accept(SSL *ssl)
     return guarded(ossl) ? conn_handshake(ossl, ssl, real) : real(ssl);
 }
 
+/* libssl itself clears at the start of each handshake, in some versions through here. */
 EXPORT int SSL_clear(SSL *ssl)
 {
     FIND(SSL_clear, ssl, 0)
 
-    return guarded(ossl) ? conn_clear(ossl, ssl) : real(ssl);
+    return guarded(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? conn_clear(ossl, ssl) : real(ssl);
+}
+
+EXPORT void SSL_set_verify(SSL *ssl, int mode, int (*callback)(int, X509_STORE_CTX *))
+{
+    FIND(SSL_set_verify, ssl, )
+
+    if (guarded(ossl))
+        conn_forget_mode(ossl, ssl);
+    real(ssl, mode, callback);
 }
 
 EXPORT int SSL_read(SSL *ssl, void *buffer, int size)
 {
     FIND(SSL_read, ssl, -1)
 
-    return guarded(ossl) && !conn_ready(ossl, ssl) ? -1 : real(ssl, buffer, size);
+    return guarded(ossl) && !conn_ready(ossl, ssl, CONN_READS) ? -1 : real(ssl, buffer, size);
 }
 
 EXPORT int SSL_read_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 {
     FIND(SSL_read_ex, ssl, 0)
 
-    return guarded(ossl) && !conn_ready(ossl, ssl) ? 0 : real(ssl, buffer, size, done);
+    return guarded(ossl) && !conn_ready(ossl, ssl, CONN_READS) ? 0 : real(ssl, buffer, size, done);
 }
 
 EXPORT int SSL_peek(SSL *ssl, void *buffer, int size)
 {
     FIND(SSL_peek, ssl, -1)
 
-    return guarded(ossl) && !conn_ready(ossl, ssl) ? -1 : real(ssl, buffer, size);
+    return guarded(ossl) && !conn_ready(ossl, ssl, CONN_READS) ? -1 : real(ssl, buffer, size);
 }
 
 EXPORT int SSL_peek_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 {
     FIND(SSL_peek_ex, ssl, 0)
 
-    return guarded(ossl) && !conn_ready(ossl, ssl) ? 0 : real(ssl, buffer, size, done);
+    return guarded(ossl) && !conn_ready(ossl, ssl, CONN_READS) ? 0 : real(ssl, buffer, size, done);
 }
 
 EXPORT int SSL_write(SSL *ssl, const void *buffer, int size)
 {
     FIND(SSL_write, ssl, -1)
 
-    return guarded(ossl) && !conn_ready(ossl, ssl) ? -1 : real(ssl, buffer, size);
+    return guarded(ossl) && !conn_ready(ossl, ssl, CONN_WRITES) ? -1 : real(ssl, buffer, size);
 }
 
 EXPORT int SSL_write_ex(SSL *ssl, const void *buffer, size_t size, size_t *done)
 {
     FIND(SSL_write_ex, ssl, 0)
 
-    return guarded(ossl) && !conn_ready(ossl, ssl) ? 0 : real(ssl, buffer, size, done);
+    return guarded(ossl) && !conn_ready(ossl, ssl, CONN_WRITES) ? 0 : real(ssl, buffer, size, done);
 }
 
 EXPORT int SSL_write_ex2(SSL *ssl, const void *buffer, size_t size, uint64_t flags, size_t *done)
 {
     FIND(SSL_write_ex2, ssl, 0)
 
-    return guarded(ossl) && !conn_ready(ossl, ssl) ? 0 : real(ssl, buffer, size, flags, done);
+    return guarded(ossl) && !conn_ready(ossl, ssl, CONN_WRITES) ? 0 : real(ssl, buffer, size, flags, done);
 }
 
 EXPORT ossl_ssize_t SSL_sendfile(SSL *ssl, int fd, off_t offset, size_t size, int flags)
 {
     FIND(SSL_sendfile, ssl, -1)
 
-    return guarded(ossl) && !conn_ready(ossl, ssl) ? -1 : real(ssl, fd, offset, size, flags);
+    return guarded(ossl) && !conn_ready(ossl, ssl, CONN_WRITES) ? -1 : real(ssl, fd, offset, size, flags);
 }
 
 EXPORT int SSL_write_early_data(SSL *ssl, const void *buffer, size_t size, size_t *done)
@@ -186,12 +204,79 @@ EXPORT SSL *SSL_dup(SSL *ssl)
     return copy;
 }
 
-/* A session names no library: the one that its caller uses is meant. */
-#define FIND_FOR_CALLER(name, failure) \
-    const struct ossl *ossl = ossl_of_caller(__builtin_return_address(0)); \
-    __typeof__(ossl->name) real = ossl != NULL ? ossl->name : (__typeof__(ossl->name))loader_next(#name); \
-    if (real == NULL) \
-        return failure;
+EXPORT void SSL_CTX_set_psk_client_callback(SSL_CTX *ctx, offer_psk *callback)
+{
+    FIND(SSL_CTX_set_psk_client_callback, ctx, )
+
+    if (guarded(ossl))
+        offer_set_psk(ossl, ctx, NULL, callback);
+    else
+        real(ctx, callback);
+}
+
+EXPORT void SSL_CTX_set_psk_use_session_callback(SSL_CTX *ctx, offer_psk_session *callback)
+{
+    FIND(SSL_CTX_set_psk_use_session_callback, ctx, )
+
+    if (guarded(ossl))
+        offer_set_psk_session(ossl, ctx, NULL, callback);
+    else
+        real(ctx, callback);
+}
+
+EXPORT void SSL_CTX_set_security_callback(SSL_CTX *ctx, offer_security *callback)
+{
+    FIND(SSL_CTX_set_security_callback, ctx, )
+
+    if (guarded(ossl))
+        offer_set_security(ossl, ctx, NULL, callback);
+    else
+        real(ctx, callback);
+}
+
+EXPORT offer_security *SSL_CTX_get_security_callback(const SSL_CTX *ctx)
+{
+    FIND(SSL_CTX_get_security_callback, ctx, NULL)
+
+    return guarded(ossl) ? offer_get_security(ossl, ctx, NULL) : real(ctx);
+}
+
+EXPORT void SSL_set_psk_client_callback(SSL *ssl, offer_psk *callback)
+{
+    FIND(SSL_set_psk_client_callback, ssl, )
+
+    if (guarded(ossl))
+        offer_set_psk(ossl, NULL, ssl, callback);
+    else
+        real(ssl, callback);
+}
+
+EXPORT void SSL_set_psk_use_session_callback(SSL *ssl, offer_psk_session *callback)
+{
+    FIND(SSL_set_psk_use_session_callback, ssl, )
+
+    if (guarded(ossl))
+        offer_set_psk_session(ossl, NULL, ssl, callback);
+    else
+        real(ssl, callback);
+}
+
+EXPORT void SSL_set_security_callback(SSL *ssl, offer_security *callback)
+{
+    FIND(SSL_set_security_callback, ssl, )
+
+    if (guarded(ossl))
+        offer_set_security(ossl, NULL, ssl, callback);
+    else
+        real(ssl, callback);
+}
+
+EXPORT offer_security *SSL_get_security_callback(const SSL *ssl)
+{
+    FIND(SSL_get_security_callback, ssl, NULL)
+
+    return guarded(ossl) ? offer_get_security(ossl, NULL, ssl) : real(ssl);
+}
 
 EXPORT int i2d_SSL_SESSION(const SSL_SESSION *session, unsigned char **out)
 {

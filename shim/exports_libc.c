@@ -35,6 +35,7 @@ FINDER(gethostbyname)
 FINDER(gethostbyname2)
 FINDER(gethostbyname_r)
 FINDER(gethostbyname2_r)
+FINDER(gai_error)
 FINDER(send)
 FINDER(sendto)
 FINDER(sendmsg)
@@ -66,21 +67,26 @@ static void remember_hostent(const char *name, const struct hostent *entry)
     errno = saved;
 }
 
+static void remember_list(const char *name, const struct addrinfo *at)
+{
+    int saved = errno;
+
+    for (; at != NULL; at = at->ai_next) {
+        struct host host;
+
+        if (at->ai_addr != NULL && host_from_sockaddr(at->ai_addr, at->ai_addrlen, &host))
+            resolved_remember(name, host.address);
+    }
+    errno = saved;
+}
+
 EXPORT int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **found)
 {
     __typeof__(&getaddrinfo) real = find_getaddrinfo();
     int result = real != NULL ? real(name, service, hints, found) : EAI_SYSTEM;
-    int saved = errno;
 
-    if (result == 0 && name != NULL) {
-        for (const struct addrinfo *at = *found; at != NULL; at = at->ai_next) {
-            struct host host;
-
-            if (at->ai_addr != NULL && host_from_sockaddr(at->ai_addr, at->ai_addrlen, &host))
-                resolved_remember(name, host.address);
-        }
-    }
-    errno = saved;
+    if (result == 0 && name != NULL)
+        remember_list(name, *found);
     return result;
 }
 
@@ -125,34 +131,54 @@ EXPORT int gethostbyname2_r(const char *name, int family, struct hostent *entry,
     return result;
 }
 
+EXPORT int gai_error(struct gaicb *request)
+{
+    __typeof__(&gai_error) real = find_gai_error();
+    int result = real != NULL ? real(request) : EAI_SYSTEM;
+
+    if (result == 0 && request != NULL && request->ar_name != NULL)
+        remember_list(request->ar_name, request->ar_result);
+    return result;
+}
+
 EXPORT ssize_t send(int fd, const void *bytes, size_t size, int flags)
 {
-    wire_note(fd, bytes, size);
-    return find_send()(fd, bytes, size, flags);
+    ssize_t sent = find_send()(fd, bytes, size, flags);
+
+    wire_note(fd, bytes, sent, NULL, 0);
+    return sent;
 }
 
 EXPORT ssize_t sendto(int fd, const void *bytes, size_t size, int flags, const struct sockaddr *to, socklen_t length)
 {
-    wire_note(fd, bytes, size);
-    return find_sendto()(fd, bytes, size, flags, to, length);
+    ssize_t sent = find_sendto()(fd, bytes, size, flags, to, length);
+
+    wire_note(fd, bytes, sent, to, length);
+    return sent;
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    if (message != NULL && message->msg_iovlen > 0)
-        wire_note(fd, message->msg_iov[0].iov_base, message->msg_iov[0].iov_len);
-    return find_sendmsg()(fd, message, flags);
+    ssize_t sent = find_sendmsg()(fd, message, flags);
+
+    if (sent > 0 && message->msg_iov[0].iov_len > 1)
+        wire_note(fd, message->msg_iov[0].iov_base, sent, message->msg_name, message->msg_namelen);
+    return sent;
 }
 
 EXPORT ssize_t write(int fd, const void *bytes, size_t size)
 {
-    wire_note(fd, bytes, size);
-    return find_write()(fd, bytes, size);
+    ssize_t sent = find_write()(fd, bytes, size);
+
+    wire_note(fd, bytes, sent, NULL, 0);
+    return sent;
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *parts, int count)
 {
-    if (count > 0)
-        wire_note(fd, parts[0].iov_base, parts[0].iov_len);
-    return find_writev()(fd, parts, count);
+    ssize_t sent = find_writev()(fd, parts, count);
+
+    if (sent > 0 && parts[0].iov_len > 1)
+        wire_note(fd, parts[0].iov_base, sent, NULL, 0);
+    return sent;
 }

@@ -73,9 +73,14 @@ enum host_kind host_parse(const char *string, size_t length, struct host *out)
     if (length == 0 || length > HOST_NAME_MAX_LENGTH)
         return out->kind;
     for (size_t i = 0; i < length; i++) {
-        if (string[i] <= 0x20 || string[i] > 0x7e)
+        char c = text_lower(string[i]);
+
+        /* A leading dot asks OpenSSL for any name below; elsewhere no label may be empty. */
+        if (c == '.' ? (i > 0 && string[i - 1] == '.') : !((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
             return out->kind;
     }
+    if (length == 1 && string[0] == '.')
+        return out->kind;
     for (size_t i = 0; i < length; i++)
         out->name[i] = text_lower(string[i]);
     out->name[length] = '\0';

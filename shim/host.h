@@ -9,7 +9,7 @@
 #define HOST_NAME_MAX_LENGTH 255
 
 enum host_kind {
-    HOST_UNREADABLE = 0, /* neither: too long, empty, or with bytes that no host name has */
+    HOST_UNREADABLE = 0, /* neither: too long, empty, or with what no host name has */
     HOST_NAME,
     HOST_ADDRESS,
 };
@@ -17,6 +17,7 @@ enum host_kind {
 struct host {
     enum host_kind kind;
     uint16_t port; /* 0: not known */
+    bool port_doubtful; /* the port is the socket's, and perhaps not the one that is meant (a proxy's) */
     uint8_t address[16]; /* HOST_ADDRESS; IPv4 as ::ffff:a.b.c.d (RFC 4291, section 2.5.5.2) */
     char name[HOST_NAME_MAX_LENGTH + 1]; /* HOST_NAME: lower case, no trailing dot; HOST_UNREADABLE: as given, shortened */
 };

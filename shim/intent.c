@@ -74,8 +74,8 @@ static bool read_address(const struct ossl *ossl, SSL *ssl, struct host *address
         && host_from_sockaddr((const struct sockaddr *)&peer, length, address);
 }
 
-/* Tell whether the socket's port is the one that the program meant for the name: if the name resolved to the address it is; if
- * only other names did, the socket leads to a proxy, and it is not. Where nothing is known of the address, `otherwise`. */
+/* Return true if the socket's port is the one that the program meant for the name: the name resolved to the address. If only other
+ * names did, the socket leads to a proxy. Where nothing is known of the address, `otherwise`. */
 static bool port_is_of(const struct host *name, const struct host *address, bool otherwise)
 {
     struct host resolved;
@@ -120,8 +120,10 @@ void intent_read(const struct ossl *ossl, SSL *ssl, const char *sni, const struc
     for (size_t i = 0; i < out->count; i++) {
         struct host *host = &out->identities[i];
 
-        if (host->port == 0 && (host->kind == HOST_ADDRESS || port_is_of(host, address, told)))
-            host->port = address->port;
+        if (host->port != 0)
+            continue;
+        host->port = address->port;
+        host->port_doubtful = host->kind != HOST_ADDRESS && !port_is_of(host, address, told);
     }
     if (target_add(out, address) != NULL)
         out->next_resolved = next_resolved;

@@ -11,6 +11,12 @@
 void *(*loader_real_dlopen)(const char *, int);
 void *(*loader_real_dlsym)(void *, const char *);
 void *(*loader_real_dlvsym)(void *, const char *, const char *);
+static int (*real_dlclose)(void *);
+static char *(*real_dlerror)(void);
+
+/* The bounds of this object, from the linker. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char _end[] __attribute__((visibility("hidden")));
 
 /* The parts of an object's dynamic section by which a symbol is found. glibc has made the addresses absolute. */
 struct dynamic {
@@ -43,11 +49,15 @@ static void read_dynamic(const struct dl_phdr_info *info, struct dynamic *out)
 static void *find_defined(const struct dl_phdr_info *info, const struct dynamic *dynamic, const char *name)
 {
     const uint32_t *header = dynamic->gnu_hash;
-    const uint32_t *buckets = header + 4 + header[2] * (sizeof(ElfW(Addr)) / sizeof(uint32_t));
-    const uint32_t *chains = buckets + header[0];
+    const uint32_t *buckets;
+    const uint32_t *chains;
     uint32_t hash = 5381;
     uint32_t at;
 
+    if (header == NULL || dynamic->symbols == NULL || dynamic->strings == NULL)
+        return NULL;
+    buckets = header + 4 + header[2] * (sizeof(ElfW(Addr)) / sizeof(uint32_t));
+    chains = buckets + header[0];
     for (const char *c = name; *c != '\0'; c++)
         hash = hash * 33 + (uint8_t)*c;
     at = header[0] != 0 ? buckets[hash % header[0]] : 0;
@@ -70,25 +80,24 @@ static int note_loader(struct dl_phdr_info *info, size_t size, void *arg)
     const char *slash = strrchr(info->dlpi_name, '/');
     const char *base = slash != NULL ? slash + 1 : info->dlpi_name;
     struct dynamic dynamic;
-    void *opens;
-    void *finds;
-    void *finds_version;
+    void *found[5];
+    static const char *const names[5] = {"dlopen", "dlsym", "dlvsym", "dlclose", "dlerror"};
 
     (void)size;
     (void)arg;
     if (strcmp(base, "libc.so.6") != 0 && strcmp(base, "libdl.so.2") != 0)
         return 0;
     read_dynamic(info, &dynamic);
-    if (dynamic.strings == NULL || dynamic.symbols == NULL || dynamic.gnu_hash == NULL)
-        return 0;
-    opens = find_defined(info, &dynamic, "dlopen");
-    finds = find_defined(info, &dynamic, "dlsym");
-    finds_version = find_defined(info, &dynamic, "dlvsym");
-    if (opens == NULL || finds == NULL || finds_version == NULL)
-        return 0;
-    loader_real_dlopen = (void *(*)(const char *, int))opens;
-    loader_real_dlsym = (void *(*)(void *, const char *))finds;
-    __atomic_store_n(&loader_real_dlvsym, (void *(*)(void *, const char *, const char *))finds_version, __ATOMIC_RELEASE);
+    for (int i = 0; i < 5; i++) {
+        found[i] = find_defined(info, &dynamic, names[i]);
+        if (found[i] == NULL)
+            return 0;
+    }
+    loader_real_dlopen = (void *(*)(const char *, int))found[0];
+    loader_real_dlsym = (void *(*)(void *, const char *))found[1];
+    real_dlclose = (int (*)(void *))found[3];
+    real_dlerror = (char *(*)(void))found[4];
+    __atomic_store_n(&loader_real_dlvsym, (void *(*)(void *, const char *, const char *))found[2], __ATOMIC_RELEASE);
     return 1;
 }
 
@@ -109,14 +118,15 @@ struct listing {
     struct loaded *out;
     size_t room;
     size_t count;
-    uintptr_t only; /* the address whose object alone is wanted; 0: all */
+    const char *mark;
+    uintptr_t only; /* the address whose object alone is wanted; 0: all that are marked */
 };
 
 static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct listing *listing = arg;
-    uintptr_t start = UINTPTR_MAX;
-    uintptr_t end = 0;
+    struct loaded object = {info->dlpi_name, UINTPTR_MAX, 0, false};
+    struct dynamic dynamic;
 
     (void)size;
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
@@ -124,23 +134,27 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
 
         if (header->p_type != PT_LOAD)
             continue;
-        if (info->dlpi_addr + header->p_vaddr < start)
-            start = info->dlpi_addr + header->p_vaddr;
-        if (info->dlpi_addr + header->p_vaddr + header->p_memsz > end)
-            end = info->dlpi_addr + header->p_vaddr + header->p_memsz;
+        if (info->dlpi_addr + header->p_vaddr < object.start)
+            object.start = info->dlpi_addr + header->p_vaddr;
+        if (info->dlpi_addr + header->p_vaddr + header->p_memsz > object.end)
+            object.end = info->dlpi_addr + header->p_vaddr + header->p_memsz;
     }
-    if (listing->only != 0 && (listing->only < start || listing->only >= end))
+    if (listing->only != 0 && (listing->only < object.start || listing->only >= object.end))
+        return 0;
+    read_dynamic(info, &dynamic);
+    object.marked = find_defined(info, &dynamic, listing->mark) != NULL;
+    if (listing->only == 0 && !object.marked)
         return 0;
     if (listing->count == listing->room)
         return 1;
-    listing->out[listing->count++] = (struct loaded) {info->dlpi_name, start, end};
+    listing->out[listing->count++] = object;
     return listing->only != 0;
 }
 
-bool loader_find(const void *address, struct loaded *out)
+bool loader_find(const void *address, const char *mark, struct loaded *out)
 {
-    struct loaded found = {NULL, 0, 0};
-    struct listing listing = {&found, 1, 0, (uintptr_t)address};
+    struct loaded found = {NULL, 0, 0, false};
+    struct listing listing = {&found, 1, 0, mark, (uintptr_t)address};
 
     if (address != NULL)
         (void)dl_iterate_phdr(note_object, &listing);
@@ -148,9 +162,9 @@ bool loader_find(const void *address, struct loaded *out)
     return listing.count == 1;
 }
 
-size_t loader_list(struct loaded *out, size_t room)
+size_t loader_list(const char *mark, struct loaded *out, size_t room)
 {
-    struct listing listing = {out, room, 0, 0};
+    struct listing listing = {out, room, 0, mark, 0};
 
     (void)dl_iterate_phdr(note_object, &listing);
     return listing.count;
@@ -158,27 +172,34 @@ size_t loader_list(struct loaded *out, size_t room)
 
 static bool is_own(const void *address)
 {
-    static struct loaded own;
-
-    if (own.end == 0 && !loader_find((const void *)(uintptr_t)&is_own, &own))
-        return true;
-    return (uintptr_t)address >= own.start && (uintptr_t)address < own.end;
+    return (const char *)address >= __ehdr_start && (const char *)address < _end;
 }
 
-void *loader_symbol(const struct loaded *object, const char *name)
+void *loader_symbol(const struct loaded *object, const char *name, bool keep)
 {
     /* By name, not by struct link_map *: as a handle, that crashes for objects loaded at start-up. */
     void *handle;
-    void *found;
+    void *found = NULL;
 
     loader_ready();
     handle = loader_real_dlopen(object->name[0] == '\0' ? NULL : object->name, RTLD_LAZY | RTLD_NOLOAD);
-    if (handle == NULL)
-        return NULL;
-    found = loader_real_dlsym(handle, name);
-    if (found != NULL && is_own(found))
-        found = loader_next(name);
-    return found;
+    if (handle != NULL)
+        found = loader_real_dlsym(handle, name);
+    if (found == NULL)
+        (void)real_dlerror(); /* the program must not see this one */
+    if (handle != NULL && !keep)
+        (void)real_dlclose(handle);
+    return found != NULL && is_own(found) ? loader_next(name) : found;
+}
+
+void *loader_for_caller(const void *caller, const char *name)
+{
+    struct loaded object;
+    void *found = NULL;
+
+    if (loader_find(caller, name, &object))
+        found = loader_symbol(&object, name, false);
+    return found != NULL ? found : loader_next(name);
 }
 
 void *loader_next(const char *name)
@@ -188,6 +209,7 @@ void *loader_next(const char *name)
     loader_ready();
     found = loader_real_dlsym(RTLD_NEXT, name);
     /* Not a tail call: the return address tells glibc after which object to look. */
-    __asm__ volatile("" ::: "memory");
+    if (found == NULL)
+        (void)real_dlerror();
     return found;
 }

@@ -8,17 +8,21 @@ struct loaded {
     const char *name; /* as the loader knows it; empty for the main program */
     uintptr_t start;
     uintptr_t end; /* the first address after it */
+    bool marked; /* it defines the symbol that was asked for */
 };
 
-/* Find the loaded object that holds `address`. Takes the loader's lock: not for a data path. */
-MUST_CHECK bool loader_find(const void *address, struct loaded *out);
+/* Find the loaded object that holds `address`; `marked` tells whether it defines `mark` itself. */
+MUST_CHECK bool loader_find(const void *address, const char *mark, struct loaded *out);
 
-/* List the loaded objects; return how many were written, at most `room`. */
-size_t loader_list(struct loaded *out, size_t room);
+/* List the loaded objects that define `mark`; return how many were written, at most `room`. */
+size_t loader_list(const char *mark, struct loaded *out, size_t room);
 
-/* Return the address of `name` as the object sees it: in itself, then in what it was linked to, never in this object. NULL
- * where there is none. The object stays loaded from then on. */
-void *loader_symbol(const struct loaded *object, const char *name);
+/* Return the address of `name` as the object sees it: in itself, then in what it was linked to, never in this object. NULL where
+ * there is none. With `keep` the object stays loaded from then on. Slow. */
+void *loader_symbol(const struct loaded *object, const char *name, bool keep);
+
+/* Return the definition of `name` that code at `caller` would have called without this object. NULL where there is none. Slow. */
+void *loader_for_caller(const void *caller, const char *name);
 
 /* Return the definition of `name` that stands after this object's in the program's own order; NULL where there is none. */
 void *loader_next(const char *name);

@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,22 +43,19 @@ void log_remember_stderr(void)
     errno = saved;
 }
 
-/* A program that closed its standard error may have a socket or a database under that number now. A file opened for appending or
- * a terminal is a log that the program chose. */
+/* A program that closed its standard error may have a socket or a database under that number now. Only a regular file opened for
+ * appending, in the place of a standard error that was there at the start, is taken for a log that the program chose. */
 static bool stderr_is_ours(void)
 {
     struct stat status;
+    int flags;
 
-    if (!examine(STDERR_FILENO, &status))
+    if (!first_stderr.known || !examine(STDERR_FILENO, &status))
         return false;
-    if (first_stderr.known && status.st_dev == first_stderr.device && status.st_ino == first_stderr.inode)
+    if (status.st_dev == first_stderr.device && status.st_ino == first_stderr.inode)
         return true;
-    if (S_ISREG(status.st_mode)) {
-        int flags = fcntl(STDERR_FILENO, F_GETFL);
-
-        return flags != -1 && (flags & O_APPEND) != 0;
-    }
-    return S_ISCHR(status.st_mode);
+    flags = S_ISREG(status.st_mode) ? fcntl(STDERR_FILENO, F_GETFL) : -1;
+    return flags != -1 && (flags & O_APPEND) != 0;
 }
 
 /* A reader that has gone must not kill the program: SIGPIPE is held back, and taken if this write raised it. */
@@ -81,14 +80,17 @@ static void write_once(int fd, const char *bytes, size_t length)
 static void write_syslog(enum event_verdict verdict, const char *line, size_t length)
 {
     static const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
-    char buffer[LINE_SIZE + 8];
-    struct text message = text_over(buffer, sizeof(buffer));
+    char buffer[8];
+    struct text priority = text_over(buffer, sizeof(buffer));
+    struct iovec parts[2] = {{buffer, 0}, {(void *)(uintptr_t)line, length}};
+    struct msghdr message = {.msg_name = (void *)(uintptr_t)&address, .msg_namelen = sizeof(address), .msg_iov = parts, .msg_iovlen = 2};
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
         return;
-    text_add(&message, "<%d>%.*s", priorities[verdict], (int)length, line);
-    (void)sendto(fd, buffer, message.length, MSG_NOSIGNAL, (const struct sockaddr *)&address, sizeof(address));
+    text_add(&priority, "<%d>", priorities[verdict]);
+    parts[0].iov_len = priority.length;
+    (void)sendmsg(fd, &message, MSG_NOSIGNAL);
     (void)close(fd);
 }
 
@@ -152,8 +154,8 @@ static void put_member(struct text *out, const char *name, const char *value)
 
 static void put_json(const struct event *event, struct text *out)
 {
-    char exe[PATH_MAX];
-    char shown[512];
+    char exe[256];
+    char shown[320];
     struct text escaped = text_over(shown, sizeof(shown));
     ssize_t length = readlink("/proc/self/exe", exe, sizeof(exe));
     struct timespec now = {0, 0};
@@ -196,16 +198,21 @@ bool log_wants(enum event_verdict verdict)
 void log_event(const struct event *event)
 {
     int saved = errno;
-    char buffer[LINE_SIZE];
-    struct text line = text_over(buffer, sizeof(buffer));
+    char spare[512];
+    char *buffer;
+    struct text line;
 
-    if (log_wants(event->verdict)) {
-        if (config_get()->format == FORMAT_JSON)
-            put_json(event, &line);
-        else
-            put_text(event, &line);
-        write_line(event->verdict, &line);
-    }
+    if (!log_wants(event->verdict))
+        return;
+    /* On the heap: OpenSSL's own fibres have little stack. */
+    buffer = malloc(LINE_SIZE);
+    line = buffer != NULL ? text_over(buffer, LINE_SIZE) : text_over(spare, sizeof(spare));
+    if (config_get()->format == FORMAT_JSON)
+        put_json(event, &line);
+    else
+        put_text(event, &line);
+    write_line(event->verdict, &line);
+    free(buffer);
     errno = saved;
 }
 

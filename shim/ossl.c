@@ -6,7 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What only a libssl defines. */
+#define MARK "SSL_get_ex_data_X509_STORE_CTX_idx"
+
 _Atomic(struct ossl *) ossl_known[OSSL_MAX];
+
+/* Stands for a libssl of which no record can be made, for want of memory or of room: it has no functions, so every call fails. */
+static struct ossl unusable = {.kind = OSSL_UNUSABLE};
 
 static void release_state(void *parent, void *state, CRYPTO_EX_DATA *data, int index, long argl, void *argp)
 {
@@ -34,10 +40,10 @@ static int forget_state(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **s
 
 static enum ossl_kind kind_of(const struct loaded *object, bool complete)
 {
-    const char *(*version)(int) = (const char *(*)(int))loader_symbol(object, "OpenSSL_version");
+    const char *(*version)(int) = (const char *(*)(int))loader_symbol(object, "OpenSSL_version", true);
 
     if (version == NULL)
-        version = (const char *(*)(int))loader_symbol(object, "SSLeay_version"); /* before 1.1.0 */
+        version = (const char *(*)(int))loader_symbol(object, "SSLeay_version", true); /* before 1.1.0 */
     if (version == NULL || strncmp(version(OPENSSL_VERSION), "OpenSSL ", 8) != 0)
         return OSSL_FOREIGN;
     return complete ? OSSL_USABLE : OSSL_UNUSABLE;
@@ -57,7 +63,7 @@ static struct ossl *publish(struct ossl *ossl)
         }
     }
     free(ossl);
-    return NULL;
+    return &unusable;
 }
 
 static struct ossl *known_at(uintptr_t address)
@@ -77,21 +83,17 @@ static struct ossl *known_at(uintptr_t address)
 static struct ossl *examine(const struct loaded *object)
 {
     struct ossl *ossl = known_at(object->start);
-    uintptr_t marker;
     bool complete = true;
 
-    if (ossl != NULL)
+    if (ossl != NULL || !object->marked)
         return ossl;
-    marker = (uintptr_t)loader_symbol(object, "SSL_get_ex_data_X509_STORE_CTX_idx");
-    if (marker < object->start || marker >= object->end)
-        return NULL;
     ossl = calloc(1, sizeof(*ossl));
     if (ossl == NULL)
-        return NULL;
+        return &unusable;
     ossl->start = object->start;
     ossl->end = object->end;
     ossl->ssl_index = -1;
-#define OPTIONAL(name, result, parameters) ossl->name = (result(*) parameters)loader_symbol(object, #name);
+#define OPTIONAL(name, result, parameters) ossl->name = (result(*) parameters)loader_symbol(object, #name, true);
 #define NEEDED(name, result, parameters) OPTIONAL(name, result, parameters) complete &= ossl->name != NULL;
 #include "ossl_symbols.h"
 #undef NEEDED
@@ -101,8 +103,9 @@ static struct ossl *examine(const struct loaded *object)
     ossl->kind = kind_of(object, complete);
     if (ossl->kind == OSSL_USABLE) {
         ossl->ssl_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, ossl, NULL, forget_state, release_state);
+        ossl->ctx_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_CTX, 0, ossl, NULL, forget_state, release_state);
         ossl->session_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_SESSION, 0, NULL, NULL, NULL, NULL);
-        if (ossl->ssl_index < 0 || ossl->session_index < 0)
+        if (ossl->ssl_index < 0 || ossl->ctx_index < 0 || ossl->session_index < 0)
             ossl->kind = OSSL_UNUSABLE;
     }
     return publish(ossl);
@@ -114,7 +117,7 @@ struct ossl *ossl_at(const void *address)
     int saved = errno;
     struct loaded object;
 
-    if (ossl == NULL && loader_find(address, &object))
+    if (ossl == NULL && loader_find(address, MARK, &object))
         ossl = examine(&object);
     errno = saved;
     return ossl;
@@ -147,29 +150,26 @@ struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *)
 {
     struct ossl *ossl = known_at((uintptr_t)caller);
     int saved = errno;
-    struct loaded objects[256];
+    struct loaded objects[OSSL_MAX];
     struct loaded object;
     size_t count;
 
-    if (ossl == NULL && loader_find(caller, &object)) {
+    if (ossl == NULL && loader_find(caller, MARK, &object))
         ossl = examine(&object);
-        if (ossl == NULL) {
-            /* The program itself, or a library of its, verifies: its libssl is the one with the same libcrypto. */
-            *real = (int (*)(X509_STORE_CTX *))loader_symbol(&object, "X509_verify_cert");
-            if (*real == NULL)
-                *real = (int (*)(X509_STORE_CTX *))loader_next("X509_verify_cert");
-            ossl = known_verifier(*real);
-            if (ossl == NULL) {
-                count = loader_list(objects, sizeof(objects) / sizeof(objects[0]));
-                for (size_t i = 0; i < count; i++)
-                    (void)examine(&objects[i]);
-                ossl = known_verifier(*real);
-            }
-            errno = saved;
-            return ossl;
-        }
+    if (ossl != NULL) {
+        *real = ossl->X509_verify_cert;
+        errno = saved;
+        return ossl;
     }
-    *real = ossl != NULL ? ossl->X509_verify_cert : NULL;
+    /* The program itself, or a library of its, verifies: its libssl is the one with the same libcrypto. */
+    *real = (int (*)(X509_STORE_CTX *))loader_for_caller(caller, "X509_verify_cert");
+    ossl = known_verifier(*real);
+    if (ossl == NULL) {
+        count = loader_list(MARK, objects, sizeof(objects) / sizeof(objects[0]));
+        for (size_t i = 0; i < count; i++)
+            (void)examine(&objects[i]);
+        ossl = known_verifier(*real);
+    }
     errno = saved;
     return ossl;
 }
@@ -180,8 +180,8 @@ struct ossl *ossl_of_caller(const void *caller)
     int saved = errno;
     struct loaded object;
 
-    if (ossl == NULL && loader_find(caller, &object)) {
-        ossl = ossl_at(loader_symbol(&object, "SSL_new"));
+    if (ossl == NULL && loader_find(caller, MARK, &object)) {
+        ossl = ossl_at(loader_symbol(&object, "SSL_new", false));
         /* libcrypto calls back for its libssl (PEM), but does not link it. */
         for (int i = 0; ossl == NULL && i < OSSL_MAX; i++) {
             struct ossl *known = atomic_load_explicit(&ossl_known[i], memory_order_acquire);

@@ -19,6 +19,8 @@ SSL_SESSION *d2i_SSL_SESSION_ex(SSL_SESSION **session, const unsigned char **der
     const char *properties);
 int SSL_write_ex2(SSL *ssl, const void *buffer, size_t size, uint64_t flags, size_t *done);
 
+typedef int (*ossl_security_callback)(const SSL *, const SSL_CTX *, int, int, int, void *, void *);
+
 enum ossl_kind {
     OSSL_UNUSABLE = 0, /* OpenSSL, but too old or incomplete: its clients are refused */
     OSSL_USABLE,
@@ -30,6 +32,7 @@ struct ossl {
     uintptr_t start; /* where its libssl is mapped */
     uintptr_t end;
     int ssl_index; /* of the state in each SSL's ex_data */
+    int ctx_index; /* in each SSL_CTX's */
     int session_index; /* of the mark in each session's */
 #define NEEDED(name, result, parameters) result(*name) parameters;
 #define OPTIONAL NEEDED
@@ -38,10 +41,16 @@ struct ossl {
 #undef OPTIONAL
 };
 
-/* What hangs on an SSL begins with this; `release` is called when the SSL is freed. A copy of the SSL starts with nothing. */
+/* What hangs on an SSL or an SSL_CTX begins with this; `release` is called when that is freed. A copy starts with nothing. */
 struct ossl_attached {
     void (*release)(const struct ossl *ossl, void *attached);
 };
+
+/* Return true if the code at `caller` is the library's own. */
+static inline bool ossl_calls(const struct ossl *ossl, const void *caller)
+{
+    return (uintptr_t)caller - ossl->start < ossl->end - ossl->start;
+}
 
 #define OSSL_MAX 16
 extern _Atomic(struct ossl *) ossl_known[OSSL_MAX];

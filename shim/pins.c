@@ -201,19 +201,19 @@ const struct rule *pins_next_rule(const struct pins *pins, struct rules rules, c
 }
 
 /* With the port beats without; with no port known, all rules of the name count. */
-static struct rules pick(const struct pins *pins, const struct rule *rule, uint16_t port)
+static struct rules pick(const struct pins *pins, const struct rule *first, const struct host *host)
 {
     const struct rule *every_port = NULL;
 
-    if (port == 0)
-        return (struct rules) {rule, true};
-    for (; rule != NULL; rule = rule->next_port == NOTHING ? NULL : &pins->rules[rule->next_port]) {
-        if (rule->port == port)
+    if (host->port == 0)
+        return (struct rules) {first, true};
+    for (const struct rule *rule = first; rule != NULL; rule = rule->next_port == NOTHING ? NULL : &pins->rules[rule->next_port]) {
+        if (rule->port == host->port)
             return (struct rules) {rule, false};
         if (rule->port == 0)
             every_port = rule;
     }
-    return (struct rules) {every_port, false};
+    return host->port_doubtful ? (struct rules) {first, true} : (struct rules) {every_port, false};
 }
 
 struct rules pins_lookup(const struct pins *pins, const struct host *host)
@@ -223,25 +223,25 @@ struct rules pins_lookup(const struct pins *pins, const struct host *host)
     bool first_dot = true;
 
     if (host->kind == HOST_ADDRESS)
-        return pick(pins, find(pins, FORM_ADDRESS, (const char *)host->address, sizeof(host->address)), host->port);
+        return pick(pins, find(pins, FORM_ADDRESS, (const char *)host->address, sizeof(host->address)), host);
     if (host->kind != HOST_NAME)
         return found;
-    found = pick(pins, find(pins, FORM_NAME, host->name, strlen(host->name)), host->port);
+    found = pick(pins, find(pins, FORM_NAME, host->name, strlen(host->name)), host);
     while (found.first == NULL && (suffix = strchr(suffix, '.')) != NULL) {
         size_t length = strlen(++suffix);
 
         if (first_dot)
-            found = pick(pins, find(pins, FORM_ONE_LABEL, suffix, length), host->port);
+            found = pick(pins, find(pins, FORM_ONE_LABEL, suffix, length), host);
         first_dot = false;
         if (found.first == NULL)
-            found = pick(pins, find(pins, FORM_LABELS, suffix, length), host->port);
+            found = pick(pins, find(pins, FORM_LABELS, suffix, length), host);
     }
     return found;
 }
 
-struct rules pins_lookup_any(const struct pins *pins, uint16_t port)
+struct rules pins_lookup_any(const struct pins *pins, const struct host *host)
 {
-    return pick(pins, find(pins, FORM_ANY, "", 0), port);
+    return pick(pins, find(pins, FORM_ANY, "", 0), host);
 }
 
 const struct pin *pins_next_pin(const struct pins *pins, const struct rule *rule, const struct pin *pin)

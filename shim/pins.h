@@ -64,14 +64,14 @@ MUST_CHECK bool pins_use(const struct pins *pins, enum pin_kind kind, enum diges
 /* The rules that hold for a host: the most specific target alone. */
 struct rules {
     const struct rule *first; /* NULL: none */
-    bool all_ports; /* the host's port is not known: those for the same name with other ports count as well */
+    bool all_ports; /* the host's port is not known, or doubtful and without a rule: those for other ports count as well */
 };
 
 /* Find the rules for `host`, but for the target `*`. */
 struct rules pins_lookup(const struct pins *pins, const struct host *host);
 
-/* Find the rules of the target `*` at `port` (0: not known). */
-struct rules pins_lookup_any(const struct pins *pins, uint16_t port);
+/* Find the rules of the target `*` at the host's port. */
+struct rules pins_lookup_any(const struct pins *pins, const struct host *host);
 
 /* Return the rule after `rule` among `rules`, or NULL. */
 const struct rule *pins_next_rule(const struct pins *pins, struct rules rules, const struct rule *rule);

@@ -118,7 +118,7 @@ static bool read_name(struct parser *parser, struct field field, struct host *ho
         last = start;
         start = i + 1;
     }
-    if (all_digits(field.at + last, length - last)) {
+    if (all_digits(field.at + last, length - last) || (length - last > 1 && field.at[last] == '0' && text_lower(field.at[last + 1]) == 'x')) {
         complain(parser, field.at, "\"%s\" is neither a host name nor an IPv4 address; expected four numbers of 0 to 255 "
             "without leading zeros, or a name whose last label is not a number", quote(field).text);
         return false;
@@ -249,29 +249,55 @@ static const char *const weak[] = {"spki-sha1:", "cert-sha1:", "ca-sha1:", "sha1
 static const char *const not_supported[] = {"ca-sha256:", "ca-sha384:", "ca-sha512:", "spki-file:", "cert-file:", "ca-file:", "pkix",
     "expires=", "mode=", "client-cert=", "client-key=", "client-key-pass-file="};
 
-/* Parse one pin after its prefix into `out`. Complain and return false where the digest is not of its form. */
-static bool read_digest(struct parser *parser, struct field field, const struct spelling *spelling, uint8_t *out)
+/* Read the digest after the prefix into `out`. Return false where it is not of its form. */
+static bool read_digest(struct field value, const struct spelling *spelling, uint8_t *out)
 {
-    size_t prefix = strlen(spelling->prefix);
     size_t suffix = strlen(spelling->suffix);
     size_t size = digest_size((enum digest)spelling->digest);
-    struct field value = {field.at + prefix, field.length - prefix};
+    uint8_t other[DIGEST_MAX];
 
+    value = (struct field) {value.at + strlen(spelling->prefix), value.length - strlen(spelling->prefix)};
     if (suffix != 0) {
-        if (value.length < suffix || memcmp(value.at + value.length - suffix, spelling->suffix, suffix) != 0) {
-            complain(parser, field.at, "\"%s\" has no closing quote; expected pin-sha256=\"BASE64\"", quote(field).text);
+        if (value.length < suffix || memcmp(value.at + value.length - suffix, spelling->suffix, suffix) != 0)
             return false;
-        }
         value.length -= suffix;
     }
-    if (text_base64(value.at, value.length, out, size))
-        return true;
-    if (!spelling->base64_only
-        && (text_hex(value.at, value.length, false, out, size) || text_hex(value.at, value.length, true, out, size)))
-        return true;
-    complain(parser, value.at, "\"%s\" is not a digest of %zu bytes; expected %zu characters of base64%s", quote(value).text, size,
-        (size + 2) / 3 * 4, spelling->base64_only ? "" : ", or hex with or without colons");
-    return false;
+    if (spelling->base64_only)
+        return text_base64(value.at, value.length, out, size);
+    /* 64 hex digits are a SHA-256, although they would pass for the base64 of a SHA-384. */
+    if (spelling->digest == DIGEST_SHA384 && text_hex(value.at, value.length, false, other, digest_size(DIGEST_SHA256)))
+        return false;
+    return text_base64(value.at, value.length, out, size) || text_hex(value.at, value.length, false, out, size)
+        || text_hex(value.at, value.length, true, out, size);
+}
+
+/* Find the spelling of a pin and read its digest. Complain and return NULL where there is none. */
+static const struct spelling *read_pin(struct parser *parser, struct field field, uint8_t *out)
+{
+    const struct spelling *spelling = NULL;
+    size_t prefix;
+    size_t size;
+
+    /* A digest in OkHttp's spelling may begin with a slash, and so look like curl's: the one that fits is meant. */
+    for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
+        if (!starts(field, spellings[i].prefix))
+            continue;
+        if (read_digest(field, &spellings[i], out))
+            return &spellings[i];
+        if (spelling == NULL)
+            spelling = &spellings[i];
+    }
+    if (spelling == NULL) {
+        complain(parser, field.at, "\"%s\" is not known; expected spki-sha256:DIGEST, cert-sha256:DIGEST, allow or deny",
+            quote(field).text);
+        return NULL;
+    }
+    prefix = strlen(spelling->prefix);
+    size = digest_size((enum digest)spelling->digest);
+    complain(parser, field.at + prefix, "\"%s\" is not a digest of %zu bytes; expected %zu characters of base64%s%s",
+        quote((struct field) {field.at + prefix, field.length - prefix}).text, size, (size + 2) / 3 * 4,
+        spelling->base64_only ? "" : ", or hex with or without colons", spelling->suffix[0] != '\0' ? " and a closing quote" : "");
+    return NULL;
 }
 
 static void read_what(struct parser *parser, struct field field, struct rule *rule, bool alone)
@@ -287,10 +313,6 @@ static void read_what(struct parser *parser, struct field field, struct rule *ru
             return;
         }
     } else {
-        for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]) && spelling == NULL; i++) {
-            if (starts(field, spellings[i].prefix))
-                spelling = &spellings[i];
-        }
         for (size_t i = 0; i < sizeof(weak) / sizeof(weak[0]); i++) {
             if (starts(field, weak[i])) {
                 complain(parser, field.at, "\"%s\" uses a broken digest, %s; expected sha256, sha384 or sha512", quote(field).text,
@@ -305,12 +327,8 @@ static void read_what(struct parser *parser, struct field field, struct rule *ru
                 return;
             }
         }
-        if (spelling == NULL) {
-            complain(parser, field.at, "\"%s\" is not known; expected spki-sha256:DIGEST, cert-sha256:DIGEST, allow or deny",
-                quote(field).text);
-            return;
-        }
-        if (!read_digest(parser, field, spelling, digest))
+        spelling = read_pin(parser, field, digest);
+        if (spelling == NULL)
             return;
     }
     if (rule == NULL)
@@ -409,7 +427,7 @@ struct pins *pins_parse(const char *buffer, size_t length, pins_report *report, 
 
         parser.line_start = at;
         parse_line(&parser, at, (size_t)(stop - at));
-        at = stop + 1;
+        at = newline != NULL ? newline + 1 : end;
     }
     if (parser.out_of_memory) {
         report(arg, 0, 0, "out of memory");

@@ -29,17 +29,22 @@ static enum verdict judge_rules(const struct pins *pins, struct rules rules, con
     out->reason = REASON_DENY;
     out->host = *host;
     out->rules = rules;
+    out->rule = rules.first;
     out->matched = NULL;
     for (const struct rule *rule = rules.first; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
         if (rule->action == RULE_ALLOW) {
+            out->rule = rule;
             out->reason = REASON_ALLOW;
             return out->verdict = VERDICT_ACCEPT;
         }
         if (rule->action != RULE_PINS)
             continue;
+        if (out->reason == REASON_DENY)
+            out->rule = rule;
         out->reason = peer->has[PIN_SPKI] ? REASON_NO_MATCH : REASON_NO_CERTIFICATE;
         for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
             if (matches(pins, pin, peer)) {
+                out->rule = rule;
                 out->matched = pin;
                 out->reason = REASON_MATCH;
                 return out->verdict = VERDICT_ACCEPT;
@@ -75,6 +80,9 @@ static void unidentifiable(const struct pins *pins, struct judgement *out)
 {
     bool demand = pins_demand_anything(pins);
 
+    out->rules.first = NULL;
+    out->rule = NULL;
+    out->matched = NULL;
     out->verdict = demand ? VERDICT_REFUSE : VERDICT_ACCEPT;
     out->reason = demand ? REASON_UNIDENTIFIABLE : REASON_NO_RULE;
 }
@@ -87,7 +95,7 @@ static void judge_any(const struct pins *pins, const struct target *target, cons
     out->reason = REASON_NO_RULE;
     for (size_t i = 0; i < target->count; i++) {
         const struct host *host = &target->identities[i];
-        struct rules rules = pins_lookup_any(pins, host->port);
+        struct rules rules = pins_lookup_any(pins, host);
         struct judgement attempt;
 
         if (rules.first == NULL)
@@ -139,7 +147,7 @@ void policy_judge(const struct pins *pins, const struct target *target, const st
             if (!any || attempt.verdict == VERDICT_REFUSE)
                 *out = attempt;
             any = true;
-        } else if (target->resolved_overflow && !any) {
+        } else if (target->resolved_overflow) {
             unidentifiable(pins, out);
             return;
         }
@@ -150,7 +158,7 @@ void policy_judge(const struct pins *pins, const struct target *target, const st
 
 void policy_print_rule(const char *path, const struct judgement *judgement, struct text *out)
 {
-    const struct rule *rule = judgement->rules.first;
+    const struct rule *rule = judgement->rule;
 
     if (rule == NULL)
         return;
@@ -161,7 +169,7 @@ void policy_print_rule(const char *path, const struct judgement *judgement, stru
 /* file:12 or, where the target has several lines, file:12,13,20. */
 static void print_lines(const struct pins *pins, const char *path, const struct judgement *judgement, struct text *out)
 {
-    uint32_t last = judgement->rules.first->line;
+    uint32_t last = judgement->rule->line;
     int listed = 1;
 
     policy_print_rule(path, judgement, out);
@@ -189,7 +197,7 @@ void policy_print_reason(const struct pins *pins, const char *path, const struct
         text_add(out, "configuration fault");
         break;
     case REASON_UNIDENTIFIABLE:
-        text_add(out, "unidentifiable: the program gave neither a host name that can be read nor a socket, and ");
+        text_add(out, "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and ");
         text_add_escaped(out, path, strlen(path), 300);
         text_add(out, " has rules");
         break;

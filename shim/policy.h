@@ -47,7 +47,8 @@ struct judgement {
     enum verdict verdict;
     enum reason reason;
     struct host host; /* the identity that decided; HOST_UNREADABLE with no name: none */
-    struct rules rules; /* those that decided; first is NULL where none did */
+    struct rules rules; /* those that were asked; first is NULL where none was */
+    const struct rule *rule; /* the one that decided, or the first that asked for a pin; NULL: none */
     const struct pin *matched; /* REASON_MATCH: the pin */
 };
 

@@ -65,7 +65,8 @@ void resolved_remember(const char *name, const uint8_t address[static 16])
     uint32_t at;
 
     host_parse(name, strlen(name), &host);
-    if (host.kind == HOST_UNREADABLE || has(head, 0, host.name, address))
+    /* An address that is written as itself tells nothing. */
+    if (host.kind != HOST_NAME || has(head, 0, host.name, address))
         return;
     if (!take(&entries_taken, 1, ENTRIES, &index) || !take(&names_taken, (uint32_t)strlen(host.name) + 1, NAME_BYTES, &at))
         return;

@@ -5,7 +5,7 @@
 
 #include "host.h"
 
-/* Remember that `name` (as the program gave it) resolved to `address`. */
+/* Remember that `name` (as the program gave it) resolved to `address`. Names that are addresses themselves are not kept. */
 void resolved_remember(const char *name, const uint8_t address[static 16]);
 
 /* Write the next name that resolved to `address`, without a port. `*cursor` starts at 0. Return false after the last. */

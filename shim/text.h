@@ -26,7 +26,7 @@ void text_add(struct text *text, const char *format, ...) PRINTF_LIKE(2, 3);
 void text_add_va(struct text *text, const char *format, va_list args) PRINTF_LIKE(2, 0);
 
 /* Append `length` bytes of somebody else's making so that only printable ASCII comes out: every other byte becomes \xNN, a
- * backslash \\ and a double quote \". At most `limit` characters are written; what was longer ends in "...". */
+ * backslash \\ and a double quote \". At most `limit` characters are written; "..." follows where there was more. */
 void text_add_escaped(struct text *text, const char *bytes, size_t length, size_t limit);
 
 /* Append `string` as a JSON string with its quotes (RFC 8259, section 7). Bytes that are not ASCII become \u00NN. */

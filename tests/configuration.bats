@@ -2,8 +2,8 @@
 # Goal: a configuration that is missing, wrong or in an odd place refuses every TLS client handshake with its reason, and
 # touches nothing else; what the environment asks for (mode, log, format, level) is what the program's user gets.
 
-# Every bats test is a subshell of its own: what one sets is meant for it alone.
-# shellcheck disable=SC2030,SC2031
+# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# shellcheck disable=SC2030,SC2031,SC2153
 
 load lib/programs
 
@@ -312,7 +312,7 @@ context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), s
     once openssl s_client -brief -connect "127.0.0.1:$GOOD" -servername www.pinned.example
     once "${probe[@]}" connect handshake write=$'GET / HTTP/1.0\r\n\r\n' peek_ex read read
     once "${probe[@]}" client write=$'GET / HTTP/1.0\r\n\r\n' read
-    once "${probe[@]}" tls1.2 connect
+    once "$PROGRAMS/probe" tls1.2 "${probe[@]:1}" connect
     # Two connections, two lines.
     capture shim "${CURL[@]}" -H 'Connection: close' "$URL_GOOD" "$URL_GOOD"
     equals "$(count_lines accepted)" 2

@@ -2,8 +2,8 @@
 # Goal: the rule that the pins file has for the host that a program meant is the one that decides, in every spelling of target
 # and pin, and however the program told OpenSSL which host that is.
 
-# Every bats test is a subshell of its own: what one sets is meant for it alone.
-# shellcheck disable=SC2030,SC2031
+# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# shellcheck disable=SC2030,SC2031,SC2153
 
 load lib/programs
 

@@ -8,6 +8,7 @@ unset LD_PRELOAD PINSHIM_PINS PINSHIM_MODE PINSHIM_LOG PINSHIM_LOG_FORMAT PINSHI
 unset SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
+# shellcheck source=tests/lib/lab.bash
 . "$BATS_TEST_DIRNAME/lib/lab.bash"
 
 # A server is written "SOFTWARE VERSION". nginx speaks both versions of TLS and the client chooses; each s_server speaks one.
@@ -33,10 +34,24 @@ prepare() {
     CA=$LAB/ca.pem
     PINS=$BATS_TEST_TMPDIR/pins
     PINNED="sha256//$(lab_spki "$LAB/good.pem")"
-    servers=("${every_server[@]}")
-    good_status='^0$' # the exit statuses of the client with the good server
-    complaint=''      # what a client that exits with 0 in every case has to say on stderr of a refusal
+    export CA PINS PINNED
+    with_servers "${every_server[@]}"
+    may_exit 0
+    complains_with ''
+    farewell='alert bad certificate'
 }
+
+# with_servers SERVER...: what "holds" goes through
+with_servers() { servers=("$@"); }
+
+# may_exit REGEX: the exit statuses of a client that received the body
+may_exit() { good_status="^($1)\$"; }
+
+# complains_with TEXT: the client exits with 0 in every case, and says this on stderr when it was refused
+complains_with() { complaint=$1; }
+
+# drops_alerts: the client closes the socket without sending what OpenSSL wrote last, as it does on every failure
+drops_alerts() { farewell='peer closed connection in SSL handshake|unexpected eof while reading'; }
 
 # with_pins RULE...: the pins file, a rule a line; the first is line 3
 with_pins() {
@@ -83,7 +98,7 @@ received() {
     *) [[ $OUT == *"/$name.pem "* && $OUT == *"New, TLSv${server##* }, Cipher is "* ]] ;;
     esac || failed "the body of the $name server was not received" || return 1
     [[ $STATUS =~ $good_status ]] || failed 'the exit status tells of a failure' || return 1
-    [[ $ERR != *pinshim* ]] || failed 'the object spoke without a reason'
+    [[ $ERR != *'pinshim['* ]] || failed 'the object spoke without a reason'
 }
 
 # refused HOST LINE SERVER: the client failed, has nothing of the impostor, and one line on stderr names HOST and the rule
@@ -96,14 +111,14 @@ refused() {
         [ "$STATUS" -ne 0 ] || failed 'the exit status tells of success' || return 1
         [ "$STATUS" -ne 124 ] || failed 'the client hung' || return 1
     fi
-    lines=$(grep -F pinshim <<<"$ERR") || failed 'no line tells of the refusal' || return 1
+    lines=$(grep -F 'pinshim[' <<<"$ERR") || failed 'no line tells of the refusal' || return 1
     expected="^pinshim\\[[0-9]+\\]: refused $host(:$(port_of impostor "$server"))?: no pin of $PINS:$line matched; "
     expected+='peer spki-sha256:[^ ]+ cert-sha256:[^ ]+ subject "CN=impostor"; wanted spki-sha256:[^ ]+$'
     [[ $lines =~ $expected && $lines != *$'\n'* ]] || failed "not the one line that was expected, $expected"
 }
 
-alerts() { grep -c 'alert bad certificate' "$1" || true; }
-more_alerts() { [ "$(alerts "$1")" -gt "$2" ]; }
+farewells() { grep -cE "$farewell" "$1" || true; }
+more_farewells() { [ "$(farewells "$1")" -gt "$2" ]; }
 served() { wc -l <"$LAB/nginx-impostor/access.log"; }
 served_more() { [ "$(served)" -gt "$1" ]; }
 
@@ -124,11 +139,11 @@ holds() {
         received good "$server" || return 1
 
         log=$(log_of impostor "$server")
-        before=$(alerts "$log")
+        before=$(farewells "$log")
         requests=$(served)
         run_client shim impostor "$server" "$function"
         refused "$host" "$line" "$server" || return 1
-        lab_wait more_alerts "$log" "$before" || failed 'the impostor got no fatal alert' || return 1
+        lab_wait more_farewells "$log" "$before" || failed "the impostor's log does not say '$farewell'" || return 1
         [ "$(served)" -eq "$requests" ] || failed 'the impostor got a request' || return 1
     done
 }
@@ -137,4 +152,69 @@ holds() {
 spares() {
     run_client shim impostor "$2" "$1"
     received impostor "$2"
+}
+
+# with_port_pins TARGET SERVER: a rule for TARGET at the port of each of the two servers, and first one for another port
+with_port_pins() {
+    with_pins "$1:9 deny" "$1:$(port_of good "$2") $PINNED" "$1:$(port_of impostor "$2") $PINNED"
+}
+
+# holds_at_port TARGET FUNCTION: the rule of the port holds at that port, and at no other
+holds_at_port() {
+    local server
+    for server in "${every_server[@]}"; do
+        with_servers "$server"
+        with_port_pins "$1" "$server"
+        holds "$1" 5 "$2" || return 1
+        with_pins "$1:$(port_of good "$server") $PINNED"
+        spares "$2" "$server" || return 1
+    done
+}
+
+# holds_with_port TARGET FUNCTION: the rule of the impostor's port, the only one of the file, holds
+holds_with_port() {
+    local server
+    for server in "${every_server[@]}"; do
+        with_servers "$server"
+        with_pins "$1:$(port_of impostor "$server") $PINNED"
+        holds "$1" 3 "$2" || return 1
+    done
+}
+
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# records LOG: the type of each record that an s_server received, the inner one where there is one
+records() {
+    awk -F'= ' '
+        /^(Received|Sent) Record/ { if (type) print type; type = ""; received = /^Received/ }
+        received && /^ *(Inner )?Content Type = / { type = $2 }
+        END { if (type) print type }
+    ' "$1"
+}
+
+# trace VERSION bare|shim FUNCTION: run_client with an impostor that serves one connection; its trace goes to $TRACE
+trace() {
+    local pid
+    TRACE=$BATS_TEST_TMPDIR/trace-$2
+    lab_s_server impostor "-tls${1/./_}" -naccept 1 -trace -msgfile "$TRACE"
+    pid=$(tail -n 1 "$LAB/pids")
+    echo "$PORT -" >"$LAB/at-impostor-traced-$1"
+    run_client "$2" impostor "traced $1" "$3"
+    # It writes the trace out when it ends.
+    lab_wait gone "$pid"
+    sed -i "/^$pid\$/d" "$LAB/pids"
+}
+
+# sees_only_an_alert VERSION HOST LINE FUNCTION: as "holds", from the records that the impostor received
+sees_only_an_alert() {
+    local version=$1 types
+    trace "$version" bare "$4" || return 1
+    received impostor "traced $version" || return 1
+    types=$(records "$TRACE")
+    [[ $types == *'ApplicationData (23)'* ]] || failed "the impostor received no request, but: $types" || return 1
+    trace "$version" shim "$4" || return 1
+    refused "$2" "$3" "traced $version" || return 1
+    types=$(records "$TRACE")
+    [[ $types == *'Alert (21)' && $types != *ApplicationData* ]] || failed "the impostor received: $types" || return 1
+    grep -qF 'Level=fatal(2), description=bad certificate(42)' "$TRACE" || failed 'the alert is not a fatal "bad certificate"'
 }

@@ -45,8 +45,8 @@ lab_free_port() {
 
 # lab_wait COMMAND...: until the command succeeds, ten seconds at most
 lab_wait() {
-    local try
-    for try in $(seq 200); do
+    local _
+    for _ in $(seq 200); do
         "$@" >/dev/null 2>&1 && return 0
         sleep 0.05
     done
@@ -60,9 +60,9 @@ lab_listens() {
 
 # lab_nginx NAME [SSL-LINE]: an nginx that shows $LAB/NAME.pem; its port goes into $PORT
 lab_nginx() {
-    local name=$1 try
+    local name=$1 _
     mkdir -p "$LAB/nginx-$name"
-    for try in 1 2 3 4 5; do
+    for _ in 1 2 3 4 5; do
         PORT=$(lab_free_port)
         cat >"$LAB/nginx-$name/nginx.conf" <<CONF
 daemon off;

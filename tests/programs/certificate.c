@@ -2,7 +2,7 @@
  *
  * usage: certificate NAME [STEP...]     writes NAME.pem and NAME.key
  * key=rsa|ec|ed25519  days=N (negative: expired)  padding=BYTES (an extension of that size)
- * utf8=HEX printable=HEX bmp=HEX t61=HEX (a common name of that type and these bytes, or of the bytes repeated:)  times=N */
+ * utf8=HEX printable=HEX bmp=HEX t61=HEX (a common name of that type and these bytes; times=N before it: repeated) */
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>

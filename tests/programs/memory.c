@@ -75,7 +75,7 @@ int main(int argc, char **argv)
         if (served == 1)
             (void)SSL_read(server, got, sizeof(got) - 1);
     }
-    printf("handshake %s, server's handshake %s, received \"%s\"\n", shaken == 1 ? "done" : "failed", served == 1 ? "done" : "failed",
-        got);
+    printf("handshake %s, server's handshake %s, received \"%s\"\n", shaken == 1 ? "done" : "failed",
+        served == 1 ? "done" : "failed", got);
     return strcmp(got, secret) == 0 ? 0 : 1;
 }

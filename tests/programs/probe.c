@@ -22,6 +22,7 @@
 
 static SSL_CTX *ctx;
 static SSL *ssl;
+static const char *sni;
 static int fd = -1;
 static bool seeded;
 static bool to_mark;
@@ -38,7 +39,8 @@ static void die(const char *what)
 
 static int show_verify(int ok, X509_STORE_CTX *store)
 {
-    printf("verify callback: ok %d, error %d, depth %d\n", ok, X509_STORE_CTX_get_error(store), X509_STORE_CTX_get_error_depth(store));
+    printf("verify callback: ok %d, error %d, depth %d\n", ok, X509_STORE_CTX_get_error(store),
+        X509_STORE_CTX_get_error_depth(store));
     return ok;
 }
 
@@ -52,7 +54,7 @@ static int accept_all(X509_STORE_CTX *store, void *arg)
 
 static SSL *the_ssl(void)
 {
-    if (ssl == NULL && (ssl = SSL_new(ctx)) == NULL)
+    if (ssl == NULL && ((ssl = SSL_new(ctx)) == NULL || (sni != NULL && SSL_set_tlsext_host_name(ssl, sni) != 1)))
         die("SSL_new");
     return ssl;
 }
@@ -125,7 +127,8 @@ static void show_state(void)
     int (*callback)(int, X509_STORE_CTX *) = SSL_get_verify_callback(ssl);
 
     printf("state: mode %d, context's mode %d, callback %s, context's callback %s, depth %d, verify result %ld, server %d, %s\n",
-        SSL_get_verify_mode(ssl), SSL_CTX_get_verify_mode(ctx), callback == NULL ? "none" : callback == show_verify ? "own" : "other",
+        SSL_get_verify_mode(ssl), SSL_CTX_get_verify_mode(ctx),
+        callback == NULL ? "none" : callback == show_verify ? "own" : "other",
         SSL_CTX_get_verify_callback(ctx) == NULL ? "none" : SSL_CTX_get_verify_callback(ctx) == show_verify ? "own" : "other",
         SSL_get_verify_depth(ssl), SSL_get_verify_result(ssl), SSL_is_server(ssl), SSL_state_string_long(ssl));
 }
@@ -136,7 +139,8 @@ static bool call(const char *name, const char *text)
     size_t done = 0;
     int result;
 
-    the_ssl();
+    if (ssl == NULL)
+        return false;
     prepare();
     if (strcmp(name, "connect") == 0) {
         result = SSL_connect(ssl);
@@ -172,10 +176,13 @@ static bool call(const char *name, const char *text)
     return true;
 }
 
+/* The settings of the context come before the first step that needs the SSL, which takes them over. */
 static bool set_up(const char *name, const char *text)
 {
     char path[4096];
 
+    if (ssl != NULL && strcmp(name, "open") != 0 && strcmp(name, "client") != 0 && strcmp(name, "callback") != 0)
+        die("a setting that comes too late");
     if (strcmp(name, "ca") == 0) {
         if (SSL_CTX_load_verify_locations(ctx, text, NULL) != 1)
             die("ca");
@@ -200,7 +207,7 @@ static bool set_up(const char *name, const char *text)
 
         SSL_CTX_set_cert_verify_callback(ctx, accept ? accept_all : NULL, accept ? own_argument : NULL);
     } else if (strcmp(name, "sni") == 0) {
-        SSL_set_tlsext_host_name(the_ssl(), text);
+        sni = text;
     } else if (strcmp(name, "resolve") == 0) {
         resolve(text);
     } else if (strcmp(name, "open") == 0) {
@@ -235,7 +242,7 @@ int main(int argc, char **argv)
                 return 1;
             continue;
         }
-        if (!set_up(argv[i], text) && !call(argv[i], text)) {
+        if (!call(argv[i], text) && !set_up(argv[i], text)) {
             fprintf(stderr, "probe: unknown step: %s\n", argv[i]);
             return 2;
         }

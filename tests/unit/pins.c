@@ -72,8 +72,11 @@ static struct rules look_up(const struct pins *pins, const char *string)
 {
     struct host host;
 
-    if (string[0] == '*' && (string[1] == '\0' || string[1] == ':'))
-        return pins_lookup_any(pins, string[1] == ':' ? text_port(string + 2, strlen(string + 2)) : 0);
+    if (string[0] == '*' && (string[1] == '\0' || string[1] == ':')) {
+        memset(&host, 0, sizeof(host));
+        host.port = string[1] == ':' ? text_port(string + 2, strlen(string + 2)) : 0;
+        return pins_lookup_any(pins, &host);
+    }
     host_parse(string, strlen(string), &host);
     return pins_lookup(pins, &host);
 }
@@ -259,6 +262,8 @@ static const struct accepted pin_fields[] = {
     {"curl's", BYTES("a sha256//" B1 "\n"), "a", "1 " S1},
     {"OkHttp's", BYTES("a sha256/" B1 "\n"), "a", "1 " S1},
     {"RFC 7469's", BYTES("a pin-sha256=\"" B1 "\"\n"), "a", "1 " S1},
+    {"OkHttp's, of a digest that begins with a slash", BYTES("a sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"), "a",
+        "1 spki-sha256:/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},
     {"curl's, of a digest that begins with a slash", BYTES("a sha256////////////////////////////////////////////8=\n"), "a",
         "1 spki-sha256://////////////////////////////////////////8="},
     {"the prefix in upper case", BYTES("a SPKI-SHA256:" B1 " Cert-Sha256:" B1 "\n"), "a", "1 " S1 " 1 " C1},
@@ -524,10 +529,12 @@ static const struct refused bad_fields[] = {
     {"hex after curl's", BYTES("a sha256//" X64 "\n"), {{1, 11, "expected 44 characters of base64"}}},
     {"hex after OkHttp's", BYTES("a sha256/" X64 "\n"), {{1, 10, "32 bytes"}}},
     {"hex after RFC 7469's", BYTES("a pin-sha256=\"" X64 "\"\n"), {{1, 15, "32 bytes"}}},
-    {"no closing quote", BYTES("a pin-sha256=\"" B1 "\n"), {{1, 3, "has no closing quote"}}},
-    {"a quote alone", BYTES("a pin-sha256=\"\n"), {{1, 3, "has no closing quote"}}},
+    {"the hex of a SHA-256 as a SHA-384", BYTES("a spki-sha384:" X64 "\n"), {{1, 15, "is not a digest of 48 bytes"}}},
+    {"an address in hex", BYTES("0x7f000001 " S1 "\n"), {{1, 1, "neither a host name nor an IPv4 address"}}},
+    {"no closing quote", BYTES("a pin-sha256=\"" B1 "\n"), {{1, 15, "and a closing quote"}}},
+    {"a quote alone", BYTES("a pin-sha256=\"\n"), {{1, 15, "and a closing quote"}}},
     {"nothing in the quotes", BYTES("a pin-sha256=\"\"\n"), {{1, 15, "\"\" is not a digest"}}},
-    {"text after the quote", BYTES("a pin-sha256=\"" B1 "\";\n"), {{1, 3, "has no closing quote"}}},
+    {"text after the quote", BYTES("a pin-sha256=\"" B1 "\";\n"), {{1, 15, "and a closing quote"}}},
     {"no quotes", BYTES("a pin-sha256=" B1 "\n"), {{1, 3, "is not known"}}},
     {"a long field is shortened in the message", BYTES("a " X64 X64 "\n"), {{1, 3, "...\" is not known"}}},
 };

@@ -93,7 +93,7 @@ static bool next_resolved(const struct target *target, uintptr_t *cursor, struct
     return more;
 }
 
-enum flag { NAMED = 1, OVERFLOW = 2, FORGOT = 4 };
+enum flag { NAMED = 1, OVERFLOW = 2, FORGOT = 4, DOUBTFUL = 8 };
 
 static struct target target_of(const char *identities, int flags, const char *resolved)
 {
@@ -102,6 +102,8 @@ static struct target target_of(const char *identities, int flags, const char *re
 
     while (next_word(&identities, &host))
         (void)target_add(&target, &host);
+    for (size_t i = 0; i < target.count; i++)
+        target.identities[i].port_doubtful = (flags & DOUBTFUL) != 0;
     target.named = (flags & NAMED) != 0;
     target.overflow = (flags & OVERFLOW) != 0;
     target.resolved_overflow = (flags & FORGOT) != 0;
@@ -112,8 +114,8 @@ static struct target target_of(const char *identities, int flags, const char *re
     return target;
 }
 
-static const char *const reasons[] = {"internal", "fault", "unidentifiable", "deny", "no match", "no certificate", "no rule", "allow",
-    "match"};
+static const char *const reasons[] = {"internal", "fault", "unidentifiable", "deny", "no match", "no certificate", "no rule",
+    "allow", "match"};
 
 struct row {
     const char *why;
@@ -172,7 +174,8 @@ static const struct row pins_rows[] = {
     {"a certificate's digest is no key's", "a.example " S2, "a.example", NAMED, NULL, GOOD, REASON_NO_MATCH, "a.example", "P:1"},
     {"any one pin is enough", "a.example " S3 "\na.example " C3 " " S1, "a.example", NAMED, NULL, GOOD, REASON_MATCH, "a.example",
         "P:2"},
-    {"any one of both kinds", "a.example " S3 "\na.example " C2, "a.example", NAMED, NULL, GOOD, REASON_MATCH, "a.example", "P:2"},
+    {"any one of both kinds", "a.example " S3 "\na.example " C2, "a.example", NAMED, NULL, GOOD, REASON_MATCH, "a.example",
+        "P:2"},
     {"none of several", "a.example " S3 "\na.example " C3, "a.example", NAMED, NULL, GOOD, REASON_NO_MATCH, "a.example", "P:1"},
     {"deny", "a.example deny", "a.example", NAMED, NULL, GOOD, REASON_DENY, "a.example", "P:1"},
     {"allow", "a.example allow\n* deny", "a.example", NAMED, NULL, BAD, REASON_ALLOW, "a.example", "P:1"},
@@ -183,8 +186,8 @@ static const struct row pins_rows[] = {
         "a.example", "P:2"},
     {"the most specific rule alone: not **.", "**.example " S1 "\n*.example " S3, "a.example", NAMED, NULL, GOOD, REASON_NO_MATCH,
         "a.example", "P:2"},
-    {"the most specific rule alone: not *", "* " S1 "\na.example " S3, "a.example", NAMED, NULL, GOOD, REASON_NO_MATCH, "a.example",
-        "P:2"},
+    {"the most specific rule alone: not *", "* " S1 "\na.example " S3, "a.example", NAMED, NULL, GOOD, REASON_NO_MATCH,
+        "a.example", "P:2"},
     {"the rule of the port", "a.example allow\na.example:443 " S1, "a.example:443", NAMED, NULL, BAD, REASON_NO_MATCH,
         "a.example:443", "P:2"},
     {"the rule of no port", "a.example " S1 "\na.example:443 allow", "a.example:444", NAMED, NULL, BAD, REASON_NO_MATCH,
@@ -194,14 +197,22 @@ static const struct row pins_rows[] = {
         "a.example", "P:2"},
     {"an unknown port: none of its rules", "a.example:1 " S3 "\na.example:2 " S1, "a.example", NAMED, NULL, BAD, REASON_NO_MATCH,
         "a.example", "P:1"},
-    {"an unknown port: deny does not veto another port's pin", "a.example:1 deny\na.example:2 " S1, "a.example", NAMED, NULL, GOOD,
-        REASON_MATCH, "a.example", "P:2"},
+    {"an unknown port: deny does not veto another port's pin", "a.example:1 deny\na.example:2 " S1, "a.example", NAMED, NULL,
+        GOOD, REASON_MATCH, "a.example", "P:2"},
     {"an unknown port: allow is one of them", "a.example:1 allow\na.example:2 " S1, "a.example", NAMED, NULL, BAD, REASON_ALLOW,
         "a.example", "P:1"},
     {"an unknown port: deny everywhere", "a.example:1 deny\na.example:2 deny", "a.example", NAMED, NULL, GOOD, REASON_DENY,
         "a.example", "P:1"},
     {"an unknown port: a pin that fails, and deny", "a.example:1 " S1 "\na.example:2 deny", "a.example", NAMED, NULL, BAD,
         REASON_NO_MATCH, "a.example", "P:1"},
+    {"an unknown port: the rule that decided is told", "a.example:1 " S3 "\na.example:2 allow", "a.example", NAMED, NULL, BAD,
+        REASON_ALLOW, "a.example", "P:2"},
+    {"an unknown port: the rule that asked for a pin is told", "a.example:1 deny\na.example:2 " S1, "a.example", NAMED, NULL, BAD,
+        REASON_NO_MATCH, "a.example", "P:2"},
+    {"a doubtful port with a rule: that rule", "a.example:1 allow\na.example:2 " S1, "a.example:2", NAMED | DOUBTFUL, NULL, BAD,
+        REASON_NO_MATCH, "a.example:2", "P:2"},
+    {"a doubtful port without a rule: all ports", "a.example:1 " S1, "a.example:3128", NAMED | DOUBTFUL, NULL, BAD,
+        REASON_NO_MATCH, "a.example:3128", "P:1"},
     {"an address", "192.0.2.1 " S1, "192.0.2.1:443", 0, NULL, BAD, REASON_NO_MATCH, "192.0.2.1:443", "P:1"},
     {"an IPv6 address", "[2001:db8::1] " S1, "[2001:db8::1]:443", 0, NULL, GOOD, REASON_MATCH, "[2001:db8::1]:443", "P:1"},
 };
@@ -212,7 +223,8 @@ static const struct row peer_rows[] = {
         "P:1"},
     {"no certificate, deny", "a.example deny", "a.example", NAMED, NULL, BARE, REASON_DENY, "a.example", "P:1"},
     {"a raw public key, the key's pin", "a.example " S1, "a.example", NAMED, NULL, RAW, REASON_MATCH, "a.example", "P:1"},
-    {"a raw public key, the certificate's pin", "a.example " C2, "a.example", NAMED, NULL, RAW, REASON_NO_MATCH, "a.example", "P:1"},
+    {"a raw public key, the certificate's pin", "a.example " C2, "a.example", NAMED, NULL, RAW, REASON_NO_MATCH, "a.example",
+        "P:1"},
     {"a raw public key, either pin", "a.example " C2 " " S1, "a.example", NAMED, NULL, RAW, REASON_MATCH, "a.example", "P:1"},
     {"a raw public key, another key's pin", "a.example " S3, "a.example", NAMED, NULL, RAW, REASON_NO_MATCH, "a.example", "P:1"},
     {"digests that were not computed", "a.example " S1 " " C2, "a.example", NAMED, NULL, UNCOMPUTED, REASON_NO_MATCH, "a.example",
@@ -244,17 +256,18 @@ static const struct row any_rows[] = {
         "a.example:444", "P:1"},
     {"* where a resolved name has a rule", "* deny\nb.example " S1, "192.0.2.1:443", 0, "b.example:443", GOOD, REASON_MATCH,
         "b.example:443", "P:2"},
-    {"* where no resolved name has one", "* deny", "192.0.2.1:443", 0, "b.example:443", GOOD, REASON_DENY, "192.0.2.1:443", "P:1"},
+    {"* where no resolved name has one", "* deny", "192.0.2.1:443", 0, "b.example:443", GOOD, REASON_DENY, "192.0.2.1:443",
+        "P:1"},
 };
 
 /* Each identity that has a rule must be satisfied. */
 static const struct row several_rows[] = {
     {"both are satisfied", "a.example " S1 "\nb.example " C2, "a.example b.example", NAMED, NULL, GOOD, REASON_MATCH, "a.example",
         "P:1"},
-    {"the first is not", "a.example " S3 "\nb.example " S1, "a.example b.example", NAMED, NULL, GOOD, REASON_NO_MATCH, "a.example",
-        "P:1"},
-    {"the second is not", "a.example " S1 "\nb.example " S3, "a.example b.example", NAMED, NULL, GOOD, REASON_NO_MATCH, "b.example",
-        "P:2"},
+    {"the first is not", "a.example " S3 "\nb.example " S1, "a.example b.example", NAMED, NULL, GOOD, REASON_NO_MATCH,
+        "a.example", "P:1"},
+    {"the second is not", "a.example " S1 "\nb.example " S3, "a.example b.example", NAMED, NULL, GOOD, REASON_NO_MATCH,
+        "b.example", "P:2"},
     {"the last of three is not", "**.example " S1 "\n192.0.2.1 " S3, "a.example b.example 192.0.2.1:443", NAMED, NULL, GOOD,
         REASON_NO_MATCH, "192.0.2.1:443", "P:2"},
     {"one has no rule", "b.example " S1, "a.example b.example", NAMED, NULL, GOOD, REASON_MATCH, "b.example", "P:1"},
@@ -268,33 +281,36 @@ static const struct row several_rows[] = {
         "192.0.2.1:443", "P:2"},
     {"one name at two ports", "a.example:1 " S1 "\na.example:2 deny", "a.example:1 a.example:2", NAMED, NULL, GOOD, REASON_DENY,
         "a.example:2", "P:2"},
-    {"all of twelve", "**.example " S1 "\nl.example deny", "a.example b.example c.example d.example e.example f.example g.example "
-        "h.example i.example j.example k.example l.example", NAMED, NULL, GOOD, REASON_DENY, "l.example", "P:2"},
+    {"all of twelve", "**.example " S1 "\nl.example deny",
+        "a.example b.example c.example d.example e.example f.example g.example h.example i.example j.example k.example l.example",
+        NAMED, NULL, GOOD, REASON_DENY, "l.example", "P:2"},
 };
 
 static const struct row resolved_rows[] = {
-    {"the name that was resolved", "b.example " S1, "192.0.2.1:443", 0, "b.example:443", GOOD, REASON_MATCH, "b.example:443", "P:1"},
+    {"the name that was resolved", "b.example " S1, "192.0.2.1:443", 0, "b.example:443", GOOD, REASON_MATCH, "b.example:443",
+        "P:1"},
     {"the name that was resolved fails", "b.example " S1, "192.0.2.1:443", 0, "b.example:443", BAD, REASON_NO_MATCH,
         "b.example:443", "P:1"},
     {"it is not asked where a name was given", "b.example deny", "a.example:443 192.0.2.1:443", NAMED, "b.example:443", BAD,
         REASON_NO_RULE, "a.example:443", ""},
-    {"nor where the name has a rule", "a.example " S1 "\nb.example deny", "a.example:443 192.0.2.1:443", NAMED, "b.example:443", GOOD,
-        REASON_MATCH, "a.example:443", "P:1"},
-    {"one of several with a rule suffices: the first", "b.example " S1 "\nc.example " S3, "192.0.2.1", 0, "b.example c.example", GOOD,
-        REASON_MATCH, "b.example", "P:1"},
+    {"nor where the name has a rule", "a.example " S1 "\nb.example deny", "a.example:443 192.0.2.1:443", NAMED, "b.example:443",
+        GOOD, REASON_MATCH, "a.example:443", "P:1"},
+    {"one of several with a rule suffices: the first", "b.example " S1 "\nc.example " S3, "192.0.2.1", 0, "b.example c.example",
+        GOOD, REASON_MATCH, "b.example", "P:1"},
     {"one of several with a rule suffices: the last", "b.example " S1 "\nc.example " S3 "\nd.example deny", "192.0.2.1", 0,
         "d.example c.example b.example", GOOD, REASON_MATCH, "b.example", "P:1"},
     {"none of several suffices: the first is told", "b.example " S1 "\nc.example " S3, "192.0.2.1", 0, "c.example b.example", BAD,
         REASON_NO_MATCH, "c.example", "P:2"},
     {"a name without a rule does not satisfy another's", "b.example " S1, "192.0.2.1", 0, "a.example b.example c.example", BAD,
         REASON_NO_MATCH, "b.example", "P:1"},
-    {"no resolved name has a rule", "b.example deny", "192.0.2.1:443", 0, "a.example:443", BAD, REASON_NO_RULE, "192.0.2.1:443", ""},
+    {"no resolved name has a rule", "b.example deny", "192.0.2.1:443", 0, "a.example:443", BAD, REASON_NO_RULE, "192.0.2.1:443",
+        ""},
     {"nothing was resolved", "b.example deny", "192.0.2.1:443", 0, "", BAD, REASON_NO_RULE, "192.0.2.1:443", ""},
     {"resolving is not watched", "b.example deny", "192.0.2.1:443", 0, NULL, BAD, REASON_NO_RULE, "192.0.2.1:443", ""},
     {"the address's own rule must be satisfied as well", "192.0.2.1 " S3 "\nb.example " S1, "192.0.2.1:443", 0, "b.example", GOOD,
         REASON_NO_MATCH, "192.0.2.1:443", "P:1"},
-    {"the address's own rule does not do for the name's", "192.0.2.1 allow\nb.example " S1, "192.0.2.1:443", 0, "b.example:443", BAD,
-        REASON_NO_MATCH, "b.example:443", "P:2"},
+    {"the address's own rule does not do for the name's", "192.0.2.1 allow\nb.example " S1, "192.0.2.1:443", 0, "b.example:443",
+        BAD, REASON_NO_MATCH, "b.example:443", "P:2"},
     {"both are satisfied", "192.0.2.1 " S1 "\nb.example " C2, "192.0.2.1:443", 0, "b.example:443", GOOD, REASON_MATCH,
         "192.0.2.1:443", "P:1"},
     {"a name was forgotten: it could be any", "b.example " S1, "192.0.2.1:443", FORGOT, "", GOOD, REASON_UNIDENTIFIABLE,
@@ -388,7 +404,8 @@ static void test_printing(void)
         {"no match of two on a line", "a.example " S1 " " C2, "a.example", BAD, "no pin of P:1 matched", S1 " " C2, "P:1"},
         {"no match on several lines", "a.example " S1 "\n\na.example " S3 " " C3 "\na.example " C2, "a.example", BAD,
             "no pin of P:1,3,4 matched", S1 " " S3 " " C3 " ...", "P:1"},
-        {"three pins are listed", "a.example " S1 " " S3 " " C2, "a.example", BAD, "no pin of P:1 matched", S1 " " S3 " " C2, "P:1"},
+        {"three pins are listed", "a.example " S1 " " S3 " " C2, "a.example", BAD, "no pin of P:1 matched", S1 " " S3 " " C2,
+            "P:1"},
         {"eight lines are listed", "a " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1, "a", BAD,
             "no pin of P:1,2,3,4,5,6,7,8 matched", S1 " " S1 " " S1 " ...", "P:1"},
         {"nine are not", "a " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1 "\na " S1, "a", BAD,
@@ -400,7 +417,7 @@ static void test_printing(void)
         {"allow", "a.example allow", "a.example", GOOD, "P:1 says allow", "", "P:1"},
         {"no rule", "b.example deny", "a.example", GOOD, "no rule for this target", "", ""},
         {"unidentifiable", "b.example deny", "", GOOD,
-            "unidentifiable: the program gave neither a host name that can be read nor a socket, and P has rules", "", ""},
+            "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and P has rules", "", ""},
     };
     struct judgement zero = {0};
     struct pins *pins;
