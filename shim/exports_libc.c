@@ -36,6 +36,7 @@ FINDER(gethostbyname2)
 FINDER(gethostbyname_r)
 FINDER(gethostbyname2_r)
 FINDER(gai_error)
+FINDER(getaddrinfo_a)
 FINDER(send)
 FINDER(sendto)
 FINDER(sendmsg)
@@ -131,6 +132,7 @@ EXPORT int gethostbyname2_r(const char *name, int family, struct hostent *entry,
     return result;
 }
 
+/* What getaddrinfo_a was asked for is complete when this says so. */
 EXPORT int gai_error(struct gaicb *request)
 {
     __typeof__(&gai_error) real = find_gai_error();
@@ -138,6 +140,19 @@ EXPORT int gai_error(struct gaicb *request)
 
     if (result == 0 && request != NULL && request->ar_name != NULL)
         remember_list(request->ar_name, request->ar_result);
+    return result;
+}
+
+EXPORT int getaddrinfo_a(int mode, struct gaicb *list[], int count, struct sigevent *event)
+{
+    __typeof__(&getaddrinfo_a) real = find_getaddrinfo_a();
+    int result = real != NULL ? real(mode, list, count, event) : EAI_SYSTEM;
+
+    /* In this mode all is complete now, and nobody has to ask. */
+    for (int i = 0; mode == GAI_WAIT && result == 0 && i < count; i++) {
+        if (list[i] != NULL)
+            (void)gai_error(list[i]);
+    }
     return result;
 }
 

@@ -1,6 +1,7 @@
 #include "intent.h"
 
 #include "resolved.h"
+#include "wire.h"
 
 #include <string.h>
 
@@ -75,7 +76,7 @@ static bool read_address(const struct ossl *ossl, SSL *ssl, struct host *address
 }
 
 /* Return true if the socket's port is the one that the program meant for the name: the name resolved to the address. If only other
- * names did, the socket leads to a proxy. Where nothing is known of the address, `otherwise`. */
+ * names did, the socket leads elsewhere first (to a proxy). Where nothing is known of the address, `otherwise`. */
 static bool port_is_of(const struct host *name, const struct host *address, bool otherwise)
 {
     struct host resolved;
@@ -104,6 +105,7 @@ void intent_read(const struct ossl *ossl, SSL *ssl, const char *sni, const struc
     struct host *address)
 {
     bool told;
+    bool proxied;
 
     memset(out, 0, sizeof(*out));
     if (sni == NULL)
@@ -113,6 +115,7 @@ void intent_read(const struct ossl *ossl, SSL *ssl, const char *sni, const struc
     add_verified_names(ossl, ssl, out);
     add_connect_bio(ossl, ssl, out);
     told = read_address(ossl, ssl, address);
+    proxied = told && wire_is_proxied(ossl->SSL_get_rfd(ssl));
     if (!told && wire != NULL)
         *address = *wire;
     if (address->kind != HOST_ADDRESS)
@@ -123,7 +126,7 @@ void intent_read(const struct ossl *ossl, SSL *ssl, const char *sni, const struc
         if (host->port != 0)
             continue;
         host->port = address->port;
-        host->port_doubtful = host->kind != HOST_ADDRESS && !port_is_of(host, address, told);
+        host->port_doubtful = proxied || (host->kind != HOST_ADDRESS && !port_is_of(host, address, told));
     }
     if (target_add(out, address) != NULL)
         out->next_resolved = next_resolved;

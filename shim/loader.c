@@ -18,12 +18,18 @@ static char *(*real_dlerror)(void);
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char _end[] __attribute__((visibility("hidden")));
 
-/* The parts of an object's dynamic section by which a symbol is found. glibc has made the addresses absolute. */
+/* The parts of an object's dynamic section by which a symbol is found. */
 struct dynamic {
     const char *strings;
     const ElfW(Sym) *symbols;
     const uint32_t *gnu_hash;
 };
+
+/* glibc has made these addresses absolute, but not those of the kernel's vDSO. */
+static const void *absolute(const struct dl_phdr_info *info, ElfW(Addr) address)
+{
+    return (const void *)(address < info->dlpi_addr ? address + info->dlpi_addr : address);
+}
 
 static void read_dynamic(const struct dl_phdr_info *info, struct dynamic *out)
 {
@@ -36,11 +42,11 @@ static void read_dynamic(const struct dl_phdr_info *info, struct dynamic *out)
     }
     for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
         if (entry->d_tag == DT_STRTAB)
-            out->strings = (const char *)entry->d_un.d_ptr;
+            out->strings = absolute(info, entry->d_un.d_ptr);
         else if (entry->d_tag == DT_SYMTAB)
-            out->symbols = (const ElfW(Sym) *)entry->d_un.d_ptr;
+            out->symbols = absolute(info, entry->d_un.d_ptr);
         else if (entry->d_tag == DT_GNU_HASH)
-            out->gnu_hash = (const uint32_t *)entry->d_un.d_ptr;
+            out->gnu_hash = absolute(info, entry->d_un.d_ptr);
     }
 }
 
