@@ -224,7 +224,7 @@ EXPORT void SSL_CTX_set_psk_use_session_callback(SSL_CTX *ctx, offer_psk_session
         real(ctx, callback);
 }
 
-EXPORT void SSL_CTX_set_security_callback(SSL_CTX *ctx, offer_security *callback)
+EXPORT void SSL_CTX_set_security_callback(SSL_CTX *ctx, ossl_security_callback callback)
 {
     FIND(SSL_CTX_set_security_callback, ctx, )
 
@@ -234,7 +234,7 @@ EXPORT void SSL_CTX_set_security_callback(SSL_CTX *ctx, offer_security *callback
         real(ctx, callback);
 }
 
-EXPORT offer_security *SSL_CTX_get_security_callback(const SSL_CTX *ctx)
+EXPORT ossl_security_callback SSL_CTX_get_security_callback(const SSL_CTX *ctx)
 {
     FIND(SSL_CTX_get_security_callback, ctx, NULL)
 
@@ -261,7 +261,7 @@ EXPORT void SSL_set_psk_use_session_callback(SSL *ssl, offer_psk_session *callba
         real(ssl, callback);
 }
 
-EXPORT void SSL_set_security_callback(SSL *ssl, offer_security *callback)
+EXPORT void SSL_set_security_callback(SSL *ssl, ossl_security_callback callback)
 {
     FIND(SSL_set_security_callback, ssl, )
 
@@ -271,7 +271,7 @@ EXPORT void SSL_set_security_callback(SSL *ssl, offer_security *callback)
         real(ssl, callback);
 }
 
-EXPORT offer_security *SSL_get_security_callback(const SSL *ssl)
+EXPORT ossl_security_callback SSL_get_security_callback(const SSL *ssl)
 {
     FIND(SSL_get_security_callback, ssl, NULL)
 

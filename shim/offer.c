@@ -90,7 +90,7 @@ static bool is_unauthenticated(const struct ossl *ossl, const SSL_CIPHER *suite,
 static int judge_suite(const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid, void *other, void *arg)
 {
     const struct ossl *ossl = ossl_of(ssl != NULL ? (const void *)ssl : (const void *)ctx);
-    offer_security *callback = NULL;
+    ossl_security_callback callback = NULL;
     bool anonymous;
 
     if (ossl == NULL)
@@ -147,7 +147,7 @@ void offer_set_psk_session(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, offe
         ossl->SSL_CTX_set_psk_use_session_callback(ctx, ours);
 }
 
-void offer_set_security(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, offer_security *callback)
+void offer_set_security(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, ossl_security_callback callback)
 {
     struct offer *place = place_of(ossl, ctx, ssl);
 
@@ -163,10 +163,14 @@ void offer_set_security(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, offer_s
         ossl->SSL_CTX_set_security_callback(ctx, judge_suite);
 }
 
-offer_security *offer_get_security(const struct ossl *ossl, const SSL_CTX *ctx, const SSL *ssl)
+ossl_security_callback offer_get_security(const struct ossl *ossl, const SSL_CTX *ctx, const SSL *ssl)
 {
-    offer_security *callback = ssl != NULL ? ossl->SSL_get_security_callback(ssl) : ossl->SSL_CTX_get_security_callback(ctx);
+    ossl_security_callback callback;
 
+    if (ssl != NULL)
+        callback = ossl->SSL_get_security_callback(ssl);
+    else
+        callback = ossl->SSL_CTX_get_security_callback(ctx);
     if (callback != judge_suite)
         return callback;
     if (ssl != NULL)

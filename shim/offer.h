@@ -7,13 +7,12 @@
 
 typedef unsigned int offer_psk(SSL *, const char *, char *, unsigned int, unsigned char *, unsigned int);
 typedef int offer_psk_session(SSL *, const EVP_MD *, const unsigned char **, size_t *, SSL_SESSION **);
-typedef int offer_security(const SSL *, const SSL_CTX *, int, int, int, void *, void *);
 
 /* What a program set: the same for an SSL_CTX and for an SSL. Zero: nothing. */
 struct offer {
     offer_psk *psk;
     offer_psk_session *psk_session;
-    offer_security *security;
+    ossl_security_callback security;
 };
 
 /* Stand before the suites that clients of a new SSL_CTX offer. */
@@ -22,7 +21,7 @@ void offer_watch(const struct ossl *ossl, SSL_CTX *ctx);
 /* Set or get a callback of the program's. With `ssl` NULL the one of `ctx`. */
 void offer_set_psk(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, offer_psk *callback);
 void offer_set_psk_session(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, offer_psk_session *callback);
-void offer_set_security(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, offer_security *callback);
-offer_security *offer_get_security(const struct ossl *ossl, const SSL_CTX *ctx, const SSL *ssl);
+void offer_set_security(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, ossl_security_callback callback);
+ossl_security_callback offer_get_security(const struct ossl *ossl, const SSL_CTX *ctx, const SSL *ssl);
 
 #endif
