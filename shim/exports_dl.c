@@ -58,20 +58,16 @@ static struct answer replace(const struct own *own, void *found)
 
 struct answer exports_dlsym(void *handle, const char *name)
 {
-    const struct own *own = find_own(name);
+    const struct own *own = caller_matters(handle) ? NULL : find_own(name);
 
     loader_ready();
-    if (own == NULL || caller_matters(handle))
-        return not_answered;
-    return replace(own, loader_real_dlsym(handle, name));
+    return own == NULL ? not_answered : replace(own, loader_real_dlsym(handle, name));
 }
 
 struct answer exports_dlvsym(void *handle, const char *name, const char *version)
 {
-    const struct own *own = find_own(name);
+    const struct own *own = caller_matters(handle) ? NULL : find_own(name);
 
     loader_ready();
-    if (own == NULL || caller_matters(handle))
-        return not_answered;
-    return replace(own, loader_real_dlvsym(handle, name, version));
+    return own == NULL ? not_answered : replace(own, loader_real_dlvsym(handle, name, version));
 }
