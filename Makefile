@@ -24,7 +24,7 @@ shim_link := -shared -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,te
 
 # What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
 core := text host pins pins_parse policy
-shim := $(core) resolved wire config log loader ossl pinstore peer intent session conn offer exports exports_libc exports_dl interpose
+shim := $(core) resolved wire config log loader ossl param pinstore peer intent session conn offer exports exports_libc exports_dl interpose
 command := main lint
 
 all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
@@ -80,6 +80,13 @@ test: tools
 	$(Q)$(MAKE) --no-print-directory all $(unit) $(programs)
 	$(Q)tests/run
 
+## hollow      show that no test with real clients passes with an empty object
+hollow: tools
+	$(Q)$(MAKE) --no-print-directory all $(programs)
+	$(Q)echo | $(CC) -shared -x c -o $(BUILD)/hollow.so -
+	$(Q)PINSHIM_SO=$(CURDIR)/$(BUILD)/hollow.so tests/run tests/*.bats | tee $(BUILD)/hollow.log | tail -n 1
+	$(Q)if grep '^ok' $(BUILD)/hollow.log; then exit 1; fi
+
 ## check       linters, both compilers, and the sanitizers
 check: tools
 	$(Q)tests/check
@@ -110,6 +117,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: all demo test check tools install uninstall clean help
+.PHONY: all demo test hollow check tools install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)

@@ -1,5 +1,6 @@
 #include "intent.h"
 
+#include "param.h"
 #include "resolved.h"
 #include "wire.h"
 
@@ -30,20 +31,15 @@ static void add_verified_names(const struct ossl *ossl, SSL *ssl, struct target 
 {
     X509_VERIFY_PARAM *param = ossl->SSL_get0_param(ssl);
     const char *name;
-    char *address;
+    char address[64];
+    struct text text = text_over(address, sizeof(address));
 
     if (param == NULL)
         return;
-    for (int i = 0; ossl->X509_VERIFY_PARAM_get0_host != NULL && !target->overflow; i++) {
-        name = ossl->X509_VERIFY_PARAM_get0_host(param, i);
-        if (name == NULL)
-            break;
+    for (int i = 0; !target->overflow && (name = param_host(ossl, param, i)) != NULL; i++)
         add_named(target, name);
-    }
-    if (ossl->X509_VERIFY_PARAM_get1_ip_asc != NULL && (address = ossl->X509_VERIFY_PARAM_get1_ip_asc(param)) != NULL) {
+    if (param_address(ossl, param, &text))
         add_named(target, address);
-        ossl->CRYPTO_free(address, "", 0);
-    }
 }
 
 /* A BIO that connects by itself (BIO_s_connect) knows the name that it was given. */

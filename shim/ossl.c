@@ -1,6 +1,7 @@
 #include "ossl.h"
 
 #include "loader.h"
+#include "param.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -101,6 +102,8 @@ static struct ossl *examine(const struct loaded *object)
     complete &= ossl->SSL_get1_peer_certificate != NULL || ossl->SSL_get_peer_certificate != NULL;
     complete &= ossl->ERR_put_error != NULL || (ossl->ERR_new != NULL && ossl->ERR_set_debug != NULL && ossl->ERR_set_error != NULL);
     ossl->kind = kind_of(object, complete);
+    if (ossl->kind == OSSL_USABLE && !param_is_readable(ossl))
+        ossl->kind = OSSL_UNUSABLE;
     if (ossl->kind == OSSL_USABLE) {
         ossl->ssl_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, ossl, NULL, forget_state, release_state);
         ossl->ctx_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_CTX, 0, ossl, NULL, forget_state, release_state);

@@ -1,0 +1,17 @@
+/* The names and the address that a program told OpenSSL to verify. From 3.0 on there are functions that tell; 1.1.1 has only ones
+ * that set, and is read as its structure is laid out, after that was put to the proof. */
+#ifndef PINSHIM_PARAM_H
+#define PINSHIM_PARAM_H
+
+#include "ossl.h"
+
+/* Return true if this library's names can be read: it has the functions, or a structure of its laid out as in 1.1.1. */
+MUST_CHECK bool param_is_readable(const struct ossl *ossl);
+
+/* Return the name at `index`, NULL after the last. It belongs to `param`. */
+const char *param_host(const struct ossl *ossl, X509_VERIFY_PARAM *param, int index);
+
+/* Write the address as text to `out`. Return false where there is none. */
+MUST_CHECK bool param_address(const struct ossl *ossl, X509_VERIFY_PARAM *param, struct text *out);
+
+#endif
