@@ -67,8 +67,14 @@ $(BUILD)/programs/%: tests/programs/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -lssl -lcrypto -lpthread -ldl
 
+# One that finds OpenSSL by itself is linked with none.
+$(BUILD)/paths/%: tests/paths/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto -lpthread -ldl
+
 unit := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 programs := $(patsubst tests/programs/%.c,$(BUILD)/programs/%,$(wildcard tests/programs/*.c))
+paths := $(patsubst tests/paths/%.c,$(BUILD)/paths/%,$(wildcard tests/paths/*.c))
 
 ## demo        show the main job on real clients and servers
 demo: tools
@@ -77,12 +83,12 @@ demo: tools
 
 ## test        run the unit tests and the tests with real clients and servers
 test: tools
-	$(Q)$(MAKE) --no-print-directory all $(unit) $(programs)
+	$(Q)$(MAKE) --no-print-directory all $(unit) $(programs) $(paths)
 	$(Q)tests/run
 
 ## hollow      show that no test with real clients passes with an empty object
 hollow: tools
-	$(Q)$(MAKE) --no-print-directory all $(programs)
+	$(Q)$(MAKE) --no-print-directory all $(programs) $(paths)
 	$(Q)echo | $(CC) -shared -x c -o $(BUILD)/hollow.so -
 	$(Q)PINSHIM_SO=$(CURDIR)/$(BUILD)/hollow.so tests/run tests/*.bats | tee $(BUILD)/hollow.log | tail -n 1
 	$(Q)if grep '^ok' $(BUILD)/hollow.log; then exit 1; fi
