@@ -1,9 +1,6 @@
 #include "conn.h"
 
-#include "intent.h"
-#include "log.h"
-#include "peer.h"
-#include "pinstore.h"
+#include "hearing.h"
 #include "session.h"
 #include "wire.h"
 
@@ -86,112 +83,11 @@ static struct conn *conn_make(const struct ossl *ossl, SSL *ssl)
     return conn;
 }
 
-/* Everything about one judgement, for the verdict and for the log. */
-struct hearing {
-    const struct pinstore *store;
-    struct target target;
-    struct host address;
-    struct judgement judgement;
-};
-
-static enum verdict hear(const struct ossl *ossl, SSL *ssl, struct conn *conn, X509 *leaf, EVP_PKEY *raw_key,
-    struct hearing *out)
+static enum verdict hear(const struct ossl *ossl, SSL *ssl, struct conn *conn, X509 *leaf, EVP_PKEY *raw_key, struct hearing *out)
 {
-    struct peer peer;
-
-    memset(&out->judgement, 0, sizeof(out->judgement));
-    out->store = pinstore_get();
     if (conn->driven)
         wire_read(&conn->wire);
-    intent_read(ossl, ssl, conn->sni, &conn->wire, &out->target, &out->address);
-    if (out->target.count > 0)
-        out->judgement.host = out->target.identities[0];
-    if (out->store == NULL)
-        return VERDICT_REFUSE;
-    if (out->store->pins == NULL) {
-        out->judgement.reason = REASON_FAULT;
-        return VERDICT_REFUSE;
-    }
-    peer_read(ossl, out->store->pins, leaf, raw_key, &peer);
-    policy_judge(out->store->pins, &out->target, &peer, &out->judgement);
-    return out->judgement.verdict;
-}
-
-/* The strings of one event. On the heap: OpenSSL's own fibres (ASYNC jobs) have 32 KiB of stack. */
-struct strings {
-    char target[1100];
-    char address[64];
-    char rule[1300];
-    char reason[1600];
-    char matched[160];
-    char wanted[480];
-    struct peer_shown peer;
-};
-
-static void log_hearing(const struct ossl *ossl, SSL *ssl, X509 *leaf, EVP_PKEY *raw_key, const struct hearing *hearing,
-    enum event_verdict verdict)
-{
-    const char *path = config_get()->pins;
-    const struct judgement *judgement = &hearing->judgement;
-    const struct pins *pins = hearing->store != NULL ? hearing->store->pins : NULL;
-    struct strings *strings;
-    struct event event = {.verdict = verdict, .reason = "out of memory"};
-    struct text text;
-
-    if (!log_wants(verdict))
-        return;
-    strings = malloc(sizeof(*strings));
-    if (strings == NULL) {
-        log_event(&event);
-        return;
-    }
-    text = text_over(strings->target, sizeof(strings->target));
-    host_print(&judgement->host, &text);
-    if (text.length == 0)
-        text_add(&text, "unknown target");
-    text = text_over(strings->address, sizeof(strings->address));
-    if (hearing->address.kind == HOST_ADDRESS)
-        host_print_bare(&hearing->address, &text);
-    text = text_over(strings->rule, sizeof(strings->rule));
-    policy_print_rule(path, judgement, &text);
-    text = text_over(strings->reason, sizeof(strings->reason));
-    if (judgement->reason == REASON_FAULT && hearing->store != NULL)
-        text_add(&text, "configuration fault: %s", hearing->store->fault);
-    else
-        policy_print_reason(pins, path, judgement, &text);
-    text = text_over(strings->matched, sizeof(strings->matched));
-    if (pins != NULL && judgement->matched != NULL)
-        pins_print_pin(pins, judgement->matched, &text);
-    text = text_over(strings->wanted, sizeof(strings->wanted));
-    if (pins != NULL)
-        policy_print_wanted(pins, judgement, &text);
-    peer_show(ossl, leaf, raw_key, &strings->peer);
-    event = (struct event) {
-        .verdict = verdict,
-        .target = strings->target,
-        .address = strings->address,
-        .port = hearing->address.port != 0 ? hearing->address.port : judgement->host.port,
-        .rule = strings->rule,
-        .reason = strings->reason,
-        .matched = strings->matched,
-        .wanted = strings->wanted,
-        .spki_sha256 = strings->peer.spki,
-        .cert_sha256 = strings->peer.cert,
-        .subject = leaf != NULL ? strings->peer.subject : NULL,
-        .issuer = strings->peer.issuer,
-        .not_after = strings->peer.not_after,
-        .tls = ossl->SSL_get_version(ssl),
-        .resumed = ossl->SSL_session_reused(ssl) == 1,
-    };
-    log_event(&event);
-    free(strings);
-}
-
-/* A fault is no verdict that report mode could let pass: nothing was judged. */
-static bool only_reported(const struct hearing *hearing)
-{
-    return config_get()->mode == MODE_REPORT && hearing->judgement.reason != REASON_FAULT
-        && hearing->judgement.reason != REASON_INTERNAL;
+    return hearing_hold(ossl, ssl, conn->sni, &conn->wire, leaf, raw_key, out);
 }
 
 /* Hear the peer; log a refusal once. Return true if the connection may live. */
@@ -207,12 +103,12 @@ static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, X509 *le
         return false;
     }
     refused = hear(ossl, ssl, conn, leaf, raw_key, hearing) != VERDICT_ACCEPT;
-    dies = refused && !only_reported(hearing);
+    dies = refused && !hearing_only_reported(hearing);
     if (refused && !conn->logged)
-        log_hearing(ossl, ssl, leaf, raw_key, hearing, dies ? EVENT_REFUSED : EVENT_REPORTED);
+        hearing_log(ossl, ssl, leaf, raw_key, hearing, dies ? EVENT_REFUSED : EVENT_REPORTED);
     conn->logged |= refused;
     if (!refused && finished)
-        log_hearing(ossl, ssl, leaf, raw_key, hearing, EVENT_ACCEPTED);
+        hearing_log(ossl, ssl, leaf, raw_key, hearing, EVENT_ACCEPTED);
     free(hearing);
     return !dies;
 }
@@ -238,6 +134,20 @@ static void fail_again(const struct ossl *ossl, SSL *ssl)
     (void)ossl->ERR_pop_to_mark();
     ossl->SSL_set_verify_result(ssl, X509_V_ERR_CERT_REJECTED);
     push_error(ossl);
+}
+
+/* Return true if `ssl` is of a usable library and was not refused; else the call fails here. `*conn` is its state, NULL where there is
+ * none yet. */
+static bool may_go_on(const struct ossl *ossl, SSL *ssl, struct conn **conn)
+{
+    if (ossl->kind != OSSL_USABLE)
+        return false;
+    *conn = conn_of(ossl, ssl);
+    if (*conn != NULL && (*conn)->phase == PHASE_REFUSED) {
+        fail_again(ossl, ssl);
+        return false;
+    }
+    return true;
 }
 
 static void restore_mode(const struct ossl *ossl, SSL *ssl, struct conn *conn)
@@ -349,7 +259,7 @@ static bool would_admit(const struct ossl *ossl, SSL *ssl, X509 *leaf, bool *by_
     if (hearing != NULL) {
         would = hear(ossl, ssl, conn, leaf, NULL, hearing) == VERDICT_ACCEPT;
         *by_pin = hearing->judgement.reason == REASON_MATCH;
-        if (!would && only_reported(hearing)) {
+        if (!would && hearing_only_reported(hearing)) {
             would = true;
             *by_pin = false;
         }
@@ -472,15 +382,10 @@ bool conn_ready_early(const struct ossl *ossl, SSL *ssl)
 {
     struct conn *conn;
 
-    if (ossl->kind != OSSL_USABLE)
+    if (!may_go_on(ossl, ssl, &conn))
         return false;
-    conn = conn_of(ossl, ssl);
     if (ossl->SSL_is_server(ssl))
         return true;
-    if (conn != NULL && conn->phase == PHASE_REFUSED) {
-        fail_again(ossl, ssl);
-        return false;
-    }
     conn = conn_make(ossl, ssl);
     if (conn == NULL)
         return false;
@@ -496,13 +401,8 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
     struct conn *conn;
     int result;
 
-    if (ossl->kind != OSSL_USABLE)
+    if (!may_go_on(ossl, ssl, &conn))
         return -1;
-    conn = conn_of(ossl, ssl);
-    if (conn != NULL && conn->phase == PHASE_REFUSED) {
-        fail_again(ossl, ssl);
-        return -1;
-    }
     /* An SSL of TLS_method() counts as a server until its role is fixed, which SSL_connect may do. */
     if (ossl->SSL_is_server(ssl) && (real != ossl->SSL_connect || !ossl->SSL_in_before(ssl)))
         return real(ssl);
@@ -539,15 +439,10 @@ bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
 {
     struct conn *conn;
 
-    if (ossl->kind != OSSL_USABLE)
+    if (!may_go_on(ossl, ssl, &conn))
         return false;
-    conn = conn_of(ossl, ssl);
     if (ossl->SSL_is_server(ssl))
         return true;
-    if (conn != NULL && conn->phase == PHASE_REFUSED) {
-        fail_again(ossl, ssl);
-        return false;
-    }
     if (ossl->SSL_is_init_finished(ssl))
         return (conn != NULL && conn->phase == PHASE_CONFIRMED) || confirm(ossl, ssl, conn_make(ossl, ssl));
     if (call == CONN_READS && conn != NULL && conn->phase == PHASE_CONFIRMED && !ossl->SSL_in_before(ssl))
@@ -574,61 +469,4 @@ int conn_clear(const struct ossl *ossl, SSL *ssl)
         conn->logged = false;
     }
     return ossl->SSL_clear(ssl);
-}
-
-/* A program's verification callback with its argument. libssl holds the two apart; published as one pointer they cannot be mixed
- * up while another thread verifies. Pairs are kept for good: a program has few, or swaps the same ones. */
-struct callback {
-    const struct ossl *ossl;
-    int (*function)(X509_STORE_CTX *, void *); /* NULL: X509_verify_cert */
-    void *arg;
-    struct callback *next;
-};
-
-#define CALLBACK_BUCKETS 1024
-static _Atomic(struct callback *) callbacks[CALLBACK_BUCKETS];
-
-static int call_back(X509_STORE_CTX *ctx, void *arg)
-{
-    const struct callback *callback = arg;
-    int result;
-
-    /* libssl sets function and argument one after the other: another thread may see this function before its argument. */
-    if (callback == NULL)
-        return 0;
-    result = callback->function != NULL ? callback->function(ctx, callback->arg) : callback->ossl->X509_verify_cert(ctx);
-    if (callback->function == NULL && result < 0)
-        result = 0; /* as libssl does without a callback */
-    return conn_verify(callback->ossl, ctx, result);
-}
-
-/* Stands in where the program's callback cannot be stood before. */
-static int refuse_all(X509_STORE_CTX *ctx, void *arg)
-{
-    (void)ctx;
-    (void)arg;
-    return 0;
-}
-
-void conn_set_verify_callback(const struct ossl *ossl, SSL_CTX *ctx, int (*function)(X509_STORE_CTX *, void *), void *arg)
-{
-    uintptr_t hash = ((uintptr_t)function >> 4) ^ ((uintptr_t)arg >> 4) ^ ((uintptr_t)arg >> 12);
-    _Atomic(struct callback *) *bucket = &callbacks[hash % CALLBACK_BUCKETS];
-    struct callback *head = atomic_load(bucket);
-    struct callback *callback = NULL;
-
-    if (ossl->kind == OSSL_USABLE) {
-        for (callback = head; callback != NULL; callback = callback->next) {
-            if (callback->ossl == ossl && callback->function == function && callback->arg == arg)
-                break;
-        }
-        if (callback == NULL && (callback = malloc(sizeof(*callback))) != NULL) {
-            *callback = (struct callback) {ossl, function, arg, head};
-            while (!atomic_compare_exchange_weak(bucket, &callback->next, callback))
-                ;
-        }
-    }
-    /* NULL, "the library's own", is a pair as well: a context that is switched to and fro must not show one with the argument of the
-     * other to a thread that verifies meanwhile. */
-    ossl->SSL_CTX_set_cert_verify_callback(ctx, callback != NULL ? call_back : refuse_all, callback);
 }

@@ -50,7 +50,4 @@ struct offer *conn_offer_make(const struct ossl *ossl, SSL *ssl);
 /* Run the real SSL_clear: the SSL starts afresh, as the program had set it up. */
 MUST_CHECK int conn_clear(const struct ossl *ossl, SSL *ssl);
 
-/* Set a verification callback of the program's that the verdict stands above. NULL goes back to the library's own. */
-void conn_set_verify_callback(const struct ossl *ossl, SSL_CTX *ctx, int (*callback)(X509_STORE_CTX *, void *), void *arg);
-
 #endif

@@ -5,6 +5,7 @@
 #include "offer.h"
 #include "pinstore.h"
 #include "session.h"
+#include "verify.h"
 
 #define EXPORT __attribute__((visibility("default"), noinline))
 
@@ -70,7 +71,7 @@ EXPORT void SSL_CTX_set_cert_verify_callback(SSL_CTX *ctx, int (*callback)(X509_
     FIND(SSL_CTX_set_cert_verify_callback, ctx, )
 
     if (guarded(ossl))
-        conn_set_verify_callback(ossl, ctx, callback, arg);
+        verify_set_callback(ossl, ctx, callback, arg);
     else
         real(ctx, callback, arg);
 }

@@ -1,0 +1,30 @@
+/* One judgement of one peer, from what the program meant to the line in the log. */
+#ifndef PINSHIM_HEARING_H
+#define PINSHIM_HEARING_H
+
+#include "log.h"
+#include "ossl.h"
+#include "pinstore.h"
+#include "policy.h"
+
+/* Everything about it. About 4 KiB: not for the stack of an ASYNC job. */
+struct hearing {
+    const struct pinstore *store;
+    struct target target;
+    struct host address;
+    struct judgement judgement;
+};
+
+/* Judge the peer that shows `leaf` or, leaf NULL, `raw_key`; both NULL: no certificate. `sni` and `wire` as for intent_read. The caller
+ * marks the error queue and keeps errno. */
+MUST_CHECK enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const char *sni, const struct host *wire, X509 *leaf,
+    EVP_PKEY *raw_key, struct hearing *out);
+
+/* Return true if report mode lets this refusal pass. A fault is no verdict that it could let pass: nothing was judged. */
+MUST_CHECK bool hearing_only_reported(const struct hearing *hearing);
+
+/* Log the judgement, if such verdicts are logged. */
+void hearing_log(const struct ossl *ossl, SSL *ssl, X509 *leaf, EVP_PKEY *raw_key, const struct hearing *hearing,
+    enum event_verdict verdict);
+
+#endif
