@@ -1,0 +1,324 @@
+#!/usr/bin/env bats
+# Goal: whichever way a client's handshake is driven, and whatever it offers in place of a certificate, an impostor gets no byte
+# of the program's and the program none of the impostor's; the good server is reached as without the shim.
+
+# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# shellcheck disable=SC2030,SC2031,SC2153,SC2154
+
+load lib/programs
+
+setup_file() {
+    programs_lab
+    PATHS=$BATS_TEST_DIRNAME/../build/paths
+    export PATHS
+    object plugin plugin PLUGIN
+    object foreign foreign FOREIGN
+    object foreign foreign-named FOREIGN -DNAMED
+    object by_dlsym helper HELPER
+}
+
+teardown_file() {
+    lab_stop
+}
+
+setup() {
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+}
+
+# object PROGRAM NAME MACRO [OPTION...]: the object $LAB/NAME.so from the source of a program
+object() {
+    ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -shared -fPIC "-D$3" "${@:4}" \
+        -o "$LAB/$2.so" "$BATS_TEST_DIRNAME/paths/$1.c" -Wl,--as-needed -lssl -lcrypto -ldl
+}
+
+# held PROGRAM [OPTION...]: the program gets the impostor's answer without the shim only, and the good server's under the shim
+held() {
+    fails "$@"
+    reaches "$@"
+}
+
+# fails PROGRAM [OPTION...]: it gets the impostor's answer without the shim, and nothing with it
+fails() {
+    refused "$PATHS/$1" 127.0.0.1 "$IMPOSTOR" "${@:2}"
+    lacks "$OUT" 'hello from'
+    capture bare "$PATHS/$1" 127.0.0.1 "$IMPOSTOR" "${@:2}"
+    has "$OUT" 'hello from impostor'
+}
+
+# reaches PROGRAM [OPTION...]: under the shim it gets the good server's answer, and prints what it prints without
+reaches() {
+    local without
+    capture bare "$PATHS/$1" 127.0.0.1 "$GOOD" "${@:2}"
+    without=$(grep -v '^Date: ' <<<"$OUT")
+    accepted "$PATHS/$1" 127.0.0.1 "$GOOD" "${@:2}"
+    has "$OUT" 'hello from good'
+    equals "$(grep -v '^Date: ' <<<"$OUT")" "$without"
+}
+
+# silent PROGRAM PORT [OPTION...]: without the shim the program's text reaches the server behind $READER, with it nothing does
+silent() {
+    capture shim "$PATHS/$1" 127.0.0.1 "$2" "${@:3}" text=LEAKED
+    [ "$STATUS" -ne 0 ] || explain "not refused: $*"
+    [ "$(count_lines '[a-z]+')" -le 1 ] || explain 'logged more than once'
+    arrives bare "$@"
+    run -1 grep -a LEAKED "$READER"
+}
+
+# arrives shim|bare PROGRAM PORT [OPTION...]: the program's text reaches the server behind $READER
+arrives() {
+    local text=ARRIVED-$RANDOM$RANDOM
+    capture "$1" "$PATHS/$2" 127.0.0.1 "$3" "${@:4}" "text=$text"
+    equals "$STATUS" 0
+    lacks "$ERR" 'pinshim['
+    lab_wait grep -aq "$text" "$READER"
+}
+
+# resumes REUSED [OPTION...]: under the shim the program resume reaches the good server, with that many sessions resumed
+resumes() {
+    accepted "$PATHS/resume" 127.0.0.1 "$GOOD" "${@:2}"
+    has "$OUT" $'hello from good\n\nreused: '"$1"
+}
+
+@test "an impostor that is reached through a chain of BIOs is refused" {
+    local version mode
+    for version in tls1.2 tls1.3; do
+        for mode in read handshake buffer 'handshake buffer'; do
+            # shellcheck disable=SC2086 # words
+            held bio_chain $mode $version
+        done
+    done
+}
+
+@test "what is written into a chain of BIOs does not reach an impostor" {
+    local version mode
+    for version in tls1.2 tls1.3; do
+        reader impostor
+        for mode in read handshake buffer; do
+            silent bio_chain "$PORT" $mode $version
+        done
+    done
+}
+
+@test "a chain of BIOs to a server with an anonymous suite carries nothing" {
+    local mode
+    reader good -nocert -cipher aNULL:@SECLEVEL=0 -tls1_2
+    for mode in read handshake buffer; do
+        silent bio_chain "$PORT" tls1.2 cipher=aNULL:@SECLEVEL=0 $mode
+    done
+    reaches bio_chain tls1.2 cipher=aNULL:ECDHE:@SECLEVEL=0
+}
+
+@test "an impostor's session from before is not resumed for a pinned name, and the impostor is refused" {
+    local version way
+    for version in tls1.2 tls1.3; do
+        for way in set copy dup clear der pem 'set late' 'copy late' 'der late' 'pem late'; do
+            # shellcheck disable=SC2086 # words
+            set -- $way $version first=other.example
+            capture bare "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" "$@"
+            has "$OUT" $'hello from impostor\n\nreused: 1'
+            refused "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" "$@"
+            has "$OUT" 'second SSL_connect: -1, error 1, verify result 28'
+            has "$OUT" 'reused: 0'
+        done
+        refused "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" set bio $version first=other.example
+        has "$OUT" 'reused: 0'
+    done
+}
+
+@test "a session of the good server is not resumed by an impostor" {
+    local version way
+    for version in tls1.2 tls1.3; do
+        for way in set copy clear der; do
+            refused "$PATHS/resume" 127.0.0.1 "$GOOD" $way $version "second-port=$IMPOSTOR"
+            has "$OUT" 'second SSL_connect: -1, error 1, verify result 28'
+        done
+    done
+}
+
+@test "a session whose server this process has verified is resumed" {
+    local version way
+    for version in tls1.2 tls1.3; do
+        for way in set copy clear der pem 'set late' 'copy late' 'der late' 'pem late' 'set bio'; do
+            # shellcheck disable=SC2086 # words
+            resumes 1 $way $version
+        done
+    done
+    fails connect
+}
+
+@test "a session that another process has written leads to a full handshake" {
+    local version saved=$BATS_TEST_TMPDIR/session
+    for version in tls1.2 tls1.3; do
+        capture shim "$PATHS/resume" 127.0.0.1 "$GOOD" set $version "save=$saved"
+        equals "$STATUS" 0
+        capture bare "$PATHS/resume" 127.0.0.1 "$GOOD" set $version "load=$saved"
+        has "$OUT" 'reused: 1'
+        resumes 0 set $version "load=$saved"
+        capture bare "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" set $version "save=$saved"
+        equals "$STATUS" 0
+        refused "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" set $version "load=$saved"
+        has "$OUT" 'second SSL_connect: -1, error 1, verify result 28'
+    done
+}
+
+@test "early data does not reach an impostor" {
+    reader impostor -early_data -tls1_3
+    silent early_data "$PORT" first=other.example
+    run -0 grep -a 'Early data received' "$READER"
+}
+
+@test "a server that only knows the client's pre-shared key gets nothing" {
+    local version where how key=0102030405060708090a0b0c0d0e0f10
+    for version in tls1.2 tls1.3; do
+        # shellcheck disable=SC2046 # words
+        reader good -nocert -psk $key $([ $version = tls1.2 ] && echo -tls1_2 -cipher PSK:@SECLEVEL=0 || echo -tls1_3)
+        for where in connection context; do
+            for how in function bio; do
+                silent psk "$PORT" $version $where $how
+                arrives shim psk "$PORT" $version $where $how sni=other.example
+            done
+        done
+    done
+    # TLS 1.3 with the callback that is meant for TLS 1.2.
+    silent psk "$PORT" old-callback
+}
+
+@test "a client that has a pre-shared key reaches the good server by its certificate" {
+    local version where
+    for version in tls1.2 tls1.3; do
+        for where in connection context; do
+            held psk $version $where
+            held psk $version $where bio
+        done
+    done
+}
+
+@test "an impostor is refused where SSL_accept runs a client's handshake" {
+    held accept tls1.2
+    held accept tls1.3
+}
+
+@test "a client that verifies the chain itself does not overrule a pin" {
+    local version
+    for version in tls1.2 tls1.3; do
+        held verify_callback accept-all $version
+        has "$OUT" 'own verification called: 1'
+        held verify_callback accept-all peer $version
+        held verify_callback per-connection $version
+        held verify_callback accept-all null per-connection $version
+        held verify_callback accept-all null $version
+        has "$OUT" 'own verification called: 0'
+        held bio_chain accept-all $version
+    done
+}
+
+@test "an impostor that takes the good server's place in a renegotiation is refused" {
+    local who how
+    for who in server client; do
+        for how in function bio; do
+            refused "$PATHS/renegotiate" "$LAB/good" "$LAB/impostor" $who $how
+            lacks "$OUT" 'the server received'
+            capture bare "$PATHS/renegotiate" "$LAB/good" "$LAB/impostor" $who $how
+            has "$OUT" 'the server received SECRET'
+            accepted "$PATHS/renegotiate" "$LAB/good" "$LAB/good" $who $how
+            has "$OUT" 'the server received SECRET'
+        done
+    done
+}
+
+@test "a DTLS impostor is refused, on a connected socket and on one that is not" {
+    local how server
+    reader impostor -dtls
+    server=$PORT
+    for how in connected unconnected; do
+        pins "www.pinned.example spki-sha256:$PIN_GOOD"
+        silent dtls "$server" $how sni=www.pinned.example
+        # By its address.
+        pins "127.0.0.1 spki-sha256:$PIN_GOOD"
+        silent dtls "$server" $how
+        pins "127.0.0.1:$server spki-sha256:$PIN_GOOD"
+        silent dtls "$server" $how
+    done
+    pins "127.0.0.2 spki-sha256:$PIN_GOOD"
+    arrives shim dtls "$server" connected
+}
+
+@test "a good DTLS server is reached, on a connected socket and on one that is not" {
+    reader good -dtls
+    arrives shim dtls "$PORT" connected sni=www.pinned.example
+    arrives shim dtls "$PORT" unconnected sni=www.pinned.example
+    pins "127.0.0.1:$PORT spki-sha256:$PIN_GOOD"
+    arrives shim dtls "$PORT" connected
+    pins "127.0.0.1:$PORT spki-sha256:$PIN_IMPOSTOR"
+    refused "$PATHS/dtls" 127.0.0.1 "$PORT" connected
+    has "$LINE" "refused 127.0.0.1:$PORT: no pin of $PINS:1 matched"
+}
+
+@test "a client that ignores its failures and goes on moves no byte" {
+    local version how
+    reader impostor
+    for version in tls1.2 tls1.3; do
+        for how in plain unshut; do
+            capture shim "$PATHS/go_on" 127.0.0.1 "$PORT" LEAKED $version $how
+            equals "$STATUS" 1
+            equals "${OUT##*$'\n'}" 'moved: 0'
+            equals "$(count_lines refused)" 1
+            capture bare "$PATHS/go_on" 127.0.0.1 "$PORT" ARRIVED $version $how
+            lab_wait grep -aq ARRIVED "$READER"
+            run -1 grep -a LEAKED "$READER"
+        done
+    done
+}
+
+@test "an impostor is refused where every function is found by dlsym or dlvsym" {
+    local by first
+    for by in dlsym dlvsym; do
+        for first in SSL_write SSL_connect SSL_do_handshake; do
+            held by_dlsym $by $first
+        done
+    done
+}
+
+@test "what dlsym and dlerror say of symbols that are not there is as without the shim" {
+    capture bare "$PATHS/by_dlsym" errors
+    equals "$STATUS" 0
+    local without=$OUT
+    has "$without" 'of another library: missing, '
+    capture shim "$PATHS/by_dlsym" errors
+    equals "$OUT" "$without"
+    fails by_dlsym
+}
+
+@test "another preloaded object finds what stands next after it" {
+    local order
+    for order in "$LAB/helper.so $PINSHIM_SO" "$PINSHIM_SO $LAB/helper.so"; do
+        capture env LD_PRELOAD="$order" PINSHIM_PINS="$PINS" "$PATHS/connect" 127.0.0.1 "$GOOD"
+        has "$OUT" 'hello from good'
+        has "$ERR" 'helper: gethostname the same'
+        capture env LD_PRELOAD="$order" PINSHIM_PINS="$PINS" "$PATHS/connect" 127.0.0.1 "$IMPOSTOR"
+        equals "$STATUS" 1
+        lacks "$OUT" 'hello from'
+        equals "$(count_lines refused)" 1
+    done
+    capture env LD_PRELOAD="$LAB/helper.so $PINSHIM_SO" PINSHIM_PINS="$PINS" "$PATHS/connect" 127.0.0.1 "$GOOD"
+    has "$ERR" 'helper: SSL_connect'
+}
+
+@test "an impostor is refused in a plugin that is loaded with RTLD_DEEPBIND" {
+    local depth version
+    for version in tls1.2 tls1.3; do
+        for depth in shallow deepbind; do
+            held plugin "$LAB/plugin.so" $depth $version
+            held plugin "$LAB/plugin.so" $depth $version bio
+        done
+    done
+}
+
+@test "another TLS library whose functions have OpenSSL's names is left alone" {
+    local name
+    for name in foreign foreign-named; do
+        held foreign "$LAB/$name.so" "$LAB/plugin.so"
+        has "$OUT" 'other library: unharmed'
+        has "$OUT" "other library's SSL_connect by name: 1017"
+    done
+}

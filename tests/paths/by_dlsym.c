@@ -1,0 +1,112 @@
+/* by_dlsym HOST PORT [dlvsym] [SSL_connect|SSL_do_handshake|SSL_read]: a client that is linked with no OpenSSL: it loads one
+ * under RTLD_LOCAL and finds every function by name. Without a third word SSL_write is the first call.
+ *
+ * by_dlsym errors: what dlsym, dlvsym and dlerror say of symbols that are not there.
+ *
+ * With -DHELPER it is an object to preload, that stands before SSL_connect and gethostname and passes on to the next. */
+
+#define PATHS_NO_SSL
+#include "paths.h"
+#include <dlfcn.h>
+
+#ifdef HELPER
+
+int SSL_connect(SSL *ssl)
+{
+    int (*next)(SSL *) = dlsym(RTLD_NEXT, "SSL_connect");
+
+    fprintf(stderr, "helper: SSL_connect\n");
+    return next != NULL && next != SSL_connect ? next(ssl) : -1;
+}
+
+int gethostname(char *name, size_t length)
+{
+    int (*next)(char *, size_t) = dlsym(RTLD_NEXT, "gethostname");
+    int (*versioned)(char *, size_t) = dlvsym(RTLD_NEXT, "gethostname", "GLIBC_2.2.5");
+
+    fprintf(stderr, "helper: gethostname %s\n", versioned == next ? "the same" : "another");
+    return next != NULL && next != gethostname ? next(name, length) : -1;
+}
+
+#else
+
+static bool versioned;
+
+static void *find(void *library, const char *name)
+{
+    void *found = versioned ? dlvsym(library, name, "OPENSSL_3.0.0") : dlsym(library, name);
+
+    if (found == NULL) {
+        fprintf(stderr, "by_dlsym: %s\n", dlerror());
+        exit(2);
+    }
+    return found;
+}
+
+static void tell(const char *what, void *found)
+{
+    const char *error = dlerror();
+
+    printf("%s: %s, %s\n", what, found != NULL ? "found" : "missing", error != NULL ? error : "no error");
+}
+
+static int errors(void *libssl)
+{
+    void *libcrypto = dlopen("libcrypto.so.3", RTLD_NOW | RTLD_LOCAL);
+
+    tell("of no library", dlsym(libssl, "SSL_of_nobody"));
+    tell("of another library", dlsym(libcrypto, "SSL_connect"));
+    tell("of another version", dlvsym(libssl, "SSL_connect", "OPENSSL_9.9.9"));
+    tell("of a newer library", dlsym(libssl, "SSL_write_ex2"));
+    tell("in the default scope", dlsym(RTLD_DEFAULT, "SSL_of_nobody"));
+    tell("in the next scope", dlsym(RTLD_NEXT, "SSL_of_nobody"));
+    tell("there", dlsym(libssl, "SSL_connect"));
+    dlsym(libssl, "SSL_of_nobody");
+    tell("there, after one that is not", dlsym(libssl, "SSL_connect"));
+    return 0;
+}
+
+#define FIND(result, name, ...) result (*name)(__VA_ARGS__) = (result(*)(__VA_ARGS__))find(libssl, #name)
+
+int main(int argc, char **argv)
+{
+    void *libssl = dlopen("libssl.so.3", RTLD_NOW | RTLD_LOCAL);
+    char answer[4096];
+    int any = 0;
+    int got;
+
+    if (libssl == NULL || argc < 2)
+        die("libssl.so.3");
+    /* Else this would be no test. */
+    if (dlsym(RTLD_DEFAULT, "SSL_new") != NULL)
+        die("SSL_new is in the default scope");
+    if (word(argv, "errors"))
+        return errors(libssl);
+    versioned = word(argv, "dlvsym");
+    FIND(const void *, TLS_client_method, void);
+    FIND(void *, SSL_CTX_new, const void *);
+    FIND(void *, SSL_new, void *);
+    FIND(long, SSL_ctrl, void *, int, long, void *);
+    FIND(int, SSL_set_fd, void *, int);
+    FIND(void, SSL_set_connect_state, void *);
+    FIND(int, SSL_connect, void *);
+    FIND(int, SSL_do_handshake, void *);
+    FIND(int, SSL_write, void *, const void *, int);
+    FIND(int, SSL_read, void *, void *, int);
+    void *ssl = SSL_new(SSL_CTX_new(TLS_client_method()));
+
+    SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, (char[]) {PINNED});
+    SSL_set_fd(ssl, open_socket(argv[1], argv[2], SOCK_STREAM));
+    SSL_set_connect_state(ssl);
+    if (word(argv, "SSL_connect"))
+        printf("SSL_connect: %d\n", SSL_connect(ssl));
+    if (word(argv, "SSL_do_handshake"))
+        printf("SSL_do_handshake: %d\n", SSL_do_handshake(ssl));
+    got = SSL_write(ssl, REQUEST, (int)strlen(REQUEST));
+    printf("SSL_write: %d\n", got);
+    while ((got = SSL_read(ssl, answer, sizeof(answer))) > 0)
+        any += (int)fwrite(answer, 1, (size_t)got, stdout);
+    return any > 0 ? 0 : 1;
+}
+
+#endif

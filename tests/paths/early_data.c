@@ -1,0 +1,43 @@
+/* early_data HOST PORT first=NAME [text=TEXT] [der] [second=NAME]: a connection for FIRST, and one for SECOND with the session
+ * of the first and TEXT as early data. The server sends nothing but its tickets. */
+
+#include "paths.h"
+
+int main(int argc, char **argv)
+{
+    SSL_CTX *ctx = context(argv);
+    const char *text = option(argv, "text", "SECRET");
+    SSL_SESSION *session;
+    char answer[64];
+    size_t sent = 0;
+    bool connected;
+    int result;
+    SSL *ssl;
+
+    if (argc < 3)
+        return 2;
+    SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
+    /* A read is to come back when it has taken a ticket. */
+    SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
+    ssl = client(ctx, open_socket(argv[1], argv[2], SOCK_STREAM), option(argv, "first", PINNED));
+    if (SSL_connect(ssl) != 1)
+        return 2;
+    SSL_read(ssl, answer, sizeof(answer));
+    SSL_shutdown(ssl);
+    session = SSL_get1_session(ssl);
+    close(SSL_get_fd(ssl));
+    SSL_free(ssl);
+    if (SSL_SESSION_get_max_early_data(session) == 0)
+        die("the session permits no early data");
+    ssl = client(ctx, open_socket(argv[1], argv[2], SOCK_STREAM), option(argv, "second", PINNED));
+    if (SSL_set_session(ssl, session) != 1)
+        die("SSL_set_session");
+    result = SSL_write_early_data(ssl, text, strlen(text), &sent);
+    printf("SSL_write_early_data: %d\n", result);
+    ERR_clear_error();
+    connected = show("SSL_connect", ssl, SSL_connect(ssl)) == 1;
+    printf("early data: %s\n", SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_ACCEPTED ? "accepted" : "not accepted");
+    printf("reused: %d\n", SSL_session_reused(ssl));
+    SSL_shutdown(ssl);
+    return connected ? 0 : 1;
+}

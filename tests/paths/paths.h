@@ -1,0 +1,110 @@
+/* What the programs of this directory share. Their options are words ("tls1.2") and "NAME=VALUE". */
+#ifndef PATHS_H
+#define PATHS_H
+
+#include <errno.h>
+#include <netdb.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PINNED "www.pinned.example"
+#define REQUEST "GET /secret HTTP/1.0\r\n\r\n"
+
+static inline void die(const char *what)
+{
+    fprintf(stderr, "%s: %s\n", what, strerror(errno));
+    exit(2);
+}
+
+static inline const char *option(char **argv, const char *name, const char *otherwise)
+{
+    size_t length = strlen(name);
+
+    for (; *argv != NULL; argv++) {
+        if (strncmp(*argv, name, length) == 0 && (*argv)[length] == '=')
+            return *argv + length + 1;
+    }
+    return otherwise;
+}
+
+static inline bool word(char **argv, const char *name)
+{
+    for (; *argv != NULL; argv++) {
+        if (strcmp(*argv, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A socket of that type to the numeric address HOST; for SOCK_DGRAM connected as well. */
+static inline int open_socket(const char *host, const char *port, int type)
+{
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = type, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo *found;
+    int fd;
+
+    if (getaddrinfo(host, port, &hints, &found) != 0)
+        die("getaddrinfo");
+    fd = socket(found->ai_family, type, 0);
+    if (fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen) != 0)
+        die("connect");
+    freeaddrinfo(found);
+    return fd;
+}
+
+#ifndef PATHS_NO_SSL
+/* A client's context that verifies nothing. The words tls1.2, tls1.3 and cipher=LIST are obeyed. */
+static inline SSL_CTX *context(char **argv)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+    if (ctx == NULL)
+        die("SSL_CTX_new");
+    if (word(argv, "tls1.2"))
+        SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+    if (word(argv, "tls1.3"))
+        SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
+    if (option(argv, "cipher", NULL) != NULL && SSL_CTX_set_cipher_list(ctx, option(argv, "cipher", NULL)) != 1)
+        die("cipher");
+    return ctx;
+}
+
+static inline SSL *client(SSL_CTX *ctx, int fd, const char *sni)
+{
+    SSL *ssl = SSL_new(ctx);
+
+    if (ssl == NULL || (sni != NULL && SSL_set_tlsext_host_name(ssl, sni) != 1) || (fd >= 0 && SSL_set_fd(ssl, fd) != 1))
+        die("SSL_new");
+    return ssl;
+}
+
+static inline int show(const char *call, SSL *ssl, int result)
+{
+    printf("%s: %d, error %d, verify result %ld\n", call, result, SSL_get_error(ssl, result), SSL_get_verify_result(ssl));
+    ERR_clear_error();
+    return result;
+}
+
+/* Send the request and print the answer. Return true if there was one. */
+static inline bool fetch(SSL *ssl)
+{
+    char answer[4096];
+    bool any = false;
+    int got;
+
+    if (show("SSL_write", ssl, SSL_write(ssl, REQUEST, (int)strlen(REQUEST))) <= 0)
+        return false;
+    while ((got = SSL_read(ssl, answer, sizeof(answer))) > 0) {
+        any = true;
+        fwrite(answer, 1, (size_t)got, stdout);
+    }
+    return any;
+}
+#endif
+#endif

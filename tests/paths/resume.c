@@ -1,0 +1,115 @@
+/* resume HOST PORT WAY [first=NAME] [second=NAME] [second-port=PORT] [late] [bio] [tls1.2] [save=FILE] [load=FILE]: one
+ * connection for the name FIRST, and one for the name SECOND with the session of the first, given to it by WAY (set, copy,
+ * dup, clear, der, pem). "late": the second connection gets its name and socket after its session. "save" ends after the first
+ * connection, "load" leaves it out. */
+
+#include "paths.h"
+#include <openssl/pem.h>
+
+static SSL_SESSION *through_der(SSL_SESSION *session)
+{
+    unsigned char *der = NULL;
+    const unsigned char *at;
+    int length = i2d_SSL_SESSION(session, &der);
+
+    at = der;
+    session = d2i_SSL_SESSION(NULL, &at, length);
+    OPENSSL_free(der);
+    return session;
+}
+
+static SSL_SESSION *through_pem(SSL_SESSION *session)
+{
+    BIO *memory = BIO_new(BIO_s_mem());
+
+    PEM_write_bio_SSL_SESSION(memory, session);
+    session = PEM_read_bio_SSL_SESSION(memory, NULL, NULL, NULL);
+    BIO_free(memory);
+    return session;
+}
+
+static void target(SSL *ssl, char **argv, const char *name)
+{
+    if (SSL_set_tlsext_host_name(ssl, name) != 1
+        || SSL_set_fd(ssl, open_socket(argv[1], option(argv, "second-port", argv[2]), SOCK_STREAM)) != 1)
+        die("target");
+}
+
+int main(int argc, char **argv)
+{
+    SSL_CTX *ctx = context(argv);
+    const char *first = option(argv, "first", PINNED);
+    const char *second = option(argv, "second", PINNED);
+    const char *load = option(argv, "load", NULL);
+    const char *save = option(argv, "save", NULL);
+    const char *way = argc > 3 ? argv[3] : "";
+    SSL_SESSION *session = NULL;
+    SSL *from = NULL;
+    SSL *ssl;
+    bool late = word(argv, "late");
+    bool done;
+    FILE *file;
+
+    if (load == NULL) {
+        from = client(ctx, open_socket(argv[1], argv[2], SOCK_STREAM), first);
+        if (show("first SSL_connect", from, SSL_connect(from)) != 1 || !fetch(from))
+            return 2;
+        SSL_shutdown(from);
+        session = SSL_get1_session(from);
+        if (session == NULL || !SSL_SESSION_is_resumable(session))
+            die("no session to resume");
+    }
+    if (save != NULL) {
+        file = fopen(save, "w");
+        if (file == NULL || PEM_write_SSL_SESSION(file, session) != 1 || fclose(file) != 0)
+            die(save);
+        return 0;
+    }
+    if (load != NULL) {
+        file = fopen(load, "r");
+        session = file != NULL ? PEM_read_SSL_SESSION(file, NULL, NULL, NULL) : NULL;
+        if (session == NULL)
+            die(load);
+        fclose(file);
+    }
+    if (strcmp(way, "der") == 0)
+        session = through_der(session);
+    if (strcmp(way, "pem") == 0)
+        session = through_pem(session);
+    if (strcmp(way, "clear") == 0) {
+        SSL_clear(from);
+        ssl = from;
+        target(ssl, argv, second);
+    } else {
+        ssl = SSL_new(ctx);
+        if (!late)
+            target(ssl, argv, second);
+        if (strcmp(way, "copy") == 0) {
+            if (SSL_copy_session_id(ssl, from) != 1)
+                die("SSL_copy_session_id");
+        } else if (SSL_set_session(ssl, session) != 1) {
+            die("SSL_set_session");
+        }
+        if (strcmp(way, "dup") == 0) {
+            ssl = SSL_dup(ssl);
+            if (ssl == NULL)
+                die("SSL_dup");
+            late = true; /* neither the name nor a socket is copied */
+        }
+        if (late)
+            target(ssl, argv, second);
+    }
+    if (word(argv, "bio")) {
+        BIO *bio = BIO_new(BIO_f_ssl());
+        char answer[4096];
+
+        SSL_set_connect_state(ssl);
+        BIO_set_ssl(bio, ssl, BIO_NOCLOSE);
+        done = BIO_puts(bio, REQUEST) > 0;
+        done = done && BIO_read(bio, answer, sizeof(answer)) > 0;
+    } else {
+        done = show("second SSL_connect", ssl, SSL_connect(ssl)) == 1 && fetch(ssl);
+    }
+    printf("\nreused: %d\n", SSL_session_reused(ssl));
+    return done ? 0 : 1;
+}
