@@ -338,17 +338,17 @@ static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 
 void conn_judge_session(const struct ossl *ossl, SSL *ssl)
 {
+    SSL_SESSION *session = ossl->kind == OSSL_USABLE && ossl->SSL_in_before(ssl) ? ossl->SSL_get_session(ssl) : NULL;
     struct conn *conn;
     int saved = errno;
 
-    if (ossl->kind != OSSL_USABLE || ossl->SSL_get_session(ssl) == NULL || !ossl->SSL_in_before(ssl))
+    if (session == NULL || conn_may_resume(ossl, ssl, session))
         return;
     (void)ossl->ERR_set_mark();
     conn = conn_make(ossl, ssl);
     if (conn != NULL)
-        judge_session(ossl, ssl, conn);
-    else
-        (void)ossl->SSL_set_session(ssl, NULL);
+        keep_back(ossl, conn, session);
+    (void)ossl->SSL_set_session(ssl, NULL);
     (void)ossl->ERR_pop_to_mark();
     errno = saved;
 }
@@ -448,6 +448,13 @@ bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
     if (call == CONN_READS && conn != NULL && conn->phase == PHASE_CONFIRMED && !ossl->SSL_in_before(ssl))
         return true;
     return conn_handshake(ossl, ssl, ossl->SSL_do_handshake) > 0;
+}
+
+int conn_shutdown_mode(const struct ossl *ossl, const SSL *ssl, int mode)
+{
+    const struct conn *conn = ossl->kind == OSSL_USABLE ? conn_of(ossl, ssl) : NULL;
+
+    return conn != NULL && conn->phase == PHASE_REFUSED ? mode | SHUTDOWN_BOTH : mode;
 }
 
 void conn_forget_mode(const struct ossl *ossl, SSL *ssl)

@@ -20,6 +20,9 @@ enum conn_call { CONN_READS, CONN_WRITES };
  * run a renegotiation by itself, as it must where data arrives in between; a new certificate is judged at the door. */
 MUST_CHECK bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call);
 
+/* Return the shutdown state that may be set where the program asks for `mode`: a refused connection stays shut. */
+MUST_CHECK int conn_shutdown_mode(const struct ossl *ossl, const SSL *ssl, int mode);
+
 /* The program sets a verify mode of its own: the one that a refusal is to put back is forgotten. */
 void conn_forget_mode(const struct ossl *ossl, SSL *ssl);
 
@@ -30,7 +33,7 @@ MUST_CHECK bool conn_ready_early(const struct ossl *ossl, SSL *ssl);
  * is kept back until the handshake starts, and judged then. Return what the real call returned; 1 for one that is kept back. */
 MUST_CHECK int conn_set_session(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session);
 
-/* Judge the session that `ssl` got in another way (from another SSL), and take it off if it may not be resumed for the target. */
+/* Judge the session that `ssl` got in another way (from another SSL), and keep it back if it may not be resumed for the target. */
 void conn_judge_session(const struct ossl *ossl, SSL *ssl);
 
 /* Return true if the session may be resumed: the rules in force now, for this target, are satisfied by the certificate that its peer

@@ -31,6 +31,13 @@ static bool guarded(const struct ossl *ossl)
     return ossl != NULL && ossl->kind != OSSL_FOREIGN;
 }
 
+/* libssl's own calls (SSL_write_early_data, SSL_dup) come back through here in the versions that are linked without -Bsymbolic:
+ * what the program called has been looked at already. */
+static bool guarded_from(const struct ossl *ossl, const void *caller)
+{
+    return guarded(ossl) && !ossl_calls(ossl, caller);
+}
+
 EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
 {
     int (*real)(X509_STORE_CTX *) = NULL;
@@ -103,7 +110,7 @@ EXPORT int SSL_clear(SSL *ssl)
 {
     FIND(SSL_clear, ssl, 0)
 
-    return guarded(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? conn_clear(ossl, ssl) : real(ssl);
+    return guarded_from(ossl, __builtin_return_address(0)) ? conn_clear(ossl, ssl) : real(ssl);
 }
 
 EXPORT void SSL_set_verify(SSL *ssl, int mode, int (*callback)(int, X509_STORE_CTX *))
@@ -119,56 +126,56 @@ EXPORT int SSL_read(SSL *ssl, void *buffer, int size)
 {
     FIND(SSL_read, ssl, -1)
 
-    return guarded(ossl) && !conn_ready(ossl, ssl, CONN_READS) ? -1 : real(ssl, buffer, size);
+    return guarded_from(ossl, __builtin_return_address(0)) && !conn_ready(ossl, ssl, CONN_READS) ? -1 : real(ssl, buffer, size);
 }
 
 EXPORT int SSL_read_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 {
     FIND(SSL_read_ex, ssl, 0)
 
-    return guarded(ossl) && !conn_ready(ossl, ssl, CONN_READS) ? 0 : real(ssl, buffer, size, done);
+    return guarded_from(ossl, __builtin_return_address(0)) && !conn_ready(ossl, ssl, CONN_READS) ? 0 : real(ssl, buffer, size, done);
 }
 
 EXPORT int SSL_peek(SSL *ssl, void *buffer, int size)
 {
     FIND(SSL_peek, ssl, -1)
 
-    return guarded(ossl) && !conn_ready(ossl, ssl, CONN_READS) ? -1 : real(ssl, buffer, size);
+    return guarded_from(ossl, __builtin_return_address(0)) && !conn_ready(ossl, ssl, CONN_READS) ? -1 : real(ssl, buffer, size);
 }
 
 EXPORT int SSL_peek_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 {
     FIND(SSL_peek_ex, ssl, 0)
 
-    return guarded(ossl) && !conn_ready(ossl, ssl, CONN_READS) ? 0 : real(ssl, buffer, size, done);
+    return guarded_from(ossl, __builtin_return_address(0)) && !conn_ready(ossl, ssl, CONN_READS) ? 0 : real(ssl, buffer, size, done);
 }
 
 EXPORT int SSL_write(SSL *ssl, const void *buffer, int size)
 {
     FIND(SSL_write, ssl, -1)
 
-    return guarded(ossl) && !conn_ready(ossl, ssl, CONN_WRITES) ? -1 : real(ssl, buffer, size);
+    return guarded_from(ossl, __builtin_return_address(0)) && !conn_ready(ossl, ssl, CONN_WRITES) ? -1 : real(ssl, buffer, size);
 }
 
 EXPORT int SSL_write_ex(SSL *ssl, const void *buffer, size_t size, size_t *done)
 {
     FIND(SSL_write_ex, ssl, 0)
 
-    return guarded(ossl) && !conn_ready(ossl, ssl, CONN_WRITES) ? 0 : real(ssl, buffer, size, done);
+    return guarded_from(ossl, __builtin_return_address(0)) && !conn_ready(ossl, ssl, CONN_WRITES) ? 0 : real(ssl, buffer, size, done);
 }
 
 EXPORT int SSL_write_ex2(SSL *ssl, const void *buffer, size_t size, uint64_t flags, size_t *done)
 {
     FIND(SSL_write_ex2, ssl, 0)
 
-    return guarded(ossl) && !conn_ready(ossl, ssl, CONN_WRITES) ? 0 : real(ssl, buffer, size, flags, done);
+    return guarded_from(ossl, __builtin_return_address(0)) && !conn_ready(ossl, ssl, CONN_WRITES) ? 0 : real(ssl, buffer, size, flags, done);
 }
 
 EXPORT ossl_ssize_t SSL_sendfile(SSL *ssl, int fd, off_t offset, size_t size, int flags)
 {
     FIND(SSL_sendfile, ssl, -1)
 
-    return guarded(ossl) && !conn_ready(ossl, ssl, CONN_WRITES) ? -1 : real(ssl, fd, offset, size, flags);
+    return guarded_from(ossl, __builtin_return_address(0)) && !conn_ready(ossl, ssl, CONN_WRITES) ? -1 : real(ssl, fd, offset, size, flags);
 }
 
 EXPORT int SSL_write_early_data(SSL *ssl, const void *buffer, size_t size, size_t *done)
@@ -178,11 +185,18 @@ EXPORT int SSL_write_early_data(SSL *ssl, const void *buffer, size_t size, size_
     return guarded(ossl) && !conn_ready_early(ossl, ssl) ? 0 : real(ssl, buffer, size, done);
 }
 
+EXPORT void SSL_set_shutdown(SSL *ssl, int mode)
+{
+    FIND(SSL_set_shutdown, ssl, )
+
+    real(ssl, guarded(ossl) ? conn_shutdown_mode(ossl, ssl, mode) : mode);
+}
+
 EXPORT int SSL_set_session(SSL *ssl, SSL_SESSION *session)
 {
     FIND(SSL_set_session, ssl, 0)
 
-    return guarded(ossl) ? conn_set_session(ossl, ssl, session) : real(ssl, session);
+    return guarded_from(ossl, __builtin_return_address(0)) ? conn_set_session(ossl, ssl, session) : real(ssl, session);
 }
 
 EXPORT int SSL_copy_session_id(SSL *to, const SSL *from)

@@ -60,6 +60,20 @@ static void add_connect_bio(const struct ossl *ossl, SSL *ssl, struct target *ta
     (void)target_add(target, &host);
 }
 
+/* A datagram socket need not be connected: its BIO knows where it sends to, as a socket address (BIO_ADDR is a union of them). */
+static bool read_datagram_peer(const struct ossl *ossl, SSL *ssl, struct host *address)
+{
+    struct sockaddr_storage peer;
+    BIO *bio = ossl->SSL_get_rbio(ssl);
+    long length;
+
+    memset(&peer, 0, sizeof(peer));
+    bio = bio != NULL ? ossl->BIO_find_type(bio, BIO_TYPE_DGRAM) : NULL;
+    length = bio != NULL ? ossl->BIO_ctrl(bio, BIO_CTRL_DGRAM_GET_PEER, sizeof(peer), &peer) : 0;
+    return length > 0 && length <= (long)sizeof(peer)
+        && host_from_sockaddr((const struct sockaddr *)&peer, (socklen_t)length, address);
+}
+
 static bool read_address(const struct ossl *ossl, SSL *ssl, struct host *address)
 {
     struct sockaddr_storage peer;
@@ -67,8 +81,9 @@ static bool read_address(const struct ossl *ossl, SSL *ssl, struct host *address
     int fd = ossl->SSL_get_rfd(ssl);
 
     memset(address, 0, sizeof(*address));
-    return fd >= 0 && getpeername(fd, (struct sockaddr *)&peer, &length) == 0
-        && host_from_sockaddr((const struct sockaddr *)&peer, length, address);
+    if (fd >= 0 && getpeername(fd, (struct sockaddr *)&peer, &length) == 0)
+        return host_from_sockaddr((const struct sockaddr *)&peer, length, address);
+    return read_datagram_peer(ossl, ssl, address);
 }
 
 /* Return true if the socket's port is the one that the program meant for the name: the name resolved to the address. If only other
