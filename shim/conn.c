@@ -85,9 +85,10 @@ static struct conn *conn_make(const struct ossl *ossl, SSL *ssl)
 
 static enum verdict hear(const struct ossl *ossl, SSL *ssl, struct conn *conn, X509 *leaf, EVP_PKEY *raw_key, struct hearing *out)
 {
+    /* What was taken down belongs to a handshake that this module drives; a BIO chain may be at another one since. */
     if (conn->driven)
         wire_read(&conn->wire);
-    return hearing_hold(ossl, ssl, conn->sni, &conn->wire, leaf, raw_key, out);
+    return hearing_hold(ossl, ssl, conn->driven ? conn->sni : NULL, conn->driven ? &conn->wire : NULL, leaf, raw_key, out);
 }
 
 /* Hear the peer; log a refusal once. Return true if the connection may live. */
@@ -336,46 +337,37 @@ static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     errno = saved;
 }
 
-void conn_judge_session(const struct ossl *ossl, SSL *ssl)
+void conn_keep_session_back(const struct ossl *ossl, SSL *ssl)
 {
-    SSL_SESSION *session = ossl->kind == OSSL_USABLE && ossl->SSL_in_before(ssl) ? ossl->SSL_get_session(ssl) : NULL;
+    SSL_SESSION *session = ossl->kind == OSSL_USABLE && !ossl->SSL_is_server(ssl) && ossl->SSL_in_before(ssl) ? ossl->SSL_get_session(ssl) : NULL;
     struct conn *conn;
     int saved = errno;
 
-    if (session == NULL || conn_may_resume(ossl, ssl, session))
+    if (session == NULL)
         return;
     (void)ossl->ERR_set_mark();
     conn = conn_make(ossl, ssl);
-    if (conn != NULL)
+    if (conn == NULL) {
+        (void)ossl->SSL_set_session(ssl, NULL);
+    } else if (!conn->driven) {
         keep_back(ossl, conn, session);
-    (void)ossl->SSL_set_session(ssl, NULL);
+        (void)ossl->SSL_set_session(ssl, NULL);
+    }
     (void)ossl->ERR_pop_to_mark();
     errno = saved;
 }
 
 int conn_set_session(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
 {
-    struct conn *conn;
-    int saved = errno;
+    struct conn *conn = ossl->kind == OSSL_USABLE ? conn_of(ossl, ssl) : NULL;
+    int result;
 
-    if (ossl->kind != OSSL_USABLE || !ossl->SSL_in_before(ssl))
-        return ossl->SSL_set_session(ssl, session);
-    (void)ossl->ERR_set_mark();
-    conn = conn_make(ossl, ssl);
     if (conn != NULL)
         keep_back(ossl, conn, NULL);
-    if (session == NULL || (conn != NULL && conn_may_resume(ossl, ssl, session))) {
-        (void)ossl->ERR_pop_to_mark();
-        errno = saved;
-        return ossl->SSL_set_session(ssl, session);
-    }
-    if (conn != NULL) {
-        (void)ossl->SSL_set_session(ssl, NULL);
-        keep_back(ossl, conn, session);
-    }
-    (void)ossl->ERR_pop_to_mark();
-    errno = saved;
-    return 1;
+    result = ossl->SSL_set_session(ssl, session);
+    if (result == 1)
+        conn_keep_session_back(ossl, ssl);
+    return result;
 }
 
 bool conn_ready_early(const struct ossl *ossl, SSL *ssl)
@@ -389,8 +381,13 @@ bool conn_ready_early(const struct ossl *ossl, SSL *ssl)
     conn = conn_make(ossl, ssl);
     if (conn == NULL)
         return false;
-    if (ossl->SSL_in_before(ssl))
+    if (ossl->SSL_in_before(ssl)) {
+        bool driven_before = conn->driven;
+
+        conn->driven = true;
         begin(ossl, ssl, conn);
+        conn->driven = driven_before;
+    }
     return true;
 }
 
@@ -414,24 +411,27 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
         return -1;
     }
     conn->phase = PHASE_UNJUDGED;
-    if (ossl->SSL_in_before(ssl))
-        begin(ossl, ssl, conn);
     driven_before = conn->driven;
     conn->driven = true;
+    if (ossl->SSL_in_before(ssl))
+        begin(ossl, ssl, conn);
     wire_begin(&watched_before);
     result = real(ssl);
     wire_read(&conn->wire);
     wire_end(&watched_before);
-    conn->driven = driven_before;
     /* The call may have come back through a wrapper and been judged there (1.1.1, 3.0, 3.5: SSL_connect, SSL_do_handshake). */
-    if (ossl->SSL_is_server(ssl) || conn->phase == PHASE_CONFIRMED)
+    if (ossl->SSL_is_server(ssl) || conn->phase == PHASE_CONFIRMED) {
+        conn->driven = driven_before;
         return result;
+    }
     if (conn->phase == PHASE_REFUSED) {
         restore_mode(ossl, ssl, conn);
-        return result > 0 ? -1 : result;
+        if (result > 0)
+            result = -1;
+    } else if (ossl->SSL_is_init_finished(ssl) && !confirm(ossl, ssl, conn)) {
+        result = -1;
     }
-    if (ossl->SSL_is_init_finished(ssl) && !confirm(ossl, ssl, conn))
-        return -1;
+    conn->driven = driven_before;
     return result;
 }
 

@@ -29,12 +29,12 @@ void conn_forget_mode(const struct ossl *ossl, SSL *ssl);
 /* Let a client send early data only on a session that may be resumed for its target now. Return true if the real call may run. */
 MUST_CHECK bool conn_ready_early(const struct ossl *ossl, SSL *ssl);
 
-/* Run the real SSL_set_session for a session whose peer satisfies the rules for the target, as far as that is known by now. Any other
- * is kept back until the handshake starts, and judged then. Return what the real call returned; 1 for one that is kept back. */
+/* Run the real SSL_set_session and keep the session back, as conn_keep_session_back does. Return what the real call returned. */
 MUST_CHECK int conn_set_session(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session);
 
-/* Judge the session that `ssl` got in another way (from another SSL), and keep it back if it may not be resumed for the target. */
-void conn_judge_session(const struct ossl *ossl, SSL *ssl);
+/* Keep the session that `ssl` holds before its handshake back until a handshake function of this module starts it: then the target is
+ * known, and the session is judged. A BIO chain, which starts without, makes a full handshake. */
+void conn_keep_session_back(const struct ossl *ossl, SSL *ssl);
 
 /* Return true if the session may be resumed: the rules in force now, for this target, are satisfied by the certificate that its peer
  * has proven to this process. Nothing is logged: without the session the peer has to show its certificate. */

@@ -110,7 +110,21 @@ EXPORT int SSL_clear(SSL *ssl)
 {
     FIND(SSL_clear, ssl, 0)
 
-    return guarded_from(ossl, __builtin_return_address(0)) ? conn_clear(ossl, ssl) : real(ssl);
+    int result = guarded_from(ossl, __builtin_return_address(0)) ? conn_clear(ossl, ssl) : real(ssl);
+
+    if (guarded(ossl))
+        conn_keep_session_back(ossl, ssl);
+    return result;
+}
+
+/* A new handshake on the same SSL. */
+EXPORT void SSL_set_connect_state(SSL *ssl)
+{
+    FIND(SSL_set_connect_state, ssl, )
+
+    real(ssl);
+    if (guarded(ossl))
+        conn_keep_session_back(ossl, ssl);
 }
 
 EXPORT void SSL_set_verify(SSL *ssl, int mode, int (*callback)(int, X509_STORE_CTX *))
@@ -205,7 +219,7 @@ EXPORT int SSL_copy_session_id(SSL *to, const SSL *from)
     int result = real(to, from);
 
     if (guarded(ossl))
-        conn_judge_session(ossl, to);
+        conn_keep_session_back(ossl, to);
     return result;
 }
 
@@ -215,7 +229,7 @@ EXPORT SSL *SSL_dup(SSL *ssl)
     SSL *copy = real(ssl);
 
     if (guarded(ossl) && copy != NULL)
-        conn_judge_session(ossl, copy);
+        conn_keep_session_back(ossl, copy);
     return copy;
 }
 

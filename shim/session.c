@@ -74,6 +74,10 @@ void session_was_read(const struct ossl *ossl, SSL_SESSION *session)
 {
     uint64_t digest[DIGEST_WORDS];
 
-    if (ossl->kind == OSSL_USABLE && session != NULL && digest_of(ossl, session, digest) && is_remembered(digest))
+    if (ossl->kind != OSSL_USABLE || session == NULL)
+        return;
+    /* It may have been read into a session that carried the mark. */
+    (void)ossl->SSL_SESSION_set_ex_data(session, ossl->session_index, NULL);
+    if (digest_of(ossl, session, digest) && is_remembered(digest))
         session_mark(ossl, session);
 }
