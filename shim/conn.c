@@ -333,16 +333,28 @@ static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     if (sni != NULL)
         conn->sni = strdup(sni);
     judge_session(ossl, ssl, conn);
+    /* Without memory for the name a resumption would be judged by the session's: it must not be one. */
+    if (sni != NULL && conn->sni == NULL)
+        (void)ossl->SSL_set_session(ssl, NULL);
     (void)ossl->ERR_pop_to_mark();
     errno = saved;
 }
 
 void conn_keep_session_back(const struct ossl *ossl, SSL *ssl)
 {
-    SSL_SESSION *session = ossl->kind == OSSL_USABLE && !ossl->SSL_is_server(ssl) && ossl->SSL_in_before(ssl) ? ossl->SSL_get_session(ssl) : NULL;
+    SSL_SESSION *session;
     struct conn *conn;
     int saved = errno;
 
+    if (ossl->kind != OSSL_USABLE || ossl->SSL_is_server(ssl) || !ossl->SSL_in_before(ssl))
+        return;
+    conn = conn_of(ossl, ssl);
+    /* A new handshake is to come: what was confirmed in the last one does not hold for it. A refusal stays. */
+    if (conn != NULL && !conn->driven && conn->phase == PHASE_CONFIRMED) {
+        forget_handshake(ossl, conn);
+        conn->phase = PHASE_UNJUDGED;
+    }
+    session = ossl->SSL_get_session(ssl);
     if (session == NULL)
         return;
     (void)ossl->ERR_set_mark();
