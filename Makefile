@@ -83,12 +83,12 @@ demo: tools
 
 ## test        run the unit tests and the tests with real clients and servers
 test: tools
-	$(Q)$(MAKE) --no-print-directory all $(unit) $(programs) $(paths)
+	$(Q)$(MAKE) --no-print-directory all programs
 	$(Q)tests/run
 
 ## hollow      show that no test with real clients passes with an empty object
 hollow: tools
-	$(Q)$(MAKE) --no-print-directory all $(programs) $(paths)
+	$(Q)$(MAKE) --no-print-directory all programs
 	$(Q)echo | $(CC) -shared -x c -o $(BUILD)/hollow.so -
 	$(Q)PINSHIM_SO=$(CURDIR)/$(BUILD)/hollow.so tests/run tests/*.bats | tee $(BUILD)/hollow.log | tail -n 1
 	$(Q)if grep '^ok' $(BUILD)/hollow.log; then exit 1; fi
@@ -96,6 +96,9 @@ hollow: tools
 ## check       linters, both compilers, and the sanitizers
 check: tools
 	$(Q)tests/check
+
+# What the tests run.
+programs: $(unit) $(programs) $(paths)
 
 # What the build and the tests need, installed through apt where it is missing and this user may.
 tools:
@@ -123,6 +126,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: all demo test hollow check tools install uninstall clean help
+.PHONY: all demo test hollow check programs tools install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)

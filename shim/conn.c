@@ -23,11 +23,12 @@ struct conn {
     int mode;
     X509 *leaf; /* the certificate that was accepted last; a reference */
     bool proven; /* its handshake was finished and confirmed */
-    SSL_SESSION *kept_back; /* the program's session, not set yet; a reference */
     struct offer offer; /* what the program set on this SSL itself */
     bool driven; /* see conn_is_driven */
+    const SSL_SESSION *judged; /* what conn_begin found fit to be resumed in the call that drives; compared only */
+    bool begun; /* what follows was taken down when the handshake began */
+    char *sni; /* NULL: the program had set none */
     struct host wire; /* where the handshake was seen to be sent to */
-    char *sni; /* what the program had set before the handshake; NULL: nothing */
 };
 
 static void keep_leaf(const struct ossl *ossl, struct conn *conn, X509 *leaf)
@@ -43,20 +44,14 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
     keep_leaf(ossl, conn, NULL);
     free(conn->sni);
     conn->sni = NULL;
+    conn->begun = false;
+    conn->judged = NULL;
     conn->wire.kind = HOST_UNREADABLE;
-}
-
-static void keep_back(const struct ossl *ossl, struct conn *conn, SSL_SESSION *session)
-{
-    if (conn->kept_back != NULL)
-        ossl->SSL_SESSION_free(conn->kept_back);
-    conn->kept_back = session != NULL && ossl->SSL_SESSION_up_ref(session) == 1 ? session : NULL;
 }
 
 static void release(const struct ossl *ossl, void *attached)
 {
     forget_handshake(ossl, attached);
-    keep_back(ossl, attached, NULL);
     free(attached);
 }
 
@@ -85,10 +80,9 @@ static struct conn *conn_make(const struct ossl *ossl, SSL *ssl)
 
 static enum verdict hear(const struct ossl *ossl, SSL *ssl, struct conn *conn, X509 *leaf, EVP_PKEY *raw_key, struct hearing *out)
 {
-    /* What was taken down belongs to a handshake that this module drives; a BIO chain may be at another one since. */
     if (conn->driven)
         wire_read(&conn->wire);
-    return hearing_hold(ossl, ssl, conn->driven ? conn->sni : NULL, conn->driven ? &conn->wire : NULL, leaf, raw_key, out);
+    return hearing_hold(ossl, ssl, conn->begun, conn->sni, &conn->wire, leaf, raw_key, out);
 }
 
 /* Hear the peer; log a refusal once. Return true if the connection may live. */
@@ -247,42 +241,56 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     return lives;
 }
 
-/* Hear a peer that shows only `leaf`. Return true if it would be accepted; `*by_pin` tells whether a pin was needed for that. */
-static bool would_admit(const struct ossl *ossl, SSL *ssl, X509 *leaf, bool *by_pin)
+/* What it takes to be accepted. */
+struct outlook {
+    bool accepted;
+    bool by_pin; /* a pin was needed */
+    bool addressed; /* all is known that rules for addresses ask for */
+};
+
+/* Hear a peer that shows only `leaf`, before there is one. */
+static void would_admit(const struct ossl *ossl, SSL *ssl, X509 *leaf, struct outlook *out)
 {
     struct conn *conn = conn_make(ossl, ssl);
     struct hearing *hearing = conn != NULL ? malloc(sizeof(*hearing)) : NULL;
     int saved = errno;
-    bool would = false;
 
-    *by_pin = true;
+    *out = (struct outlook) {.by_pin = true};
     (void)ossl->ERR_set_mark();
     if (hearing != NULL) {
-        would = hear(ossl, ssl, conn, leaf, NULL, hearing) == VERDICT_ACCEPT;
-        *by_pin = hearing->judgement.reason == REASON_MATCH;
-        if (!would && hearing_only_reported(hearing)) {
-            would = true;
-            *by_pin = false;
+        out->accepted = hear(ossl, ssl, conn, leaf, NULL, hearing) == VERDICT_ACCEPT;
+        out->by_pin = hearing->judgement.reason == REASON_MATCH;
+        out->addressed = hearing_knows_address(hearing);
+        if (!out->accepted && hearing_only_reported(hearing)) {
+            out->accepted = true;
+            out->by_pin = false;
         }
     }
     (void)ossl->ERR_pop_to_mark();
     free(hearing);
     errno = saved;
-    return would;
+}
+
+/* Return true if the session may be resumed. `confirmed`: what is not known yet will be judged when the handshake is finished. */
+static bool may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session, bool confirmed)
+{
+    struct outlook outlook;
+
+    would_admit(ossl, ssl, ossl->SSL_SESSION_get0_peer(session), &outlook);
+    return outlook.accepted && (!outlook.by_pin || session_is_proven(ossl, session)) && (confirmed || outlook.addressed);
 }
 
 bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
 {
-    bool by_pin;
-
-    return would_admit(ossl, ssl, ossl->SSL_SESSION_get0_peer(session), &by_pin) && (!by_pin || session_is_proven(ossl, session));
+    return may_resume(ossl, ssl, session, conn_is_driven(ossl, ssl));
 }
 
 bool conn_needs_certificate(const struct ossl *ossl, SSL *ssl)
 {
-    bool by_pin;
+    struct outlook outlook;
 
-    return !would_admit(ossl, ssl, NULL, &by_pin);
+    would_admit(ossl, ssl, NULL, &outlook);
+    return !outlook.accepted;
 }
 
 bool conn_is_driven(const struct ossl *ossl, const SSL *ssl)
@@ -306,85 +314,51 @@ struct offer *conn_offer_make(const struct ossl *ossl, SSL *ssl)
     return conn != NULL ? &conn->offer : NULL;
 }
 
-static void judge_session(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+/* Take down what the handshake that begins is to be judged by, and take off a session that it may not resume: then it becomes a
+ * full one. During a resumption under TLS 1.2 SSL_get_servername gives the session's name, so what the program set is taken now. */
+static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn, bool confirmed)
 {
     SSL_SESSION *session = ossl->SSL_get_session(ssl);
+    const char *sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 
-    if (session == NULL && conn->kept_back != NULL) {
-        (void)ossl->SSL_set_session(ssl, conn->kept_back);
-        session = ossl->SSL_get_session(ssl);
-    }
-    keep_back(ossl, conn, NULL);
-    if (session != NULL && !conn_may_resume(ossl, ssl, session))
-        (void)ossl->SSL_set_session(ssl, NULL);
-}
-
-/* Before a client's first message: take down what it is to be judged by, and judge the session that it would offer. During a
- * resumption under TLS 1.2 SSL_get_servername would give the session's name, so what the program set is taken now. */
-static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
-{
-    int saved = errno;
-    const char *sni;
-
-    (void)ossl->ERR_set_mark();
+    restore_mode(ossl, ssl, conn);
     forget_handshake(ossl, conn);
+    conn->phase = PHASE_UNJUDGED;
     conn->logged = false;
-    sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    if (sni != NULL)
-        conn->sni = strdup(sni);
-    judge_session(ossl, ssl, conn);
-    /* Without memory for the name a resumption would be judged by the session's: it must not be one. */
-    if (sni != NULL && conn->sni == NULL)
+    /* Where the program set none, the name of a session for TLS 1.2 is given; it is not sent. */
+    if (session != NULL && sni == ossl->SSL_SESSION_get0_hostname(session))
+        sni = NULL;
+    conn->sni = sni != NULL ? strdup(sni) : NULL;
+    conn->begun = true;
+    /* Without memory for the name a resumption would be judged without. */
+    if (session != NULL && ((sni != NULL && conn->sni == NULL) || !may_resume(ossl, ssl, session, confirmed))) {
         (void)ossl->SSL_set_session(ssl, NULL);
-    (void)ossl->ERR_pop_to_mark();
-    errno = saved;
+        session = NULL;
+    }
+    conn->judged = session;
 }
 
-void conn_keep_session_back(const struct ossl *ossl, SSL *ssl)
+void conn_begin(const struct ossl *ossl, SSL *ssl)
 {
-    SSL_SESSION *session;
     struct conn *conn;
     int saved = errno;
 
-    if (ossl->kind != OSSL_USABLE || ossl->SSL_is_server(ssl) || !ossl->SSL_in_before(ssl))
-        return;
-    conn = conn_of(ossl, ssl);
-    /* A new handshake is to come: what was confirmed in the last one does not hold for it. A refusal stays. */
-    if (conn != NULL && !conn->driven && conn->phase == PHASE_CONFIRMED) {
-        forget_handshake(ossl, conn);
-        conn->phase = PHASE_UNJUDGED;
-    }
-    session = ossl->SSL_get_session(ssl);
-    if (session == NULL)
+    if (ossl->kind != OSSL_USABLE)
         return;
     (void)ossl->ERR_set_mark();
     conn = conn_make(ossl, ssl);
-    if (conn == NULL) {
-        (void)ossl->SSL_set_session(ssl, NULL);
-    } else if (!conn->driven) {
-        keep_back(ossl, conn, session);
-        (void)ossl->SSL_set_session(ssl, NULL);
-    }
+    if (conn == NULL)
+        (void)ossl->SSL_set_session(ssl, NULL); /* and the certificate is refused */
+    else if (!conn->driven || !conn->begun || conn->judged != ossl->SSL_get_session(ssl))
+        begin(ossl, ssl, conn, conn->driven);
     (void)ossl->ERR_pop_to_mark();
     errno = saved;
-}
-
-int conn_set_session(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
-{
-    struct conn *conn = ossl->kind == OSSL_USABLE ? conn_of(ossl, ssl) : NULL;
-    int result;
-
-    if (conn != NULL)
-        keep_back(ossl, conn, NULL);
-    result = ossl->SSL_set_session(ssl, session);
-    if (result == 1)
-        conn_keep_session_back(ossl, ssl);
-    return result;
 }
 
 bool conn_ready_early(const struct ossl *ossl, SSL *ssl)
 {
     struct conn *conn;
+    int saved = errno;
 
     if (!may_go_on(ossl, ssl, &conn))
         return false;
@@ -394,11 +368,10 @@ bool conn_ready_early(const struct ossl *ossl, SSL *ssl)
     if (conn == NULL)
         return false;
     if (ossl->SSL_in_before(ssl)) {
-        bool driven_before = conn->driven;
-
-        conn->driven = true;
-        begin(ossl, ssl, conn);
-        conn->driven = driven_before;
+        (void)ossl->ERR_set_mark();
+        begin(ossl, ssl, conn, false);
+        (void)ossl->ERR_pop_to_mark();
+        errno = saved;
     }
     return true;
 }
@@ -425,8 +398,9 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
     conn->phase = PHASE_UNJUDGED;
     driven_before = conn->driven;
     conn->driven = true;
+    /* The context may be one that offer_watch has not seen. */
     if (ossl->SSL_in_before(ssl))
-        begin(ossl, ssl, conn);
+        conn_begin(ossl, ssl);
     wire_begin(&watched_before);
     result = real(ssl);
     wire_read(&conn->wire);

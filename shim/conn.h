@@ -29,12 +29,9 @@ void conn_forget_mode(const struct ossl *ossl, SSL *ssl);
 /* Let a client send early data only on a session that may be resumed for its target now. Return true if the real call may run. */
 MUST_CHECK bool conn_ready_early(const struct ossl *ossl, SSL *ssl);
 
-/* Run the real SSL_set_session and keep the session back, as conn_keep_session_back does. Return what the real call returned. */
-MUST_CHECK int conn_set_session(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session);
-
-/* Keep the session that `ssl` holds before its handshake back until a handshake function of this module starts it: then the target is
- * known, and the session is judged. A BIO chain, which starts without, makes a full handshake. */
-void conn_keep_session_back(const struct ossl *ossl, SSL *ssl);
+/* A client's handshake begins on `ssl`, however it is driven: take down what it is to be judged by, and take off a session that may
+ * not be resumed for its target. */
+void conn_begin(const struct ossl *ossl, SSL *ssl);
 
 /* Return true if the session may be resumed: the rules in force now, for this target, are satisfied by the certificate that its peer
  * has proven to this process. Nothing is logged: without the session the peer has to show its certificate. */

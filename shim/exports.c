@@ -110,21 +110,7 @@ EXPORT int SSL_clear(SSL *ssl)
 {
     FIND(SSL_clear, ssl, 0)
 
-    int result = guarded_from(ossl, __builtin_return_address(0)) ? conn_clear(ossl, ssl) : real(ssl);
-
-    if (guarded(ossl))
-        conn_keep_session_back(ossl, ssl);
-    return result;
-}
-
-/* A new handshake on the same SSL. */
-EXPORT void SSL_set_connect_state(SSL *ssl)
-{
-    FIND(SSL_set_connect_state, ssl, )
-
-    real(ssl);
-    if (guarded(ossl))
-        conn_keep_session_back(ossl, ssl);
+    return guarded_from(ossl, __builtin_return_address(0)) ? conn_clear(ossl, ssl) : real(ssl);
 }
 
 EXPORT void SSL_set_verify(SSL *ssl, int mode, int (*callback)(int, X509_STORE_CTX *))
@@ -204,33 +190,6 @@ EXPORT void SSL_set_shutdown(SSL *ssl, int mode)
     FIND(SSL_set_shutdown, ssl, )
 
     real(ssl, guarded(ossl) ? conn_shutdown_mode(ossl, ssl, mode) : mode);
-}
-
-EXPORT int SSL_set_session(SSL *ssl, SSL_SESSION *session)
-{
-    FIND(SSL_set_session, ssl, 0)
-
-    return guarded_from(ossl, __builtin_return_address(0)) ? conn_set_session(ossl, ssl, session) : real(ssl, session);
-}
-
-EXPORT int SSL_copy_session_id(SSL *to, const SSL *from)
-{
-    FIND(SSL_copy_session_id, to, 0)
-    int result = real(to, from);
-
-    if (guarded(ossl))
-        conn_keep_session_back(ossl, to);
-    return result;
-}
-
-EXPORT SSL *SSL_dup(SSL *ssl)
-{
-    FIND(SSL_dup, ssl, NULL)
-    SSL *copy = real(ssl);
-
-    if (guarded(ossl) && copy != NULL)
-        conn_keep_session_back(ossl, copy);
-    return copy;
 }
 
 EXPORT void SSL_CTX_set_psk_client_callback(SSL_CTX *ctx, offer_psk *callback)

@@ -6,14 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const char *sni, const struct host *wire, X509 *leaf,
-    EVP_PKEY *raw_key, struct hearing *out)
+enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, bool begun, const char *sni, const struct host *wire,
+    X509 *leaf, EVP_PKEY *raw_key, struct hearing *out)
 {
     struct peer peer;
 
     memset(&out->judgement, 0, sizeof(out->judgement));
     out->store = pinstore_get();
-    intent_read(ossl, ssl, sni, wire, &out->target, &out->address);
+    intent_read(ossl, ssl, begun, sni, wire, &out->target, &out->address);
     if (out->target.count > 0)
         out->judgement.host = out->target.identities[0];
     if (out->store == NULL)
@@ -25,6 +25,12 @@ enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const char *sni, co
     peer_read(ossl, out->store->pins, leaf, raw_key, &peer);
     policy_judge(out->store->pins, &out->target, &peer, &out->judgement);
     return out->judgement.verdict;
+}
+
+bool hearing_knows_address(const struct hearing *hearing)
+{
+    return hearing->address.kind == HOST_ADDRESS || hearing->store == NULL || hearing->store->pins == NULL
+        || !pins_ask_address(hearing->store->pins);
 }
 
 bool hearing_only_reported(const struct hearing *hearing)

@@ -15,10 +15,13 @@ struct hearing {
     struct judgement judgement;
 };
 
-/* Judge the peer that shows `leaf` or, leaf NULL, `raw_key`; both NULL: no certificate. `sni` and `wire` as for intent_read. The caller
- * marks the error queue and keeps errno. */
-MUST_CHECK enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const char *sni, const struct host *wire, X509 *leaf,
-    EVP_PKEY *raw_key, struct hearing *out);
+/* Judge the peer that shows `leaf` or, leaf NULL, `raw_key`; both NULL: no certificate. `begun`, `sni` and `wire` as for intent_read. The
+ * caller marks the error queue and keeps errno. */
+MUST_CHECK enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, bool begun, const char *sni, const struct host *wire,
+    X509 *leaf, EVP_PKEY *raw_key, struct hearing *out);
+
+/* Return true unless a rule for an address or a port may hold that is not known yet: the socket is not connected, or not known. */
+MUST_CHECK bool hearing_knows_address(const struct hearing *hearing);
 
 /* Return true if report mode lets this refusal pass. A fault is no verdict that it could let pass: nothing was judged. */
 MUST_CHECK bool hearing_only_reported(const struct hearing *hearing);

@@ -27,6 +27,17 @@ static void add_named(struct target *target, const char *string)
     (void)target_add(target, &host);
 }
 
+/* Add the SNI that the SSL has now: a renegotiation may have another. On a resumption under TLS 1.2 it is the session's, which is
+ * what a peer was asked for once; that counts only where the program's own was missed. */
+static void add_sni_now(const struct ossl *ossl, SSL *ssl, bool begun, struct target *target)
+{
+    const char *sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    SSL_SESSION *session = ossl->SSL_get_session(ssl);
+
+    if (sni != NULL && !(begun && session != NULL && sni == ossl->SSL_SESSION_get0_hostname(session)))
+        add_named(target, sni);
+}
+
 static void add_verified_names(const struct ossl *ossl, SSL *ssl, struct target *target)
 {
     X509_VERIFY_PARAM *param = ossl->SSL_get0_param(ssl);
@@ -112,17 +123,16 @@ static bool next_resolved(const struct target *target, uintptr_t *cursor, struct
     return true;
 }
 
-void intent_read(const struct ossl *ossl, SSL *ssl, const char *sni, const struct host *wire, struct target *out,
-    struct host *address)
+void intent_read(const struct ossl *ossl, SSL *ssl, bool begun, const char *sni, const struct host *wire,
+    struct target *out, struct host *address)
 {
     bool told;
     bool proxied;
 
     memset(out, 0, sizeof(*out));
-    if (sni == NULL)
-        sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    if (sni != NULL)
+    if (begun && sni != NULL)
         add_named(out, sni);
+    add_sni_now(ossl, ssl, begun, out);
     add_verified_names(ossl, ssl, out);
     add_connect_bio(ossl, ssl, out);
     told = read_address(ossl, ssl, address);

@@ -5,10 +5,10 @@
 #include "ossl.h"
 #include "policy.h"
 
-/* Gather the target of a client connection. `sni` is what the program had set before the handshake, NULL where it was not seen
- * then; `wire` where the handshake was seen to be sent to (wire.h), NULL or HOST_UNREADABLE where it was not. `address` becomes
+/* Gather the target of a client connection. `begun`: `sni` is what the program had set when the handshake began, NULL for nothing;
+ * `wire` where the handshake was seen to be sent to (wire.h), NULL or HOST_UNREADABLE where it was not. `address` becomes
  * where the socket is connected to, HOST_UNREADABLE where there is none. The caller marks the error queue. */
-void intent_read(const struct ossl *ossl, SSL *ssl, const char *sni, const struct host *wire, struct target *out,
-    struct host *address);
+void intent_read(const struct ossl *ossl, SSL *ssl, bool begun, const char *sni, const struct host *wire,
+    struct target *out, struct host *address);
 
 #endif

@@ -99,6 +99,9 @@ static int judge_suite(const SSL *ssl, const SSL_CTX *ctx, int operation, int bi
         callback = CALLBACK_OF(ossl, ssl, security);
     else if (of_ctx(ossl, ctx) != NULL)
         callback = of_ctx(ossl, ctx)->security;
+    /* libssl asks whether the version will do when its state machine starts, whoever starts it and before it looks at the session. */
+    if (operation == SSL_SECOP_VERSION && ssl != NULL && !ossl->SSL_is_server(ssl) && ossl->SSL_in_before(ssl))
+        conn_begin(ossl, (SSL *)(uintptr_t)ssl);
     if (callback == NULL || callback(ssl, ctx, operation, bits, nid, other, arg) == 0)
         return 0;
     if (ssl == NULL || (operation & SSL_SECOP_OTHER_TYPE) != SSL_SECOP_OTHER_CIPHER || ossl->SSL_is_server(ssl)

@@ -124,6 +124,7 @@ struct rule *pins_rule(struct pins *pins, const struct target_pattern *target, u
     if (!grow((void **)&pins->rules, &pins->rule_room, pins->rule_count, 1, sizeof(*pins->rules))
         || !grow((void **)&pins->bytes, &pins->byte_room, pins->byte_count, length + 1, 1) || !spread(pins))
         return NULL;
+    pins->located |= target->form == FORM_ADDRESS || target->host.port != 0;
     rule = &pins->rules[index];
     *rule = (struct rule) {
         .line = line,
@@ -188,6 +189,11 @@ void pins_free(struct pins *pins)
 bool pins_demand_anything(const struct pins *pins)
 {
     return pins->demand;
+}
+
+bool pins_ask_address(const struct pins *pins)
+{
+    return pins->located;
 }
 
 bool pins_use(const struct pins *pins, enum pin_kind kind, enum digest digest)

@@ -24,6 +24,7 @@ struct pins {
     size_t byte_count, byte_room;
     size_t bucket_count;
     bool demand;
+    bool located;
     bool used[PIN_KINDS][DIGESTS];
 };
 
