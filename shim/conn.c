@@ -85,8 +85,8 @@ static enum verdict hear(const struct ossl *ossl, SSL *ssl, struct conn *conn, X
     return hearing_hold(ossl, ssl, conn->begun, conn->sni, &conn->wire, leaf, raw_key, out);
 }
 
-/* Hear the peer; log a refusal once. Return true if the connection may live. */
-static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, X509 *leaf, EVP_PKEY *raw_key, bool finished)
+/* Hear the peer; log a refusal once, and an acceptance if nothing is heard after this (`last`). Return true if the connection may live. */
+static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, X509 *leaf, EVP_PKEY *raw_key, bool last)
 {
     struct hearing *hearing = conn != NULL ? malloc(sizeof(*hearing)) : NULL;
     struct event event = {.verdict = EVENT_REFUSED, .reason = "out of memory"};
@@ -102,7 +102,7 @@ static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, X509 *le
     if (refused && !conn->logged)
         hearing_log(ossl, ssl, leaf, raw_key, hearing, dies ? EVENT_REFUSED : EVENT_REPORTED);
     conn->logged |= refused;
-    if (!refused && finished)
+    if (!refused && last)
         hearing_log(ossl, ssl, leaf, raw_key, hearing, EVENT_ACCEPTED);
     free(hearing);
     return !dies;
@@ -131,15 +131,25 @@ static void fail_again(const struct ossl *ossl, SSL *ssl)
     push_error(ossl);
 }
 
-/* Return true if `ssl` is of a usable library and was not refused; else the call fails here. `*conn` is its state, NULL where there is
- * none yet. */
-static bool may_go_on(const struct ossl *ossl, SSL *ssl, struct conn **conn)
+/* Return true if `*ssl` is of a usable library and was not refused; else the call fails here. `*ssl` becomes its connection, where it
+ * was a stream of one (QUIC); `*conn` is the connection's state, NULL where there is none yet. */
+static bool may_go_on(const struct ossl *ossl, SSL **ssl, struct conn **conn)
 {
+    SSL *called = *ssl;
+    SSL *connection;
+
     if (ossl->kind != OSSL_USABLE)
         return false;
-    *conn = conn_of(ossl, ssl);
+    *conn = conn_of(ossl, called);
+    if (*conn == NULL && ossl->SSL_get0_connection != NULL) {
+        connection = ossl->SSL_get0_connection(called);
+        if (connection != NULL && connection != called) {
+            *ssl = connection;
+            *conn = conn_of(ossl, connection);
+        }
+    }
     if (*conn != NULL && (*conn)->phase == PHASE_REFUSED) {
-        fail_again(ossl, ssl);
+        fail_again(ossl, called);
         return false;
     }
     return true;
@@ -182,7 +192,7 @@ int conn_verify(const struct ossl *ossl, X509_STORE_CTX *ctx, int result)
     raw_key = leaf == NULL && ossl->X509_STORE_CTX_get0_rpk != NULL ? ossl->X509_STORE_CTX_get0_rpk(ctx) : NULL;
     if (conn != NULL && conn->leaf != NULL && conn->leaf == leaf) {
         /* Already accepted: the program's callback ran the library's verification, which was judged. */
-    } else if (admit(ossl, ssl, conn, leaf, raw_key, false)) {
+    } else if (admit(ossl, ssl, conn, leaf, raw_key, conn == NULL || !conn->driven)) {
         /* Already here, not when the handshake is finished: programs store the session before that call returns. */
         session_mark(ossl, ossl->SSL_get_session(ssl));
         keep_leaf(ossl, conn, leaf);
@@ -360,7 +370,7 @@ bool conn_ready_early(const struct ossl *ossl, SSL *ssl)
     struct conn *conn;
     int saved = errno;
 
-    if (!may_go_on(ossl, ssl, &conn))
+    if (!may_go_on(ossl, &ssl, &conn))
         return false;
     if (ossl->SSL_is_server(ssl))
         return true;
@@ -379,17 +389,18 @@ bool conn_ready_early(const struct ossl *ossl, SSL *ssl)
 int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
 {
     struct wire watched_before;
+    SSL *called = ssl;
     bool driven_before;
     struct conn *conn;
     int result;
 
-    if (!may_go_on(ossl, ssl, &conn))
+    if (!may_go_on(ossl, &ssl, &conn))
         return -1;
     /* An SSL of TLS_method() counts as a server until its role is fixed, which SSL_connect may do. */
     if (ossl->SSL_is_server(ssl) && (real != ossl->SSL_connect || !ossl->SSL_in_before(ssl)))
-        return real(ssl);
+        return real(called);
     if (ossl->SSL_is_init_finished(ssl) && conn != NULL && conn->phase == PHASE_CONFIRMED)
-        return real(ssl);
+        return real(called);
     conn = conn_make(ossl, ssl);
     if (conn == NULL) {
         push_error(ossl);
@@ -402,11 +413,10 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
     if (ossl->SSL_in_before(ssl))
         conn_begin(ossl, ssl);
     wire_begin(&watched_before);
-    result = real(ssl);
+    result = real(called);
     wire_read(&conn->wire);
     wire_end(&watched_before);
-    /* The call may have come back through a wrapper and been judged there (1.1.1, 3.0, 3.5: SSL_connect, SSL_do_handshake). */
-    if (ossl->SSL_is_server(ssl) || conn->phase == PHASE_CONFIRMED) {
+    if (ossl->SSL_is_server(ssl)) {
         conn->driven = driven_before;
         return result;
     }
@@ -425,12 +435,14 @@ bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
 {
     struct conn *conn;
 
-    if (!may_go_on(ossl, ssl, &conn))
+    if (!may_go_on(ossl, &ssl, &conn))
         return false;
+    if (conn != NULL && conn->phase == PHASE_CONFIRMED && ossl->SSL_is_init_finished(ssl))
+        return true;
     if (ossl->SSL_is_server(ssl))
         return true;
     if (ossl->SSL_is_init_finished(ssl))
-        return (conn != NULL && conn->phase == PHASE_CONFIRMED) || confirm(ossl, ssl, conn_make(ossl, ssl));
+        return confirm(ossl, ssl, conn_make(ossl, ssl));
     if (call == CONN_READS && conn != NULL && conn->phase == PHASE_CONFIRMED && !ossl->SSL_in_before(ssl))
         return true;
     return conn_handshake(ossl, ssl, ossl->SSL_do_handshake) > 0;

@@ -31,8 +31,8 @@ static bool guarded(const struct ossl *ossl)
     return ossl != NULL && ossl->kind != OSSL_FOREIGN;
 }
 
-/* libssl's own calls (SSL_write_early_data, SSL_dup) come back through here in the versions that are linked without -Bsymbolic:
- * what the program called has been looked at already. */
+/* libssl's own calls (SSL_connect's of SSL_do_handshake, QUIC's on the TLS within) come back through here in the versions that are linked
+ * without -Bsymbolic: what the program called has been looked at already. */
 static bool guarded_from(const struct ossl *ossl, const void *caller)
 {
     return guarded(ossl) && !ossl_calls(ossl, caller);
@@ -87,14 +87,14 @@ EXPORT int SSL_connect(SSL *ssl)
 {
     FIND(SSL_connect, ssl, -1)
 
-    return guarded(ossl) ? conn_handshake(ossl, ssl, real) : real(ssl);
+    return guarded_from(ossl, __builtin_return_address(0)) ? conn_handshake(ossl, ssl, real) : real(ssl);
 }
 
 EXPORT int SSL_do_handshake(SSL *ssl)
 {
     FIND(SSL_do_handshake, ssl, -1)
 
-    return guarded(ossl) ? conn_handshake(ossl, ssl, real) : real(ssl);
+    return guarded_from(ossl, __builtin_return_address(0)) ? conn_handshake(ossl, ssl, real) : real(ssl);
 }
 
 /* On an SSL that was set up to connect, this runs the client's handshake. */
@@ -102,7 +102,7 @@ EXPORT int SSL_accept(SSL *ssl)
 {
     FIND(SSL_accept, ssl, -1)
 
-    return guarded(ossl) ? conn_handshake(ossl, ssl, real) : real(ssl);
+    return guarded_from(ossl, __builtin_return_address(0)) ? conn_handshake(ossl, ssl, real) : real(ssl);
 }
 
 /* libssl itself clears at the start of each handshake, in some versions through here. */

@@ -9,7 +9,7 @@ bats_require_minimum_version 1.5.0
 load lib/helper
 
 setup_file() {
-    export BATS_TEST_TIMEOUT=60
+    export BATS_TEST_TIMEOUT=${PINSHIM_TEST_TIMEOUT:-60}
     start_servers
 }
 
@@ -83,16 +83,18 @@ socat_verified() { socat_at "localhost:$1" "$2" "verify=1,cafile=$CA"; }
 socat_unverified() { socat_at "localhost:$1" "$2" verify=0; }
 socat_nameless() { socat_at "localhost:$1" "$2" verify=0,no-sni=1; }
 
-# ncat cannot be told the version of TLS.
-ncat_verified() { request | client ncat --ssl-verify --ssl-trustfile "$CA" localhost "$1"; }
-ncat_unverified() { request | client ncat --ssl localhost "$1"; }
+# ncat cannot be told the version of TLS. A recent one may lose the answer when its input has ended.
+ncat_at() { { request && sleep 0.3; } | client ncat "$@"; }
+ncat_verified() { ncat_at --ssl-verify --ssl-trustfile "$CA" localhost "$1"; }
+ncat_unverified() { ncat_at --ssl localhost "$1"; }
 
 w3m_at() { # PORT VERSION [OPTION...]
-    local port=$1 version=TLSv1.3
-    # A version is reached by forbidding what is above (7 is TLS 1.3) or below.
-    [ "$2" != 1.2 ] || set -- "$1" "$2" -o ssl_forbid_method=7 "${@:3}"
-    [ "$2" = 1.3 ] || version=TLSv1.2
-    client w3m -dump -o "ssl_min_version=$version" "${@:3}" "https://localhost:$port/"
+    local port=$1 version=$2
+    shift 2
+    # A version is reached by forbidding what is above (7 is TLS 1.3) or below; Debian 11's has no option for that.
+    [ "$version" != 1.2 ] || set -- -o ssl_forbid_method=7 "$@"
+    ! grep -aq ssl_min_version "$(command -v w3m)" || set -- -o "ssl_min_version=TLSv$version" "$@"
+    client w3m -dump "$@" "https://localhost:$port/"
 }
 w3m_verified() { w3m_at "$1" "$2" -o ssl_verify_server=1 -o "ssl_ca_file=$CA"; }
 w3m_unverified() { w3m_at "$1" "$2" -o ssl_verify_server=0; }
@@ -212,6 +214,7 @@ w3m_unverified() { w3m_at "$1" "$2" -o ssl_verify_server=0; }
     # Goal: non-blocking handshakes of an event library are held to the pins.
     with_servers 'nginx 1.3' 's_server 1.2' 's_server 1.3'
     may_exit '0|1' # ncat's write after the server closed may fail
+    insists # with OpenSSL 1.1.1
     holds localhost 3 ncat_verified
 }
 
@@ -219,6 +222,7 @@ w3m_unverified() { w3m_at "$1" "$2" -o ssl_verify_server=0; }
     # Goal: the same without verification.
     with_servers 'nginx 1.3' 's_server 1.2' 's_server 1.3'
     may_exit '0|1'
+    insists
     holds localhost 3 ncat_unverified
 }
 
@@ -238,11 +242,13 @@ w3m_unverified() { w3m_at "$1" "$2" -o ssl_verify_server=0; }
 
 @test "over TLS 1.2 the impostor gets a fatal alert and not one record of application data" {
     # Goal: the verdict falls before the request is sent; seen from the server's side of the connection.
+    traces
     sees_only_an_alert 1.2 localhost 3 curl_unverified
 }
 
 @test "over TLS 1.3 the impostor gets a fatal alert and not one record of application data" {
     # Goal: the same where the client may send as soon as it has sent its Finished.
+    traces
     sees_only_an_alert 1.3 localhost 3 curl_unverified
 }
 

@@ -125,6 +125,39 @@ resumes() {
     done
 }
 
+@test "a session for another name is not resumed by a client that gives no name" {
+    local version
+    pins "localhost spki-sha256:$PIN_GOOD"
+    for version in tls1.2 tls1.3; do
+        capture bare "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" set $version first=other.example second=localhost nameless
+        has "$OUT" $'hello from impostor\n\nreused: 1'
+        refused "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" set $version first=other.example second=localhost nameless
+        has "$OUT" 'second SSL_connect: -1, error 1, verify result 28'
+    done
+}
+
+@test "a chain of BIOs that is reset resumes no session for another name, and its new peer is judged anew" {
+    local how
+    for how in tls1.2 tls1.3 fixed 'tls1.2 read' 'tls1.3 read' 'tls1.3 connect' 'fixed connect'; do
+        # An impostor's session from before.
+        # shellcheck disable=SC2086 # words
+        set -- $how first=other.example
+        capture bare "$PATHS/reset" 127.0.0.1 "$IMPOSTOR" "$IMPOSTOR" "$@"
+        has "${OUT#*second answer}" 'hello from impostor'
+        has "$OUT" 'reused: 1'
+        refused "$PATHS/reset" 127.0.0.1 "$IMPOSTOR" "$IMPOSTOR" "$@"
+        lacks "${OUT#*second answer}" 'hello from'
+        # The good server was confirmed, and an impostor follows.
+        # shellcheck disable=SC2086 # words
+        set -- $how
+        refused "$PATHS/reset" 127.0.0.1 "$GOOD" "$IMPOSTOR" "$@"
+        has "${OUT%second answer*}" 'hello from good'
+        lacks "${OUT#*second answer}" 'hello from'
+        accepted "$PATHS/reset" 127.0.0.1 "$GOOD" "$GOOD" "$@"
+        has "${OUT#*second answer}" 'hello from good'
+    done
+}
+
 @test "a session of the good server is not resumed by an impostor" {
     local version way
     for version in tls1.2 tls1.3; do
@@ -138,10 +171,21 @@ resumes() {
 @test "a session whose server this process has verified is resumed" {
     local version way
     for version in tls1.2 tls1.3; do
-        for way in set copy clear der pem 'set late' 'copy late' 'der late' 'pem late'; do
+        for way in set copy dup clear der 'set late' 'copy late' 'der late' 'set bio' 'copy bio' 'set late bio'; do
             # shellcheck disable=SC2086 # words
             resumes 1 $way $version
         done
+    done
+    fails connect
+}
+
+@test "a session whose server this process has verified is resumed after it went through PEM" {
+    local version
+    # From 3.6 on libssl writes PEM without a call that could be seen: a full handshake.
+    [[ ! $(openssl version) =~ \ (3\.[6-9]|[4-9]\.) ]] || skip 'leads to a full handshake from 3.6 on'
+    for version in tls1.2 tls1.3; do
+        resumes 1 pem $version
+        resumes 1 pem late $version
     done
     fails connect
 }
@@ -165,6 +209,13 @@ resumes() {
     reader impostor -early_data -tls1_3
     silent early_data "$PORT" first=other.example
     run -0 grep -a 'Early data received' "$READER"
+}
+
+@test "early data reaches the good server on a session that this process has verified" {
+    reader good -early_data -tls1_3
+    arrives shim early_data "$PORT"
+    run -0 grep -a 'Early data received' "$READER"
+    fails connect
 }
 
 @test "a server that only knows the client's pre-shared key gets nothing" {
@@ -223,6 +274,18 @@ resumes() {
             accepted "$PATHS/renegotiate" "$LAB/good" "$LAB/good" $who $how
             has "$OUT" 'the server received SECRET'
         done
+    done
+}
+
+@test "a client certificate that is asked for after the handshake does not go to an impostor" {
+    local how
+    for how in function bio; do
+        refused "$PATHS/post_handshake" "$LAB/impostor" "$LAB/good" tls1.3 $how
+        lacks "$OUT" 'the server saw'
+        capture bare "$PATHS/post_handshake" "$LAB/impostor" "$LAB/good" tls1.3 $how
+        has "$OUT" 'the server saw /CN=good'
+        accepted "$PATHS/post_handshake" "$LAB/good" "$LAB/impostor" tls1.3 $how
+        has "$OUT" 'the server saw /CN=impostor'
     done
 }
 

@@ -22,9 +22,11 @@ lab_make() {
     LAB=$1
     mkdir -p "$LAB"
     : >"$LAB/pids"
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$LAB/ca.key" -out "$LAB/ca.pem" -days 30 \
-        -subj '/CN=pinshim test CA' -addext 'basicConstraints=critical,CA:TRUE' -addext 'keyUsage=critical,keyCertSign,cRLSign' \
-        2>>"$LAB/openssl.log"
+    # Not with -addext: 1.1.1 would add to the extensions of its own configuration.
+    printf '%s\n' '[req]' 'distinguished_name = dn' 'x509_extensions = ca' '[dn]' '[ca]' 'basicConstraints = critical,CA:TRUE' \
+        'keyUsage = critical,keyCertSign,cRLSign' 'subjectKeyIdentifier = hash' >"$LAB/ca.cnf"
+    openssl req -x509 -config "$LAB/ca.cnf" -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$LAB/ca.key" \
+        -out "$LAB/ca.pem" -days 30 -subj '/CN=pinshim test CA' 2>>"$LAB/openssl.log"
     lab_cert good /CN=good
     lab_cert impostor /CN=impostor
 }
@@ -87,7 +89,7 @@ http {
     }
 }
 CONF
-        nginx -c "$LAB/nginx-$name/nginx.conf" -e "$LAB/nginx-$name/error.log" >"$LAB/nginx-$name/out" 2>&1 3>&- &
+        nginx -c "$LAB/nginx-$name/nginx.conf" >"$LAB/nginx-$name/out" 2>&1 3>&- &
         echo $! >>"$LAB/pids"
         lab_wait lab_listens "$PORT" && return 0
     done

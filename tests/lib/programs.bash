@@ -10,7 +10,7 @@ export PINSHIM_SO PROGRAMS
 
 # programs_lab: the lab of this file, with a good server and an impostor (nginx); for setup_file
 programs_lab() {
-    export BATS_TEST_TIMEOUT=60
+    export BATS_TEST_TIMEOUT=${PINSHIM_TEST_TIMEOUT:-60}
     lab_make "$BATS_FILE_TMPDIR/lab"
     lab_nginx good
     GOOD=$PORT

@@ -1,5 +1,6 @@
-/* by_dlsym HOST PORT [dlvsym] [SSL_connect|SSL_do_handshake|SSL_read]: a client that is linked with no OpenSSL: it loads one
- * under RTLD_LOCAL and finds every function by name. Without a third word SSL_write is the first call.
+/* by_dlsym HOST PORT [dlvsym] [SSL_connect|SSL_do_handshake|SSL_read] [library=PATH]...: a client that is linked with no OpenSSL:
+ * it loads one under RTLD_LOCAL and finds every function by name. Without SSL_connect and so on SSL_write is the first call. With
+ * several libraries it makes a connection with each, in that order.
  *
  * by_dlsym errors: what dlsym, dlvsym and dlerror say of symbols that are not there.
  *
@@ -10,6 +11,12 @@
 #include <dlfcn.h>
 
 #ifdef HELPER
+
+#ifdef __x86_64__
+#define BASE_OF_LIBC "GLIBC_2.2.5"
+#else
+#define BASE_OF_LIBC "GLIBC_2.17"
+#endif
 
 int SSL_connect(SSL *ssl)
 {
@@ -22,7 +29,7 @@ int SSL_connect(SSL *ssl)
 int gethostname(char *name, size_t length)
 {
     int (*next)(char *, size_t) = dlsym(RTLD_NEXT, "gethostname");
-    int (*versioned)(char *, size_t) = dlvsym(RTLD_NEXT, "gethostname", "GLIBC_2.2.5");
+    int (*versioned)(char *, size_t) = dlvsym(RTLD_NEXT, "gethostname", BASE_OF_LIBC);
 
     fprintf(stderr, "helper: gethostname %s\n", versioned == next ? "the same" : "another");
     return next != NULL && next != gethostname ? next(name, length) : -1;
@@ -30,11 +37,21 @@ int gethostname(char *name, size_t length)
 
 #else
 
+#ifdef OPENSSL_SHLIB_VERSION
+#define LIBRARY(name) name ".so." NUMBER_OF(OPENSSL_SHLIB_VERSION)
+#define NUMBER_OF(number) NUMBER(number)
+#define NUMBER(number) #number
+#define BASE "OPENSSL_" NUMBER_OF(OPENSSL_SHLIB_VERSION) ".0.0"
+#else
+#define LIBRARY(name) name ".so.1.1"
+#define BASE "OPENSSL_1_1_0"
+#endif
+
 static bool versioned;
 
 static void *find(void *library, const char *name)
 {
-    void *found = versioned ? dlvsym(library, name, "OPENSSL_3.0.0") : dlsym(library, name);
+    void *found = versioned ? dlvsym(library, name, BASE) : dlsym(library, name);
 
     if (found == NULL) {
         fprintf(stderr, "by_dlsym: %s\n", dlerror());
@@ -52,7 +69,7 @@ static void tell(const char *what, void *found)
 
 static int errors(void *libssl)
 {
-    void *libcrypto = dlopen("libcrypto.so.3", RTLD_NOW | RTLD_LOCAL);
+    void *libcrypto = dlopen(LIBRARY("libcrypto"), RTLD_NOW | RTLD_LOCAL);
 
     tell("of no library", dlsym(libssl, "SSL_of_nobody"));
     tell("of another library", dlsym(libcrypto, "SSL_connect"));
@@ -68,21 +85,9 @@ static int errors(void *libssl)
 
 #define FIND(result, name, ...) result (*name)(__VA_ARGS__) = (result(*)(__VA_ARGS__))find(libssl, #name)
 
-int main(int argc, char **argv)
+/* Return true if the server answered. */
+static bool converse(void *libssl, char **argv)
 {
-    void *libssl = dlopen("libssl.so.3", RTLD_NOW | RTLD_LOCAL);
-    char answer[4096];
-    int any = 0;
-    int got;
-
-    if (libssl == NULL || argc < 2)
-        die("libssl.so.3");
-    /* Else this would be no test. */
-    if (dlsym(RTLD_DEFAULT, "SSL_new") != NULL)
-        die("SSL_new is in the default scope");
-    if (word(argv, "errors"))
-        return errors(libssl);
-    versioned = word(argv, "dlvsym");
     FIND(const void *, TLS_client_method, void);
     FIND(void *, SSL_CTX_new, const void *);
     FIND(void *, SSL_new, void *);
@@ -94,6 +99,9 @@ int main(int argc, char **argv)
     FIND(int, SSL_write, void *, const void *, int);
     FIND(int, SSL_read, void *, void *, int);
     void *ssl = SSL_new(SSL_CTX_new(TLS_client_method()));
+    char answer[4096];
+    bool any = false;
+    int got;
 
     SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, (char[]) {PINNED});
     SSL_set_fd(ssl, open_socket(argv[1], argv[2], SOCK_STREAM));
@@ -102,11 +110,51 @@ int main(int argc, char **argv)
         printf("SSL_connect: %d\n", SSL_connect(ssl));
     if (word(argv, "SSL_do_handshake"))
         printf("SSL_do_handshake: %d\n", SSL_do_handshake(ssl));
+    if (word(argv, "SSL_read"))
+        printf("SSL_read of nothing: %d\n", SSL_read(ssl, answer, 0));
     got = SSL_write(ssl, REQUEST, (int)strlen(REQUEST));
     printf("SSL_write: %d\n", got);
-    while ((got = SSL_read(ssl, answer, sizeof(answer))) > 0)
-        any += (int)fwrite(answer, 1, (size_t)got, stdout);
-    return any > 0 ? 0 : 1;
+    while ((got = SSL_read(ssl, answer, sizeof(answer))) > 0) {
+        any = true;
+        fwrite(answer, 1, (size_t)got, stdout);
+    }
+    return any;
+}
+
+static void *load(const char *path)
+{
+    void *libssl = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+
+    if (libssl == NULL)
+        die(dlerror());
+    /* Else this would be no test. */
+    if (dlsym(RTLD_DEFAULT, "SSL_new") != NULL)
+        die("SSL_new is in the default scope");
+    return libssl;
+}
+
+int main(int argc, char **argv)
+{
+    bool all = true;
+    bool any = false;
+
+    if (argc < 2)
+        return 2;
+    if (word(argv, "errors"))
+        return errors(load(LIBRARY("libssl")));
+    versioned = word(argv, "dlvsym");
+    for (int i = 3; i < argc; i++) {
+        if (strncmp(argv[i], "library=", 8) == 0) {
+            const char *(*version)(int);
+            void *libssl = load(argv[i] + 8);
+
+            version = (const char *(*)(int))dlsym(libssl, "OpenSSL_version");
+            printf("%s\n", version(0));
+            all = converse(libssl, argv) && all;
+            any = true;
+        }
+    }
+    return any ? !all : !converse(load(LIBRARY("libssl")), argv);
 }
 
 #endif

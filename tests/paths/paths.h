@@ -13,6 +13,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Not in 1.1.1, where a client may always ask for a renegotiation. */
+#ifndef SSL_OP_ALLOW_CLIENT_RENEGOTIATION
+#define SSL_OP_ALLOW_CLIENT_RENEGOTIATION 0
+#endif
+
+/* The methods for one version are gone from 4.0. */
+#if OPENSSL_VERSION_NUMBER >= 0x40000000L
+#define TLSv1_2_client_method TLS_client_method
+#endif
+
 #define PINNED "www.pinned.example"
 #define REQUEST "GET /secret HTTP/1.0\r\n\r\n"
 
@@ -42,10 +52,10 @@ static inline bool word(char **argv, const char *name)
     return false;
 }
 
-/* A socket of that type to the numeric address HOST; for SOCK_DGRAM connected as well. */
+/* A socket of that type to HOST; for SOCK_DGRAM connected as well. */
 static inline int open_socket(const char *host, const char *port, int type)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = type, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_family = strchr(host, ':') != NULL ? AF_INET6 : AF_INET, .ai_socktype = type, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *found;
     int fd;
 
@@ -82,6 +92,19 @@ static inline SSL *client(SSL_CTX *ctx, int fd, const char *sni)
     if (ssl == NULL || (sni != NULL && SSL_set_tlsext_host_name(ssl, sni) != 1) || (fd >= 0 && SSL_set_fd(ssl, fd) != 1))
         die("SSL_new");
     return ssl;
+}
+
+/* Show NAME.pem. */
+static inline void identity(SSL *ssl, const char *name)
+{
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s.pem", name);
+    if (SSL_use_certificate_file(ssl, path, SSL_FILETYPE_PEM) != 1)
+        die(path);
+    snprintf(path, sizeof(path), "%s.key", name);
+    if (SSL_use_PrivateKey_file(ssl, path, SSL_FILETYPE_PEM) != 1)
+        die(path);
 }
 
 static inline int show(const char *call, SSL *ssl, int result)

@@ -4,18 +4,6 @@
 #include "paths.h"
 #include <sys/wait.h>
 
-static void identity(SSL *ssl, const char *name)
-{
-    char path[4096];
-
-    snprintf(path, sizeof(path), "%s.pem", name);
-    if (SSL_use_certificate_file(ssl, path, SSL_FILETYPE_PEM) != 1)
-        die(path);
-    snprintf(path, sizeof(path), "%s.key", name);
-    if (SSL_use_PrivateKey_file(ssl, path, SSL_FILETYPE_PEM) != 1)
-        die(path);
-}
-
 static void serve(int fd, char **argv)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
@@ -85,8 +73,8 @@ int main(int argc, char **argv)
         if (show("SSL_write", ssl, SSL_write(ssl, "SECRET", 6)) <= 0)
             result = 0;
     }
-    if (SSL_get0_peer_certificate(ssl) != NULL) {
-        X509_NAME_oneline(X509_get_subject_name(SSL_get0_peer_certificate(ssl)), text, sizeof(text));
+    if (SSL_SESSION_get0_peer(SSL_get_session(ssl)) != NULL) {
+        X509_NAME_oneline(X509_get_subject_name(SSL_SESSION_get0_peer(SSL_get_session(ssl))), text, sizeof(text));
         printf("the client saw %s\n", text);
     }
     fflush(stdout);

@@ -1,7 +1,7 @@
-/* resume HOST PORT WAY [first=NAME] [second=NAME] [second-port=PORT] [late] [bio] [tls1.2] [save=FILE] [load=FILE]: one
+/* resume HOST PORT WAY [first=NAME] [second=NAME] [second-port=PORT] [late] [nameless] [bio] [tls1.2] [save=FILE] [load=FILE]: one
  * connection for the name FIRST, and one for the name SECOND with the session of the first, given to it by WAY (set, copy,
- * dup, clear, der, pem). "late": the second connection gets its name and socket after its session. "save" ends after the first
- * connection, "load" leaves it out. */
+ * dup, clear, der, pem). "late": the second connection gets its name and socket after its session. "nameless": it gets no name, but SECOND
+ * is resolved for its socket. "save" ends after the first connection, "load" leaves it out. */
 
 #include "paths.h"
 #include <openssl/pem.h>
@@ -30,8 +30,10 @@ static SSL_SESSION *through_pem(SSL_SESSION *session)
 
 static void target(SSL *ssl, char **argv, const char *name)
 {
-    if (SSL_set_tlsext_host_name(ssl, name) != 1
-        || SSL_set_fd(ssl, open_socket(argv[1], option(argv, "second-port", argv[2]), SOCK_STREAM)) != 1)
+    bool nameless = word(argv, "nameless");
+    int fd = open_socket(nameless ? name : argv[1], option(argv, "second-port", argv[2]), SOCK_STREAM);
+
+    if ((!nameless && SSL_set_tlsext_host_name(ssl, name) != 1) || SSL_set_fd(ssl, fd) != 1)
         die("target");
 }
 

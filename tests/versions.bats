@@ -1,0 +1,103 @@
+#!/usr/bin/env bats
+# Goal: what only some releases of OpenSSL have is held to the pins there, and so are two releases in one process. Run by
+# tests/matrix, in systems that have them; a program that exits with 77 has not found it.
+
+# shellcheck disable=SC2030,SC2031,SC2153,SC2154
+
+load lib/programs
+
+setup_file() {
+    programs_lab
+    PATHS=$BATS_TEST_DIRNAME/../build/paths
+    export PATHS
+}
+
+teardown_file() {
+    lab_stop
+}
+
+setup() {
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+}
+
+# needs PROGRAM: the test is for releases that have what PROGRAM is made of
+needs() {
+    capture bare "$PATHS/$1"
+    [ "$STATUS" -ne 77 ] || skip 'this OpenSSL has none'
+}
+
+@test "a raw public key that no pin accepts is refused" {
+    local how
+    needs raw_key
+    reader impostor -enable_server_rpk
+    for how in function bio; do
+        capture shim "$PATHS/raw_key" 127.0.0.1 "$PORT" $how text=LEAKED
+        equals "$STATUS" 1
+        equals "$(count_lines refused)" 1
+        capture bare "$PATHS/raw_key" 127.0.0.1 "$PORT" $how text=ARRIVED
+        lab_wait grep -aq ARRIVED "$READER"
+        run -1 grep -a LEAKED "$READER"
+    done
+}
+
+@test "a raw public key satisfies a pin of the key, and no pin of a certificate" {
+    local how
+    needs raw_key
+    reader good -enable_server_rpk
+    for how in function bio; do
+        pins "www.pinned.example spki-sha256:$PIN_GOOD"
+        accepted "$PATHS/raw_key" 127.0.0.1 "$PORT" $how "text=$how"
+        lab_wait grep -aq "$how" "$READER"
+        pins "www.pinned.example cert-sha256:$(lab_fingerprint "$LAB/good.pem")"
+        refused "$PATHS/raw_key" 127.0.0.1 "$PORT" $how
+    done
+}
+
+@test "a QUIC impostor is refused, however its client drives the handshake" {
+    local how
+    needs quic
+    for how in connect write stream thread poll; do
+        refused "$PATHS/quic" "$LAB/impostor" $how
+        lacks "$OUT" 'the server received'
+        capture bare "$PATHS/quic" "$LAB/impostor" $how
+        has "$OUT" 'the server received FIRST'
+        accepted "$PATHS/quic" "$LAB/good" $how
+        has "$OUT" 'the server received FIRST'
+    done
+}
+
+@test "a QUIC client resumes a session that this process has verified, and no other" {
+    local how
+    needs quic
+    for how in connect write; do
+        accepted "$PATHS/quic" "$LAB/good" again $how
+        has "$OUT" 'the server received SECOND'
+        has "$OUT" 'reused: 1'
+        refused "$PATHS/quic" "$LAB/impostor" again $how first=other.example
+        has "$OUT" 'the server received FIRST'
+        lacks "$OUT" 'the server received SECOND'
+        capture bare "$PATHS/quic" "$LAB/impostor" again $how first=other.example
+        has "$OUT" 'the server received SECOND'
+    done
+}
+
+@test "an impostor is refused by both of two libssl of different releases in one process" {
+    local other=$BATS_TEST_DIRNAME/../other/libssl.so.1.1 own libraries
+    own=$(ldd "$PATHS/connect" | sed -n 's/.*=> \(.*libssl.so.[^ ]*\) .*/\1/p')
+    export LD_LIBRARY_PATH=${other%/*}
+    [[ $own != *.so.1.1 ]] || skip 'this release is the other one'
+    for libraries in "library=$own library=$other" "library=$other library=$own library=$other"; do
+        # shellcheck disable=SC2086 # words
+        set -- 127.0.0.1 "$IMPOSTOR" SSL_connect $libraries
+        capture bare "$PATHS/by_dlsym" "$@"
+        equals "$STATUS" 0
+        has "$OUT" 'OpenSSL 1.1.1'
+        capture shim "$PATHS/by_dlsym" "$@"
+        equals "$STATUS" 1
+        lacks "$OUT" 'hello from'
+        equals "$(count_lines refused)" "$(wc -w <<<"$libraries")"
+        # shellcheck disable=SC2086 # words
+        accepted "$PATHS/by_dlsym" 127.0.0.1 "$GOOD" SSL_connect $libraries
+        equals "$(grep -c 'hello from good' <<<"$OUT")" "$(wc -w <<<"$libraries")"
+    done
+}
