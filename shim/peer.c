@@ -5,56 +5,91 @@
 
 #define NAME_LIMIT 256 /* characters of a name in the log, whatever its length in the certificate */
 
-static const EVP_MD *method(const struct ossl *ossl, enum digest digest)
+void peer_hash(const struct ossl *ossl, enum digest digest, const void *bytes, size_t length, uint8_t *out)
 {
-    return digest == DIGEST_SHA256 ? ossl->EVP_sha256() : digest == DIGEST_SHA384 ? ossl->EVP_sha384() : ossl->EVP_sha512();
+    union {
+        SHA256_CTX of_256;
+        SHA512_CTX of_512;
+    } state;
+
+    /* Not through EVP: a program may have loaded its algorithms into a library context of its own, and none into the default one. */
+    switch (digest) {
+    case DIGEST_SHA256:
+        (void)ossl->SHA256_Init(&state.of_256);
+        (void)ossl->SHA256_Update(&state.of_256, bytes, length);
+        (void)ossl->SHA256_Final(out, &state.of_256);
+        return;
+    case DIGEST_SHA384:
+        (void)ossl->SHA384_Init(&state.of_512);
+        (void)ossl->SHA384_Update(&state.of_512, bytes, length);
+        (void)ossl->SHA384_Final(out, &state.of_512);
+        return;
+    case DIGEST_SHA512:
+        (void)ossl->SHA512_Init(&state.of_512);
+        (void)ossl->SHA512_Update(&state.of_512, bytes, length);
+        (void)ossl->SHA512_Final(out, &state.of_512);
+        return;
+    }
 }
 
-/* Encode the SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7), algorithm and all: X509_pubkey_digest would hash the bare key.
- * Return its length and, in `*der`, memory for the caller to free; 0 for an error. */
-static size_t encode_spki(const struct ossl *ossl, X509 *leaf, EVP_PKEY *raw_key, unsigned char **der)
+typedef int encoder(const void *object, unsigned char **out);
+
+/* Return the length of the object's DER encoding and, in `*der`, memory for the caller to free; 0 for an error. */
+static size_t encode(encoder *function, const void *object, unsigned char **der)
 {
-    X509_PUBKEY *key = leaf != NULL ? ossl->X509_get_X509_PUBKEY(leaf) : NULL;
-    int length = leaf != NULL ? ossl->i2d_X509_PUBKEY(key, NULL) : ossl->i2d_PUBKEY(raw_key, NULL);
+    int length = object != NULL ? function(object, NULL) : 0;
     unsigned char *at;
 
     *der = NULL;
     if (length <= 0 || (at = malloc((size_t)length)) == NULL)
         return 0;
     *der = at;
-    if ((leaf != NULL ? ossl->i2d_X509_PUBKEY(key, &at) : ossl->i2d_PUBKEY(raw_key, &at)) != length) {
-        free(*der);
-        *der = NULL;
-        return 0;
-    }
-    return (size_t)length;
+    if (function(object, &at) == length)
+        return (size_t)length;
+    free(*der);
+    *der = NULL;
+    return 0;
+}
+
+bool peer_hash_leaf(const struct ossl *ossl, const X509 *leaf, uint8_t *out)
+{
+    unsigned char *der;
+    size_t length = encode(ossl->i2d_X509, leaf, &der);
+
+    if (der != NULL)
+        peer_hash(ossl, DIGEST_SHA256, der, length, out);
+    free(der);
+    return length > 0;
+}
+
+/* Encode the certificate, or its SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7) with its algorithm: X509_pubkey_digest would hash
+ * the bare key. */
+static size_t encode_kind(const struct ossl *ossl, enum pin_kind kind, X509 *leaf, EVP_PKEY *raw_key, unsigned char **der)
+{
+    if (kind == PIN_CERT)
+        return encode(ossl->i2d_X509, leaf, der);
+    return leaf != NULL ? encode(ossl->i2d_X509_PUBKEY, ossl->X509_get_X509_PUBKEY(leaf), der) : encode(ossl->i2d_PUBKEY, raw_key, der);
 }
 
 static void digest_all(const struct ossl *ossl, const bool wanted[PIN_KINDS][DIGESTS], X509 *leaf, EVP_PKEY *raw_key,
     struct peer *out)
 {
-    unsigned char *spki = NULL;
-    size_t spki_length = 0;
+    for (int kind = 0; kind < PIN_KINDS; kind++) {
+        unsigned char *der = NULL;
+        size_t length = 0;
 
-    for (int digest = 0; digest < DIGESTS; digest++) {
-        size_t size = digest_size((enum digest)digest);
-        unsigned int made = 0;
-
-        if (wanted[PIN_CERT][digest] && leaf != NULL)
-            out->known[PIN_CERT][digest] =
-                ossl->X509_digest(leaf, method(ossl, (enum digest)digest), out->digests[PIN_CERT][digest], &made) == 1
-                && made == size;
-        if (!wanted[PIN_SPKI][digest])
-            continue;
-        if (spki == NULL)
-            spki_length = encode_spki(ossl, leaf, raw_key, &spki);
-        made = 0;
-        out->known[PIN_SPKI][digest] = spki != NULL
-            && ossl->EVP_Digest(spki, spki_length, out->digests[PIN_SPKI][digest], &made, method(ossl, (enum digest)digest), NULL)
-                == 1
-            && made == size;
+        for (int digest = 0; digest < DIGESTS; digest++) {
+            if (!wanted[kind][digest])
+                continue;
+            if (der == NULL)
+                length = encode_kind(ossl, (enum pin_kind)kind, leaf, raw_key, &der);
+            if (der == NULL)
+                break;
+            peer_hash(ossl, (enum digest)digest, der, length, out->digests[kind][digest]);
+            out->known[kind][digest] = true;
+        }
+        free(der);
     }
-    free(spki);
 }
 
 void peer_read(const struct ossl *ossl, const struct pins *pins, X509 *leaf, EVP_PKEY *raw_key, struct peer *out)

@@ -1,5 +1,7 @@
 #include "session.h"
 
+#include "peer.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -25,18 +27,17 @@ bool session_is_proven(const struct ossl *ossl, const SSL_SESSION *session)
 /* Digest secret and certificate: together they are what a resumption trusts. */
 static bool digest_of(const struct ossl *ossl, const SSL_SESSION *session, uint64_t out[static DIGEST_WORDS])
 {
-    unsigned char bytes[32 + SSL_MAX_MASTER_KEY_LENGTH + 64];
-    unsigned int length = 0;
-    unsigned int made = 0;
-    size_t secret = ossl->SSL_SESSION_get_master_key(session, bytes + 32, sizeof(bytes) - 32);
+    unsigned char bytes[DIGEST_WORDS * sizeof(uint64_t) + SSL_MAX_MASTER_KEY_LENGTH + 64];
+    unsigned char *secret = bytes + DIGEST_WORDS * sizeof(uint64_t);
+    size_t length = ossl->SSL_SESSION_get_master_key(session, secret, sizeof(bytes) - DIGEST_WORDS * sizeof(uint64_t));
     X509 *leaf = ossl->SSL_SESSION_get0_peer((SSL_SESSION *)(uintptr_t)session);
     int saved = errno;
     bool digested;
 
     (void)ossl->ERR_set_mark();
-    digested = leaf != NULL && secret > 0 && ossl->X509_digest(leaf, ossl->EVP_sha256(), bytes, &length) == 1 && length == 32
-        && ossl->EVP_Digest(bytes, 32 + secret, (unsigned char *)out, &made, ossl->EVP_sha256(), NULL) == 1
-        && made == DIGEST_WORDS * sizeof(uint64_t);
+    digested = leaf != NULL && length > 0 && peer_hash_leaf(ossl, leaf, bytes);
+    if (digested)
+        peer_hash(ossl, DIGEST_SHA256, bytes, (size_t)(secret - bytes) + length, (uint8_t *)out);
     (void)ossl->ERR_pop_to_mark();
     memset(bytes, 0, sizeof(bytes));
     __asm__ volatile("" : : "r"(bytes) : "memory"); /* the secret is not to stay behind */

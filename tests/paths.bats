@@ -385,3 +385,25 @@ resumes() {
         has "$OUT" "other library's SSL_connect by name: 1017"
     done
 }
+
+@test "a client with a library context of its own is held to the pins" {
+    needs library_context
+    held library_context tls1.2
+    held library_context tls1.3
+}
+
+@test "an impostor is refused where one object holds libssl and libcrypto and calls within itself" {
+    local version library=library=$LAB/merged.so needed
+    needed=$(ldd "$(ldconfig -p | sed -n 's/.*libcrypto\.so\..* => //p' | sort | tail -n 1)" | grep -oE '/[^ ]*lib(z|zstd|brotli[a-z]*)\.so[^ ]*' || true)
+    # shellcheck disable=SC2086 # words
+    ${CC:-cc} -shared -o "$LAB/merged.so" -Wl,-Bsymbolic -Wl,--whole-archive -l:libssl.a -l:libcrypto.a -Wl,--no-whole-archive \
+        $needed -ldl -lpthread
+    for version in tls1.2 tls1.3; do
+        held by_dlsym SSL_connect $version "$library"
+        held by_dlsym $version "$library"
+    done
+    # In the handshake already, although its call of X509_verify_cert cannot be seen.
+    reader impostor
+    silent by_dlsym "$PORT" SSL_connect "$library"
+    lab_wait grep -q 'alert bad certificate' "$READER"
+}

@@ -20,12 +20,6 @@ setup() {
     pins "www.pinned.example spki-sha256:$PIN_GOOD"
 }
 
-# needs PROGRAM: the test is for releases that have what PROGRAM is made of
-needs() {
-    capture bare "$PATHS/$1"
-    [ "$STATUS" -ne 77 ] || skip 'this OpenSSL has none'
-}
-
 @test "a raw public key that no pin accepts is refused" {
     local how
     needs raw_key

@@ -47,6 +47,12 @@ capture() {
     ERR=$(tr -d '\0' <"$ERR_FILE")
 }
 
+# needs PROGRAM: the test is for releases that have what PROGRAM is made of
+needs() {
+    capture bare "$PATHS/$1"
+    [ "$STATUS" -ne 77 ] || skip 'this OpenSSL has none'
+}
+
 # explain MESSAGE: fail, with what the last captured command gave
 explain() {
     printf '%s\nstatus %s\n--- stdout\n%s\n--- stderr\n%s\n' "$1" "${STATUS:-}" "${OUT:-}" "${ERR:-}"

@@ -1,6 +1,6 @@
-/* by_dlsym HOST PORT [dlvsym] [SSL_connect|SSL_do_handshake|SSL_read] [library=PATH]...: a client that is linked with no OpenSSL:
+/* by_dlsym HOST PORT [dlvsym] [SSL_connect|SSL_do_handshake|SSL_read] [text=TEXT] [library=PATH]...: a client that is linked with no OpenSSL:
  * it loads one under RTLD_LOCAL and finds every function by name. Without SSL_connect and so on SSL_write is the first call. With
- * several libraries it makes a connection with each, in that order.
+ * several libraries it makes a connection with each, in that order. It sends TEXT, else a request, and prints the answer to that.
  *
  * by_dlsym errors: what dlsym, dlvsym and dlerror say of symbols that are not there.
  *
@@ -99,6 +99,7 @@ static bool converse(void *libssl, char **argv)
     FIND(int, SSL_write, void *, const void *, int);
     FIND(int, SSL_read, void *, void *, int);
     void *ssl = SSL_new(SSL_CTX_new(TLS_client_method()));
+    const char *text = option(argv, "text", NULL);
     char answer[4096];
     bool any = false;
     int got;
@@ -112,6 +113,8 @@ static bool converse(void *libssl, char **argv)
         printf("SSL_do_handshake: %d\n", SSL_do_handshake(ssl));
     if (word(argv, "SSL_read"))
         printf("SSL_read of nothing: %d\n", SSL_read(ssl, answer, 0));
+    if (text != NULL)
+        return SSL_write(ssl, text, (int)strlen(text)) > 0;
     got = SSL_write(ssl, REQUEST, (int)strlen(REQUEST));
     printf("SSL_write: %d\n", got);
     while ((got = SSL_read(ssl, answer, sizeof(answer))) > 0) {
