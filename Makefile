@@ -93,6 +93,10 @@ hollow: tools
 	$(Q)PINSHIM_SO=$(CURDIR)/$(BUILD)/hollow.so tests/run tests/*.bats | tee $(BUILD)/hollow.log | tail -n 1
 	$(Q)if grep '^ok' $(BUILD)/hollow.log; then exit 1; fi
 
+## matrix      run path programs and clients in whole systems with OpenSSL 1.1.1 to 4.0, and on arm64; takes an hour
+matrix: tools
+	$(Q)tests/matrix
+
 ## check       linters, both compilers, and the sanitizers
 check: tools
 	$(Q)tests/check
@@ -127,6 +131,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: all demo test hollow check programs paths tools install uninstall clean help
+.PHONY: all demo test hollow matrix check programs paths tools install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)

@@ -25,7 +25,7 @@ struct conn {
     bool proven; /* its handshake was finished and confirmed */
     struct offer offer; /* what the program set on this SSL itself */
     bool driven; /* see conn_is_driven */
-    const SSL_SESSION *judged; /* what conn_begin found fit to be resumed in the call that drives; compared only */
+    SSL_SESSION *judged; /* what may be resumed, whatever else is learned of the target; a reference */
     bool begun; /* what follows was taken down when the handshake began */
     char *sni; /* NULL: the program had set none */
     struct host wire; /* where the handshake was seen to be sent to */
@@ -39,13 +39,20 @@ static void keep_leaf(const struct ossl *ossl, struct conn *conn, X509 *leaf)
     conn->proven = false;
 }
 
+static void keep_judged(const struct ossl *ossl, struct conn *conn, SSL_SESSION *session)
+{
+    if (conn->judged != NULL)
+        ossl->SSL_SESSION_free(conn->judged);
+    conn->judged = session != NULL && ossl->SSL_SESSION_up_ref(session) == 1 ? session : NULL;
+}
+
 static void forget_handshake(const struct ossl *ossl, struct conn *conn)
 {
     keep_leaf(ossl, conn, NULL);
     free(conn->sni);
     conn->sni = NULL;
     conn->begun = false;
-    conn->judged = NULL;
+    keep_judged(ossl, conn, NULL);
     conn->wire.kind = HOST_UNREADABLE;
 }
 
@@ -98,6 +105,12 @@ static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, X509 *le
         return false;
     }
     refused = hear(ossl, ssl, conn, leaf, raw_key, hearing) != VERDICT_ACCEPT;
+    /* It came in behind the back of begin: set by a callback in the handshake. */
+    if (!refused && hearing->judgement.reason == REASON_MATCH && ossl->SSL_session_reused(ssl) == 1
+        && !session_is_proven(ossl, ossl->SSL_get_session(ssl))) {
+        hearing->judgement.reason = REASON_UNPROVEN;
+        refused = true;
+    }
     dies = refused && !hearing_only_reported(hearing);
     if (refused && !conn->logged)
         hearing_log(ossl, ssl, leaf, raw_key, hearing, dies ? EVENT_REFUSED : EVENT_REPORTED);
@@ -228,18 +241,20 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     (void)ossl->ERR_set_mark();
     leaf = ossl->SSL_get1_peer_certificate != NULL ? ossl->SSL_get1_peer_certificate(ssl) : ossl->SSL_get_peer_certificate(ssl);
     raw_key = leaf == NULL && ossl->SSL_get0_peer_rpk != NULL ? ossl->SSL_get0_peer_rpk(ssl) : NULL;
-    lives = conn != NULL && conn->leaf != NULL && conn->leaf == leaf && (conn->proven || !log_wants(EVENT_ACCEPTED));
+    session = ossl->SSL_get_session(ssl);
+    lives = conn != NULL && leaf != NULL && (conn->leaf == leaf || (ossl->SSL_session_reused(ssl) == 1 && conn->judged == session))
+        && (conn->proven || !log_wants(EVENT_ACCEPTED));
     lives = lives || admit(ossl, ssl, conn, leaf, raw_key, true);
     if (conn != NULL) {
         conn->phase = lives ? PHASE_CONFIRMED : PHASE_REFUSED;
         if (conn->leaf != leaf)
             keep_leaf(ossl, conn, leaf);
         conn->proven = lives;
+        keep_judged(ossl, conn, NULL);
     }
     if (leaf != NULL)
         ossl->X509_free(leaf);
     if (!lives) {
-        session = ossl->SSL_get_session(ssl);
         if (session != NULL)
             (void)ossl->SSL_CTX_remove_session(ossl->SSL_get_SSL_CTX(ssl), session);
         (void)ossl->SSL_shutdown(ssl);
@@ -281,18 +296,22 @@ static void would_admit(const struct ossl *ossl, SSL *ssl, X509 *leaf, struct ou
     errno = saved;
 }
 
-/* Return true if the session may be resumed. `confirmed`: what is not known yet will be judged when the handshake is finished. */
-static bool may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session, bool confirmed)
+/* Return true if the session may be resumed. `confirmed`: what is not known yet will be judged when the handshake is finished; then
+ * `*surely` tells that nothing will be. */
+static bool may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session, bool confirmed, bool *surely)
 {
     struct outlook outlook;
 
     would_admit(ossl, ssl, ossl->SSL_SESSION_get0_peer(session), &outlook);
+    *surely = outlook.addressed;
     return outlook.accepted && (!outlook.by_pin || session_is_proven(ossl, session)) && (confirmed || outlook.addressed);
 }
 
 bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
 {
-    return may_resume(ossl, ssl, session, conn_is_driven(ossl, ssl));
+    bool surely;
+
+    return may_resume(ossl, ssl, session, conn_is_driven(ossl, ssl), &surely);
 }
 
 bool conn_needs_certificate(const struct ossl *ossl, SSL *ssl)
@@ -330,6 +349,7 @@ static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn, bool con
 {
     SSL_SESSION *session = ossl->SSL_get_session(ssl);
     const char *sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    bool surely = false;
 
     restore_mode(ossl, ssl, conn);
     forget_handshake(ossl, conn);
@@ -341,11 +361,11 @@ static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn, bool con
     conn->sni = sni != NULL ? strdup(sni) : NULL;
     conn->begun = true;
     /* Without memory for the name a resumption would be judged without. */
-    if (session != NULL && ((sni != NULL && conn->sni == NULL) || !may_resume(ossl, ssl, session, confirmed))) {
+    if (session != NULL && ((sni != NULL && conn->sni == NULL) || !may_resume(ossl, ssl, session, confirmed, &surely))) {
         (void)ossl->SSL_set_session(ssl, NULL);
         session = NULL;
     }
-    conn->judged = session;
+    keep_judged(ossl, conn, surely ? session : NULL);
 }
 
 void conn_begin(const struct ossl *ossl, SSL *ssl)
@@ -391,14 +411,20 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
     struct wire watched_before;
     SSL *called = ssl;
     bool driven_before;
+    bool suspended;
     struct conn *conn;
     int result;
 
     if (!may_go_on(ossl, &ssl, &conn))
         return -1;
     /* An SSL of TLS_method() counts as a server until its role is fixed, which SSL_connect may do. */
-    if (ossl->SSL_is_server(ssl) && (real != ossl->SSL_connect || !ossl->SSL_in_before(ssl)))
-        return real(called);
+    if (ossl->SSL_is_server(ssl) && (real != ossl->SSL_connect || !ossl->SSL_in_before(ssl))) {
+        suspended = offer_suspend(ossl, ssl);
+        result = real(called);
+        if (suspended)
+            offer_resume(ossl, ssl);
+        return result;
+    }
     if (ossl->SSL_is_init_finished(ssl) && conn != NULL && conn->phase == PHASE_CONFIRMED)
         return real(called);
     conn = conn_make(ossl, ssl);
@@ -413,7 +439,10 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
     if (ossl->SSL_in_before(ssl))
         conn_begin(ossl, ssl);
     wire_begin(&watched_before);
+    suspended = offer_suspend(ossl, ssl);
     result = real(called);
+    if (suspended)
+        offer_resume(ossl, ssl);
     wire_read(&conn->wire);
     wire_end(&watched_before);
     if (ossl->SSL_is_server(ssl)) {

@@ -31,7 +31,7 @@ static bool guarded(const struct ossl *ossl)
     return ossl != NULL && ossl->kind != OSSL_FOREIGN;
 }
 
-/* libssl's own calls (SSL_connect's of SSL_do_handshake, QUIC's on the TLS within) come back through here in the versions that are linked
+/* libssl's own calls (SSL_connect's of SSL_do_handshake, QUIC's on the TLS within, a server's of d2i_SSL_SESSION for a ticket) come back through here in the versions that are linked
  * without -Bsymbolic: what the program called has been looked at already. */
 static bool guarded_from(const struct ossl *ossl, const void *caller)
 {
@@ -272,7 +272,7 @@ EXPORT int i2d_SSL_SESSION(const SSL_SESSION *session, unsigned char **out)
 {
     FIND_FOR_CALLER(i2d_SSL_SESSION, 0)
 
-    if (guarded(ossl))
+    if (guarded_from(ossl, __builtin_return_address(0)))
         session_written(ossl, session);
     return real(session, out);
 }
@@ -282,7 +282,7 @@ EXPORT SSL_SESSION *d2i_SSL_SESSION(SSL_SESSION **out, const unsigned char **der
     FIND_FOR_CALLER(d2i_SSL_SESSION, NULL)
     SSL_SESSION *session = real(out, der, length);
 
-    if (guarded(ossl))
+    if (guarded_from(ossl, __builtin_return_address(0)))
         session_was_read(ossl, session);
     return session;
 }
@@ -293,7 +293,7 @@ EXPORT SSL_SESSION *d2i_SSL_SESSION_ex(SSL_SESSION **out, const unsigned char **
     FIND_FOR_CALLER(d2i_SSL_SESSION_ex, NULL)
     SSL_SESSION *session = real(out, der, length, library, properties);
 
-    if (guarded(ossl))
+    if (guarded_from(ossl, __builtin_return_address(0)))
         session_was_read(ossl, session);
     return session;
 }

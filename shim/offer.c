@@ -41,11 +41,17 @@ static struct offer *make_of_ctx(const struct ossl *ossl, SSL_CTX *ctx)
     return &watched->offer;
 }
 
-/* Where the callback for `ssl` is kept: what was set on the SSL itself stands before what its SSL_CTX has. */
-#define CALLBACK_OF(ossl, ssl, member) \
-    (conn_offer(ossl, ssl) != NULL && conn_offer(ossl, ssl)->member != NULL ? conn_offer(ossl, ssl)->member \
-        : of_ctx(ossl, ossl->SSL_get_SSL_CTX(ssl)) != NULL ? of_ctx(ossl, ossl->SSL_get_SSL_CTX(ssl))->member \
-                                                          : NULL)
+/* The callback for `ssl`: what was set on the SSL itself stands before what its SSL_CTX has. */
+#define CALLBACK_OF(ossl, ssl, member) callback_of_##member(conn_offer(ossl, ssl), of_ctx(ossl, (ossl)->SSL_get_SSL_CTX(ssl)))
+#define LOOK_UP(member, type) \
+    static type callback_of_##member(const struct offer *own, const struct offer *inherited) \
+    { \
+        return own != NULL && own->member != NULL ? own->member : inherited != NULL ? inherited->member : NULL; \
+    }
+
+LOOK_UP(psk, offer_psk *)
+LOOK_UP(psk_session, offer_psk_session *)
+LOOK_UP(security, ossl_security_callback)
 
 static unsigned int give_psk(SSL *ssl, const char *hint, char *identity, unsigned int identity_size, unsigned char *key,
     unsigned int key_size)
@@ -111,6 +117,24 @@ static int judge_suite(const SSL *ssl, const SSL_CTX *ctx, int operation, int bi
     if (anonymous && conn_is_driven(ossl, ssl))
         return 1;
     return !conn_needs_certificate(ossl, (SSL *)(uintptr_t)ssl);
+}
+
+bool offer_suspend(const struct ossl *ossl, SSL *ssl)
+{
+    ossl_security_callback callback;
+
+    if (ossl->SSL_get_security_callback(ssl) != judge_suite || (!ossl->SSL_is_server(ssl) && CALLBACK_OF(ossl, ssl, psk) != NULL))
+        return false;
+    callback = CALLBACK_OF(ossl, ssl, security);
+    if (callback == NULL)
+        return false;
+    ossl->SSL_set_security_callback(ssl, callback);
+    return true;
+}
+
+void offer_resume(const struct ossl *ossl, SSL *ssl)
+{
+    ossl->SSL_set_security_callback(ssl, judge_suite);
 }
 
 void offer_watch(const struct ossl *ossl, SSL_CTX *ctx)

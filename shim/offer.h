@@ -18,6 +18,12 @@ struct offer {
 /* Stand before the suites that clients of a new SSL_CTX offer. */
 void offer_watch(const struct ossl *ossl, SSL_CTX *ctx);
 
+/* Stand aside while a handshake function of conn.c runs, which judges at the beginning and at the end; the callback is asked for
+ * every suite and signature. Not where a client has a pre-shared key for TLS 1.2: its suites would be offered. Return true if
+ * offer_resume is to follow. */
+MUST_CHECK bool offer_suspend(const struct ossl *ossl, SSL *ssl);
+void offer_resume(const struct ossl *ossl, SSL *ssl);
+
 /* Set or get a callback of the program's. With `ssl` NULL the one of `ctx`. */
 void offer_set_psk(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, offer_psk *callback);
 void offer_set_psk_session(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, offer_psk_session *callback);

@@ -214,6 +214,9 @@ void policy_print_reason(const struct pins *pins, const char *path, const struct
         text_add(out, "no certificate for the pin of ");
         print_lines(pins, path, judgement, out);
         break;
+    case REASON_UNPROVEN:
+        text_add(out, "a session was resumed whose server this process has not verified");
+        break;
     case REASON_NO_RULE:
         text_add(out, "no rule for this target");
         break;

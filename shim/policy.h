@@ -38,6 +38,7 @@ enum reason {
     REASON_DENY, /* refused */
     REASON_NO_MATCH, /* refused */
     REASON_NO_CERTIFICATE, /* refused */
+    REASON_UNPROVEN, /* refused: a resumed session whose peer this process has not verified */
     REASON_NO_RULE, /* accepted */
     REASON_ALLOW, /* accepted */
     REASON_MATCH, /* accepted */

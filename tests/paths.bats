@@ -136,6 +136,19 @@ resumes() {
     done
 }
 
+@test "a session that a callback sets when the handshake starts is judged when it is finished" {
+    local version saved=$BATS_TEST_TMPDIR/session
+    for version in tls1.2 tls1.3; do
+        refused "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" callback $version first=other.example
+        has "$OUT" 'second SSL_connect: -1, error 1, verify result 28'
+        capture bare "$PATHS/resume" 127.0.0.1 "$GOOD" set $version "save=$saved"
+        # It says that it is of the good server, but any process may have written that.
+        refused "$PATHS/resume" 127.0.0.1 "$GOOD" callback $version "load=$saved"
+        has "$LINE" 'a session was resumed whose server this process has not verified'
+        resumes 1 callback $version
+    done
+}
+
 @test "a chain of BIOs that is reset resumes no session for another name, and its new peer is judged anew" {
     local how
     for how in tls1.2 tls1.3 fixed 'tls1.2 read' 'tls1.3 read' 'tls1.3 connect' 'fixed connect'; do

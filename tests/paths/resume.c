@@ -1,10 +1,11 @@
 /* resume HOST PORT WAY [first=NAME] [second=NAME] [second-port=PORT] [late] [nameless] [bio] [tls1.2] [save=FILE] [load=FILE]: one
  * connection for the name FIRST, and one for the name SECOND with the session of the first, given to it by WAY (set, copy,
- * dup, clear, der, pem). "late": the second connection gets its name and socket after its session. "nameless": it gets no name, but SECOND
+ * dup, clear, der, pem, or callback: by an info callback when the handshake starts). "late": the second connection gets its name and socket after its session. "nameless": it gets no name, but SECOND
  * is resolved for its socket. "save" ends after the first connection, "load" leaves it out. */
 
 #include "paths.h"
 #include <openssl/pem.h>
+#include <stdint.h>
 
 static SSL_SESSION *through_der(SSL_SESSION *session)
 {
@@ -26,6 +27,16 @@ static SSL_SESSION *through_pem(SSL_SESSION *session)
     session = PEM_read_bio_SSL_SESSION(memory, NULL, NULL, NULL);
     BIO_free(memory);
     return session;
+}
+
+static SSL_SESSION *in_callback;
+
+static void give_session(const SSL *ssl, int where, int result)
+{
+    (void)result;
+    if ((where & SSL_CB_HANDSHAKE_START) != 0 && in_callback != NULL && SSL_in_before(ssl))
+        SSL_set_session((SSL *)(uintptr_t)ssl, in_callback);
+    in_callback = NULL;
 }
 
 static void target(SSL *ssl, char **argv, const char *name)
@@ -89,6 +100,9 @@ int main(int argc, char **argv)
         if (strcmp(way, "copy") == 0) {
             if (SSL_copy_session_id(ssl, from) != 1)
                 die("SSL_copy_session_id");
+        } else if (strcmp(way, "callback") == 0) {
+            in_callback = session;
+            SSL_set_info_callback(ssl, give_session);
         } else if (SSL_set_session(ssl, session) != 1) {
             die("SSL_set_session");
         }
