@@ -72,6 +72,10 @@ $(BUILD)/paths/%: tests/paths/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto -lpthread -ldl
 
+$(BUILD)/bench/%: bench/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -O2 -g -o $@ $< -lssl -lcrypto
+
 unit := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 programs := $(patsubst tests/programs/%.c,$(BUILD)/programs/%,$(wildcard tests/programs/*.c))
 paths := $(patsubst tests/paths/%.c,$(BUILD)/paths/%,$(wildcard tests/paths/*.c))
@@ -96,6 +100,10 @@ hollow: tools
 ## matrix      run path programs and clients in whole systems with OpenSSL 1.1.1 to 4.0, and on arm64; takes an hour
 matrix: tools
 	$(Q)tests/matrix
+
+## bench       what a handshake and a call cost, with the shim and without
+bench: tools
+	$(Q)bench/run
 
 ## check       linters, both compilers, and the sanitizers
 check: tools
@@ -131,6 +139,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: all demo test hollow matrix check programs paths tools install uninstall clean help
+.PHONY: all demo test hollow matrix bench check programs paths tools install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)

@@ -14,10 +14,6 @@ void *(*loader_real_dlvsym)(void *, const char *, const char *);
 static int (*real_dlclose)(void *);
 static char *(*real_dlerror)(void);
 
-/* The bounds of this object, from the linker. */
-extern const char __ehdr_start[] __attribute__((visibility("hidden")));
-extern const char _end[] __attribute__((visibility("hidden")));
-
 /* The parts of an object's dynamic section by which a symbol is found. */
 struct dynamic {
     const char *strings;
@@ -176,11 +172,6 @@ size_t loader_list(const char *mark, struct loaded *out, size_t room)
     return listing.count;
 }
 
-static bool is_own(const void *address)
-{
-    return (const char *)address >= __ehdr_start && (const char *)address < _end;
-}
-
 void *loader_symbol(const struct loaded *object, const char *name, bool keep)
 {
     /* By name, not by struct link_map *: as a handle, that crashes for objects loaded at start-up. */
@@ -195,7 +186,7 @@ void *loader_symbol(const struct loaded *object, const char *name, bool keep)
         (void)real_dlerror(); /* the program must not see this one */
     if (handle != NULL && !keep)
         (void)real_dlclose(handle);
-    return found != NULL && is_own(found) ? loader_next(name) : found;
+    return found != NULL && loader_is_own(found) ? loader_next(name) : found;
 }
 
 void *loader_for_caller(const void *caller, const char *name)

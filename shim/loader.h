@@ -11,6 +11,16 @@ struct loaded {
     bool marked; /* it defines the symbol that was asked for */
 };
 
+/* The bounds of this object, from the linker. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char _end[] __attribute__((visibility("hidden")));
+
+/* Return true if the address is in this object. */
+static inline bool loader_is_own(const void *address)
+{
+    return (uintptr_t)address - (uintptr_t)__ehdr_start < (uintptr_t)_end - (uintptr_t)__ehdr_start;
+}
+
 /* Find the loaded object that holds `address`; `marked` tells whether it defines `mark` itself. */
 MUST_CHECK bool loader_find(const void *address, const char *mark, struct loaded *out);
 

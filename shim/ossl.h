@@ -2,7 +2,7 @@
 #ifndef PINSHIM_OSSL_H
 #define PINSHIM_OSSL_H
 
-#include "text.h"
+#include "loader.h"
 
 #include <openssl/err.h>
 #include <openssl/sha.h>
@@ -47,16 +47,12 @@ struct ossl_attached {
     void (*release)(const struct ossl *ossl, void *attached);
 };
 
-/* The bounds of this object, from the linker. */
-extern const char __ehdr_start[] __attribute__((visibility("hidden")));
-extern const char _end[] __attribute__((visibility("hidden")));
-
 /* Return true if the code at `caller` is the library's own, or this object's: where libssl jumps from one function to the next
  * (SSL_connect to SSL_do_handshake), the return address is still that of whoever called the first. */
 static inline bool ossl_calls(const struct ossl *ossl, const void *caller)
 {
     return (uintptr_t)caller - ossl->start < ossl->end - ossl->start
-        || (uintptr_t)caller - (uintptr_t)__ehdr_start < (uintptr_t)_end - (uintptr_t)__ehdr_start;
+        || loader_is_own(caller);
 }
 
 #define OSSL_MAX 16
