@@ -1,19 +1,15 @@
 #include "hearing.h"
 
-#include "intent.h"
-#include "peer.h"
-
 #include <stdlib.h>
 #include <string.h>
 
-enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, bool begun, const char *sni, const struct host *wire,
-    X509 *leaf, EVP_PKEY *raw_key, struct hearing *out)
+enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues *clues, const struct shown *shown, struct hearing *out)
 {
-    struct peer peer;
+    struct evidence evidence;
 
     memset(&out->judgement, 0, sizeof(out->judgement));
     out->store = pinstore_get();
-    intent_read(ossl, ssl, begun, sni, wire, &out->target, &out->address);
+    out->settled = intent_read(ossl, ssl, clues, &out->target, &out->address);
     if (out->target.count > 0)
         out->judgement.host = out->target.identities[0];
     if (out->store == NULL)
@@ -22,20 +18,20 @@ enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, bool begun, const c
         out->judgement.reason = REASON_FAULT;
         return VERDICT_REFUSE;
     }
-    peer_read(ossl, out->store->pins, leaf, raw_key, &peer);
-    policy_judge(out->store->pins, &out->target, &peer, &out->judgement);
+    peer_read(ossl, out->store->pins, shown, &evidence);
+    policy_judge(out->store->pins, &out->target, &evidence.peer, &out->judgement);
     return out->judgement.verdict;
 }
 
-bool hearing_knows_address(const struct hearing *hearing)
+bool hearing_is_settled(const struct hearing *hearing)
 {
-    return hearing->address.kind == HOST_ADDRESS || hearing->store == NULL || hearing->store->pins == NULL
-        || !pins_ask_address(hearing->store->pins);
+    return hearing->settled
+        || (hearing->target.named && hearing->store != NULL && hearing->store->pins != NULL && !pins_ask_address(hearing->store->pins));
 }
 
 bool hearing_only_reported(const struct hearing *hearing)
 {
-    return config_get()->mode == MODE_REPORT && hearing->judgement.reason != REASON_FAULT
+    return (config_get()->mode == MODE_REPORT || hearing->judgement.report) && hearing->judgement.reason != REASON_FAULT
         && hearing->judgement.reason != REASON_INTERNAL;
 }
 
@@ -47,11 +43,10 @@ struct strings {
     char reason[1600];
     char matched[160];
     char wanted[480];
-    struct peer_shown peer;
+    struct peer_text peer;
 };
 
-void hearing_log(const struct ossl *ossl, SSL *ssl, X509 *leaf, EVP_PKEY *raw_key, const struct hearing *hearing,
-    enum event_verdict verdict)
+void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, const struct hearing *hearing, enum event_verdict verdict)
 {
     const char *path = config_get()->pins;
     const struct judgement *judgement = &hearing->judgement;
@@ -87,7 +82,7 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, X509 *leaf, EVP_PKEY *raw_ke
     text = text_over(strings->wanted, sizeof(strings->wanted));
     if (pins != NULL)
         policy_print_wanted(pins, judgement, &text);
-    peer_show(ossl, leaf, raw_key, &strings->peer);
+    peer_show(ossl, shown, &strings->peer);
     event = (struct event) {
         .verdict = verdict,
         .target = strings->target,
@@ -99,7 +94,7 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, X509 *leaf, EVP_PKEY *raw_ke
         .wanted = strings->wanted,
         .spki_sha256 = strings->peer.spki,
         .cert_sha256 = strings->peer.cert,
-        .subject = leaf != NULL ? strings->peer.subject : NULL,
+        .subject = shown->leaf != NULL ? strings->peer.subject : NULL,
         .issuer = strings->peer.issuer,
         .not_after = strings->peer.not_after,
         .tls = ossl->SSL_get_version(ssl),

@@ -53,7 +53,7 @@ static struct pinstore *load(struct faults *faults)
     if (config->fault[0] != '\0')
         keep_fault(faults, config->fault);
     else
-        store->pins = pins_load(config->pins_file, on_error, faults);
+        store->pins = pins_load(config->pins_file, NULL, on_error, faults);
     fault = text_over(store->fault, sizeof(store->fault));
     if (store->pins == NULL)
         text_add(&fault, "%s", faults->bytes != NULL ? faults->bytes : "out of memory");
