@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -109,15 +110,51 @@ static bool take_loader(const struct link_map *map)
     return true;
 }
 
+/* The loader's list of objects, which the program's dynamic section leads to (DT_DEBUG). Not through dl_iterate_phdr(), before which another
+ * object may stand; nor _r_debug, for which the loader itself would have to be linked. NULL where ld.so was called as a program. */
+static const struct link_map *first_object(void)
+{
+    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    const ElfW(Dyn) *entry = NULL;
+    uintptr_t base = 0;
+
+    for (size_t i = 0; headers != NULL && i < getauxval(AT_PHNUM); i++) {
+        if (headers[i].p_type == PT_PHDR)
+            base = (uintptr_t)headers - headers[i].p_vaddr;
+    }
+    for (size_t i = 0; headers != NULL && i < getauxval(AT_PHNUM); i++) {
+        if (headers[i].p_type == PT_DYNAMIC)
+            entry = (const ElfW(Dyn) *)(base + headers[i].p_vaddr);
+    }
+    for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
+        if (entry->d_tag == DT_DEBUG && entry->d_un.d_ptr != 0)
+            return ((const struct r_debug *)entry->d_un.d_ptr)->r_map;
+    }
+    return NULL;
+}
+
+static int note_loader(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    struct link_map map = {.l_addr = info->dlpi_addr, .l_name = (char *)(uintptr_t)info->dlpi_name};
+
+    (void)size;
+    (void)arg;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+            map.l_ld = (ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+    }
+    return take_loader(&map);
+}
+
 void loader_ready(void)
 {
-    const struct link_map *map = _r_debug.r_map; /* in the order of loading: libc is among the first */
+    const struct link_map *map;
 
     if (__atomic_load_n(&loader_real_dlvsym, __ATOMIC_ACQUIRE) != NULL)
         return;
-    while (map != NULL && !take_loader(map))
+    for (map = first_object(); map != NULL && !take_loader(map);)
         map = map->l_next;
-    if (map == NULL) {
+    if (map == NULL && dl_iterate_phdr(note_loader, NULL) == 0) {
         static const char message[] = "pinshim: dlsym was found neither in libc.so.6 nor in libdl.so.2\n";
 
         (void)syscall(SYS_write, STDERR_FILENO, message, sizeof(message) - 1);
