@@ -117,6 +117,7 @@ static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, X509 *le
     conn->logged |= refused;
     if (!refused && last)
         hearing_log(ossl, ssl, leaf, raw_key, hearing, EVENT_ACCEPTED);
+    hearing_end(hearing);
     free(hearing);
     return !dies;
 }
@@ -290,6 +291,7 @@ static void would_admit(const struct ossl *ossl, SSL *ssl, X509 *leaf, struct ou
             out->accepted = true;
             out->by_pin = false;
         }
+        hearing_end(hearing);
     }
     (void)ossl->ERR_pop_to_mark();
     free(hearing);

@@ -12,7 +12,7 @@ enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, bool begun, const c
     struct peer peer;
 
     memset(&out->judgement, 0, sizeof(out->judgement));
-    out->store = pinstore_get();
+    out->store = pinstore_acquire();
     intent_read(ossl, ssl, begun, sni, wire, &out->target, &out->address);
     if (out->target.count > 0)
         out->judgement.host = out->target.identities[0];
@@ -25,6 +25,12 @@ enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, bool begun, const c
     peer_read(ossl, out->store->pins, leaf, raw_key, &peer);
     policy_judge(out->store->pins, &out->target, &peer, &out->judgement);
     return out->judgement.verdict;
+}
+
+void hearing_end(struct hearing *hearing)
+{
+    pinstore_release(hearing->store);
+    hearing->store = NULL;
 }
 
 bool hearing_knows_address(const struct hearing *hearing)

@@ -16,7 +16,7 @@ struct hearing {
 };
 
 /* Judge the peer that shows `leaf` or, leaf NULL, `raw_key`; both NULL: no certificate. `begun`, `sni` and `wire` as for intent_read. The
- * caller marks the error queue and keeps errno. */
+ * caller marks the error queue, keeps errno and calls hearing_end. */
 MUST_CHECK enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, bool begun, const char *sni, const struct host *wire,
     X509 *leaf, EVP_PKEY *raw_key, struct hearing *out);
 
@@ -29,5 +29,8 @@ MUST_CHECK bool hearing_only_reported(const struct hearing *hearing);
 /* Log the judgement, if such verdicts are logged. */
 void hearing_log(const struct ossl *ossl, SSL *ssl, X509 *leaf, EVP_PKEY *raw_key, const struct hearing *hearing,
     enum event_verdict verdict);
+
+/* Give back the pins that were judged by, to which the judgement points. */
+void hearing_end(struct hearing *hearing);
 
 #endif

@@ -4,6 +4,9 @@
 
 #include "host.h"
 
+#include <sys/types.h>
+#include <time.h>
+
 enum digest { DIGEST_SHA256 = 0, DIGEST_SHA384, DIGEST_SHA512 };
 #define DIGESTS 3
 #define DIGEST_MAX 64
@@ -48,9 +51,25 @@ typedef void pins_report(void *arg, uint32_t line, uint32_t column, const char *
  * reported, or when memory ran out. Nothing of the buffer is kept. */
 MUST_CHECK struct pins *pins_parse(const char *buffer, size_t length, pins_report *report, void *arg);
 
+/* What a file's content is known again by. Zeroed: no file. */
+struct pins_identity {
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec modified;
+    struct timespec changed;
+};
+
+/* Look which file is at `path`; zeroed where that cannot be seen. errno is not preserved. */
+void pins_identify(const char *path, struct pins_identity *out);
+
+/* Return true if both are the same content of the same file. */
+MUST_CHECK bool pins_same_identity(const struct pins_identity *a, const struct pins_identity *b);
+
 /* Read and parse the file at `path`. A file that cannot be read, is not a regular file or may be written by everybody is
- * reported like an error in it. errno is not preserved. */
-MUST_CHECK struct pins *pins_load(const char *path, pins_report *report, void *arg);
+ * reported like an error in it. `identity` (or NULL) is the file's that was read or refused; zeroed where none could be opened.
+ * errno is not preserved. */
+MUST_CHECK struct pins *pins_load(const char *path, struct pins_identity *identity, pins_report *report, void *arg);
 
 /* Free the pins. NULL does nothing. */
 void pins_free(struct pins *pins);

@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define READ_TRIES 5 /* of a file that is being rewritten */
+
 struct field {
     const char *at;
     size_t length;
@@ -453,39 +455,44 @@ static void report_errno(pins_report *report, void *arg, const char *what)
     report(arg, 0, 0, buffer);
 }
 
-struct pins *pins_load(const char *path, pins_report *report, void *arg)
+/* Not fstat() and stat(): their symbols are newer than the oldest glibc that the object serves. */
+static bool examine(int fd, struct stat *status)
 {
-    struct pins *pins = NULL;
-    char *buffer = NULL;
-    size_t have = 0;
-    size_t room = 0;
-    struct stat status;
-    /* O_NONBLOCK: a FIFO in the file's place must not stop the program. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    return syscall(SYS_fstat, fd, status) == 0;
+}
 
-    if (fd < 0) {
-        report_errno(report, arg, "cannot open the pins file");
-        return NULL;
-    }
-    /* Not fstat(): its symbol is newer than the oldest glibc that the object serves. */
-    if (syscall(SYS_fstat, fd, &status) != 0) {
-        report_errno(report, arg, "cannot examine the pins file");
-        goto done;
-    }
-    if (!S_ISREG(status.st_mode)) {
-        report(arg, 0, 0, "the pins file is not a regular file");
-        goto done;
-    }
-    if ((status.st_mode & S_IWOTH) != 0) {
-        report(arg, 0, 0, "the pins file may be written by everybody; expected a mode such as 0644");
-        goto done;
-    }
-    room = (size_t)status.st_size + 1;
-    buffer = malloc(room);
+static struct pins_identity identity_of(const struct stat *status)
+{
+    return (struct pins_identity) {status->st_dev, status->st_ino, status->st_size, status->st_mtim, status->st_ctim};
+}
+
+void pins_identify(const char *path, struct pins_identity *out)
+{
+    struct stat status;
+
+    memset(out, 0, sizeof(*out));
+    if (syscall(SYS_newfstatat, AT_FDCWD, path, &status, 0) == 0)
+        *out = identity_of(&status);
+}
+
+bool pins_same_identity(const struct pins_identity *a, const struct pins_identity *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size && a->modified.tv_sec == b->modified.tv_sec
+        && a->modified.tv_nsec == b->modified.tv_nsec && a->changed.tv_sec == b->changed.tv_sec
+        && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+/* Read the whole file into a new buffer. Return it, or NULL after the fault was reported. */
+static char *read_file(int fd, size_t expected, size_t *length, pins_report *report, void *arg)
+{
+    size_t room = expected + 1;
+    char *buffer = malloc(room);
+
+    *length = 0;
     for (;;) {
         ssize_t got;
 
-        if (buffer != NULL && have == room) {
+        if (buffer != NULL && *length == room) {
             char *bigger = realloc(buffer, room * 2);
 
             if (bigger == NULL)
@@ -495,21 +502,77 @@ struct pins *pins_load(const char *path, pins_report *report, void *arg)
         }
         if (buffer == NULL) {
             report(arg, 0, 0, "out of memory");
-            goto done;
+            return NULL;
         }
-        got = read(fd, buffer + have, room - have);
+        got = pread(fd, buffer + *length, room - *length, (off_t)*length);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
             report_errno(report, arg, "cannot read the pins file");
-            goto done;
+            free(buffer);
+            return NULL;
         }
         if (got == 0)
-            break;
-        have += (size_t)got;
+            return buffer;
+        *length += (size_t)got;
     }
-    pins = pins_parse(buffer, have, report, arg);
-done:
+}
+
+/* Read the file as it is between two looks at it that agree: another program may be rewriting it. */
+static char *read_steady(int fd, struct pins_identity *identity, size_t *length, pins_report *report, void *arg)
+{
+    for (int i = 0; i < READ_TRIES; i++) {
+        struct stat status;
+        struct pins_identity before;
+        char *buffer;
+
+        if (!examine(fd, &status)) {
+            report_errno(report, arg, "cannot examine the pins file");
+            return NULL;
+        }
+        before = identity_of(&status);
+        *identity = before;
+        if (!S_ISREG(status.st_mode)) {
+            report(arg, 0, 0, "the pins file is not a regular file");
+            return NULL;
+        }
+        if ((status.st_mode & S_IWOTH) != 0) {
+            report(arg, 0, 0, "the pins file may be written by everybody; expected a mode such as 0644");
+            return NULL;
+        }
+        buffer = read_file(fd, (size_t)status.st_size, length, report, arg);
+        if (buffer == NULL)
+            return NULL;
+        if (examine(fd, &status)) {
+            *identity = identity_of(&status);
+            if (pins_same_identity(&before, identity))
+                return buffer;
+        }
+        free(buffer);
+    }
+    report(arg, 0, 0, "the pins file changes while it is read");
+    return NULL;
+}
+
+struct pins *pins_load(const char *path, struct pins_identity *identity, pins_report *report, void *arg)
+{
+    struct pins_identity unwanted;
+    struct pins *pins = NULL;
+    char *buffer;
+    size_t length;
+    /* O_NONBLOCK: a FIFO in the file's place must not stop the program. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+    if (identity == NULL)
+        identity = &unwanted;
+    memset(identity, 0, sizeof(*identity));
+    if (fd < 0) {
+        report_errno(report, arg, "cannot open the pins file");
+        return NULL;
+    }
+    buffer = read_steady(fd, identity, &length, report, arg);
+    if (buffer != NULL)
+        pins = pins_parse(buffer, length, report, arg);
     free(buffer);
     (void)close(fd);
     return pins;
