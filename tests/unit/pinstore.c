@@ -20,18 +20,34 @@ static char file[64];
 static char log_file[64];
 
 /* The generation is the pin's first bytes, and again its last: a store that is half one and half the other is found out. */
+static int write_line(int generation, char line[static 200])
+{
+    if (generation == FAULTY)
+        return snprintf(line, 200, "nonsense\n");
+    return snprintf(line, 200, "* spki-sha256:%08x%048x%08x\n", (unsigned)generation, 0U, (unsigned)generation);
+}
+
 static void replace(int generation)
 {
     char line[200];
     char path[80];
+    int length = write_line(generation, line);
     int fd;
-    int length = snprintf(line, sizeof(line), "* spki-sha256:%08x%048x%08x\n", (unsigned)generation, 0U, (unsigned)generation);
 
-    if (generation == FAULTY)
-        length = snprintf(line, sizeof(line), "nonsense\n");
     (void)snprintf(path, sizeof(path), "%s.%d", file, (int)getpid());
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0 || write(fd, line, (size_t)length) != length || close(fd) != 0 || rename(path, file) != 0)
+        abort();
+}
+
+/* In place, and without a trace but for the times. */
+static void rewrite(int generation)
+{
+    char line[200];
+    int length = write_line(generation, line);
+    int fd = open(file, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || pwrite(fd, line, (size_t)length, 0) != length || close(fd) != 0)
         abort();
 }
 
@@ -114,16 +130,22 @@ static void follow(void)
         expect(generation_now(), i, "the new file is in force");
         expect(generation_now(), i, "and again");
     }
+    /* Several within a tick of the file system's clock. */
+    for (int i = 1000; i > 100; i--) {
+        rewrite(i);
+        expect(generation_now(), i, "the rewritten file is in force");
+    }
+    rewrite(100);
     replace(FAULTY);
     for (int i = 0; i < 3; i++)
-        expect(generation_now(), 100, "the last good one is in force");
+        expect(generation_now(), 101, "the last good one that was asked for is in force");
     expect(logged(), 2, "one line for a faulty file");
     (void)unlink(file);
     for (int i = 0; i < 3; i++)
-        expect(generation_now(), 100, "the last good one goes on without a file");
+        expect(generation_now(), 101, "the last good one goes on without a file");
     expect(logged(), 3, "one line for a file that is gone");
-    replace(101);
-    expect(generation_now(), 101, "the next good one is in force");
+    replace(102);
+    expect(generation_now(), 102, "the next good one is in force");
     expect(logged(), 3, "no line for a good file");
     expect(errno, 4711, "errno is kept");
 }
