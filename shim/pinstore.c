@@ -102,8 +102,8 @@ static void drop(struct loaded *loaded)
 
 enum publication { NOT_PUBLISHED = 0, NO_ROOM, PUBLISHED };
 
-/* Bring `loaded` into force in the place of what is held from slot `before` (from 1; 0: nothing), and hold it. NOT_PUBLISHED: another
- * thread has been quicker. What is held cannot come into force again meanwhile, as its slot cannot be claimed. */
+/* Bring `loaded` into force in the place of what is held from slot `before` (from 1; 0: nothing), and hold it. NOT_PUBLISHED:
+ * another thread has been quicker. The slot of what is held cannot get other content meanwhile, so that it is the same. */
 static enum publication publish(struct loaded *loaded, int before)
 {
     int number = claim_slot();

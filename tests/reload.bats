@@ -34,7 +34,8 @@ start() {
     ERR_FILE=$BATS_TEST_TMPDIR/err TOLD=0
     mkfifo "$BATS_TEST_TMPDIR/told"
     : >"$BATS_TEST_TMPDIR/answers"
-    shim "$@" "$PROGRAMS/again" www.pinned.example "$GOOD" <"$BATS_TEST_TMPDIR/told" >"$BATS_TEST_TMPDIR/answers" 2>"$ERR_FILE" 3>&- &
+    shim "$@" "$PROGRAMS/again" www.pinned.example "$GOOD" <"$BATS_TEST_TMPDIR/told" >"$BATS_TEST_TMPDIR/answers" \
+        2>"$ERR_FILE" 3>&- &
     PROGRAM=$!
     exec 8>"$BATS_TEST_TMPDIR/told"
 }
@@ -43,13 +44,14 @@ answered() {
     [ "$(wc -l <"$BATS_TEST_TMPDIR/answers")" -ge "$TOLD" ]
 }
 
-# tell ANSWER LINE: the program does that, and answers so; $ERR is all that was logged until then
+# tell PATTERN LINE: the program does that, and answers so; $ERR is all that was logged until then
 tell() {
     TOLD=$((TOLD + 1))
     echo "$2" >&8
     lab_wait answered || explain "no answer to \"$2\""
     OUT=$(tail -n 1 "$BATS_TEST_TMPDIR/answers")
     ERR=$(cat "$ERR_FILE")
+    # shellcheck disable=SC2053 # a pattern
     [[ $OUT == $1 ]] || explain "expected \"$1\" to \"$2\", got \"$OUT\""
 }
 
@@ -200,7 +202,8 @@ faults() {
     local told=0 why
     start
     accepts
-    for why in 'no rule in the file' 'is not a regular file' 'is not a regular file' 'may be written by everybody' 'cannot open the pins file'; do
+    for why in 'no rule in the file' 'is not a regular file' 'is not a regular file' 'may be written by everybody' \
+        'cannot open the pins file'; do
         told=$((told + 1))
         rm -rf "$PINS"
         case $told in

@@ -9,8 +9,8 @@
  * setuid ID      for the group as well
  * descriptors few|many
  *                has one free descriptor, which the connection needs, or enough
- * replace N FILE replaces FILE by FILE.0 and FILE.1 in turn, N times, and connects after each: how often which succeeded, and by how
- *                many KiB the program grew after a first tenth
+ * replace N FILE replaces FILE by FILE.0 and FILE.1 in turn, N times, and connects after each: how often which succeeded, and by
+ *                how many KiB the program grew after a first tenth
  * threads N FILE in four threads that connect all the time, while FILE is replaced N times: for the last two (FILE.0, FILE.1), how
  *                many threads' next handshake succeeded */
 
