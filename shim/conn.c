@@ -125,6 +125,7 @@ static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, const st
         conn->told = true;
         hearing_log(ossl, ssl, shown, hearing, EVENT_ACCEPTED);
     }
+    hearing_end(hearing);
     free(hearing);
     return !dies;
 }
@@ -329,6 +330,7 @@ static void would_admit(const struct ossl *ossl, SSL *ssl, const struct shown *s
             out->accepted = true;
             out->by_pin = false;
         }
+        hearing_end(hearing);
     }
     (void)ossl->ERR_pop_to_mark();
     free(hearing);

@@ -3,7 +3,7 @@
 #include "conn.h"
 #include "loader.h"
 #include "offer.h"
-#include "pinstore.h"
+#include "pinfile.h"
 #include "session.h"
 #include "verify.h"
 
@@ -73,7 +73,7 @@ EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
 static SSL_CTX *prepare(const struct ossl *ossl, SSL_CTX *ctx)
 {
     if (guarded(ossl) && ctx != NULL) {
-        (void)pinstore_get();
+        pinstore_release(pinfile_acquire(ossl));
         offer_watch(ossl, ctx);
         /* A second door, for a libssl whose call of X509_verify_cert cannot be seen: one that holds its libcrypto itself. */
         verify_set_callback(ossl, ctx, NULL, NULL);

@@ -1,5 +1,7 @@
 #include "hearing.h"
 
+#include "pinfile.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +10,7 @@ enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues 
     struct evidence evidence;
 
     memset(&out->judgement, 0, sizeof(out->judgement));
-    out->store = pinstore_get();
+    out->store = pinfile_acquire(ossl);
     out->settled = intent_read(ossl, ssl, clues, &out->target, &out->address);
     if (out->target.count > 0)
         out->judgement.host = out->target.identities[0];
@@ -21,6 +23,12 @@ enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues 
     peer_read(ossl, out->store->pins, shown, &evidence);
     policy_judge(out->store->pins, &out->target, &evidence.peer, &out->judgement);
     return out->judgement.verdict;
+}
+
+void hearing_end(struct hearing *hearing)
+{
+    pinstore_release(hearing->store);
+    hearing->store = NULL;
 }
 
 bool hearing_is_settled(const struct hearing *hearing)

@@ -17,9 +17,12 @@ struct hearing {
     struct judgement judgement;
 };
 
-/* Judge the peer by what it has shown. The caller marks the error queue and keeps errno. */
+/* Judge the peer by what it has shown. The caller marks the error queue, keeps errno and calls hearing_end. */
 MUST_CHECK enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues *clues, const struct shown *shown,
     struct hearing *out);
+
+/* Give back the pins that the hearing holds; its judgement points into them. */
+void hearing_end(struct hearing *hearing);
 
 /* Return true unless more of the target will be known later that rules may ask for: an address, a port, the names that were resolved to
  * it. */

@@ -1,50 +1,12 @@
 #include "pinfile.h"
 
+#include "config.h"
 #include "peer.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define LIMIT (4 << 20) /* bytes; the bundle of all public CAs has a quarter of a million */
-
-/* Read the file, with memory for the caller to free. NULL with the fault in `problem`. */
-static unsigned char *slurp(const char *path, size_t *length, struct text *problem)
-{
-    /* As the pins file: what stands in its place must not stop the program. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    unsigned char *bytes = NULL;
-    struct stat status;
-
-    *length = 0;
-    if (fd < 0 || syscall(SYS_fstat, fd, &status) != 0)
-        text_add(problem, "%m");
-    else if (!S_ISREG(status.st_mode))
-        text_add(problem, "it is not a regular file");
-    else if ((status.st_mode & S_IWOTH) != 0)
-        text_add(problem, "it may be written by everybody");
-    else if (status.st_size == 0 || status.st_size > LIMIT)
-        text_add(problem, "it has %lld bytes, not 1 to %d", (long long)status.st_size, LIMIT);
-    else if ((bytes = malloc((size_t)status.st_size)) == NULL)
-        text_add(problem, "out of memory");
-    while (bytes != NULL && *length < (size_t)status.st_size) {
-        ssize_t got = read(fd, bytes + *length, (size_t)status.st_size - *length);
-
-        if (got <= 0) {
-            text_add(problem, "it became shorter while it was read");
-            free(bytes);
-            bytes = NULL;
-        } else {
-            *length += (size_t)got;
-        }
-    }
-    if (fd >= 0)
-        (void)close(fd);
-    return bytes;
-}
 
 /* Where what is found goes to. */
 struct finding {
@@ -146,6 +108,13 @@ static size_t count_of(const unsigned char *bytes, size_t length, const char *wh
     return count;
 }
 
+const struct pinstore *pinfile_acquire(const struct ossl *ossl)
+{
+    struct pins_reader reader = {pinfile_read, ossl, config_get()->pins_file};
+
+    return pinstore_acquire(&reader);
+}
+
 bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const char *path, pins_found *found, void *to,
     struct text *problem)
 {
@@ -153,6 +122,7 @@ bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const ch
     struct finding finding = {ossl, kind, found, to, 0};
     char whole[8192];
     struct text text = text_over(whole, sizeof(whole));
+    struct file_identity unwanted;
     unsigned char *bytes;
     size_t length;
     bool fine;
@@ -161,10 +131,10 @@ bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const ch
         text_add(problem, "there is no OpenSSL to read it with");
         return false;
     }
-    if (path[0] != '/')
-        text_add(&text, "%s/", reader->directory);
+    if (path[0] != '/' && strrchr(reader->beside, '/') != NULL)
+        text_add(&text, "%.*s", (int)(strrchr(reader->beside, '/') + 1 - reader->beside), reader->beside);
     text_add(&text, "%s", path);
-    bytes = slurp(whole, &length, problem);
+    bytes = (unsigned char *)file_read(whole, "it", LIMIT, &unwanted, &length, problem);
     if (bytes == NULL)
         return false;
     (void)ossl->ERR_set_mark();

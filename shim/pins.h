@@ -2,6 +2,7 @@
 #ifndef PINSHIM_PINS_H
 #define PINSHIM_PINS_H
 
+#include "file.h"
 #include "host.h"
 
 enum digest { DIGEST_SHA256 = 0, DIGEST_SHA384, DIGEST_SHA512 };
@@ -47,13 +48,13 @@ struct pins;
  * as DER. */
 typedef void pins_found(void *to, const uint8_t digest[static 32], const void *der, size_t length);
 
-/* Reads the files that rules name (spki-file: and its kin). `directory` is what a relative path starts from. `read` returns false with
+/* Reads the files that rules name (spki-file: and its kin). A relative path starts in the directory of the file `beside`. `read` returns false with
  * what is wrong in `problem` unless every object in the file could be read and there was one. */
 struct pins_reader {
     bool (*read)(const struct pins_reader *reader, enum pin_kind kind, const char *path, pins_found *found, void *to,
         struct text *problem);
     const void *library; /* of the reader's own */
-    const char *directory;
+    const char *beside;
 };
 
 /* Called for each error: line and column count from 1 (the column in bytes; line 0 where it is about the file as a whole);
@@ -64,9 +65,10 @@ typedef void pins_report(void *arg, uint32_t line, uint32_t column, const char *
  * reported, or when memory ran out. Nothing of the buffer is kept. With `reader` NULL a rule that names a file is an error. */
 MUST_CHECK struct pins *pins_parse(const char *buffer, size_t length, const struct pins_reader *reader, pins_report *report, void *arg);
 
-/* Read and parse the file at `path`. A file that cannot be read, is not a regular file or may be written by everybody is
- * reported like an error in it. errno is not preserved. */
-MUST_CHECK struct pins *pins_load(const char *path, const struct pins_reader *reader, pins_report *report, void *arg);
+/* Read and parse the file at `path` (file_read). A file that cannot be read is reported like an error in it. `identity` may be NULL. errno is
+ * not preserved. */
+MUST_CHECK struct pins *pins_load(const char *path, const struct pins_reader *reader, struct file_identity *identity, pins_report *report,
+    void *arg);
 
 /* Free the pins. NULL does nothing. */
 void pins_free(struct pins *pins);

@@ -1,12 +1,7 @@
 #include "pins_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 struct field {
     const char *at;
@@ -604,73 +599,19 @@ struct pins *pins_parse(const char *buffer, size_t length, const struct pins_rea
     return parser.pins;
 }
 
-static void report_errno(pins_report *report, void *arg, const char *what)
+struct pins *pins_load(const char *path, const struct pins_reader *reader, struct file_identity *identity, pins_report *report, void *arg)
 {
-    char buffer[160];
-    struct text message = text_over(buffer, sizeof(buffer));
-
-    text_add(&message, "%s: %m", what);
-    report(arg, 0, 0, buffer);
-}
-
-struct pins *pins_load(const char *path, const struct pins_reader *reader, pins_report *report, void *arg)
-{
+    struct file_identity unwanted;
     struct pins *pins = NULL;
-    char *buffer = NULL;
-    size_t have = 0;
-    size_t room = 0;
-    struct stat status;
-    /* O_NONBLOCK: a FIFO in the file's place must not stop the program. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    char message[300];
+    struct text problem = text_over(message, sizeof(message));
+    size_t length;
+    char *buffer = file_read(path, "the pins file", SIZE_MAX / 4, identity != NULL ? identity : &unwanted, &length, &problem);
 
-    if (fd < 0) {
-        report_errno(report, arg, "cannot open the pins file");
-        return NULL;
-    }
-    /* Not fstat(): its symbol is newer than the oldest glibc that the object serves. */
-    if (syscall(SYS_fstat, fd, &status) != 0) {
-        report_errno(report, arg, "cannot examine the pins file");
-        goto done;
-    }
-    if (!S_ISREG(status.st_mode)) {
-        report(arg, 0, 0, "the pins file is not a regular file");
-        goto done;
-    }
-    if ((status.st_mode & S_IWOTH) != 0) {
-        report(arg, 0, 0, "the pins file may be written by everybody; expected a mode such as 0644");
-        goto done;
-    }
-    room = (size_t)status.st_size + 1;
-    buffer = malloc(room);
-    for (;;) {
-        ssize_t got;
-
-        if (buffer != NULL && have == room) {
-            char *bigger = realloc(buffer, room * 2);
-
-            if (bigger == NULL)
-                free(buffer);
-            buffer = bigger;
-            room *= 2;
-        }
-        if (buffer == NULL) {
-            report(arg, 0, 0, "out of memory");
-            goto done;
-        }
-        got = read(fd, buffer + have, room - have);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            report_errno(report, arg, "cannot read the pins file");
-            goto done;
-        }
-        if (got == 0)
-            break;
-        have += (size_t)got;
-    }
-    pins = pins_parse(buffer, have, reader, report, arg);
-done:
+    if (buffer != NULL)
+        pins = pins_parse(buffer, length, reader, report, arg);
+    else
+        report(arg, 0, 0, message);
     free(buffer);
-    (void)close(fd);
     return pins;
 }

@@ -752,7 +752,7 @@ static struct pins *load(const char *path, const char *content, mode_t mode, str
     if (file == NULL || fputs(content, file) < 0 || fclose(file) != 0 || chmod(path, mode) != 0)
         abort();
     memset(seen, 0, sizeof(*seen));
-    return pins_load(path, NULL, note, seen);
+    return pins_load(path, NULL, NULL, note, seen);
 }
 
 static void test_load(void)
@@ -800,23 +800,23 @@ static void test_load(void)
     if (symlink("pins", other) != 0)
         abort();
     memset(&seen, 0, sizeof(seen));
-    pins = pins_load(other, NULL, note, &seen);
+    pins = pins_load(other, NULL, NULL, note, &seen);
     check(pins != NULL, "load: a symbolic link: %s", seen.at[0].message);
     pins_free(pins);
     (void)unlink(other);
 
     memset(&seen, 0, sizeof(seen));
-    pins = pins_load(other, NULL, note, &seen);
+    pins = pins_load(other, NULL, NULL, note, &seen);
     check(pins == NULL && seen.count == 1 && strstr(seen.at[0].message, "cannot open the pins file: ") != NULL,
         "load: no file: %s", seen.at[0].message);
     memset(&seen, 0, sizeof(seen));
-    pins = pins_load(directory, NULL, note, &seen);
+    pins = pins_load(directory, NULL, NULL, note, &seen);
     check(pins == NULL && seen.count == 1 && strstr(seen.at[0].message, "not a regular file") != NULL, "load: a directory: %s",
         seen.at[0].message);
     if (mkfifo(other, 0600) != 0)
         abort();
     memset(&seen, 0, sizeof(seen));
-    pins = pins_load(other, NULL, note, &seen);
+    pins = pins_load(other, NULL, NULL, note, &seen);
     check(pins == NULL && seen.count == 1 && strstr(seen.at[0].message, "not a regular file") != NULL,
         "load: a FIFO, without waiting for its other end: %s", seen.at[0].message);
     (void)unlink(other);
@@ -868,7 +868,7 @@ static void test_example(void)
         {"other.example.com", RULE_UNSET, {NULL}},
     };
     struct seen seen = {0};
-    struct pins *pins = pins_load("pins.example", NULL, note, &seen);
+    struct pins *pins = pins_load("pins.example", NULL, NULL, note, &seen);
 
     check(pins != NULL && seen.count == 0, "pins.example is accepted: %u:%u: %s", (unsigned)seen.at[0].line,
         (unsigned)seen.at[0].column, seen.at[0].message);
