@@ -73,6 +73,16 @@ static struct conn *conn_of(const struct ossl *ossl, const SSL *ssl)
     return ossl->SSL_get_ex_data(ssl, ossl->ssl_index);
 }
 
+/* What the SSL_CTX has when the SSL is made is what libssl copies into it; or as early as can be after that. */
+static void inherit(const struct ossl *ossl, const SSL *ssl, struct conn *conn)
+{
+    const SSL_CTX *ctx = ossl->SSL_get_SSL_CTX(ssl);
+    const struct offer *inherited = ctx != NULL ? offer_of_ctx(ossl, ctx) : NULL;
+
+    if (inherited != NULL)
+        conn->offer = *inherited;
+}
+
 /* Return the SSL's state, made if there is none; NULL when memory ran out, which the callers take for a refusal. */
 static struct conn *conn_make(const struct ossl *ossl, SSL *ssl)
 {
@@ -84,6 +94,7 @@ static struct conn *conn_make(const struct ossl *ossl, SSL *ssl)
     if (conn == NULL)
         return NULL;
     conn->attached.release = release;
+    inherit(ossl, ssl, conn);
     if (ossl->SSL_set_ex_data(ssl, ossl->ssl_index, conn) != 1) {
         free(conn);
         return NULL;
@@ -118,6 +129,7 @@ static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, const st
         refused = true;
     }
     dies = refused && !hearing_only_reported(hearing);
+    hearing_notice(hearing);
     if (refused && !conn->logged)
         hearing_log(ossl, ssl, shown, hearing, dies ? EVENT_REFUSED : EVENT_REPORTED);
     conn->logged |= refused;
@@ -591,14 +603,13 @@ void conn_set_peer(const struct ossl *ossl, SSL *ssl, const BIO_ADDR *address)
         conn->clues.peer.kind = HOST_UNREADABLE;
 }
 
-/* What the program's SSL_CTX has now is what libssl copies into the SSL. */
-static void made(const struct ossl *ossl, SSL *ssl)
+void conn_made(const struct ossl *ossl, SSL *ssl)
 {
-    const struct offer *inherited = offer_of_ctx(ossl, ossl->SSL_get_SSL_CTX(ssl));
-    struct conn *conn = inherited != NULL ? conn_make(ossl, ssl) : NULL;
+    const SSL_CTX *ctx = ossl->SSL_get_SSL_CTX(ssl);
 
-    if (conn != NULL)
-        conn->offer = *inherited;
+    /* From 3.5 on it is not there yet when libssl calls for this. */
+    if (ctx != NULL && offer_of_ctx(ossl, ctx) != NULL)
+        (void)conn_make(ossl, ssl);
 }
 
 static void *copied(const struct ossl *ossl, const void *from, void *there)
@@ -617,4 +628,4 @@ static void *copied(const struct ossl *ossl, const void *from, void *there)
     return copy;
 }
 
-const struct ossl_watch ossl_watch = {made, copied};
+const struct ossl_watch ossl_watch = {conn_made, copied};

@@ -65,6 +65,9 @@ MUST_CHECK bool conn_is_driven(const struct ossl *ossl, const SSL *ssl);
 struct offer *conn_offer(const struct ossl *ossl, const SSL *ssl);
 struct offer *conn_offer_make(const struct ossl *ossl, SSL *ssl);
 
+/* An SSL was made: it keeps what its SSL_CTX has now. */
+void conn_made(const struct ossl *ossl, SSL *ssl);
+
 /* The program names the peer of a QUIC connection. */
 void conn_set_peer(const struct ossl *ossl, SSL *ssl, const BIO_ADDR *address);
 

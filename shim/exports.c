@@ -95,6 +95,16 @@ EXPORT SSL_CTX *SSL_CTX_new_ex(OSSL_LIB_CTX *library, const char *properties, co
     return prepare(ossl, real(library, properties, method));
 }
 
+EXPORT SSL *SSL_new(SSL_CTX *ctx)
+{
+    FIND(SSL_new, ctx, NULL)
+    SSL *ssl = real(ctx);
+
+    if (guarded(ossl) && ssl != NULL)
+        conn_made(ossl, ssl);
+    return ssl;
+}
+
 EXPORT void SSL_CTX_set_cert_verify_callback(SSL_CTX *ctx, int (*callback)(X509_STORE_CTX *, void *), void *arg)
 {
     FIND(SSL_CTX_set_cert_verify_callback, ctx, )

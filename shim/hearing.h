@@ -14,6 +14,7 @@ struct hearing {
     struct target target;
     struct host address;
     bool settled; /* the address is known, or never will be */
+    uint16_t today; /* see struct peer */
     struct judgement judgement;
 };
 
@@ -30,6 +31,9 @@ MUST_CHECK bool hearing_is_settled(const struct hearing *hearing);
 
 /* Return true if report mode lets this refusal pass. A fault is no verdict that it could let pass: nothing was judged. */
 MUST_CHECK bool hearing_only_reported(const struct hearing *hearing);
+
+/* Log that pins which were asked expire within two weeks, or have: once a day for each line. */
+void hearing_notice(const struct hearing *hearing);
 
 /* Log the judgement, if such verdicts are logged. */
 void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, const struct hearing *hearing, enum event_verdict verdict);

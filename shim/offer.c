@@ -53,8 +53,10 @@ const struct offer *offer_of_ctx(const struct ossl *ossl, const SSL_CTX *ctx)
 static ossl_security_callback security_of(const struct ossl *ossl, const SSL_CTX *ctx, const SSL *ssl)
 {
     const struct watched *watched = of_ctx(ossl, ssl != NULL ? ossl->SSL_get_SSL_CTX(ssl) : ctx);
-    const struct offer *own = ssl != NULL ? conn_offer(ossl, ssl) : watched != NULL ? &watched->offer : NULL;
+    const struct offer *own = ssl != NULL ? conn_offer(ossl, ssl) : NULL;
 
+    if (own == NULL && watched != NULL)
+        own = &watched->offer;
     if (own != NULL && own->security != NULL)
         return own->security;
     return watched != NULL ? watched->initial : NULL;

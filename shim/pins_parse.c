@@ -379,7 +379,8 @@ static void fill(void *to, const uint8_t digest[static 32], const void *der, siz
     struct filling *filling = to;
 
     add_pin(filling->parser, filling->line, filling->kind, DIGEST_SHA256, digest);
-    if (filling->kind == PIN_CA && !filling->line->revoked && !pins_add_issuer(filling->parser->pins, der, length))
+    /* Also one that is revoked: a peer need not send it. */
+    if (filling->kind == PIN_CA && !pins_add_issuer(filling->parser->pins, der, length))
         filling->parser->out_of_memory = true;
 }
 
