@@ -114,7 +114,7 @@ matrix: tools
 bench: tools
 	$(Q)bench/run
 
-## fuzz        libFuzzer over the parser, the matcher and the log's lines, $(FUZZ_SECONDS) seconds each; build/fuzz keeps what it finds
+## fuzz        libFuzzer over the parser, the matcher and the log's lines, FUZZ_SECONDS=600 each; build/fuzz keeps what it finds
 fuzz: tools-for-checks $(fuzz:%=$(BUILD)/fuzz/%)
 	$(Q)for name in $(fuzz); do \
 		mkdir -p $(BUILD)/fuzz/found-$$name; \
@@ -125,7 +125,7 @@ fuzz: tools-for-checks $(fuzz:%=$(BUILD)/fuzz/%)
 			"$$(grep -o 'cov: .* corp: [0-9]*' $(BUILD)/fuzz/$$name.log | tail -n 1)"; \
 	done
 
-## soak        minutes of load: handshakes, connections, threads, broken certificates, whole clients under sanitizers
+## soak        minutes of handshakes, connections, broken certificates, and of threads and clients under sanitizers
 soak: tools-for-checks
 	$(Q)$(MAKE) --no-print-directory all programs
 	$(Q)tests/soak

@@ -63,8 +63,9 @@ static void write_event(const char *bytes, size_t length)
     char line[LINE_SIZE];
     char value[LINE_SIZE] = "";
     struct text text = text_over(target, sizeof(target));
-    struct event event = {.verdict = EVENT_REFUSED, .target = target, .port = 443, .rule = target, .reason = reason, .subject = subject,
-        .issuer = subject, .spki_sha256 = target, .cert_sha256 = target, .wanted = reason, .matched = target, .tls = "TLSv1.3"};
+    struct event event = {.verdict = EVENT_REFUSED, .target = target, .port = 443, .rule = target, .reason = reason,
+        .subject = subject, .issuer = subject, .spki_sha256 = target, .cert_sha256 = target,
+        .wanted = reason, .matched = target, .tls = "TLSv1.3"};
 
     text_add_escaped(&text, bytes, length, 255);
     fuzz_require_plain(&text);

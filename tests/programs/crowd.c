@@ -1,7 +1,7 @@
 /* Thousands of connections at once, without blocking, in one process.
  *
- * usage: crowd serve NAME                                    shows NAME.pem; prints its port, and what it received when it gets SIGTERM
- *        crowd connect COUNT GOOD-PORT IMPOSTOR-PORT         half of the connections to each
+ * usage: crowd serve NAME     shows NAME.pem; prints its port, and what it received when it gets SIGTERM
+ *        crowd connect COUNT GOOD-PORT IMPOSTOR-PORT     half of the connections to each
  * The client opens every connection before it starts the first handshake, keeps all open until the last one is settled, and sends
  * "secret" over each that is finished. Exits with 0 if all good ones were finished and answered, and all others were refused. */
 
@@ -62,7 +62,8 @@ static bool wait_for(int epoll, struct peer *peer, int result)
     int error = SSL_get_error(peer->ssl, result);
     struct epoll_event event = {.events = error == SSL_ERROR_WANT_WRITE ? EPOLLOUT : EPOLLIN, .data.ptr = peer};
 
-    return (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) && epoll_ctl(epoll, EPOLL_CTL_MOD, peer->fd, &event) == 0;
+    return (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
+        && epoll_ctl(epoll, EPOLL_CTL_MOD, peer->fd, &event) == 0;
 }
 
 static void greet(int epoll, int listener, SSL_CTX *ctx)
@@ -174,7 +175,8 @@ static int connect_all(int count, const int ports[2])
         if (peer->fd < 0 || (connect(peer->fd, (struct sockaddr *)&address, sizeof(address)) != 0 && errno != EINPROGRESS))
             die("connect");
         peer->ssl = SSL_new(ctx);
-        if (peer->ssl == NULL || SSL_set_fd(peer->ssl, peer->fd) != 1 || SSL_set_tlsext_host_name(peer->ssl, "www.pinned.example") != 1)
+        if (peer->ssl == NULL || SSL_set_fd(peer->ssl, peer->fd) != 1
+            || SSL_set_tlsext_host_name(peer->ssl, "www.pinned.example") != 1)
             die("SSL_new");
     }
     for (int i = 0; i < count; i++)
@@ -198,8 +200,8 @@ static int connect_all(int count, const int ports[2])
     }
     printf("%d connections open at once, %d not settled\n", count, count - settled);
     for (int i = 0; i < 2; i++)
-        printf("to the %s: %d answered, %d refused, %d failed\n", i == 0 ? "good server" : "impostor", outcomes[i][0], outcomes[i][1],
-            outcomes[i][2]);
+        printf("to the %s: %d answered, %d refused, %d failed\n", i == 0 ? "good server" : "impostor", outcomes[i][0],
+            outcomes[i][1], outcomes[i][2]);
     for (int i = 0; i < count; i++) {
         SSL_free(peers[i].ssl);
         close(peers[i].fd);

@@ -2,8 +2,8 @@
  *
  * usage: endless GOOD IMPOSTOR COUNT     (NAME.pem and NAME.key)
  * In turn: the good server over TLS 1.2 and 1.3, the impostor, a session resumed, one resumed that was written and read again, a
- * context of the connection's own with a callback. Prints memory and descriptors after a tenth and at the end. Exits with 0 if every
- * handshake came out as the pins say, and nothing grew by more than TOLERANCE. */
+ * context of the connection's own with a callback. Prints memory and descriptors after a tenth and at the end. Exits with 0 if
+ * every handshake came out as the pins say, and nothing grew by more than TOLERANCE. */
 
 #include <dirent.h>
 #include <openssl/err.h>
@@ -103,7 +103,7 @@ static bool shake(SSL_CTX *client_ctx, SSL_CTX *server_ctx, enum way way)
         (void)SSL_do_handshake(server);
     }
     done = SSL_write(client, "x", 1) == 1 && SSL_read(server, &byte, 1) == 1;
-    if (done != (byte == 'x') || (way == RESUMED && SSL_session_reused(client) != 1) || (way == REREAD && SSL_session_reused(client) != 1))
+    if (done != (byte == 'x') || ((way == RESUMED || way == REREAD) && SSL_session_reused(client) != 1))
         die("a handshake that was not as it was asked for");
     (void)SSL_read(client, &byte, 1); /* the tickets */
     SSL_shutdown(client);

@@ -1,10 +1,10 @@
 /* Shows a client thousands of broken forms of one certificate, each on the wire exactly as it was broken.
  *
  * usage: mutate cert|spki GOOD OTHER SEED COUNT      (GOOD.pem, GOOD.key, OTHER.pem)
- * The pins file names GOOD by a digest of its certificate or of its key. In TLS 1.2 a certificate crosses the wire in the clear: there
- * the server's is exchanged for the mutant, and the client's verdict is read from its verify result. Every mutant that OpenSSL
- * can read is also shown by a server over TLS 1.3, where the handshake of one that is accepted can be finished. Exits with 0 if
- * exactly the mutants that are GOOD's certificate (or have GOOD's key) were accepted. */
+ * The pins file names GOOD by a digest of its certificate or of its key. In TLS 1.2 a certificate crosses the wire in the
+ * clear: there the server's is exchanged for the mutant, and the client's verdict is read from its verify result. Every mutant that
+ * OpenSSL can read and a server can have with GOOD's key is also shown over TLS 1.3, where the handshake of one that is accepted
+ * can be finished. Exits with 0 if exactly the mutants that are GOOD's certificate (or have GOOD's key) were accepted. */
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -63,7 +63,7 @@ static uint32_t below(size_t limit)
     return limit == 0 ? 0 : (uint32_t)((state * 2685821657736338717ULL) >> 33) % (uint32_t)limit;
 }
 
-/* List every element from `at` to `end`, those within others as well. The certificates are well formed, with lengths below 65536. */
+/* List every element from `at` to `end`, those within others as well. The certificates are well formed, and shorter than 65536. */
 static void walk(const struct bytes *der, size_t at, size_t end, struct tree *tree)
 {
     while (at < end && tree->count < sizeof(tree->nodes) / sizeof(tree->nodes[0])) {
@@ -72,7 +72,8 @@ static void walk(const struct bytes *der, size_t at, size_t end, struct tree *tr
 
         node->at = at;
         node->body = at + (length[0] < 0x80 ? 2 : length[0] == 0x81 ? 3 : 4);
-        node->end = node->body + (length[0] < 0x80 ? length[0] : length[0] == 0x81 ? length[1] : (size_t)length[1] << 8 | length[2]);
+        node->end = node->body
+            + (length[0] < 0x80 ? length[0] : length[0] == 0x81 ? length[1] : (size_t)length[1] << 8 | length[2]);
         at = node->end;
         if ((der->at[node->at] & 0x20) != 0)
             walk(der, node->body, node->end, tree);
@@ -326,7 +327,8 @@ int main(int argc, char **argv)
         outcomes[1][newer]++;
         same += is(&good_der, (int)mutant.length, mutant.at);
         reencoded += pinned && !by_key && !is(&good_der, (int)mutant.length, mutant.at);
-        if ((older == ACCEPTED) != pinned || older == BROKEN || newer == BROKEN || (newer != UNREADABLE && (newer == ACCEPTED) != pinned)) {
+        if ((older == ACCEPTED) != pinned || older == BROKEN || newer == BROKEN
+            || (newer != UNREADABLE && (newer == ACCEPTED) != pinned)) {
             printf("mutant %ld of seed %s: %spinned, but %s over TLS 1.2 and %s over TLS 1.3:\n", i, argv[4], pinned ? "" : "not ",
                 names[older], names[newer]);
             for (size_t k = 0; k < mutant.length; k++)
@@ -337,7 +339,7 @@ int main(int argc, char **argv)
     }
     printf("%ld mutants, %ld unchanged, %ld the same in another encoding\n", count, same, reencoded);
     for (int i = 0; i < 2; i++)
-        printf("TLS 1.%d: %ld accepted, %ld refused, %ld not read or not shown\n", i + 2, outcomes[i][ACCEPTED], outcomes[i][REFUSED],
-            outcomes[i][UNREADABLE]);
+        printf("TLS 1.%d: %ld accepted, %ld refused, %ld not read or not shown\n", i + 2, outcomes[i][ACCEPTED],
+            outcomes[i][REFUSED], outcomes[i][UNREADABLE]);
     return outcomes[0][ACCEPTED] > 0 && outcomes[0][REFUSED] > 0 && outcomes[1][ACCEPTED] > 0 ? 0 : 1;
 }

@@ -182,7 +182,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < count; i++)
         pthread_join(threads[i], NULL);
     SSL_SESSION_free(shared);
-    printf("%d threads: %ld accepted, %ld refused, %ld of them resumed, %d not as the pins say\n", count, accepted, refused, resumed,
+    printf("%d threads: %ld accepted, %ld refused, %ld resumed, %d not as the pins say\n", count, accepted, refused, resumed,
         (int)faults);
     return faults == 0 && accepted > 0 && refused > 0 && resumed > 0 ? 0 : 1;
 }
