@@ -78,9 +78,18 @@ $(BUILD)/bench/%: bench/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -O2 -g -o $@ $< -lssl -lcrypto
 
+# With the sources of the shim themselves, so that they are instrumented.
+fuzzed := $(core:%=shim/%.c) shim/config.c
+$(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(fuzzed) $(wildcard shim/*.h) shim/log.c
+	@mkdir -p $(@D)
+	$(Q)clang -std=gnu11 -D_GNU_SOURCE -Ishim -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		-o $@ $< $(fuzzed)
+
 unit := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 programs := $(patsubst tests/programs/%.c,$(BUILD)/programs/%,$(wildcard tests/programs/*.c))
 paths := $(patsubst tests/paths/%.c,$(BUILD)/paths/%,$(wildcard tests/paths/*.c))
+fuzz := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+FUZZ_SECONDS ?= 600
 
 ## demo        show the main job on real clients and servers
 demo: tools
@@ -107,6 +116,22 @@ matrix: tools
 bench: tools
 	$(Q)bench/run
 
+## fuzz        libFuzzer over the parser, the matcher and the log's lines, FUZZ_SECONDS=600 each; build/fuzz keeps what it finds
+fuzz: tools-for-checks $(fuzz:%=$(BUILD)/fuzz/%)
+	$(Q)for name in $(fuzz); do \
+		mkdir -p $(BUILD)/fuzz/found-$$name; \
+		$(BUILD)/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 -verbosity=1 -dict=tests/fuzz/pins.dict \
+			-artifact_prefix=$(BUILD)/fuzz/$$name- $(BUILD)/fuzz/found-$$name tests/fuzz/corpus/$$name 2>$(BUILD)/fuzz/$$name.log \
+			|| { tail -n 60 $(BUILD)/fuzz/$$name.log; exit 1; }; \
+		echo "$$name: $$(sed -n 's/^stat::number_of_executed_units: //p' $(BUILD)/fuzz/$$name.log) inputs," \
+			"$$(grep -o 'cov: .* corp: [0-9]*' $(BUILD)/fuzz/$$name.log | tail -n 1)"; \
+	done
+
+## soak        minutes of handshakes, connections, broken certificates, and of threads and clients under sanitizers
+soak: tools-for-checks
+	$(Q)$(MAKE) --no-print-directory all programs
+	$(Q)tests/soak
+
 ## check       linters, both compilers, and the sanitizers
 check: tools
 	$(Q)tests/check
@@ -114,6 +139,9 @@ check: tools
 # What the tests run: with pins files and servers, and to get round the pins.
 programs: $(programs) paths
 paths: $(paths)
+
+tools-for-checks:
+	$(Q)tests/tools check
 
 # What the build and the tests need, installed through apt where it is missing and this user may.
 tools:
@@ -141,6 +169,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: all demo test hollow matrix bench check programs paths tools install uninstall clean help
+.PHONY: all demo test hollow matrix bench fuzz soak check programs paths tools tools-for-checks install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)

@@ -187,3 +187,20 @@ urllib.request.urlopen("https://localhost:" + sys.argv[1], context=connection).r
         equals "$(tr -d ' -~' <<<"$LINE" | tr -d '\n' | wc -c)" 0
     done
 }
+
+@test "of 300 broken forms of the pinned certificate, exactly those that still are that certificate or have its key are accepted" {
+    local kind refusals
+    for kind in cert spki; do
+        pins "www.pinned.example spki-sha256:$PIN_GOOD"
+        [ "$kind" = spki ] || pins "www.pinned.example cert-sha256:$(lab_fingerprint "$LAB/good.pem")"
+        capture bare "$PROGRAMS/mutate" "$kind" "$LAB/good" "$LAB/impostor" 1 300
+        equals "$STATUS" 1
+        has "$OUT" 'not pinned, but accepted'
+        capture shim env PINSHIM_LOG_FORMAT=json "$PROGRAMS/mutate" "$kind" "$LAB/good" "$LAB/impostor" 1 300
+        equals "$STATUS" 0
+        refusals=$(sed -n 's/.*accepted, \([0-9]*\) refused.*/\1/p' <<<"$OUT" | paste -sd+)
+        equals "$(wc -l <"$ERR_FILE")" "$((refusals))"
+        equals "$(tr -d ' -~\n' <"$ERR_FILE" | wc -c)" 0
+        /usr/bin/python3 -c 'import json, sys; [json.loads(line)["verdict"] for line in open(sys.argv[1])]' "$ERR_FILE"
+    done
+}

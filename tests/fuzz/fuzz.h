@@ -1,0 +1,66 @@
+/* What the harnesses of this directory share. */
+#ifndef PINSHIM_FUZZ_H
+#define PINSHIM_FUZZ_H
+
+#include "pins_internal.h"
+#include "policy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What is to hold for every input. */
+#define require(condition) \
+    do { \
+        if (!(condition)) { \
+            fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition); \
+            abort(); \
+        } \
+    } while (0)
+
+/* The one place that calls the parser. The copy has no byte to spare, so that a read beyond it is seen, and is gone afterwards. */
+static inline struct pins *fuzz_parse(const void *bytes, size_t length, pins_report *report, void *arg)
+{
+    char *copy = malloc(length != 0 ? length : 1);
+    struct pins *pins;
+
+    if (length != 0)
+        memcpy(copy, bytes, length);
+    pins = pins_parse(copy, length, NULL, report, arg);
+    free(copy);
+    return pins;
+}
+
+/* The text is terminated, in its buffer, and printable ASCII. */
+static inline void fuzz_require_plain(const struct text *text)
+{
+    require(text->length < text->size && text->at[text->length] == '\0' && strlen(text->at) == text->length);
+    for (size_t i = 0; i < text->length; i++)
+        require(text->at[i] >= 0x20 && text->at[i] <= 0x7e);
+}
+
+/* Judge the peer for one host that the program named; what comes out is in range and agrees with itself. */
+static inline struct judgement fuzz_judge(const struct pins *pins, const struct host *host, const struct peer *peer)
+{
+    struct target target = {.named = true};
+    struct judgement judgement;
+    char buffer[2048];
+    struct text text = text_over(buffer, sizeof(buffer));
+
+    (void)target_add(&target, host);
+    policy_judge(pins, &target, peer, &judgement);
+    require(judgement.verdict == VERDICT_REFUSE || judgement.verdict == VERDICT_ACCEPT);
+    require(judgement.reason > REASON_INTERNAL && judgement.reason <= REASON_MATCH);
+    require((judgement.verdict == VERDICT_ACCEPT) == (judgement.reason >= REASON_NO_RULE));
+    require((judgement.reason == REASON_MATCH) == (judgement.matched != NULL));
+    policy_print_reason(pins, "/pins\n", &judgement, &text);
+    policy_print_wanted(pins, &judgement, &text);
+    policy_print_rule("/pins\n", &judgement, &text);
+    host_print(&judgement.host, &text);
+    fuzz_require_plain(&text);
+    return judgement;
+}
+
+#endif
