@@ -266,6 +266,7 @@ static void fork_one(int generation)
     pid_t child = fork();
 
     if (child == 0) {
+        (void)alarm(60);
         failures = 0;
         for (int i = 0; i < 2; i++) {
             replace(generation + i);
