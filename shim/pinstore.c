@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SLOTS 8
+#define SLOTS 32
 #define NO_SLOT (-1)
 #define LOST_TRIES 16 /* of publishing; each lost to a thread that has loaded meanwhile */
 #define COARSEST_CLOCK 2 /* seconds; of the file systems', that of FAT */
