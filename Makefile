@@ -25,7 +25,9 @@ shim_link := -shared -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,te
 # What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
 core := text file host pins pins_parse policy
 shim := $(core) resolved wire config log loader ossl param pinstore pinfile peer path intent hearing session conn verify offer exports exports_libc exports_dl interpose
-command := main lint
+command := main lint linked
+# Of the shim, beside the core.
+shared := peer path pinfile
 # What unit tests need besides the core.
 in_unit := resolved config log pinstore
 
@@ -58,8 +60,8 @@ $(BUILD)/shim/%.o: shim/%.S
 $(BUILD)/libpinshim.so: $(shim:%=$(BUILD)/shim/%.o) $(BUILD)/exports.map
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--version-script=$(BUILD)/exports.map $(shim_link)
 
-$(BUILD)/pinshim: $(command:%=$(BUILD)/cmd/%.o) $(core:%=$(BUILD)/shim/%.o)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pie -Wl,-z,relro,-z,now -o $@ $^
+$(BUILD)/pinshim: $(command:%=$(BUILD)/cmd/%.o) $(core:%=$(BUILD)/shim/%.o) $(shared:%=$(BUILD)/shim/%.o)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pie -Wl,-z,relro,-z,now -o $@ $^ -Wl,--no-as-needed -lssl -lcrypto -ldl
 
 $(BUILD)/unit/%: tests/unit/%.c $(core:%=$(BUILD)/shim/%.o) $(in_unit:%=$(BUILD)/shim/%.o)
 	@mkdir -p $(@D)

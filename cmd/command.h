@@ -2,7 +2,12 @@
 #ifndef PINSHIM_COMMAND_H
 #define PINSHIM_COMMAND_H
 
+#include "ossl.h"
+
 /* Each takes the arguments from its own name on and returns the exit status. */
 int lint_main(int argc, char **argv);
+
+/* Return the OpenSSL that the command is linked to, as the shim's own modules call it. */
+const struct ossl *linked_ossl(void);
 
 #endif

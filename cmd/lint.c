@@ -1,6 +1,6 @@
 #include "command.h"
 
-#include "pins.h"
+#include "pinfile.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +15,7 @@ static void print_error(void *arg, uint32_t line, uint32_t column, const char *m
 
 int lint_main(int argc, char **argv)
 {
+    struct pins_reader reader = {pinfile_read, linked_ossl(), argv[argc - 1]};
     struct pins *pins;
 
     if (argc != 2 || argv[1][0] == '-') {
@@ -23,7 +24,7 @@ int lint_main(int argc, char **argv)
         fprintf(asked ? stdout : stderr, "usage: pinshim lint FILE\n");
         return asked ? 0 : 2;
     }
-    pins = pins_load(argv[1], NULL, NULL, print_error, argv[1]);
+    pins = pins_load(argv[1], &reader, NULL, print_error, argv[1]);
     if (pins == NULL)
         return 1;
     pins_free(pins);

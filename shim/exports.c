@@ -1,9 +1,9 @@
 /* The functions of OpenSSL that the shim stands before. Each makes ready, delegates and returns; nothing is decided here. */
 
 #include "conn.h"
+#include "hearing.h"
 #include "loader.h"
 #include "offer.h"
-#include "pinfile.h"
 #include "session.h"
 #include "verify.h"
 
@@ -73,7 +73,7 @@ EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
 static SSL_CTX *prepare(const struct ossl *ossl, SSL_CTX *ctx)
 {
     if (guarded(ossl) && ctx != NULL) {
-        pinstore_release(pinfile_acquire(ossl));
+        pinstore_release(hearing_pins(ossl));
         offer_watch(ossl, ctx);
         /* A second door, for a libssl whose call of X509_verify_cert cannot be seen: one that holds its libcrypto itself. */
         verify_set_callback(ossl, ctx, NULL, NULL);

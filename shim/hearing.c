@@ -8,12 +8,19 @@
 
 #define NOTICE_DAYS 14
 
+const struct pinstore *hearing_pins(const struct ossl *ossl)
+{
+    struct pins_reader reader = {pinfile_read, ossl, config_get()->pins_file};
+
+    return pinstore_acquire(&reader);
+}
+
 enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues *clues, const struct shown *shown, struct hearing *out)
 {
     struct evidence evidence;
 
     memset(&out->judgement, 0, sizeof(out->judgement));
-    out->store = pinfile_acquire(ossl);
+    out->store = hearing_pins(ossl);
     out->settled = intent_read(ossl, ssl, clues, &out->target, &out->address);
     if (out->target.count > 0)
         out->judgement.host = out->target.identities[0];

@@ -18,6 +18,9 @@ struct hearing {
     struct judgement judgement;
 };
 
+/* Return the pins in force, as pinstore_acquire does; files that they name are read with that OpenSSL. */
+MUST_CHECK const struct pinstore *hearing_pins(const struct ossl *ossl);
+
 /* Judge the peer by what it has shown. The caller marks the error queue, keeps errno and calls hearing_end. */
 MUST_CHECK enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues *clues, const struct shown *shown,
     struct hearing *out);

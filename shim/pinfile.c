@@ -1,6 +1,5 @@
 #include "pinfile.h"
 
-#include "config.h"
 #include "peer.h"
 
 #include <stdlib.h>
@@ -106,13 +105,6 @@ static size_t count_of(const unsigned char *bytes, size_t length, const char *wh
         count++;
     }
     return count;
-}
-
-const struct pinstore *pinfile_acquire(const struct ossl *ossl)
-{
-    struct pins_reader reader = {pinfile_read, ossl, config_get()->pins_file};
-
-    return pinstore_acquire(&reader);
 }
 
 bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const char *path, pins_found *found, void *to,

@@ -161,6 +161,7 @@ stops() {
         stops "$IMPOSTOR"
     done
     pins "www.pinned.example cert-file:$LAB/bundle.pem"
+    run -0 "$BATS_TEST_DIRNAME/../build/pinshim" lint "$PINS"
     lets "$GOOD"
     lets "$IMPOSTOR"
     # Beside the pins file.
@@ -182,6 +183,8 @@ stops() {
         stops "$GOOD"
         has "$LINE" "configuration fault: $PINS:1:30: "
         has "$LINE" "$name\" cannot be used: "
+        run -1 "$BATS_TEST_DIRNAME/../build/pinshim" lint "$PINS"
+        has "$output" "$PINS:1:30: "
     done
 }
 
