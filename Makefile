@@ -23,9 +23,11 @@ shim_link := -shared -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,te
 	-Wl,--no-as-needed -l:libdl.so.2
 
 # What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
-core := text host pins pins_parse policy
-shim := $(core) resolved wire config log loader ossl param pinstore peer intent hearing session conn verify offer exports exports_libc exports_dl interpose
+core := text file host pins pins_parse policy
+shim := $(core) resolved wire config log loader ossl param pinstore pinfile peer path intent hearing session conn verify offer exports exports_libc exports_dl interpose
 command := main lint
+# What unit tests need besides the core.
+in_unit := resolved config log pinstore
 
 all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
 
@@ -59,9 +61,9 @@ $(BUILD)/libpinshim.so: $(shim:%=$(BUILD)/shim/%.o) $(BUILD)/exports.map
 $(BUILD)/pinshim: $(command:%=$(BUILD)/cmd/%.o) $(core:%=$(BUILD)/shim/%.o)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pie -Wl,-z,relro,-z,now -o $@ $^
 
-$(BUILD)/unit/%: tests/unit/%.c $(core:%=$(BUILD)/shim/%.o) $(BUILD)/shim/resolved.o
+$(BUILD)/unit/%: tests/unit/%.c $(core:%=$(BUILD)/shim/%.o) $(in_unit:%=$(BUILD)/shim/%.o)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(common) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^)
+	$(Q)$(CC) $(common) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) -lpthread
 
 $(BUILD)/programs/%: tests/programs/%.c
 	@mkdir -p $(@D)

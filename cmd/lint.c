@@ -23,7 +23,7 @@ int lint_main(int argc, char **argv)
         fprintf(asked ? stdout : stderr, "usage: pinshim lint FILE\n");
         return asked ? 0 : 2;
     }
-    pins = pins_load(argv[1], print_error, argv[1]);
+    pins = pins_load(argv[1], NULL, NULL, print_error, argv[1]);
     if (pins == NULL)
         return 1;
     pins_free(pins);

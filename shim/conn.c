@@ -5,6 +5,7 @@
 #include "wire.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,10 +26,11 @@ struct conn {
     bool proven; /* its handshake was finished and confirmed */
     struct offer offer; /* what the program set on this SSL itself */
     bool driven; /* see conn_is_driven */
-    SSL_SESSION *judged; /* what may be resumed, whatever else is learned of the target; a reference */
-    bool begun; /* what follows was taken down when the handshake began */
-    char *sni; /* NULL: the program had set none */
-    struct host wire; /* where the handshake was seen to be sent to */
+    bool withheld; /* something that needs no certificate was not offered */
+    bool suite_refused; /* that the server has chosen */
+    bool told; /* that the peer was accepted */
+    SSL_SESSION *judged; /* what may be resumed; a reference */
+    struct clues clues;
 };
 
 static void keep_leaf(const struct ossl *ossl, struct conn *conn, X509 *leaf)
@@ -49,11 +51,15 @@ static void keep_judged(const struct ossl *ossl, struct conn *conn, SSL_SESSION 
 static void forget_handshake(const struct ossl *ossl, struct conn *conn)
 {
     keep_leaf(ossl, conn, NULL);
-    free(conn->sni);
-    conn->sni = NULL;
-    conn->begun = false;
     keep_judged(ossl, conn, NULL);
-    conn->wire.kind = HOST_UNREADABLE;
+    free(conn->clues.sni);
+    conn->clues.sni = NULL;
+    conn->clues.begun = false;
+    conn->clues.wire.kind = HOST_UNREADABLE;
+    conn->withheld = false;
+    conn->suite_refused = false;
+    conn->told = false;
+    conn->logged = false;
 }
 
 static void release(const struct ossl *ossl, void *attached)
@@ -67,6 +73,16 @@ static struct conn *conn_of(const struct ossl *ossl, const SSL *ssl)
     return ossl->SSL_get_ex_data(ssl, ossl->ssl_index);
 }
 
+/* What the SSL_CTX has when the SSL is made is what libssl copies into it; or as early as can be after that. */
+static void inherit(const struct ossl *ossl, const SSL *ssl, struct conn *conn)
+{
+    const SSL_CTX *ctx = ossl->SSL_get_SSL_CTX(ssl);
+    const struct offer *inherited = ctx != NULL ? offer_of_ctx(ossl, ctx) : NULL;
+
+    if (inherited != NULL)
+        conn->offer = *inherited;
+}
+
 /* Return the SSL's state, made if there is none; NULL when memory ran out, which the callers take for a refusal. */
 static struct conn *conn_make(const struct ossl *ossl, SSL *ssl)
 {
@@ -78,6 +94,7 @@ static struct conn *conn_make(const struct ossl *ossl, SSL *ssl)
     if (conn == NULL)
         return NULL;
     conn->attached.release = release;
+    inherit(ossl, ssl, conn);
     if (ossl->SSL_set_ex_data(ssl, ossl->ssl_index, conn) != 1) {
         free(conn);
         return NULL;
@@ -85,15 +102,15 @@ static struct conn *conn_make(const struct ossl *ossl, SSL *ssl)
     return conn;
 }
 
-static enum verdict hear(const struct ossl *ossl, SSL *ssl, struct conn *conn, X509 *leaf, EVP_PKEY *raw_key, struct hearing *out)
+static enum verdict hear(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct shown *shown, struct hearing *out)
 {
     if (conn->driven)
-        wire_read(&conn->wire);
-    return hearing_hold(ossl, ssl, conn->begun, conn->sni, &conn->wire, leaf, raw_key, out);
+        wire_read(&conn->clues.wire);
+    return hearing_hold(ossl, ssl, &conn->clues, shown, out);
 }
 
 /* Hear the peer; log a refusal once, and an acceptance if nothing is heard after this (`last`). Return true if the connection may live. */
-static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, X509 *leaf, EVP_PKEY *raw_key, bool last)
+static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct shown *shown, bool last)
 {
     struct hearing *hearing = conn != NULL ? malloc(sizeof(*hearing)) : NULL;
     struct event event = {.verdict = EVENT_REFUSED, .reason = "out of memory"};
@@ -104,19 +121,23 @@ static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, X509 *le
         log_event(&event);
         return false;
     }
-    refused = hear(ossl, ssl, conn, leaf, raw_key, hearing) != VERDICT_ACCEPT;
+    refused = hear(ossl, ssl, conn, shown, hearing) != VERDICT_ACCEPT;
     /* It came in behind the back of begin: set by a callback in the handshake. */
-    if (!refused && hearing->judgement.reason == REASON_MATCH && ossl->SSL_session_reused(ssl) == 1
+    if (!refused && hearing->judgement.pinned && ossl->SSL_session_reused(ssl) == 1
         && !session_is_proven(ossl, ossl->SSL_get_session(ssl))) {
         hearing->judgement.reason = REASON_UNPROVEN;
         refused = true;
     }
     dies = refused && !hearing_only_reported(hearing);
+    hearing_notice(hearing);
     if (refused && !conn->logged)
-        hearing_log(ossl, ssl, leaf, raw_key, hearing, dies ? EVENT_REFUSED : EVENT_REPORTED);
+        hearing_log(ossl, ssl, shown, hearing, dies ? EVENT_REFUSED : EVENT_REPORTED);
     conn->logged |= refused;
-    if (!refused && last)
-        hearing_log(ossl, ssl, leaf, raw_key, hearing, EVENT_ACCEPTED);
+    if (!refused && last && !conn->told) {
+        conn->told = true;
+        hearing_log(ossl, ssl, shown, hearing, EVENT_ACCEPTED);
+    }
+    hearing_end(hearing);
     free(hearing);
     return !dies;
 }
@@ -144,6 +165,21 @@ static void fail_again(const struct ossl *ossl, SSL *ssl)
     push_error(ossl);
 }
 
+static void refuse_library(void)
+{
+    static atomic_flag logged = ATOMIC_FLAG_INIT;
+
+    if (!atomic_flag_test_and_set(&logged))
+        log_fault("this OpenSSL is too old or incomplete; expected 1.1.1 or newer");
+}
+
+/* Return true if the call can be told to be a server's, in a library that is not usable. An SSL of TLS_method() counts as one until
+ * SSL_connect. */
+static bool serves(const struct ossl *ossl, const SSL *ssl)
+{
+    return ossl->kind == OSSL_UNUSABLE && ossl->SSL_is_server != NULL && ossl->SSL_is_server(ssl);
+}
+
 /* Return true if `*ssl` is of a usable library and was not refused; else the call fails here. `*ssl` becomes its connection, where it
  * was a stream of one (QUIC); `*conn` is the connection's state, NULL where there is none yet. */
 static bool may_go_on(const struct ossl *ossl, SSL **ssl, struct conn **conn)
@@ -151,8 +187,10 @@ static bool may_go_on(const struct ossl *ossl, SSL **ssl, struct conn **conn)
     SSL *called = *ssl;
     SSL *connection;
 
-    if (ossl->kind != OSSL_USABLE)
+    if (ossl->kind != OSSL_USABLE) {
+        refuse_library();
         return false;
+    }
     *conn = conn_of(ossl, called);
     if (*conn == NULL && ossl->SSL_get0_connection != NULL) {
         connection = ossl->SSL_get0_connection(called);
@@ -175,23 +213,32 @@ static void restore_mode(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     conn->mode_changed = false;
 }
 
-int conn_verify(const struct ossl *ossl, X509_STORE_CTX *ctx, int result)
+void conn_door_open(const struct ossl *ossl, X509_STORE_CTX *ctx, struct door *door)
 {
+    memset(door, 0, sizeof(*door));
+    if (ossl->X509_STORE_CTX_get_ex_data != NULL && ossl->SSL_get_ex_data_X509_STORE_CTX_idx != NULL)
+        door->ssl = ossl->X509_STORE_CTX_get_ex_data(ctx, ossl->SSL_get_ex_data_X509_STORE_CTX_idx());
+    if (ossl->kind != OSSL_USABLE || door->ssl == NULL)
+        return;
+    door->shown.leaf = ossl->X509_STORE_CTX_get0_cert(ctx);
+    door->shown.chain = ossl->X509_STORE_CTX_get0_untrusted(ctx);
+    if (door->shown.leaf == NULL && ossl->X509_STORE_CTX_get0_rpk != NULL)
+        door->shown.raw_key = ossl->X509_STORE_CTX_get0_rpk(ctx);
+}
+
+int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct door *door, int result)
+{
+    SSL *ssl = door->ssl;
     int saved = errno;
     struct conn *conn;
-    X509 *leaf;
-    EVP_PKEY *raw_key;
-    SSL *ssl;
 
-    if (ossl->kind == OSSL_FOREIGN)
+    if (ossl->kind == OSSL_FOREIGN || ssl == NULL || serves(ossl, ssl))
         return result;
     if (ossl->kind == OSSL_UNUSABLE) {
-        /* It cannot be told whether this is a client. */
-        log_fault("this OpenSSL is too old or incomplete; expected 1.1.1 or newer");
+        refuse_library();
         return 0;
     }
-    ssl = ossl->X509_STORE_CTX_get_ex_data(ctx, ossl->SSL_get_ex_data_X509_STORE_CTX_idx());
-    if (ssl == NULL || ossl->SSL_is_server(ssl))
+    if (ossl->SSL_is_server(ssl))
         return result;
     /* "Ask me again" (SSL_set_retry_verify) is no answer yet. */
     if (result > 0 && ossl->SSL_want(ssl) == WANT_RETRY_VERIFY)
@@ -201,14 +248,14 @@ int conn_verify(const struct ossl *ossl, X509_STORE_CTX *ctx, int result)
         return result;
     (void)ossl->ERR_set_mark();
     conn = conn_make(ossl, ssl);
-    leaf = ossl->X509_STORE_CTX_get0_cert(ctx);
-    raw_key = leaf == NULL && ossl->X509_STORE_CTX_get0_rpk != NULL ? ossl->X509_STORE_CTX_get0_rpk(ctx) : NULL;
-    if (conn != NULL && conn->leaf != NULL && conn->leaf == leaf) {
+    if (conn != NULL)
+        conn->clues.verifying = ossl->X509_STORE_CTX_get0_param(ctx);
+    if (conn != NULL && conn->leaf != NULL && conn->leaf == door->shown.leaf) {
         /* Already accepted: the program's callback ran the library's verification, which was judged. */
-    } else if (admit(ossl, ssl, conn, leaf, raw_key, conn == NULL || !conn->driven)) {
+    } else if (admit(ossl, ssl, conn, &door->shown, conn == NULL || !conn->driven)) {
         /* Already here, not when the handshake is finished: programs store the session before that call returns. */
         session_mark(ossl, ossl->SSL_get_session(ssl));
-        keep_leaf(ossl, conn, leaf);
+        keep_leaf(ossl, conn, door->shown.leaf);
     } else {
         /* Under SSL_VERIFY_NONE libssl would ignore the 0 and go on to send a client certificate. It reads the mode only after
          * this returns; a NULL callback keeps the program's. */
@@ -223,6 +270,8 @@ int conn_verify(const struct ossl *ossl, X509_STORE_CTX *ctx, int result)
         ossl->X509_STORE_CTX_set_error(ctx, X509_V_ERR_CERT_REJECTED);
         result = 0;
     }
+    if (conn != NULL)
+        conn->clues.verifying = NULL;
     (void)ossl->ERR_pop_to_mark();
     errno = saved;
     return result;
@@ -232,19 +281,22 @@ int conn_verify(const struct ossl *ossl, X509_STORE_CTX *ctx, int result)
  * to verify (resumption, PSK, anonymous suites). Return true if the connection may live. */
 static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
-    X509 *leaf;
-    EVP_PKEY *raw_key;
+    struct shown shown = {NULL, NULL, NULL};
     SSL_SESSION *session;
+    X509 *leaf;
     bool lives;
     int saved = errno;
 
     (void)ossl->ERR_set_mark();
     leaf = ossl->SSL_get1_peer_certificate != NULL ? ossl->SSL_get1_peer_certificate(ssl) : ossl->SSL_get_peer_certificate(ssl);
-    raw_key = leaf == NULL && ossl->SSL_get0_peer_rpk != NULL ? ossl->SSL_get0_peer_rpk(ssl) : NULL;
+    shown.leaf = leaf;
+    shown.chain = ossl->SSL_get_peer_cert_chain(ssl);
+    if (leaf == NULL && ossl->SSL_get0_peer_rpk != NULL)
+        shown.raw_key = ossl->SSL_get0_peer_rpk(ssl);
     session = ossl->SSL_get_session(ssl);
     lives = conn != NULL && leaf != NULL && (conn->leaf == leaf || (ossl->SSL_session_reused(ssl) == 1 && conn->judged == session))
         && (conn->proven || !log_wants(EVENT_ACCEPTED));
-    lives = lives || admit(ossl, ssl, conn, leaf, raw_key, true);
+    lives = lives || admit(ossl, ssl, conn, &shown, true);
     if (conn != NULL) {
         conn->phase = lives ? PHASE_CONFIRMED : PHASE_REFUSED;
         if (conn->leaf != leaf)
@@ -270,11 +322,11 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 struct outlook {
     bool accepted;
     bool by_pin; /* a pin was needed */
-    bool addressed; /* all is known that rules for addresses ask for */
+    bool settled; /* nothing more will be known of the target */
 };
 
-/* Hear a peer that shows only `leaf`, before there is one. */
-static void would_admit(const struct ossl *ossl, SSL *ssl, X509 *leaf, struct outlook *out)
+/* Hear a peer that would show this, before there is one. */
+static void would_admit(const struct ossl *ossl, SSL *ssl, const struct shown *shown, struct outlook *out)
 {
     struct conn *conn = conn_make(ossl, ssl);
     struct hearing *hearing = conn != NULL ? malloc(sizeof(*hearing)) : NULL;
@@ -283,43 +335,55 @@ static void would_admit(const struct ossl *ossl, SSL *ssl, X509 *leaf, struct ou
     *out = (struct outlook) {.by_pin = true};
     (void)ossl->ERR_set_mark();
     if (hearing != NULL) {
-        out->accepted = hear(ossl, ssl, conn, leaf, NULL, hearing) == VERDICT_ACCEPT;
-        out->by_pin = hearing->judgement.reason == REASON_MATCH;
-        out->addressed = hearing_knows_address(hearing);
+        out->accepted = hear(ossl, ssl, conn, shown, hearing) == VERDICT_ACCEPT;
+        out->by_pin = hearing->judgement.pinned;
+        out->settled = hearing_is_settled(hearing);
         if (!out->accepted && hearing_only_reported(hearing)) {
             out->accepted = true;
             out->by_pin = false;
         }
+        hearing_end(hearing);
     }
     (void)ossl->ERR_pop_to_mark();
     free(hearing);
     errno = saved;
 }
 
-/* Return true if the session may be resumed. `confirmed`: what is not known yet will be judged when the handshake is finished; then
- * `*surely` tells that nothing will be. */
-static bool may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session, bool confirmed, bool *surely)
-{
-    struct outlook outlook;
-
-    would_admit(ossl, ssl, ossl->SSL_SESSION_get0_peer(session), &outlook);
-    *surely = outlook.addressed;
-    return outlook.accepted && (!outlook.by_pin || session_is_proven(ossl, session)) && (confirmed || outlook.addressed);
-}
-
+/* Not before all is known of the target: nobody may look again when the handshake is finished. A program can go on through a chain of
+ * BIOs with what it began by SSL_connect. */
 bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
 {
-    bool surely;
-
-    return may_resume(ossl, ssl, session, conn_is_driven(ossl, ssl), &surely);
-}
-
-bool conn_needs_certificate(const struct ossl *ossl, SSL *ssl)
-{
+    struct shown shown = {ossl->SSL_SESSION_get0_peer(session), NULL, NULL};
     struct outlook outlook;
 
-    would_admit(ossl, ssl, NULL, &outlook);
-    return !outlook.accepted;
+    /* The certificates that were sent are the session's too, but have no other getter. */
+    if (session == ossl->SSL_get_session(ssl))
+        shown.chain = ossl->SSL_get_peer_cert_chain(ssl);
+    would_admit(ossl, ssl, &shown, &outlook);
+    return outlook.accepted && outlook.settled && (!outlook.by_pin || session_is_proven(ossl, session));
+}
+
+bool conn_withholds(const struct ossl *ossl, SSL *ssl)
+{
+    static const struct shown nothing = {NULL, NULL, NULL};
+    struct conn *conn = conn_make(ossl, ssl);
+    struct outlook outlook;
+
+    if (conn == NULL)
+        return true;
+    would_admit(ossl, ssl, &nothing, &outlook);
+    conn->withheld |= !outlook.accepted || !outlook.settled;
+    return !outlook.accepted || !outlook.settled;
+}
+
+bool conn_refuses_suite(const struct ossl *ossl, SSL *ssl)
+{
+    struct conn *conn = conn_make(ossl, ssl);
+    bool refuses = conn_withholds(ossl, ssl);
+
+    if (conn != NULL)
+        conn->suite_refused = refuses;
+    return refuses;
 }
 
 bool conn_is_driven(const struct ossl *ossl, const SSL *ssl)
@@ -345,27 +409,25 @@ struct offer *conn_offer_make(const struct ossl *ossl, SSL *ssl)
 
 /* Take down what the handshake that begins is to be judged by, and take off a session that it may not resume: then it becomes a
  * full one. During a resumption under TLS 1.2 SSL_get_servername gives the session's name, so what the program set is taken now. */
-static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn, bool confirmed)
+static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     SSL_SESSION *session = ossl->SSL_get_session(ssl);
     const char *sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    bool surely = false;
 
     restore_mode(ossl, ssl, conn);
     forget_handshake(ossl, conn);
     conn->phase = PHASE_UNJUDGED;
-    conn->logged = false;
     /* Where the program set none, the name of a session for TLS 1.2 is given; it is not sent. */
     if (session != NULL && sni == ossl->SSL_SESSION_get0_hostname(session))
         sni = NULL;
-    conn->sni = sni != NULL ? strdup(sni) : NULL;
-    conn->begun = true;
+    conn->clues.sni = sni != NULL ? strdup(sni) : NULL;
+    conn->clues.begun = true;
     /* Without memory for the name a resumption would be judged without. */
-    if (session != NULL && ((sni != NULL && conn->sni == NULL) || !may_resume(ossl, ssl, session, confirmed, &surely))) {
+    if (session != NULL && ((sni != NULL && conn->clues.sni == NULL) || !conn_may_resume(ossl, ssl, session))) {
         (void)ossl->SSL_set_session(ssl, NULL);
         session = NULL;
     }
-    keep_judged(ossl, conn, surely ? session : NULL);
+    keep_judged(ossl, conn, session);
 }
 
 void conn_begin(const struct ossl *ossl, SSL *ssl)
@@ -373,15 +435,34 @@ void conn_begin(const struct ossl *ossl, SSL *ssl)
     struct conn *conn;
     int saved = errno;
 
-    if (ossl->kind != OSSL_USABLE)
-        return;
     (void)ossl->ERR_set_mark();
     conn = conn_make(ossl, ssl);
-    if (conn == NULL)
+    if (conn != NULL)
+        begin(ossl, ssl, conn);
+    else
         (void)ossl->SSL_set_session(ssl, NULL); /* and the certificate is refused */
-    else if (!conn->driven || !conn->begun || conn->judged != ossl->SSL_get_session(ssl))
-        begin(ossl, ssl, conn, conn->driven);
     (void)ossl->ERR_pop_to_mark();
+    errno = saved;
+}
+
+/* A handshake failed, and what was not offered may be why. A suite that was refused surely is: then it fails as a refusal does. */
+static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    static const struct shown nothing = {NULL, NULL, NULL};
+    int saved = errno;
+
+    if (!conn->withheld || conn->logged || conn->leaf != NULL || ossl->SSL_want(ssl) != SSL_NOTHING)
+        return;
+    (void)ossl->ERR_set_mark();
+    (void)admit(ossl, ssl, conn, &nothing, false);
+    (void)ossl->ERR_pop_to_mark();
+    if (conn->suite_refused) {
+        conn->phase = PHASE_REFUSED;
+        ossl->SSL_set_verify_result(ssl, X509_V_ERR_CERT_REJECTED);
+        /* libssl has cleared the queue when the handshake function was called: what is there tells of the suite. */
+        ossl->ERR_clear_error();
+        push_error(ossl);
+    }
     errno = saved;
 }
 
@@ -399,7 +480,7 @@ bool conn_ready_early(const struct ossl *ossl, SSL *ssl)
         return false;
     if (ossl->SSL_in_before(ssl)) {
         (void)ossl->ERR_set_mark();
-        begin(ossl, ssl, conn, false);
+        begin(ossl, ssl, conn);
         (void)ossl->ERR_pop_to_mark();
         errno = saved;
     }
@@ -411,15 +492,17 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
     struct wire watched_before;
     SSL *called = ssl;
     bool driven_before;
-    bool suspended;
     struct conn *conn;
     int result;
 
+    if (serves(ossl, ssl) && real != ossl->SSL_connect)
+        return real(ssl);
     if (!may_go_on(ossl, &ssl, &conn))
         return -1;
     /* An SSL of TLS_method() counts as a server until its role is fixed, which SSL_connect may do. */
     if (ossl->SSL_is_server(ssl) && (real != ossl->SSL_connect || !ossl->SSL_in_before(ssl))) {
-        suspended = offer_suspend(ossl, ssl);
+        bool suspended = offer_suspend(ossl, ssl);
+
         result = real(called);
         if (suspended)
             offer_resume(ossl, ssl);
@@ -435,16 +518,15 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
     conn->phase = PHASE_UNJUDGED;
     driven_before = conn->driven;
     conn->driven = true;
-    /* The context may be one that offer_watch has not seen. */
-    if (ossl->SSL_in_before(ssl))
+    /* Of a context that was not seen to be made. */
+    if (ossl->SSL_in_before(ssl) && !offer_watches(ossl, ssl))
         conn_begin(ossl, ssl);
     wire_begin(&watched_before);
-    suspended = offer_suspend(ossl, ssl);
     result = real(called);
-    if (suspended)
-        offer_resume(ossl, ssl);
-    wire_read(&conn->wire);
+    wire_read(&conn->clues.wire);
     wire_end(&watched_before);
+    if (conn->offer.suspended)
+        offer_resume(ossl, ssl);
     if (ossl->SSL_is_server(ssl)) {
         conn->driven = driven_before;
         return result;
@@ -453,8 +535,11 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
         restore_mode(ossl, ssl, conn);
         if (result > 0)
             result = -1;
-    } else if (ossl->SSL_is_init_finished(ssl) && !confirm(ossl, ssl, conn)) {
-        result = -1;
+    } else if (ossl->SSL_is_init_finished(ssl)) {
+        if (!confirm(ossl, ssl, conn))
+            result = -1;
+    } else if (result <= 0) {
+        explain_failure(ossl, ssl, conn);
     }
     conn->driven = driven_before;
     return result;
@@ -464,6 +549,8 @@ bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
 {
     struct conn *conn;
 
+    if (serves(ossl, ssl))
+        return true;
     if (!may_go_on(ossl, &ssl, &conn))
         return false;
     if (conn != NULL && conn->phase == PHASE_CONFIRMED && ossl->SSL_is_init_finished(ssl))
@@ -472,7 +559,7 @@ bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
         return true;
     if (ossl->SSL_is_init_finished(ssl))
         return confirm(ossl, ssl, conn_make(ossl, ssl));
-    if (call == CONN_READS && conn != NULL && conn->phase == PHASE_CONFIRMED && !ossl->SSL_in_before(ssl))
+    if (call == CONN_INNER || (call == CONN_READS && conn != NULL && conn->phase == PHASE_CONFIRMED && !ossl->SSL_in_before(ssl)))
         return true;
     return conn_handshake(ossl, ssl, ossl->SSL_do_handshake) > 0;
 }
@@ -500,7 +587,45 @@ int conn_clear(const struct ossl *ossl, SSL *ssl)
         restore_mode(ossl, ssl, conn);
         forget_handshake(ossl, conn);
         conn->phase = PHASE_UNJUDGED;
-        conn->logged = false;
     }
     return ossl->SSL_clear(ssl);
 }
+
+void conn_set_peer(const struct ossl *ossl, SSL *ssl, const BIO_ADDR *address)
+{
+    struct conn *conn = conn_make(ossl, ssl);
+    /* A union of socket addresses. */
+    const struct sockaddr *socket_address = (const struct sockaddr *)(const void *)address;
+
+    if (conn != NULL
+        && !host_from_sockaddr(socket_address,
+            socket_address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in), &conn->clues.peer))
+        conn->clues.peer.kind = HOST_UNREADABLE;
+}
+
+void conn_made(const struct ossl *ossl, SSL *ssl)
+{
+    const SSL_CTX *ctx = ossl->SSL_get_SSL_CTX(ssl);
+
+    /* From 3.5 on it is not there yet when libssl calls for this. */
+    if (ctx != NULL && offer_of_ctx(ossl, ctx) != NULL)
+        (void)conn_make(ossl, ssl);
+}
+
+static void *copied(const struct ossl *ossl, const void *from, void *there)
+{
+    const struct conn *conn = from;
+    struct conn *copy = there;
+
+    (void)ossl;
+    if (conn == NULL || (conn->offer.psk == NULL && conn->offer.psk_session == NULL && conn->offer.security == NULL))
+        return there;
+    if (copy == NULL && (copy = calloc(1, sizeof(*copy))) == NULL)
+        return NULL;
+    copy->attached.release = release;
+    copy->offer = conn->offer;
+    copy->offer.suspended = false;
+    return copy;
+}
+
+const struct ossl_watch ossl_watch = {conn_made, copied};

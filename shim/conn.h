@@ -4,20 +4,34 @@
 #define PINSHIM_CONN_H
 
 #include "offer.h"
+#include "peer.h"
 
-/* Judge the peer inside the handshake. `ctx` is the verification that libssl runs for a received certificate, `result` what the
- * program's own verification said. Return what libssl is to go on with: `result`, or 0 for a refusal, which is then fatal to the
- * handshake whatever the program's verify mode. */
-MUST_CHECK int conn_verify(const struct ossl *ossl, X509_STORE_CTX *ctx, int result);
+/* A verification that libssl runs for a certificate that it received. What is to be judged is taken before the program's own callback
+ * sees it, which may set the whole of it up anew. */
+struct door {
+    SSL *ssl; /* NULL: none, as in a program that verifies by itself */
+    struct shown shown;
+};
+
+void conn_door_open(const struct ossl *ossl, X509_STORE_CTX *ctx, struct door *door);
+
+/* Judge the peer inside the handshake. `result` is what the program's own verification said. Return what libssl is to go on with: `result`, or
+ * 0 for a refusal, which is then fatal to the handshake whatever the program's verify mode. */
+MUST_CHECK int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct door *door, int result);
 
 /* Run the handshake function `real` on `ssl` and judge what it finished. Return what it returned, or -1 for a refusal. */
 MUST_CHECK int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *));
 
-enum conn_call { CONN_READS, CONN_WRITES };
+enum conn_call {
+    CONN_WRITES,
+    CONN_READS,
+    CONN_INNER, /* libssl's own call, or one that was jumped to from a callback that libssl called */
+};
 
 /* Make sure that data may flow on `ssl`: a client's unfinished handshake is driven and judged first. Return true if so; else the
  * caller returns its failure value, and the library's state and errors say why. A read on a connection that was confirmed may
- * run a renegotiation by itself, as it must where data arrives in between; a new certificate is judged at the door. */
+ * run a renegotiation by itself, as it must where data arrives in between; a new certificate is judged at the door. An inner call drives
+ * nothing, but what it finds finished is judged. */
 MUST_CHECK bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call);
 
 /* Return the shutdown state that may be set where the program asks for `mode`: a refused connection stays shut. */
@@ -37,8 +51,12 @@ void conn_begin(const struct ossl *ossl, SSL *ssl);
  * has proven to this process. Nothing is logged: without the session the peer has to show its certificate. */
 MUST_CHECK bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session);
 
-/* Return true if a peer without a certificate would be refused for this target. */
-MUST_CHECK bool conn_needs_certificate(const struct ossl *ossl, SSL *ssl);
+/* Return true if a peer without a certificate would be refused for this target, or may be when more of it is known. Then something is not
+ * offered, which is logged if the handshake fails. */
+MUST_CHECK bool conn_withholds(const struct ossl *ossl, SSL *ssl);
+
+/* The same where the server has chosen a suite without a certificate: if it may not, the handshake fails as a refusal. */
+MUST_CHECK bool conn_refuses_suite(const struct ossl *ossl, SSL *ssl);
 
 /* Return true while a handshake function of this module drives the handshake, and will judge what it finishes. */
 MUST_CHECK bool conn_is_driven(const struct ossl *ossl, const SSL *ssl);
@@ -46,6 +64,12 @@ MUST_CHECK bool conn_is_driven(const struct ossl *ossl, const SSL *ssl);
 /* Return what a program set on this SSL, NULL where that is nothing; or made, NULL where memory ran out. */
 struct offer *conn_offer(const struct ossl *ossl, const SSL *ssl);
 struct offer *conn_offer_make(const struct ossl *ossl, SSL *ssl);
+
+/* An SSL was made: it keeps what its SSL_CTX has now. */
+void conn_made(const struct ossl *ossl, SSL *ssl);
+
+/* The program names the peer of a QUIC connection. */
+void conn_set_peer(const struct ossl *ossl, SSL *ssl, const BIO_ADDR *address);
 
 /* Run the real SSL_clear: the SSL starts afresh, as the program had set it up. */
 MUST_CHECK int conn_clear(const struct ossl *ossl, SSL *ssl);

@@ -3,7 +3,7 @@
 #include "conn.h"
 #include "loader.h"
 #include "offer.h"
-#include "pinstore.h"
+#include "pinfile.h"
 #include "session.h"
 #include "verify.h"
 
@@ -28,6 +28,12 @@
 
 static bool guarded(const struct ossl *ossl)
 {
+    return ossl != NULL && ossl->kind == OSSL_USABLE;
+}
+
+/* The handshake and what moves data, which the clients of an OpenSSL that is not usable may not do either. */
+static bool held(const struct ossl *ossl)
+{
     return ossl != NULL && ossl->kind != OSSL_FOREIGN;
 }
 
@@ -38,14 +44,28 @@ static bool guarded_from(const struct ossl *ossl, const void *caller)
     return guarded(ossl) && !ossl_calls(ossl, caller);
 }
 
+/* Who asks to move data. A callback that libssl called may jump to such a function, and seem to be libssl. */
+static enum conn_call asker(const struct ossl *ossl, const void *caller, enum conn_call call)
+{
+    return ossl_calls(ossl, caller) ? CONN_INNER : call;
+}
+
+#define MAY_MOVE(call) (!held(ossl) || conn_ready(ossl, ssl, asker(ossl, __builtin_return_address(0), call)))
+
 EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
 {
     int (*real)(X509_STORE_CTX *) = NULL;
     const struct ossl *ossl = ossl_of_verifier(__builtin_return_address(0), &real);
+    struct door door;
+    int result;
 
     if (real == NULL)
         return 0;
-    return ossl == NULL ? real(ctx) : conn_verify(ossl, ctx, real(ctx));
+    if (ossl == NULL)
+        return real(ctx);
+    conn_door_open(ossl, ctx, &door);
+    result = real(ctx);
+    return conn_door_judge(ossl, ctx, &door, result);
 }
 
 /* A client's context comes before its first handshake: the pins are read here, while the program still has its rights and its
@@ -53,7 +73,7 @@ EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
 static SSL_CTX *prepare(const struct ossl *ossl, SSL_CTX *ctx)
 {
     if (guarded(ossl) && ctx != NULL) {
-        (void)pinstore_get();
+        pinstore_release(pinfile_acquire(ossl));
         offer_watch(ossl, ctx);
         /* A second door, for a libssl whose call of X509_verify_cert cannot be seen: one that holds its libcrypto itself. */
         verify_set_callback(ossl, ctx, NULL, NULL);
@@ -75,6 +95,16 @@ EXPORT SSL_CTX *SSL_CTX_new_ex(OSSL_LIB_CTX *library, const char *properties, co
     return prepare(ossl, real(library, properties, method));
 }
 
+EXPORT SSL *SSL_new(SSL_CTX *ctx)
+{
+    FIND(SSL_new, ctx, NULL)
+    SSL *ssl = real(ctx);
+
+    if (guarded(ossl) && ssl != NULL)
+        conn_made(ossl, ssl);
+    return ssl;
+}
+
 EXPORT void SSL_CTX_set_cert_verify_callback(SSL_CTX *ctx, int (*callback)(X509_STORE_CTX *, void *), void *arg)
 {
     FIND(SSL_CTX_set_cert_verify_callback, ctx, )
@@ -89,14 +119,14 @@ EXPORT int SSL_connect(SSL *ssl)
 {
     FIND(SSL_connect, ssl, -1)
 
-    return guarded_from(ossl, __builtin_return_address(0)) ? conn_handshake(ossl, ssl, real) : real(ssl);
+    return held(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? conn_handshake(ossl, ssl, real) : real(ssl);
 }
 
 EXPORT int SSL_do_handshake(SSL *ssl)
 {
     FIND(SSL_do_handshake, ssl, -1)
 
-    return guarded_from(ossl, __builtin_return_address(0)) ? conn_handshake(ossl, ssl, real) : real(ssl);
+    return held(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? conn_handshake(ossl, ssl, real) : real(ssl);
 }
 
 /* On an SSL that was set up to connect, this runs the client's handshake. */
@@ -104,7 +134,7 @@ EXPORT int SSL_accept(SSL *ssl)
 {
     FIND(SSL_accept, ssl, -1)
 
-    return guarded_from(ossl, __builtin_return_address(0)) ? conn_handshake(ossl, ssl, real) : real(ssl);
+    return held(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? conn_handshake(ossl, ssl, real) : real(ssl);
 }
 
 /* libssl itself clears at the start of each handshake, in some versions through here. */
@@ -128,63 +158,110 @@ EXPORT int SSL_read(SSL *ssl, void *buffer, int size)
 {
     FIND(SSL_read, ssl, -1)
 
-    return guarded_from(ossl, __builtin_return_address(0)) && !conn_ready(ossl, ssl, CONN_READS) ? -1 : real(ssl, buffer, size);
+    return MAY_MOVE(CONN_READS) ? real(ssl, buffer, size) : -1;
 }
 
 EXPORT int SSL_read_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 {
     FIND(SSL_read_ex, ssl, 0)
 
-    return guarded_from(ossl, __builtin_return_address(0)) && !conn_ready(ossl, ssl, CONN_READS) ? 0 : real(ssl, buffer, size, done);
+    return MAY_MOVE(CONN_READS) ? real(ssl, buffer, size, done) : 0;
 }
 
 EXPORT int SSL_peek(SSL *ssl, void *buffer, int size)
 {
     FIND(SSL_peek, ssl, -1)
 
-    return guarded_from(ossl, __builtin_return_address(0)) && !conn_ready(ossl, ssl, CONN_READS) ? -1 : real(ssl, buffer, size);
+    return MAY_MOVE(CONN_READS) ? real(ssl, buffer, size) : -1;
 }
 
 EXPORT int SSL_peek_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 {
     FIND(SSL_peek_ex, ssl, 0)
 
-    return guarded_from(ossl, __builtin_return_address(0)) && !conn_ready(ossl, ssl, CONN_READS) ? 0 : real(ssl, buffer, size, done);
+    return MAY_MOVE(CONN_READS) ? real(ssl, buffer, size, done) : 0;
 }
 
 EXPORT int SSL_write(SSL *ssl, const void *buffer, int size)
 {
     FIND(SSL_write, ssl, -1)
 
-    return guarded_from(ossl, __builtin_return_address(0)) && !conn_ready(ossl, ssl, CONN_WRITES) ? -1 : real(ssl, buffer, size);
+    return MAY_MOVE(CONN_WRITES) ? real(ssl, buffer, size) : -1;
 }
 
 EXPORT int SSL_write_ex(SSL *ssl, const void *buffer, size_t size, size_t *done)
 {
     FIND(SSL_write_ex, ssl, 0)
 
-    return guarded_from(ossl, __builtin_return_address(0)) && !conn_ready(ossl, ssl, CONN_WRITES) ? 0 : real(ssl, buffer, size, done);
+    return MAY_MOVE(CONN_WRITES) ? real(ssl, buffer, size, done) : 0;
 }
 
 EXPORT int SSL_write_ex2(SSL *ssl, const void *buffer, size_t size, uint64_t flags, size_t *done)
 {
     FIND(SSL_write_ex2, ssl, 0)
 
-    return guarded_from(ossl, __builtin_return_address(0)) && !conn_ready(ossl, ssl, CONN_WRITES) ? 0 : real(ssl, buffer, size, flags, done);
+    return MAY_MOVE(CONN_WRITES) ? real(ssl, buffer, size, flags, done) : 0;
 }
 
 EXPORT ossl_ssize_t SSL_sendfile(SSL *ssl, int fd, off_t offset, size_t size, int flags)
 {
     FIND(SSL_sendfile, ssl, -1)
 
-    return guarded_from(ossl, __builtin_return_address(0)) && !conn_ready(ossl, ssl, CONN_WRITES) ? -1 : real(ssl, fd, offset, size, flags);
+    return MAY_MOVE(CONN_WRITES) ? real(ssl, fd, offset, size, flags) : -1;
 }
 
 EXPORT int SSL_write_early_data(SSL *ssl, const void *buffer, size_t size, size_t *done)
 {
     FIND(SSL_write_early_data, ssl, 0)
 
-    return guarded(ossl) && !conn_ready_early(ossl, ssl) ? 0 : real(ssl, buffer, size, done);
+    return held(ossl) && !conn_ready_early(ossl, ssl) ? 0 : real(ssl, buffer, size, done);
+}
+
+EXPORT int SSL_copy_session_id(SSL *to, const SSL *from)
+{
+    FIND(SSL_copy_session_id, to, 0)
+    int result = real(to, from);
+
+    if (guarded(ossl))
+        offer_share(ossl, to, from);
+    return result;
+}
+
+EXPORT SSL_CTX *SSL_set_SSL_CTX(SSL *ssl, SSL_CTX *ctx)
+{
+    FIND(SSL_set_SSL_CTX, ssl, NULL)
+    SSL_CTX *result = real(ssl, ctx);
+
+    if (guarded(ossl))
+        offer_change_ctx(ossl, ssl);
+    return result;
+}
+
+EXPORT STACK_OF(SSL_CIPHER) *SSL_get1_supported_ciphers(SSL *ssl)
+{
+    FIND(SSL_get1_supported_ciphers, ssl, NULL)
+    bool before = offer_asking(true);
+    STACK_OF(SSL_CIPHER) *suites = real(ssl);
+
+    (void)offer_asking(before);
+    return suites;
+}
+
+EXPORT int SSL_set_session_secret_cb(SSL *ssl, tls_session_secret_cb_fn callback, void *arg)
+{
+    FIND(SSL_set_session_secret_cb, ssl, 0)
+
+    return guarded(ossl) ? offer_set_secret(ossl, ssl, callback, arg) : real(ssl, callback, arg);
+}
+
+EXPORT int SSL_set1_initial_peer_addr(SSL *ssl, const BIO_ADDR *address)
+{
+    FIND(SSL_set1_initial_peer_addr, ssl, 0)
+    int result = real(ssl, address);
+
+    if (result == 1 && guarded(ossl) && address != NULL)
+        conn_set_peer(ossl, ssl, address);
+    return result;
 }
 
 EXPORT void SSL_set_shutdown(SSL *ssl, int mode)
@@ -282,7 +359,7 @@ EXPORT SSL_SESSION *d2i_SSL_SESSION(SSL_SESSION **out, const unsigned char **der
     FIND_FOR_CALLER(d2i_SSL_SESSION, NULL)
     SSL_SESSION *session = real(out, der, length);
 
-    if (guarded_from(ossl, __builtin_return_address(0)))
+    if (guarded(ossl) && (out != NULL || !ossl_calls(ossl, __builtin_return_address(0))))
         session_was_read(ossl, session);
     return session;
 }
@@ -293,7 +370,7 @@ EXPORT SSL_SESSION *d2i_SSL_SESSION_ex(SSL_SESSION **out, const unsigned char **
     FIND_FOR_CALLER(d2i_SSL_SESSION_ex, NULL)
     SSL_SESSION *session = real(out, der, length, library, properties);
 
-    if (guarded_from(ossl, __builtin_return_address(0)))
+    if (guarded(ossl) && (out != NULL || !ossl_calls(ossl, __builtin_return_address(0))))
         session_was_read(ossl, session);
     return session;
 }

@@ -51,9 +51,7 @@ static bool caller_matters(void *handle)
  * keeps its own. A NULL is passed on as it is, with dlerror set. */
 static struct answer replace(const struct own *own, void *found)
 {
-    const struct ossl *ossl = found != NULL ? ossl_at(found) : NULL;
-
-    return (struct answer) {ossl != NULL && ossl->kind != OSSL_FOREIGN ? own->function : found, 1};
+    return (struct answer) {found != NULL && ossl_is_at(found) ? own->function : found, 1};
 }
 
 struct answer exports_dlsym(void *handle, const char *name)

@@ -37,6 +37,7 @@ FINDER(gethostbyname_r)
 FINDER(gethostbyname2_r)
 FINDER(gai_error)
 FINDER(getaddrinfo_a)
+FINDER(gai_suspend)
 FINDER(send)
 FINDER(sendto)
 FINDER(sendmsg)
@@ -53,6 +54,12 @@ __attribute__((constructor)) static void start(void)
     (void)find_sendmsg();
     (void)find_write();
     (void)find_writev();
+    /* And a look-up would clear what dlerror() has for the program. */
+    (void)find_getaddrinfo();
+    (void)find_gethostbyname();
+    (void)find_gethostbyname2();
+    (void)find_gethostbyname_r();
+    (void)find_gethostbyname2_r();
 }
 
 static void remember_hostent(const char *name, const struct hostent *entry)
@@ -143,6 +150,18 @@ EXPORT int gai_error(struct gaicb *request)
     return result;
 }
 
+EXPORT int gai_suspend(const struct gaicb *const list[], int count, const struct timespec *timeout)
+{
+    __typeof__(&gai_suspend) real = find_gai_suspend();
+    int result = real != NULL ? real(list, count, timeout) : EAI_SYSTEM;
+
+    for (int i = 0; i < count; i++) {
+        if (list[i] != NULL)
+            (void)gai_error((struct gaicb *)(uintptr_t)list[i]);
+    }
+    return result;
+}
+
 EXPORT int getaddrinfo_a(int mode, struct gaicb *list[], int count, struct sigevent *event)
 {
     __typeof__(&getaddrinfo_a) real = find_getaddrinfo_a();
@@ -172,12 +191,18 @@ EXPORT ssize_t sendto(int fd, const void *bytes, size_t size, int flags, const s
     return sent;
 }
 
+/* How many of the bytes that were sent stand in the first part. */
+static ssize_t in_first(const struct iovec *parts, ssize_t sent)
+{
+    return parts[0].iov_len < (size_t)sent ? (ssize_t)parts[0].iov_len : sent;
+}
+
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     ssize_t sent = find_sendmsg()(fd, message, flags);
 
-    if (sent > 0 && message->msg_iov[0].iov_len > 1)
-        wire_note(fd, message->msg_iov[0].iov_base, sent, message->msg_name, message->msg_namelen);
+    if (sent > 0 && message->msg_iovlen > 0)
+        wire_note(fd, message->msg_iov[0].iov_base, in_first(message->msg_iov, sent), message->msg_name, message->msg_namelen);
     return sent;
 }
 
@@ -193,7 +218,7 @@ EXPORT ssize_t writev(int fd, const struct iovec *parts, int count)
 {
     ssize_t sent = find_writev()(fd, parts, count);
 
-    if (sent > 0 && parts[0].iov_len > 1)
-        wire_note(fd, parts[0].iov_base, sent, NULL, 0);
+    if (sent > 0 && count > 0)
+        wire_note(fd, parts[0].iov_base, in_first(parts, sent), NULL, 0);
     return sent;
 }

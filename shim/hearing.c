@@ -1,19 +1,20 @@
 #include "hearing.h"
 
-#include "intent.h"
-#include "peer.h"
+#include "pinfile.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, bool begun, const char *sni, const struct host *wire,
-    X509 *leaf, EVP_PKEY *raw_key, struct hearing *out)
+#define NOTICE_DAYS 14
+
+enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues *clues, const struct shown *shown, struct hearing *out)
 {
-    struct peer peer;
+    struct evidence evidence;
 
     memset(&out->judgement, 0, sizeof(out->judgement));
-    out->store = pinstore_get();
-    intent_read(ossl, ssl, begun, sni, wire, &out->target, &out->address);
+    out->store = pinfile_acquire(ossl);
+    out->settled = intent_read(ossl, ssl, clues, &out->target, &out->address);
     if (out->target.count > 0)
         out->judgement.host = out->target.identities[0];
     if (out->store == NULL)
@@ -22,21 +23,95 @@ enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, bool begun, const c
         out->judgement.reason = REASON_FAULT;
         return VERDICT_REFUSE;
     }
-    peer_read(ossl, out->store->pins, leaf, raw_key, &peer);
-    policy_judge(out->store->pins, &out->target, &peer, &out->judgement);
+    peer_read(ossl, out->store->pins, shown, &evidence);
+    out->today = evidence.peer.today;
+    policy_judge(out->store->pins, &out->target, &evidence.peer, &out->judgement);
     return out->judgement.verdict;
 }
 
-bool hearing_knows_address(const struct hearing *hearing)
+void hearing_end(struct hearing *hearing)
 {
-    return hearing->address.kind == HOST_ADDRESS || hearing->store == NULL || hearing->store->pins == NULL
-        || !pins_ask_address(hearing->store->pins);
+    pinstore_release(hearing->store);
+    hearing->store = NULL;
+}
+
+bool hearing_is_settled(const struct hearing *hearing)
+{
+    return hearing->settled
+        || (hearing->target.named && hearing->store != NULL && hearing->store->pins != NULL && !pins_ask_address(hearing->store->pins));
 }
 
 bool hearing_only_reported(const struct hearing *hearing)
 {
-    return config_get()->mode == MODE_REPORT && hearing->judgement.reason != REASON_FAULT
+    return (config_get()->mode == MODE_REPORT || hearing->judgement.report) && hearing->judgement.reason != REASON_FAULT
         && hearing->judgement.reason != REASON_INTERNAL;
+}
+
+void hearing_notice(const struct hearing *hearing)
+{
+    static _Atomic uint64_t noticed[64]; /* what collides is logged again */
+    const struct pins *pins = hearing->store != NULL ? hearing->store->pins : NULL;
+    const struct rules rules = hearing->judgement.rules;
+
+    for (const struct rule *rule = pins != NULL ? rules.first : NULL; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
+        for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
+            uint64_t key = (uint64_t)pin->line << 16 | hearing->today;
+            char buffer[400];
+            struct text text = text_over(buffer, sizeof(buffer));
+
+            if (pin->expires == 0 || pin->expires > hearing->today + NOTICE_DAYS
+                || atomic_exchange(&noticed[pin->line % (sizeof(noticed) / sizeof(noticed[0]))], key) == key)
+                continue;
+            text_add_escaped(&text, config_get()->pins, strlen(config_get()->pins), 300);
+            text_add(&text, ":%u: %s on ", (unsigned)pin->line, pin->expires > hearing->today ? "its pins expire" : "its pins have expired");
+            text_add_date(&text, pin->expires);
+            log_fault("%s", buffer);
+        }
+    }
+}
+
+/* Say so where a digest was written down as that of something else. */
+static void add_hint(const struct ossl *ossl, const struct shown *shown, const struct hearing *hearing, struct text *out)
+{
+    static const struct {
+        enum pin_kind written; /* as what */
+        enum pin_kind is; /* PIN_CERT, or PIN_SPKI: of the leaf; PIN_CA: of an issuer */
+        const char *what;
+        enum pin_kind meant;
+    } mistakes[] = {
+        {PIN_SPKI, PIN_CERT, "the certificate's fingerprint; its SPKI pin is ", PIN_SPKI},
+        {PIN_CERT, PIN_SPKI, "the SPKI pin, not a fingerprint; write ", PIN_SPKI},
+        {PIN_CA, PIN_SPKI, "the server's own key, not an issuer's; write ", PIN_SPKI},
+        {PIN_CA, PIN_CERT, "the certificate's fingerprint; its SPKI pin is ", PIN_SPKI},
+        {PIN_SPKI, PIN_CA, "an issuer's key; write ", PIN_CA},
+    };
+    const struct pins *pins = hearing->store->pins;
+    const struct rules rules = hearing->judgement.rules;
+    int sent = shown->chain != NULL ? ossl->OPENSSL_sk_num(shown->chain) : 0;
+    uint8_t digest[DIGEST_MAX];
+
+    if (shown->leaf == NULL || hearing->judgement.reason != REASON_NO_MATCH)
+        return;
+    for (const struct rule *rule = rules.first; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
+        for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
+            for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+                /* The first that was sent is the leaf. */
+                for (int k = 0; k == 0 || (mistakes[i].is == PIN_CA && k < sent); k++) {
+                    X509 *certificate = k == 0 ? shown->leaf : ossl->OPENSSL_sk_value(shown->chain, k);
+
+                    if (pin->kind != mistakes[i].written || (k == 0) != (mistakes[i].is != PIN_CA)
+                        || !peer_hash_certificate(ossl, certificate, mistakes[i].is, (enum digest)pin->digest, digest)
+                        || memcmp(digest, pins_digest(pins, pin), digest_size((enum digest)pin->digest)) != 0
+                        || !peer_hash_certificate(ossl, certificate, mistakes[i].meant, (enum digest)pin->digest, digest))
+                        continue;
+                    text_add(out, " (that of line %u is %s", (unsigned)pin->line, mistakes[i].what);
+                    pins_print_digest(mistakes[i].meant, (enum digest)pin->digest, digest, out);
+                    text_add(out, ")");
+                    return;
+                }
+            }
+        }
+    }
 }
 
 /* The strings of one event. On the heap: OpenSSL's own fibres (ASYNC jobs) have 32 KiB of stack. */
@@ -47,11 +122,10 @@ struct strings {
     char reason[1600];
     char matched[160];
     char wanted[480];
-    struct peer_shown peer;
+    struct peer_text peer;
 };
 
-void hearing_log(const struct ossl *ossl, SSL *ssl, X509 *leaf, EVP_PKEY *raw_key, const struct hearing *hearing,
-    enum event_verdict verdict)
+void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, const struct hearing *hearing, enum event_verdict verdict)
 {
     const char *path = config_get()->pins;
     const struct judgement *judgement = &hearing->judgement;
@@ -81,13 +155,15 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, X509 *leaf, EVP_PKEY *raw_ke
         text_add(&text, "configuration fault: %s", hearing->store->fault);
     else
         policy_print_reason(pins, path, judgement, &text);
+    if (pins != NULL)
+        add_hint(ossl, shown, hearing, &text);
     text = text_over(strings->matched, sizeof(strings->matched));
     if (pins != NULL && judgement->matched != NULL)
         pins_print_pin(pins, judgement->matched, &text);
     text = text_over(strings->wanted, sizeof(strings->wanted));
     if (pins != NULL)
         policy_print_wanted(pins, judgement, &text);
-    peer_show(ossl, leaf, raw_key, &strings->peer);
+    peer_show(ossl, shown, &strings->peer);
     event = (struct event) {
         .verdict = verdict,
         .target = strings->target,
@@ -99,7 +175,7 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, X509 *leaf, EVP_PKEY *raw_ke
         .wanted = strings->wanted,
         .spki_sha256 = strings->peer.spki,
         .cert_sha256 = strings->peer.cert,
-        .subject = leaf != NULL ? strings->peer.subject : NULL,
+        .subject = shown->leaf != NULL ? strings->peer.subject : NULL,
         .issuer = strings->peer.issuer,
         .not_after = strings->peer.not_after,
         .tls = ossl->SSL_get_version(ssl),

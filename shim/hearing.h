@@ -2,8 +2,9 @@
 #ifndef PINSHIM_HEARING_H
 #define PINSHIM_HEARING_H
 
+#include "intent.h"
 #include "log.h"
-#include "ossl.h"
+#include "peer.h"
 #include "pinstore.h"
 #include "policy.h"
 
@@ -12,22 +13,29 @@ struct hearing {
     const struct pinstore *store;
     struct target target;
     struct host address;
+    bool settled; /* the address is known, or never will be */
+    uint16_t today; /* see struct peer */
     struct judgement judgement;
 };
 
-/* Judge the peer that shows `leaf` or, leaf NULL, `raw_key`; both NULL: no certificate. `begun`, `sni` and `wire` as for intent_read. The
- * caller marks the error queue and keeps errno. */
-MUST_CHECK enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, bool begun, const char *sni, const struct host *wire,
-    X509 *leaf, EVP_PKEY *raw_key, struct hearing *out);
+/* Judge the peer by what it has shown. The caller marks the error queue, keeps errno and calls hearing_end. */
+MUST_CHECK enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues *clues, const struct shown *shown,
+    struct hearing *out);
 
-/* Return true unless a rule for an address or a port may hold that is not known yet: the socket is not connected, or not known. */
-MUST_CHECK bool hearing_knows_address(const struct hearing *hearing);
+/* Give back the pins that the hearing holds; its judgement points into them. */
+void hearing_end(struct hearing *hearing);
+
+/* Return true unless more of the target will be known later that rules may ask for: an address, a port, the names that were resolved to
+ * it. */
+MUST_CHECK bool hearing_is_settled(const struct hearing *hearing);
 
 /* Return true if report mode lets this refusal pass. A fault is no verdict that it could let pass: nothing was judged. */
 MUST_CHECK bool hearing_only_reported(const struct hearing *hearing);
 
+/* Log that pins which were asked expire within two weeks, or have: once a day for each line. */
+void hearing_notice(const struct hearing *hearing);
+
 /* Log the judgement, if such verdicts are logged. */
-void hearing_log(const struct ossl *ossl, SSL *ssl, X509 *leaf, EVP_PKEY *raw_key, const struct hearing *hearing,
-    enum event_verdict verdict);
+void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, const struct hearing *hearing, enum event_verdict verdict);
 
 #endif

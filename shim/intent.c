@@ -17,6 +17,9 @@ static void add_named(struct target *target, const char *string)
 {
     struct host host;
 
+    /* A pattern (".example.com", X509_VERIFY_PARAM_set1_host) names no host. */
+    if (string[0] == '.')
+        return;
     host_parse(string, strlen(string), &host);
     if (host.kind != HOST_ADDRESS)
         target->named = true;
@@ -38,9 +41,8 @@ static void add_sni_now(const struct ossl *ossl, SSL *ssl, bool begun, struct ta
         add_named(target, sni);
 }
 
-static void add_verified_names(const struct ossl *ossl, SSL *ssl, struct target *target)
+static void add_verified_names(const struct ossl *ossl, X509_VERIFY_PARAM *param, struct target *target)
 {
-    X509_VERIFY_PARAM *param = ossl->SSL_get0_param(ssl);
     const char *name;
     char address[64];
     struct text text = text_over(address, sizeof(address));
@@ -123,24 +125,42 @@ static bool next_resolved(const struct target *target, uintptr_t *cursor, struct
     return true;
 }
 
-void intent_read(const struct ossl *ossl, SSL *ssl, bool begun, const char *sni, const struct host *wire,
-    struct target *out, struct host *address)
+/* Return true if the SSL speaks over BIOs in memory, so that no socket will ever be known; or over another SSL. */
+static bool is_in_memory(const struct ossl *ossl, SSL *ssl)
+{
+    BIO *bio = ossl->SSL_get_rbio(ssl);
+
+    return bio != NULL && (ossl->BIO_find_type(bio, BIO_TYPE_MEM) != NULL || ossl->BIO_find_type(bio, BIO_TYPE_BIO) != NULL);
+}
+
+static bool is_within_another(const struct ossl *ossl, SSL *ssl)
+{
+    BIO *bio = ossl->SSL_get_rbio(ssl);
+
+    return bio != NULL && ossl->BIO_find_type(bio, BIO_TYPE_SSL) != NULL;
+}
+
+bool intent_read(const struct ossl *ossl, SSL *ssl, const struct clues *clues, struct target *out, struct host *address)
 {
     bool told;
     bool proxied;
 
     memset(out, 0, sizeof(*out));
-    if (begun && sni != NULL)
-        add_named(out, sni);
-    add_sni_now(ossl, ssl, begun, out);
-    add_verified_names(ossl, ssl, out);
+    if (clues->begun && clues->sni != NULL)
+        add_named(out, clues->sni);
+    add_sni_now(ossl, ssl, clues->begun, out);
+    add_verified_names(ossl, ossl->SSL_get0_param(ssl), out);
+    /* A verify callback may have set one there. */
+    if (clues->verifying != NULL)
+        add_verified_names(ossl, clues->verifying, out);
     add_connect_bio(ossl, ssl, out);
     told = read_address(ossl, ssl, address);
-    proxied = told && wire_is_proxied(ossl->SSL_get_rfd(ssl));
-    if (!told && wire != NULL)
-        *address = *wire;
+    proxied = told && (wire_is_proxied(ossl->SSL_get_rfd(ssl)) || is_within_another(ossl, ssl));
+    if (!told)
+        *address = clues->peer.kind == HOST_ADDRESS ? clues->peer : clues->wire;
+    out->resolved_overflow = resolved_overflow();
     if (address->kind != HOST_ADDRESS)
-        return;
+        return is_in_memory(ossl, ssl);
     for (size_t i = 0; i < out->count; i++) {
         struct host *host = &out->identities[i];
 
@@ -151,5 +171,5 @@ void intent_read(const struct ossl *ossl, SSL *ssl, bool begun, const char *sni,
     }
     if (target_add(out, address) != NULL)
         out->next_resolved = next_resolved;
-    out->resolved_overflow = resolved_overflow();
+    return true;
 }

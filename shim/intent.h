@@ -5,10 +5,17 @@
 #include "ossl.h"
 #include "policy.h"
 
-/* Gather the target of a client connection. `begun`: `sni` is what the program had set when the handshake began, NULL for nothing;
- * `wire` where the handshake was seen to be sent to (wire.h), NULL or HOST_UNREADABLE where it was not. `address` becomes
- * where the socket is connected to, HOST_UNREADABLE where there is none. The caller marks the error queue. */
-void intent_read(const struct ossl *ossl, SSL *ssl, bool begun, const char *sni, const struct host *wire,
-    struct target *out, struct host *address);
+/* What was taken down of one handshake. */
+struct clues {
+    bool begun; /* the handshake was seen to begin: the SNI is known */
+    char *sni; /* what the program had set then; NULL: nothing */
+    struct host wire; /* where it was seen to be sent to (wire.h); HOST_UNREADABLE: nowhere */
+    struct host peer; /* where the program told OpenSSL to send datagrams to (QUIC) */
+    X509_VERIFY_PARAM *verifying; /* of the verification that runs; NULL: none runs */
+};
+
+/* Gather the target of a client connection. `address` becomes where the socket is connected to, HOST_UNREADABLE where there is none.
+ * Return true if the address is known, or never will be (BIOs in memory). The caller marks the error queue. */
+MUST_CHECK bool intent_read(const struct ossl *ossl, SSL *ssl, const struct clues *clues, struct target *out, struct host *address);
 
 #endif

@@ -3,7 +3,7 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,33 +22,39 @@ struct dynamic {
 };
 
 /* glibc has made these addresses absolute, but not those of the kernel's vDSO. */
-static const void *absolute(const struct dl_phdr_info *info, ElfW(Addr) address)
+static const void *absolute(uintptr_t base, ElfW(Addr) address)
 {
-    return (const void *)(address < info->dlpi_addr ? address + info->dlpi_addr : address);
+    return (const void *)(address < base ? address + base : address);
 }
 
-static void read_dynamic(const struct dl_phdr_info *info, struct dynamic *out)
+static struct dynamic read_dynamic(uintptr_t base, const ElfW(Dyn) *entry)
 {
-    const ElfW(Dyn) *entry = NULL;
+    struct dynamic out = {NULL, NULL, NULL};
 
-    memset(out, 0, sizeof(*out));
-    for (size_t i = 0; i < info->dlpi_phnum; i++) {
-        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
-            entry = (const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
-    }
     for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
         if (entry->d_tag == DT_STRTAB)
-            out->strings = absolute(info, entry->d_un.d_ptr);
+            out.strings = absolute(base, entry->d_un.d_ptr);
         else if (entry->d_tag == DT_SYMTAB)
-            out->symbols = absolute(info, entry->d_un.d_ptr);
+            out.symbols = absolute(base, entry->d_un.d_ptr);
         else if (entry->d_tag == DT_GNU_HASH)
-            out->gnu_hash = absolute(info, entry->d_un.d_ptr);
+            out.gnu_hash = absolute(base, entry->d_un.d_ptr);
     }
+    return out;
+}
+
+/* Not strcmp(): on the way to the first dlsym nothing may be called that another object could stand before, and look for by dlsym. */
+static bool equal(const char *a, const char *b)
+{
+    while (*a != '\0' && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
 }
 
 /* Walk the chain of `name` in the GNU hash table: header (buckets, first symbol, size of the Bloom filter, shift), filter, buckets,
  * chains. Return the first definition, of whatever version: those of these functions differ in nothing. */
-static void *find_defined(const struct dl_phdr_info *info, const struct dynamic *dynamic, const char *name)
+static void *find_defined(uintptr_t base, const struct dynamic *dynamic, const char *name)
 {
     const uint32_t *header = dynamic->gnu_hash;
     const uint32_t *buckets;
@@ -69,46 +75,86 @@ static void *find_defined(const struct dl_phdr_info *info, const struct dynamic 
         const ElfW(Sym) *symbol = &dynamic->symbols[at];
         uint32_t link = chains[at - header[1]];
 
-        if ((link | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF && strcmp(dynamic->strings + symbol->st_name, name) == 0)
-            return (void *)(info->dlpi_addr + symbol->st_value);
+        if ((link | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF && equal(dynamic->strings + symbol->st_name, name))
+            return (void *)(base + symbol->st_value);
         if ((link & 1) != 0)
             return NULL;
     }
 }
 
 /* dlopen and its kin stand in libc.so.6 from glibc 2.34 on, in libdl.so.2 before. */
-static int note_loader(struct dl_phdr_info *info, size_t size, void *arg)
+static bool take_loader(const struct link_map *map)
 {
-    const char *slash = strrchr(info->dlpi_name, '/');
-    const char *base = slash != NULL ? slash + 1 : info->dlpi_name;
+    const char *base = map->l_name;
     struct dynamic dynamic;
     void *found[5];
     static const char *const names[5] = {"dlopen", "dlsym", "dlvsym", "dlclose", "dlerror"};
 
-    (void)size;
-    (void)arg;
-    if (strcmp(base, "libc.so.6") != 0 && strcmp(base, "libdl.so.2") != 0)
-        return 0;
-    read_dynamic(info, &dynamic);
+    for (const char *at = map->l_name; *at != '\0'; at++) {
+        if (*at == '/')
+            base = at + 1;
+    }
+    if (!equal(base, "libc.so.6") && !equal(base, "libdl.so.2"))
+        return false;
+    dynamic = read_dynamic(map->l_addr, map->l_ld);
     for (int i = 0; i < 5; i++) {
-        found[i] = find_defined(info, &dynamic, names[i]);
+        found[i] = find_defined(map->l_addr, &dynamic, names[i]);
         if (found[i] == NULL)
-            return 0;
+            return false;
     }
     loader_real_dlopen = (void *(*)(const char *, int))found[0];
     loader_real_dlsym = (void *(*)(void *, const char *))found[1];
     real_dlclose = (int (*)(void *))found[3];
     real_dlerror = (char *(*)(void))found[4];
     __atomic_store_n(&loader_real_dlvsym, (void *(*)(void *, const char *, const char *))found[2], __ATOMIC_RELEASE);
-    return 1;
+    return true;
+}
+
+/* The loader's list of objects, which the program's dynamic section leads to (DT_DEBUG). Not through dl_iterate_phdr(), before which another
+ * object may stand; nor _r_debug, for which the loader itself would have to be linked. NULL where ld.so was called as a program. */
+static const struct link_map *first_object(void)
+{
+    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    const ElfW(Dyn) *entry = NULL;
+    uintptr_t base = 0;
+
+    for (size_t i = 0; headers != NULL && i < getauxval(AT_PHNUM); i++) {
+        if (headers[i].p_type == PT_PHDR)
+            base = (uintptr_t)headers - headers[i].p_vaddr;
+    }
+    for (size_t i = 0; headers != NULL && i < getauxval(AT_PHNUM); i++) {
+        if (headers[i].p_type == PT_DYNAMIC)
+            entry = (const ElfW(Dyn) *)(base + headers[i].p_vaddr);
+    }
+    for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
+        if (entry->d_tag == DT_DEBUG && entry->d_un.d_ptr != 0)
+            return ((const struct r_debug *)entry->d_un.d_ptr)->r_map;
+    }
+    return NULL;
+}
+
+static int note_loader(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    struct link_map map = {.l_addr = info->dlpi_addr, .l_name = (char *)(uintptr_t)info->dlpi_name};
+
+    (void)size;
+    (void)arg;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+            map.l_ld = (ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+    }
+    return take_loader(&map);
 }
 
 void loader_ready(void)
 {
+    const struct link_map *map;
+
     if (__atomic_load_n(&loader_real_dlvsym, __ATOMIC_ACQUIRE) != NULL)
         return;
-    (void)dl_iterate_phdr(note_loader, NULL);
-    if (loader_real_dlvsym == NULL) {
+    for (map = first_object(); map != NULL && !take_loader(map);)
+        map = map->l_next;
+    if (map == NULL && dl_iterate_phdr(note_loader, NULL) == 0) {
         static const char message[] = "pinshim: dlsym was found neither in libc.so.6 nor in libdl.so.2\n";
 
         (void)syscall(SYS_write, STDERR_FILENO, message, sizeof(message) - 1);
@@ -128,12 +174,15 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct listing *listing = arg;
     struct loaded object = {info->dlpi_name, UINTPTR_MAX, 0, false};
+    const ElfW(Dyn) *entry = NULL;
     struct dynamic dynamic;
 
     (void)size;
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
 
+        if (header->p_type == PT_DYNAMIC)
+            entry = (const ElfW(Dyn) *)(info->dlpi_addr + header->p_vaddr);
         if (header->p_type != PT_LOAD)
             continue;
         if (info->dlpi_addr + header->p_vaddr < object.start)
@@ -143,8 +192,8 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
     }
     if (listing->only != 0 && (listing->only < object.start || listing->only >= object.end))
         return 0;
-    read_dynamic(info, &dynamic);
-    object.marked = find_defined(info, &dynamic, listing->mark) != NULL;
+    dynamic = read_dynamic(info->dlpi_addr, entry);
+    object.marked = find_defined(info->dlpi_addr, &dynamic, listing->mark) != NULL;
     if (listing->only == 0 && !object.marked)
         return 0;
     if (listing->count == listing->room)

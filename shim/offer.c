@@ -8,6 +8,7 @@
 struct watched {
     struct ossl_attached attached;
     struct offer offer;
+    ossl_security_callback initial; /* the library's own */
 };
 
 static void release(const struct ossl *ossl, void *attached)
@@ -16,20 +17,17 @@ static void release(const struct ossl *ossl, void *attached)
     free(attached);
 }
 
-static struct offer *of_ctx(const struct ossl *ossl, const SSL_CTX *ctx)
+static struct watched *of_ctx(const struct ossl *ossl, const SSL_CTX *ctx)
 {
-    struct watched *watched = ctx != NULL ? ossl->SSL_CTX_get_ex_data(ctx, ossl->ctx_index) : NULL;
-
-    return watched != NULL ? &watched->offer : NULL;
+    return ctx != NULL ? ossl->SSL_CTX_get_ex_data(ctx, ossl->ctx_index) : NULL;
 }
 
-static struct offer *make_of_ctx(const struct ossl *ossl, SSL_CTX *ctx)
+static struct watched *make_of_ctx(const struct ossl *ossl, SSL_CTX *ctx)
 {
-    struct offer *offer = of_ctx(ossl, ctx);
-    struct watched *watched;
+    struct watched *watched = of_ctx(ossl, ctx);
 
-    if (offer != NULL)
-        return offer;
+    if (watched != NULL)
+        return watched;
     watched = calloc(1, sizeof(*watched));
     if (watched == NULL)
         return NULL;
@@ -38,28 +36,40 @@ static struct offer *make_of_ctx(const struct ossl *ossl, SSL_CTX *ctx)
         free(watched);
         return NULL;
     }
+    return watched;
+}
+
+const struct offer *offer_of_ctx(const struct ossl *ossl, const SSL_CTX *ctx)
+{
+    const struct watched *watched = of_ctx(ossl, ctx);
+
+    if (watched == NULL || (watched->offer.psk == NULL && watched->offer.psk_session == NULL && watched->offer.security == NULL))
+        return NULL;
     return &watched->offer;
 }
 
-/* The callback for `ssl`: what was set on the SSL itself stands before what its SSL_CTX has. */
-#define CALLBACK_OF(ossl, ssl, member) callback_of_##member(conn_offer(ossl, ssl), of_ctx(ossl, (ossl)->SSL_get_SSL_CTX(ssl)))
-#define LOOK_UP(member, type) \
-    static type callback_of_##member(const struct offer *own, const struct offer *inherited) \
-    { \
-        return own != NULL && own->member != NULL ? own->member : inherited != NULL ? inherited->member : NULL; \
-    }
+/* The security callback of an SSL_CTX, or (`ssl`) of an SSL: what the program had set, else the library's own. NULL: neither is known,
+ * for want of memory. */
+static ossl_security_callback security_of(const struct ossl *ossl, const SSL_CTX *ctx, const SSL *ssl)
+{
+    const struct watched *watched = of_ctx(ossl, ssl != NULL ? ossl->SSL_get_SSL_CTX(ssl) : ctx);
+    const struct offer *own = ssl != NULL ? conn_offer(ossl, ssl) : NULL;
 
-LOOK_UP(psk, offer_psk *)
-LOOK_UP(psk_session, offer_psk_session *)
-LOOK_UP(security, ossl_security_callback)
+    if (own == NULL && watched != NULL)
+        own = &watched->offer;
+    if (own != NULL && own->security != NULL)
+        return own->security;
+    return watched != NULL ? watched->initial : NULL;
+}
 
 static unsigned int give_psk(SSL *ssl, const char *hint, char *identity, unsigned int identity_size, unsigned char *key,
     unsigned int key_size)
 {
     const struct ossl *ossl = ossl_of(ssl);
-    offer_psk *callback = ossl != NULL ? CALLBACK_OF(ossl, ssl, psk) : NULL;
+    const struct offer *offer = ossl != NULL ? conn_offer(ossl, ssl) : NULL;
+    offer_psk *callback = offer != NULL ? offer->psk : NULL;
 
-    if (callback == NULL || conn_needs_certificate(ossl, ssl))
+    if (callback == NULL || conn_withholds(ossl, ssl))
         return 0;
     return callback(ssl, hint, identity, identity_size, key, key_size);
 }
@@ -67,7 +77,8 @@ static unsigned int give_psk(SSL *ssl, const char *hint, char *identity, unsigne
 static int give_psk_session(SSL *ssl, const EVP_MD *md, const unsigned char **identity, size_t *length, SSL_SESSION **session)
 {
     const struct ossl *ossl = ossl_of(ssl);
-    offer_psk_session *callback = ossl != NULL ? CALLBACK_OF(ossl, ssl, psk_session) : NULL;
+    const struct offer *offer = ossl != NULL ? conn_offer(ossl, ssl) : NULL;
+    offer_psk_session *callback = offer != NULL ? offer->psk_session : NULL;
     int result;
 
     *session = NULL;
@@ -84,68 +95,135 @@ static int give_psk_session(SSL *ssl, const EVP_MD *md, const unsigned char **id
     return result;
 }
 
+static int give_secret(SSL *ssl, void *secret, int *length, STACK_OF(SSL_CIPHER) *suites, const SSL_CIPHER **suite, void *arg)
+{
+    const struct ossl *ossl = ossl_of(ssl);
+    const struct offer *offer = ossl != NULL ? conn_offer(ossl, ssl) : NULL;
+
+    (void)arg;
+    if (offer == NULL || offer->secret == NULL || (!ossl->SSL_is_server(ssl) && conn_withholds(ossl, ssl)))
+        return 0;
+    return offer->secret(ssl, secret, length, suites, suite, offer->secret_arg);
+}
+
 /* Suites whose peer shows no certificate. With RSA-PSK it does; a TLS 1.3 suite says nothing of it. */
-static bool is_unauthenticated(const struct ossl *ossl, const SSL_CIPHER *suite, bool *anonymous)
+static bool is_unauthenticated(const struct ossl *ossl, const SSL_CIPHER *suite)
 {
     int authentication = ossl->SSL_CIPHER_get_auth_nid(suite);
 
-    *anonymous = authentication == NID_auth_null;
-    return *anonymous || authentication == NID_auth_psk || authentication == NID_auth_srp;
+    return authentication == NID_auth_null || authentication == NID_auth_psk || authentication == NID_auth_srp;
+}
+
+static _Thread_local bool only_asking;
+
+bool offer_asking(bool asking)
+{
+    bool before = only_asking;
+
+    only_asking = asking;
+    return before;
 }
 
 static int judge_suite(const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid, void *other, void *arg)
 {
     const struct ossl *ossl = ossl_of(ssl != NULL ? (const void *)ssl : (const void *)ctx);
-    ossl_security_callback callback = NULL;
-    bool anonymous;
+    ossl_security_callback callback = ossl != NULL ? security_of(ossl, ctx, ssl) : NULL;
+    SSL *mine = (SSL *)(uintptr_t)ssl;
 
-    if (ossl == NULL)
-        return 0;
-    if (ssl != NULL)
-        callback = CALLBACK_OF(ossl, ssl, security);
-    else if (of_ctx(ossl, ctx) != NULL)
-        callback = of_ctx(ossl, ctx)->security;
-    /* libssl asks whether the version will do when its state machine starts, whoever starts it and before it looks at the session. */
-    if (operation == SSL_SECOP_VERSION && ssl != NULL && !ossl->SSL_is_server(ssl) && ossl->SSL_in_before(ssl))
-        conn_begin(ossl, (SSL *)(uintptr_t)ssl);
     if (callback == NULL || callback(ssl, ctx, operation, bits, nid, other, arg) == 0)
         return 0;
-    if (ssl == NULL || (operation & SSL_SECOP_OTHER_TYPE) != SSL_SECOP_OTHER_CIPHER || ossl->SSL_is_server(ssl)
-        || !is_unauthenticated(ossl, other, &anonymous))
+    if (ssl == NULL || ossl->SSL_is_server(ssl))
         return 1;
-    /* Where a wrapper drives the handshake, an anonymous peer is refused when it is finished, and the program told why. */
-    if (anonymous && conn_is_driven(ossl, ssl))
+    /* libssl asks whether the version will do when its state machine starts, whoever starts it and before it looks at the session. */
+    if (operation == SSL_SECOP_VERSION && ossl->SSL_in_before(ssl) && !only_asking) {
+        conn_begin(ossl, mine);
+        if (conn_is_driven(ossl, ssl) && offer_suspend(ossl, mine))
+            conn_offer(ossl, ssl)->suspended = true;
+    }
+    if ((operation & SSL_SECOP_OTHER_TYPE) != SSL_SECOP_OTHER_CIPHER || !is_unauthenticated(ossl, other))
         return 1;
-    return !conn_needs_certificate(ossl, (SSL *)(uintptr_t)ssl);
+    /* Where a wrapper drives the handshake, an anonymous suite is refused when the server has chosen it, and the program told why. */
+    if (ossl->SSL_CIPHER_get_auth_nid(other) == NID_auth_null && conn_is_driven(ossl, ssl))
+        return operation != SSL_SECOP_CIPHER_CHECK || !conn_refuses_suite(ossl, mine);
+    return !conn_withholds(ossl, mine);
+}
+
+bool offer_watches(const struct ossl *ossl, const SSL *ssl)
+{
+    return ossl->SSL_get_security_callback(ssl) == judge_suite;
 }
 
 bool offer_suspend(const struct ossl *ossl, SSL *ssl)
 {
-    ossl_security_callback callback;
+    const void *suites = ossl->SSL_get_ciphers(ssl);
+    ossl_security_callback callback = security_of(ossl, NULL, ssl);
 
-    if (ossl->SSL_get_security_callback(ssl) != judge_suite || (!ossl->SSL_is_server(ssl) && CALLBACK_OF(ossl, ssl, psk) != NULL))
+    if (!offer_watches(ossl, ssl) || callback == NULL)
         return false;
-    callback = CALLBACK_OF(ossl, ssl, security);
-    if (callback == NULL)
-        return false;
+    for (int i = 0; suites != NULL && !ossl->SSL_is_server(ssl) && i < ossl->OPENSSL_sk_num(suites); i++) {
+        if (is_unauthenticated(ossl, ossl->OPENSSL_sk_value(suites, i)))
+            return false;
+    }
     ossl->SSL_set_security_callback(ssl, callback);
     return true;
 }
 
 void offer_resume(const struct ossl *ossl, SSL *ssl)
 {
+    struct offer *offer = conn_offer(ossl, ssl);
+
     ossl->SSL_set_security_callback(ssl, judge_suite);
+    if (offer != NULL)
+        offer->suspended = false;
 }
 
 void offer_watch(const struct ossl *ossl, SSL_CTX *ctx)
 {
-    offer_set_security(ossl, ctx, NULL, ossl->SSL_CTX_get_security_callback(ctx));
+    ossl_security_callback callback = ossl->SSL_CTX_get_security_callback(ctx);
+    struct watched *watched = make_of_ctx(ossl, ctx);
+
+    /* SSL_CTX_new may come here twice, through SSL_CTX_new_ex. Without memory no callback is found, and nothing at all passes. */
+    if (callback == judge_suite)
+        return;
+    if (watched != NULL)
+        watched->initial = callback;
+    ossl->SSL_CTX_set_security_callback(ctx, judge_suite);
 }
 
-/* Keep the callback where the trampoline finds it. Return false if it cannot be kept; then nothing may be offered. */
+void offer_share(const struct ossl *ossl, SSL *ssl, const SSL *from)
+{
+    struct offer *place = conn_offer_make(ossl, ssl);
+
+    if (place != NULL)
+        place->security = security_of(ossl, NULL, from);
+}
+
+void offer_change_ctx(const struct ossl *ossl, SSL *ssl)
+{
+    const struct offer *inherited = offer_of_ctx(ossl, ossl->SSL_get_SSL_CTX(ssl));
+    struct offer *place = inherited != NULL ? conn_offer_make(ossl, ssl) : conn_offer(ossl, ssl);
+
+    if (place != NULL)
+        place->security = inherited != NULL ? inherited->security : NULL;
+}
+
+int offer_set_secret(const struct ossl *ossl, SSL *ssl, tls_session_secret_cb_fn callback, void *arg)
+{
+    struct offer *place = conn_offer_make(ossl, ssl);
+
+    if (place == NULL)
+        return 0;
+    place->secret = callback;
+    place->secret_arg = arg;
+    return ossl->SSL_set_session_secret_cb(ssl, callback != NULL ? give_secret : NULL, NULL);
+}
+
+/* Where the callback is kept for the trampoline. Return NULL if it cannot be kept; then nothing may be offered. */
 static struct offer *place_of(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl)
 {
-    return ssl != NULL ? conn_offer_make(ossl, ssl) : make_of_ctx(ossl, ctx);
+    struct watched *watched = ssl == NULL ? make_of_ctx(ossl, ctx) : NULL;
+
+    return ssl != NULL ? conn_offer_make(ossl, ssl) : watched != NULL ? &watched->offer : NULL;
 }
 
 void offer_set_psk(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, offer_psk *callback)
@@ -178,10 +256,6 @@ void offer_set_security(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, ossl_se
 {
     struct offer *place = place_of(ossl, ctx, ssl);
 
-    /* SSL_CTX_new may come here twice, through SSL_CTX_new_ex. */
-    if (callback == judge_suite)
-        return;
-    /* Without memory the trampoline finds no callback, and nothing at all passes. */
     if (place != NULL)
         place->security = callback;
     if (ssl != NULL)
@@ -198,9 +272,5 @@ ossl_security_callback offer_get_security(const struct ossl *ossl, const SSL_CTX
         callback = ossl->SSL_get_security_callback(ssl);
     else
         callback = ossl->SSL_CTX_get_security_callback(ctx);
-    if (callback != judge_suite)
-        return callback;
-    if (ssl != NULL)
-        return CALLBACK_OF(ossl, ssl, security);
-    return of_ctx(ossl, ctx) != NULL ? of_ctx(ossl, ctx)->security : NULL;
+    return callback == judge_suite ? security_of(ossl, ctx, ssl) : callback;
 }

@@ -8,21 +8,39 @@
 typedef unsigned int offer_psk(SSL *, const char *, char *, unsigned int, unsigned char *, unsigned int);
 typedef int offer_psk_session(SSL *, const EVP_MD *, const unsigned char **, size_t *, SSL_SESSION **);
 
-/* What a program set: the same for an SSL_CTX and for an SSL. Zero: nothing. */
+/* What a program set: the same for an SSL_CTX and for an SSL, which starts with a copy of its SSL_CTX's. Zero: nothing. */
 struct offer {
     offer_psk *psk;
     offer_psk_session *psk_session;
     ossl_security_callback security;
+    tls_session_secret_cb_fn secret; /* of an SSL only, with its argument */
+    void *secret_arg;
+    bool suspended; /* see offer_suspend */
 };
 
 /* Stand before the suites that clients of a new SSL_CTX offer. */
 void offer_watch(const struct ossl *ossl, SSL_CTX *ctx);
 
-/* Stand aside while a handshake function of conn.c runs, which judges at the beginning and at the end; the callback is asked for
- * every suite and signature. Not where a client has a pre-shared key for TLS 1.2: its suites would be offered. Return true if
- * offer_resume is to follow. */
+/* Return true if the beginning of the SSL's handshake will be seen here. */
+MUST_CHECK bool offer_watches(const struct ossl *ossl, const SSL *ssl);
+
+/* Return what the program set on the SSL_CTX; NULL: nothing. */
+const struct offer *offer_of_ctx(const struct ossl *ossl, const SSL_CTX *ctx);
+
+/* Stand aside while a handshake function runs: the callback is asked for every suite and signature. Not where a client could offer a suite
+ * without authentication. Return true if offer_resume is to follow. */
 MUST_CHECK bool offer_suspend(const struct ossl *ossl, SSL *ssl);
 void offer_resume(const struct ossl *ossl, SSL *ssl);
+
+/* A question about suites, in which no handshake begins: say so before and after, with what it returned before. */
+bool offer_asking(bool asking);
+
+/* The SSL shares the callbacks of another, or has those of another SSL_CTX now. */
+void offer_share(const struct ossl *ossl, SSL *ssl, const SSL *from);
+void offer_change_ctx(const struct ossl *ossl, SSL *ssl);
+
+/* Set the callback by which a client resumes with a secret of its own (EAP-FAST, RFC 4851). Return what the real call does. */
+int offer_set_secret(const struct ossl *ossl, SSL *ssl, tls_session_secret_cb_fn callback, void *arg);
 
 /* Set or get a callback of the program's. With `ssl` NULL the one of `ctx`. */
 void offer_set_psk(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, offer_psk *callback);

@@ -39,6 +39,27 @@ static int forget_state(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **s
     return 1;
 }
 
+/* libssl makes an SSL. */
+static void note_made(void *parent, void *state, CRYPTO_EX_DATA *data, int index, long argl, void *argp)
+{
+    (void)state;
+    (void)data;
+    (void)index;
+    (void)argl;
+    ossl_watch.made(argp, parent);
+}
+
+/* libssl copies one (SSL_dup). */
+static int note_copied(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **state, int index, long argl, void *argp)
+{
+    const struct ossl *ossl = argp;
+
+    (void)from;
+    (void)argl;
+    *state = ossl_watch.copied(ossl, *state, ossl->CRYPTO_get_ex_data(to, index));
+    return 1;
+}
+
 static enum ossl_kind kind_of(const struct loaded *object, bool complete)
 {
     const char *(*version)(int) = (const char *(*)(int))loader_symbol(object, "OpenSSL_version", true);
@@ -93,7 +114,8 @@ static struct ossl *examine(const struct loaded *object)
         return &unusable;
     ossl->start = object->start;
     ossl->end = object->end;
-    ossl->ssl_index = -1;
+    /* 0 is where programs keep their own. */
+    ossl->ssl_index = ossl->ctx_index = ossl->session_index = -1;
 #define OPTIONAL(name, result, parameters) ossl->name = (result(*) parameters)loader_symbol(object, #name, true);
 #define NEEDED(name, result, parameters) OPTIONAL(name, result, parameters) complete &= ossl->name != NULL;
 #include "ossl_symbols.h"
@@ -105,13 +127,26 @@ static struct ossl *examine(const struct loaded *object)
     if (ossl->kind == OSSL_USABLE && !param_is_readable(ossl))
         ossl->kind = OSSL_UNUSABLE;
     if (ossl->kind == OSSL_USABLE) {
-        ossl->ssl_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, ossl, NULL, forget_state, release_state);
+        ossl->ssl_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, ossl, note_made, note_copied, release_state);
         ossl->ctx_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_CTX, 0, ossl, NULL, forget_state, release_state);
         ossl->session_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_SESSION, 0, NULL, NULL, NULL, NULL);
         if (ossl->ssl_index < 0 || ossl->ctx_index < 0 || ossl->session_index < 0)
             ossl->kind = OSSL_UNUSABLE;
     }
     return publish(ossl);
+}
+
+bool ossl_is_at(const void *address)
+{
+    struct ossl *ossl = known_at((uintptr_t)address);
+    int saved = errno;
+    struct loaded object;
+    bool is = ossl != NULL && ossl->kind != OSSL_FOREIGN;
+
+    if (ossl == NULL)
+        is = loader_find(address, MARK, &object) && object.marked && kind_of(&object, true) != OSSL_FOREIGN;
+    errno = saved;
+    return is;
 }
 
 struct ossl *ossl_at(const void *address)
@@ -180,6 +215,7 @@ struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *)
 struct ossl *ossl_of_caller(const void *caller)
 {
     struct ossl *ossl = known_at((uintptr_t)caller);
+    struct loaded objects[OSSL_MAX];
     int saved = errno;
     struct loaded object;
 
@@ -197,6 +233,9 @@ struct ossl *ossl_of_caller(const void *caller)
     }
     if (ossl == NULL)
         ossl = ossl_at(loader_next("SSL_new"));
+    /* A program that found its functions by dlsym has no libssl in its scope: the only one that there is, is meant. */
+    if (ossl == NULL && loader_list(MARK, objects, OSSL_MAX) == 1)
+        ossl = examine(&objects[0]);
     errno = saved;
     return ossl;
 }

@@ -18,6 +18,7 @@
 /* Newer than the headers that this may be built with. */
 SSL_SESSION *d2i_SSL_SESSION_ex(SSL_SESSION **session, const unsigned char **der, long length, OSSL_LIB_CTX *library,
     const char *properties);
+int SSL_set1_initial_peer_addr(SSL *ssl, const BIO_ADDR *address);
 int SSL_write_ex2(SSL *ssl, const void *buffer, size_t size, uint64_t flags, size_t *done);
 
 typedef int (*ossl_security_callback)(const SSL *, const SSL_CTX *, int, int, int, void *, void *);
@@ -35,6 +36,7 @@ struct ossl {
     int ssl_index; /* of the state in each SSL's ex_data */
     int ctx_index; /* in each SSL_CTX's */
     int session_index; /* of the mark in each session's */
+    _Atomic(X509_STORE *) system_store; /* opened when it is first asked for */
 #define NEEDED(name, result, parameters) result(*name) parameters;
 #define OPTIONAL NEEDED
 #include "ossl_symbols.h"
@@ -42,10 +44,18 @@ struct ossl {
 #undef OPTIONAL
 };
 
-/* What hangs on an SSL or an SSL_CTX begins with this; `release` is called when that is freed. A copy starts with nothing. */
+/* What hangs on an SSL or an SSL_CTX begins with this; `release` is called when that is freed. */
 struct ossl_attached {
     void (*release)(const struct ossl *ossl, void *attached);
 };
+
+/* What is to be done with each new SSL; conn.c has it. */
+struct ossl_watch {
+    void (*made)(const struct ossl *ossl, SSL *ssl);
+    /* Return what is to hang on a copy of the SSL on which `from` hangs: `there` hangs on it already. Each may be NULL. */
+    void *(*copied)(const struct ossl *ossl, const void *from, void *there);
+};
+extern const struct ossl_watch ossl_watch;
 
 /* Return true if the code at `caller` is the library's own, or this object's: where libssl jumps from one function to the next
  * (SSL_connect to SSL_do_handshake), the return address is still that of whoever called the first. */
@@ -63,6 +73,9 @@ struct ossl *ossl_at(const void *address);
 
 /* Find the library whose X509_verify_cert is the one that an object with code at `caller` calls. `*real` is that function. */
 struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *));
+
+/* Return true if `address` is in a libssl of OpenSSL. Nothing of it is called but for its version: a program may still have to set it up. */
+bool ossl_is_at(const void *address);
 
 /* Find the library that code at `caller` uses. NULL where that cannot be told. Slow. */
 struct ossl *ossl_of_caller(const void *caller);

@@ -1,7 +1,10 @@
 #include "peer.h"
 
+#include "path.h"
+
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define NAME_LIMIT 256 /* characters of a name in the log, whatever its length in the certificate */
 
@@ -51,17 +54,6 @@ static size_t encode(encoder *function, const void *object, unsigned char **der)
     return 0;
 }
 
-bool peer_hash_leaf(const struct ossl *ossl, const X509 *leaf, uint8_t *out)
-{
-    unsigned char *der;
-    size_t length = encode(ossl->i2d_X509, leaf, &der);
-
-    if (der != NULL)
-        peer_hash(ossl, DIGEST_SHA256, der, length, out);
-    free(der);
-    return length > 0;
-}
-
 /* Encode the certificate, or its SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7) with its algorithm: X509_pubkey_digest would hash
  * the bare key. */
 static size_t encode_kind(const struct ossl *ossl, enum pin_kind kind, X509 *leaf, EVP_PKEY *raw_key, unsigned char **der)
@@ -71,10 +63,21 @@ static size_t encode_kind(const struct ossl *ossl, enum pin_kind kind, X509 *lea
     return leaf != NULL ? encode(ossl->i2d_X509_PUBKEY, ossl->X509_get_X509_PUBKEY(leaf), der) : encode(ossl->i2d_PUBKEY, raw_key, der);
 }
 
+bool peer_hash_certificate(const struct ossl *ossl, X509 *certificate, enum pin_kind kind, enum digest digest, uint8_t *out)
+{
+    unsigned char *der;
+    size_t length = encode_kind(ossl, kind, certificate, NULL, &der);
+
+    if (der != NULL)
+        peer_hash(ossl, digest, der, length, out);
+    free(der);
+    return length > 0;
+}
+
 static void digest_all(const struct ossl *ossl, const bool wanted[PIN_KINDS][DIGESTS], X509 *leaf, EVP_PKEY *raw_key,
     struct peer *out)
 {
-    for (int kind = 0; kind < PIN_KINDS; kind++) {
+    for (int kind = 0; kind <= PIN_CERT; kind++) {
         unsigned char *der = NULL;
         size_t length = 0;
 
@@ -92,19 +95,28 @@ static void digest_all(const struct ossl *ossl, const bool wanted[PIN_KINDS][DIG
     }
 }
 
-void peer_read(const struct ossl *ossl, const struct pins *pins, X509 *leaf, EVP_PKEY *raw_key, struct peer *out)
+void peer_read(const struct ossl *ossl, const struct pins *pins, const struct shown *shown, struct evidence *out)
 {
     bool wanted[PIN_KINDS][DIGESTS];
+    struct timespec now;
 
     memset(out, 0, sizeof(*out));
-    out->has[PIN_CERT] = leaf != NULL;
-    out->has[PIN_SPKI] = leaf != NULL || raw_key != NULL;
+    out->ossl = ossl;
+    out->leaf = shown->leaf;
+    out->chain = shown->chain;
+    out->peer.path = &path_of_peer;
+    /* Without a clock every pin that expires has expired. */
+    out->peer.today = clock_gettime(CLOCK_REALTIME, &now) == 0 && now.tv_sec >= 0 && now.tv_sec / 86400 < UINT16_MAX
+        ? (uint16_t)(now.tv_sec / 86400)
+        : UINT16_MAX;
+    out->peer.has[PIN_CERT] = shown->leaf != NULL;
+    out->peer.has[PIN_SPKI] = shown->leaf != NULL || shown->raw_key != NULL;
     for (int kind = 0; kind < PIN_KINDS; kind++) {
         for (int digest = 0; digest < DIGESTS; digest++)
             wanted[kind][digest] = pins_use(pins, (enum pin_kind)kind, (enum digest)digest);
     }
-    if (out->has[PIN_SPKI])
-        digest_all(ossl, (const bool(*)[DIGESTS])wanted, leaf, raw_key, out);
+    if (out->peer.has[PIN_SPKI])
+        digest_all(ossl, (const bool(*)[DIGESTS])wanted, shown->leaf, shown->raw_key, &out->peer);
 }
 
 static void show_name(const struct ossl *ossl, const X509_NAME *name, char *out, size_t size)
@@ -124,18 +136,19 @@ static void show_name(const struct ossl *ossl, const X509_NAME *name, char *out,
     (void)ossl->BIO_free(bio);
 }
 
-void peer_show(const struct ossl *ossl, X509 *leaf, EVP_PKEY *raw_key, struct peer_shown *out)
+void peer_show(const struct ossl *ossl, const struct shown *shown, struct peer_text *out)
 {
-    static const bool sha256_of_both[PIN_KINDS][DIGESTS] = {{true, false, false}, {true, false, false}};
+    X509 *leaf = shown->leaf;
+    static const bool sha256_of_both[PIN_KINDS][DIGESTS] = {{true, false, false}, {true, false, false}, {false, false, false}};
     struct peer peer;
     struct text text;
     struct tm utc;
 
     memset(out, 0, sizeof(*out));
     memset(&peer, 0, sizeof(peer));
-    if (leaf == NULL && raw_key == NULL)
+    if (leaf == NULL && shown->raw_key == NULL)
         return;
-    digest_all(ossl, sha256_of_both, leaf, raw_key, &peer);
+    digest_all(ossl, sha256_of_both, leaf, shown->raw_key, &peer);
     text = text_over(out->spki, sizeof(out->spki));
     if (peer.known[PIN_SPKI][DIGEST_SHA256])
         text_add_base64(&text, peer.digests[PIN_SPKI][DIGEST_SHA256], digest_size(DIGEST_SHA256));

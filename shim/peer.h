@@ -8,15 +8,35 @@
 /* Write to `out` the digest of `length` bytes, digest_size(digest) bytes (FIPS 180-4). */
 void peer_hash(const struct ossl *ossl, enum digest digest, const void *bytes, size_t length, uint8_t *out);
 
-/* Write to `out` the SHA-256 digest of the certificate's DER, 32 bytes. Return false if it cannot be encoded. */
-MUST_CHECK bool peer_hash_leaf(const struct ossl *ossl, const X509 *leaf, uint8_t *out);
+/* Write to `out` the digest of the certificate (PIN_CERT) or of its SubjectPublicKeyInfo. Return false if it cannot be encoded. */
+MUST_CHECK bool peer_hash_certificate(const struct ossl *ossl, X509 *certificate, enum pin_kind kind, enum digest digest, uint8_t *out);
 
-/* Compute of the leaf, or (leaf NULL) of the raw public key, the digests that `pins` ask for; both NULL: a peer without a
- * certificate. Errors leave a digest unknown, so that it matches nothing. The caller marks the error queue. */
-void peer_read(const struct ossl *ossl, const struct pins *pins, X509 *leaf, EVP_PKEY *raw_key, struct peer *out);
+/* What a peer has shown. All NULL: a peer without a certificate. */
+struct shown {
+    X509 *leaf;
+    EVP_PKEY *raw_key; /* without a certificate (RFC 7250) */
+    const void *chain; /* a stack of the certificates that it sent */
+};
+
+/* The same for policy.c; `peer` first. */
+struct evidence {
+    struct peer peer;
+    const struct ossl *ossl;
+    X509 *leaf;
+    const void *chain;
+};
+
+static inline const struct evidence *peer_evidence(const struct peer *peer)
+{
+    return (const struct evidence *)peer;
+}
+
+/* Compute of what was shown the digests that `pins` ask for. Errors leave a digest unknown, so that it matches nothing. The caller marks
+ * the error queue. */
+void peer_read(const struct ossl *ossl, const struct pins *pins, const struct shown *shown, struct evidence *out);
 
 /* The peer as the log shows it. Each is empty where there is nothing. */
-struct peer_shown {
+struct peer_text {
     char spki[64];
     char cert[64];
     char subject[320];
@@ -24,6 +44,6 @@ struct peer_shown {
     char not_after[40]; /* RFC 3339, UTC */
 };
 
-void peer_show(const struct ossl *ossl, X509 *leaf, EVP_PKEY *raw_key, struct peer_shown *out);
+void peer_show(const struct ossl *ossl, const struct shown *shown, struct peer_text *out);
 
 #endif

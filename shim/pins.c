@@ -8,7 +8,7 @@ static const struct {
     size_t size;
 } digests[DIGESTS] = {{"sha256", 32}, {"sha384", 48}, {"sha512", 64}};
 
-static const char *const kinds[PIN_KINDS] = {"spki", "cert"};
+static const char *const kinds[PIN_KINDS] = {"spki", "cert", "ca"};
 
 size_t digest_size(enum digest digest)
 {
@@ -162,7 +162,7 @@ bool pins_add_pin(struct pins *pins, struct rule *rule, uint32_t line, enum pin_
     if (!grow((void **)&pins->pins, &pins->pin_room, pins->pin_count, 1, sizeof(*pins->pins))
         || !grow((void **)&pins->bytes, &pins->byte_room, pins->byte_count, size, 1))
         return false;
-    pins->pins[index] = (struct pin) {line, NOTHING, (uint32_t)pins->byte_count, (uint8_t)kind, (uint8_t)digest};
+    pins->pins[index] = (struct pin) {line, NOTHING, (uint32_t)pins->byte_count, (uint8_t)kind, (uint8_t)digest, 0};
     memcpy(pins->bytes + pins->byte_count, bytes, size);
     pins->byte_count += size;
     pins->pin_count++;
@@ -175,6 +175,17 @@ bool pins_add_pin(struct pins *pins, struct rule *rule, uint32_t line, enum pin_
     return true;
 }
 
+bool pins_add_issuer(struct pins *pins, const void *der, size_t length)
+{
+    if (!grow((void **)&pins->issuers, &pins->issuer_room, pins->issuer_count, 1, sizeof(*pins->issuers))
+        || !grow((void **)&pins->bytes, &pins->byte_room, pins->byte_count, length, 1))
+        return false;
+    pins->issuers[pins->issuer_count++] = (struct issuer) {(uint32_t)pins->byte_count, (uint32_t)length};
+    memcpy(pins->bytes + pins->byte_count, der, length);
+    pins->byte_count += length;
+    return true;
+}
+
 void pins_free(struct pins *pins)
 {
     if (pins == NULL)
@@ -183,6 +194,7 @@ void pins_free(struct pins *pins)
     free(pins->pins);
     free(pins->bytes);
     free(pins->buckets);
+    free(pins->issuers);
     free(pins);
 }
 
@@ -199,6 +211,19 @@ bool pins_ask_address(const struct pins *pins)
 bool pins_use(const struct pins *pins, enum pin_kind kind, enum digest digest)
 {
     return pins->used[kind][digest];
+}
+
+const struct rule *pins_revoked(const struct pins *pins)
+{
+    return pins->revoked.first_pin != NOTHING ? &pins->revoked : NULL;
+}
+
+const uint8_t *pins_issuer(const struct pins *pins, size_t index, size_t *length)
+{
+    if (index >= pins->issuer_count)
+        return NULL;
+    *length = pins->issuers[index].length;
+    return pins->bytes + pins->issuers[index].bytes;
 }
 
 const struct rule *pins_next_rule(const struct pins *pins, struct rules rules, const struct rule *rule)

@@ -2,6 +2,7 @@
 #ifndef PINSHIM_PINS_H
 #define PINSHIM_PINS_H
 
+#include "file.h"
 #include "host.h"
 
 enum digest { DIGEST_SHA256 = 0, DIGEST_SHA384, DIGEST_SHA512 };
@@ -11,9 +12,9 @@ enum digest { DIGEST_SHA256 = 0, DIGEST_SHA384, DIGEST_SHA512 };
 /* Return the digest's length in bytes: 32, 48 or 64. */
 size_t digest_size(enum digest digest);
 
-/* What a pin is a digest of. */
-enum pin_kind { PIN_SPKI = 0, PIN_CERT };
-#define PIN_KINDS 2
+/* What a pin is a digest of: the leaf's public key, the leaf, or the public key of an issuer in a verified path. */
+enum pin_kind { PIN_SPKI = 0, PIN_CERT, PIN_CA };
+#define PIN_KINDS 3
 
 struct pin {
     uint32_t line;
@@ -21,6 +22,7 @@ struct pin {
     uint32_t bytes; /* see pins_digest */
     uint8_t kind; /* enum pin_kind */
     uint8_t digest; /* enum digest */
+    uint16_t expires; /* the first day (see text_date) on which it no longer accepts; 0: none */
 };
 
 enum rule_action { RULE_UNSET = 0, RULE_DENY, RULE_ALLOW, RULE_PINS }; /* RULE_UNSET refuses, too */
@@ -36,21 +38,37 @@ struct rule {
     uint16_t port; /* 0: every port */
     uint8_t form;
     uint8_t action; /* enum rule_action */
+    bool pkix; /* besides any pin: a path to the system's trust store, and the target's name */
+    bool report; /* a refusal is logged, not enforced */
 };
 
 struct pins;
+
+/* Called by a reader for each object in a file: its SHA-256 digest of the kind that was asked for; for PIN_CA the certificate as well,
+ * as DER. */
+typedef void pins_found(void *to, const uint8_t digest[static 32], const void *der, size_t length);
+
+/* Reads the files that rules name (spki-file: and its kin). A relative path starts in the directory of the file `beside`. `read` returns false with
+ * what is wrong in `problem` unless every object in the file could be read and there was one. */
+struct pins_reader {
+    bool (*read)(const struct pins_reader *reader, enum pin_kind kind, const char *path, pins_found *found, void *to,
+        struct text *problem);
+    const void *library; /* of the reader's own */
+    const char *beside;
+};
 
 /* Called for each error: line and column count from 1 (the column in bytes; line 0 where it is about the file as a whole);
  * the message says what is wrong and what was expected. */
 typedef void pins_report(void *arg, uint32_t line, uint32_t column, const char *message);
 
 /* Parse the `length` bytes at `buffer`. Return the pins, to be freed with pins_free; or NULL after each error in the file was
- * reported, or when memory ran out. Nothing of the buffer is kept. */
-MUST_CHECK struct pins *pins_parse(const char *buffer, size_t length, pins_report *report, void *arg);
+ * reported, or when memory ran out. Nothing of the buffer is kept. With `reader` NULL a rule that names a file is an error. */
+MUST_CHECK struct pins *pins_parse(const char *buffer, size_t length, const struct pins_reader *reader, pins_report *report, void *arg);
 
-/* Read and parse the file at `path`. A file that cannot be read, is not a regular file or may be written by everybody is
- * reported like an error in it. errno is not preserved. */
-MUST_CHECK struct pins *pins_load(const char *path, pins_report *report, void *arg);
+/* Read and parse the file at `path` (file_read). A file that cannot be read is reported like an error in it. `identity` may be NULL. errno is
+ * not preserved. */
+MUST_CHECK struct pins *pins_load(const char *path, const struct pins_reader *reader, struct file_identity *identity, pins_report *report,
+    void *arg);
 
 /* Free the pins. NULL does nothing. */
 void pins_free(struct pins *pins);
@@ -63,6 +81,12 @@ MUST_CHECK bool pins_ask_address(const struct pins *pins);
 
 /* Return true if and only if some pin of the file is of that kind and digest. */
 MUST_CHECK bool pins_use(const struct pins *pins, enum pin_kind kind, enum digest digest);
+
+/* Return what no peer may have, whatever its target: a rule of pins of the kinds PIN_SPKI and PIN_CERT. NULL: nothing. */
+const struct rule *pins_revoked(const struct pins *pins);
+
+/* Return the `index`th certificate that a ca-file held, as DER, with its length; NULL after the last. */
+const uint8_t *pins_issuer(const struct pins *pins, size_t index, size_t *length);
 
 /* The rules that hold for a host: the most specific target alone. */
 struct rules {

@@ -14,6 +14,12 @@ struct target_pattern {
     struct host host;
 };
 
+/* A certificate of a ca-file: where it stands in the bytes. */
+struct issuer {
+    uint32_t bytes;
+    uint32_t length;
+};
+
 struct pins {
     struct rule *rules;
     struct pin *pins;
@@ -23,6 +29,9 @@ struct pins {
     size_t pin_count, pin_room;
     size_t byte_count, byte_room;
     size_t bucket_count;
+    struct rule revoked;
+    struct issuer *issuers;
+    size_t issuer_count, issuer_room;
     bool demand;
     bool located;
     bool used[PIN_KINDS][DIGESTS];
@@ -34,5 +43,8 @@ MUST_CHECK struct rule *pins_rule(struct pins *pins, const struct target_pattern
 /* Append a pin to `rule`. Return false when memory ran out. */
 MUST_CHECK bool pins_add_pin(struct pins *pins, struct rule *rule, uint32_t line, enum pin_kind kind, enum digest digest,
     const uint8_t *bytes);
+
+/* Append a certificate of a ca-file. Return false when memory ran out. */
+MUST_CHECK bool pins_add_issuer(struct pins *pins, const void *der, size_t length);
 
 #endif

@@ -1,12 +1,7 @@
 #include "pins_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 struct field {
     const char *at;
@@ -15,6 +10,7 @@ struct field {
 
 struct parser {
     struct pins *pins;
+    const struct pins_reader *reader;
     pins_report *report;
     void *arg;
     const char *line_start;
@@ -188,7 +184,7 @@ static bool read_target(struct parser *parser, struct field field, struct target
         return false;
     }
     if (field.at[0] == '@') {
-        complain(parser, field.at, "\"%s\" is not supported by this version; expected a target", quote(field).text);
+        complain(parser, field.at, "\"%s\" is not known; expected a target or @revoked", quote(field).text);
         return false;
     }
     if (field.at[0] == '[') {
@@ -238,6 +234,9 @@ static const struct spelling {
     {"cert-sha256:", "", PIN_CERT, DIGEST_SHA256, false},
     {"cert-sha384:", "", PIN_CERT, DIGEST_SHA384, false},
     {"cert-sha512:", "", PIN_CERT, DIGEST_SHA512, false},
+    {"ca-sha256:", "", PIN_CA, DIGEST_SHA256, false},
+    {"ca-sha384:", "", PIN_CA, DIGEST_SHA384, false},
+    {"ca-sha512:", "", PIN_CA, DIGEST_SHA512, false},
     {"sha256//", "", PIN_SPKI, DIGEST_SHA256, true}, /* curl: before the next, which it starts with */
     {"sha256/", "", PIN_SPKI, DIGEST_SHA256, true}, /* OkHttp */
     {"pin-sha256=\"", "\"", PIN_SPKI, DIGEST_SHA256, true}, /* RFC 7469, section 2.1 */
@@ -246,8 +245,9 @@ static const struct spelling {
 static const char *const weak[] = {"spki-sha1:", "cert-sha1:", "ca-sha1:", "sha1/", "pin-sha1=", "sha1:", "spki-md5:", "cert-md5:",
     "ca-md5:", "md5/", "pin-md5=", "md5:"};
 
-static const char *const not_supported[] = {"ca-sha256:", "ca-sha384:", "ca-sha512:", "spki-file:", "cert-file:", "ca-file:", "pkix",
-    "expires=", "mode=", "client-cert=", "client-key=", "client-key-pass-file="};
+static const char *const not_supported[] = {"client-cert=", "client-key=", "client-key-pass-file="};
+
+static const char *const files[PIN_KINDS] = {"spki-file:", "cert-file:", "ca-file:"};
 
 /* Read the digest after the prefix into `out`. Return false where it is not of its form. */
 static bool read_digest(struct field value, const struct spelling *spelling, uint8_t *out)
@@ -271,6 +271,32 @@ static bool read_digest(struct field value, const struct spelling *spelling, uin
         || text_hex(value.at, value.length, true, out, size);
 }
 
+/* Return what a digest that is none may have been meant as. */
+static const char *guess_digest(struct field value, size_t size)
+{
+    uint8_t bytes[4 * DIGEST_MAX];
+    uint8_t digest[DIGEST_MAX];
+    size_t coded = (size + 2) / 3 * 4;
+
+    if (text_hex(value.at, value.length, false, bytes, 20) || text_hex(value.at, value.length, true, bytes, 20)
+        || text_base64(value.at, value.length, bytes, 20))
+        return "; this is a SHA-1 fingerprint";
+    for (int other = 0; other < DIGESTS; other++) {
+        size_t length = digest_size((enum digest)other);
+
+        if (length != size && (text_hex(value.at, value.length, false, bytes, length) || text_hex(value.at, value.length, true, bytes, length)
+            || text_base64(value.at, value.length, bytes, length)))
+            return other == DIGEST_SHA256 ? "; this has the length of a SHA-256" : other == DIGEST_SHA384 ? "; this has the length of a SHA-384"
+                : "; this has the length of a SHA-512";
+    }
+    if (coded <= sizeof(bytes) && text_hex(value.at, value.length, false, bytes, coded) && text_base64((const char *)bytes, coded, digest, size))
+        return "; this is the hex of base64: decode it first";
+    if (size * 2 <= sizeof(bytes) && text_base64(value.at, value.length, bytes, size * 2)
+        && text_hex((const char *)bytes, size * 2, false, digest, size))
+        return "; this is the base64 of hex: decode it first";
+    return "";
+}
+
 /* Find the spelling of a pin and read its digest. Complain and return NULL where there is none. */
 static const struct spelling *read_pin(struct parser *parser, struct field field, uint8_t *out)
 {
@@ -288,65 +314,188 @@ static const struct spelling *read_pin(struct parser *parser, struct field field
             spelling = &spellings[i];
     }
     if (spelling == NULL) {
-        complain(parser, field.at, "\"%s\" is not known; expected spki-sha256:DIGEST, cert-sha256:DIGEST, allow or deny",
-            quote(field).text);
+        complain(parser, field.at, "\"%s\" is not known; expected spki-sha256:DIGEST, cert-sha256:DIGEST, ca-sha256:DIGEST, spki-file:PATH, "
+            "cert-file:PATH, ca-file:PATH, pkix, allow, deny, expires=YYYY-MM-DD or mode=report", quote(field).text);
         return NULL;
     }
     prefix = strlen(spelling->prefix);
     size = digest_size((enum digest)spelling->digest);
-    complain(parser, field.at + prefix, "\"%s\" is not a digest of %zu bytes; expected %zu characters of base64%s%s",
+    complain(parser, field.at + prefix, "\"%s\" is not a digest of %zu bytes; expected %zu characters of base64%s%s%s",
         quote((struct field) {field.at + prefix, field.length - prefix}).text, size, (size + 2) / 3 * 4,
-        spelling->base64_only ? "" : ", or hex with or without colons", spelling->suffix[0] != '\0' ? " and a closing quote" : "");
+        spelling->base64_only ? "" : ", or hex with or without colons", spelling->suffix[0] != '\0' ? " and a closing quote" : "",
+        guess_digest((struct field) {field.at + prefix, field.length - prefix}, size));
     return NULL;
 }
 
-static void read_what(struct parser *parser, struct field field, struct rule *rule, bool alone)
-{
-    enum rule_action action = RULE_PINS;
-    const struct spelling *spelling = NULL;
-    uint8_t digest[DIGEST_MAX];
+/* What one line has said so far. */
+struct line {
+    struct rule *rule; /* NULL: the target is faulty, and the rest is only checked */
+    bool revoked;
+    bool alone; /* one field follows the target */
+    size_t pins; /* that it added, from... */
+    size_t first_pin;
+    bool pkix;
+    struct field mode; /* at NULL: not given */
+    struct field expires;
+    uint16_t day;
+};
 
-    if (is(field, "allow") || is(field, "deny")) {
-        action = field.at[0] == 'a' ? RULE_ALLOW : RULE_DENY;
-        if (!alone) {
-            complain(parser, field.at, "\"%s\" beside other fields; expected it alone on its line", quote(field).text);
-            return;
-        }
-    } else {
-        for (size_t i = 0; i < sizeof(weak) / sizeof(weak[0]); i++) {
-            if (starts(field, weak[i])) {
-                complain(parser, field.at, "\"%s\" uses a broken digest, %s; expected sha256, sha384 or sha512", quote(field).text,
-                    memmem(weak[i], strlen(weak[i]), "md5", 3) != NULL ? "MD5" : "SHA-1");
-                return;
-            }
-        }
-        for (size_t i = 0; i < sizeof(not_supported) / sizeof(not_supported[0]); i++) {
-            if (starts(field, not_supported[i])) {
-                complain(parser, field.at, "\"%s\" is not supported by this version; expected spki-sha256:DIGEST or "
-                    "cert-sha256:DIGEST", quote(field).text);
-                return;
-            }
-        }
-        spelling = read_pin(parser, field, digest);
-        if (spelling == NULL)
-            return;
-    }
-    if (rule == NULL)
-        return;
+static bool set_action(struct parser *parser, struct field field, struct rule *rule, enum rule_action action)
+{
+    static const char *const names[] = {"", "deny", "allow", "a pin"};
+
     if (rule->action == RULE_UNSET) {
         rule->action = (uint8_t)action;
     } else if (rule->action != action) {
-        static const char *const names[] = {"", "deny", "allow", "a pin"};
-
         complain(parser, field.at, "\"%s\" contradicts line %u, which says %s for the same target; expected lines for one target "
             "to agree", quote(field).text, (unsigned)rule->line, names[rule->action]);
-        return;
+        return false;
     }
     if (action != RULE_ALLOW)
         parser->pins->demand = true;
-    if (action == RULE_PINS
-        && !pins_add_pin(parser->pins, rule, parser->line, (enum pin_kind)spelling->kind, (enum digest)spelling->digest, digest))
+    return true;
+}
+
+static void add_pin(struct parser *parser, struct line *line, enum pin_kind kind, enum digest digest, const uint8_t *bytes)
+{
+    /* A revoked key is one wherever it stands, in the leaf or in an issuer. */
+    if (line->revoked && kind == PIN_CA)
+        kind = PIN_SPKI;
+    if (line->pins++ == 0)
+        line->first_pin = parser->pins->pin_count;
+    if (line->rule != NULL && !pins_add_pin(parser->pins, line->rule, parser->line, kind, digest, bytes))
         parser->out_of_memory = true;
+}
+
+/* Where what a reader finds goes to. */
+struct filling {
+    struct parser *parser;
+    struct line *line;
+    enum pin_kind kind;
+};
+
+static void fill(void *to, const uint8_t digest[static 32], const void *der, size_t length)
+{
+    struct filling *filling = to;
+
+    add_pin(filling->parser, filling->line, filling->kind, DIGEST_SHA256, digest);
+    /* Also one that is revoked: a peer need not send it. */
+    if (filling->kind == PIN_CA && !pins_add_issuer(filling->parser->pins, der, length))
+        filling->parser->out_of_memory = true;
+}
+
+static void read_file(struct parser *parser, struct field field, struct line *line, enum pin_kind kind)
+{
+    size_t prefix = strlen(files[kind]);
+    struct filling filling = {parser, line, kind};
+    char buffer[300];
+    struct text problem = text_over(buffer, sizeof(buffer));
+    char path[4096];
+
+    if (field.length == prefix || field.length - prefix >= sizeof(path)) {
+        complain(parser, field.at + prefix, "%s; expected a file's path", field.length == prefix ? "no path" : "a path that is too long");
+        return;
+    }
+    memcpy(path, field.at + prefix, field.length - prefix);
+    path[field.length - prefix] = '\0';
+    if (parser->reader == NULL)
+        text_add(&problem, "files are not read here");
+    if (parser->reader == NULL || !parser->reader->read(parser->reader, kind, path, fill, &filling, &problem))
+        complain(parser, field.at + prefix, "\"%s\" cannot be used: %s; expected certificates%s in PEM or DER",
+            quote((struct field) {field.at + prefix, field.length - prefix}).text, buffer, kind == PIN_SPKI ? " or public keys" : "");
+}
+
+static void read_expires(struct parser *parser, struct field field, struct line *line)
+{
+    size_t prefix = strlen("expires=");
+
+    line->expires = field;
+    if (!text_date(field.at + prefix, field.length - prefix, &line->day))
+        complain(parser, field.at + prefix, "\"%s\" is not a day; expected YYYY-MM-DD, from 1970-01-02 to 2149-06-06",
+            quote((struct field) {field.at + prefix, field.length - prefix}).text);
+}
+
+/* Read what stands beside a pin. Return false where it is none of it. */
+static bool read_option(struct parser *parser, struct field field, struct line *line)
+{
+    bool pkix = is(field, "pkix");
+
+    if (!pkix && !starts(field, "expires=") && !starts(field, "mode="))
+        return false;
+    if (line->revoked) {
+        complain(parser, field.at, "\"%s\" after @revoked; expected pins alone", quote(field).text);
+    } else if (pkix) {
+        line->pkix = true;
+        if (line->rule != NULL && set_action(parser, field, line->rule, RULE_PINS))
+            line->rule->pkix = true;
+    } else if (starts(field, "expires=")) {
+        read_expires(parser, field, line);
+    } else {
+        line->mode = field;
+        if (!is(field, "mode=report"))
+            complain(parser, field.at + strlen("mode="), "\"%s\" is not known; expected mode=report", quote(field).text);
+        else if (line->rule != NULL)
+            line->rule->report = true;
+    }
+    return true;
+}
+
+/* Complain of what other products write, or this one does not take. Return false where it is neither. */
+static bool reject(struct parser *parser, struct field field)
+{
+    for (size_t i = 0; i < sizeof(weak) / sizeof(weak[0]); i++) {
+        if (starts(field, weak[i])) {
+            complain(parser, field.at, "\"%s\" uses a broken digest, %s; expected sha256, sha384 or sha512", quote(field).text,
+                memmem(weak[i], strlen(weak[i]), "md5", 3) != NULL ? "MD5" : "SHA-1");
+            return true;
+        }
+    }
+    for (size_t i = 0; i < sizeof(not_supported) / sizeof(not_supported[0]); i++) {
+        if (starts(field, not_supported[i])) {
+            complain(parser, field.at, "\"%s\" is not supported by this version; expected a pin, pkix or an option", quote(field).text);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void read_what(struct parser *parser, struct field field, struct line *line)
+{
+    const struct spelling *spelling;
+    uint8_t digest[DIGEST_MAX];
+
+    if (is(field, "allow") || is(field, "deny")) {
+        if (!line->alone)
+            complain(parser, field.at, "\"%s\" beside other fields; expected it alone on its line", quote(field).text);
+        else if (line->revoked)
+            complain(parser, field.at, "\"%s\" after @revoked; expected pins", quote(field).text);
+        else if (line->rule != NULL)
+            (void)set_action(parser, field, line->rule, field.at[0] == 'a' ? RULE_ALLOW : RULE_DENY);
+        return;
+    }
+    if (read_option(parser, field, line) || reject(parser, field))
+        return;
+    for (int kind = 0; kind < PIN_KINDS; kind++) {
+        if (!starts(field, files[kind]))
+            continue;
+        if (line->rule == NULL || line->revoked || set_action(parser, field, line->rule, RULE_PINS))
+            read_file(parser, field, line, (enum pin_kind)kind);
+        return;
+    }
+    spelling = read_pin(parser, field, digest);
+    if (spelling != NULL && (line->rule == NULL || line->revoked || set_action(parser, field, line->rule, RULE_PINS)))
+        add_pin(parser, line, (enum pin_kind)spelling->kind, (enum digest)spelling->digest, digest);
+}
+
+/* What a line says of itself as a whole. */
+static void finish_line(struct parser *parser, const struct line *line)
+{
+    if (line->pins == 0 && line->expires.at != NULL && !parser->faulty)
+        complain(parser, line->expires.at, "\"%s\" without a pin on its line; expected one that expires", quote(line->expires).text);
+    if (line->pins == 0 && line->mode.at != NULL && !line->pkix && !parser->faulty)
+        complain(parser, line->mode.at, "\"%s\" without a pin or pkix on its line; expected one to report on", quote(line->mode).text);
+    for (size_t i = line->first_pin; line->day != 0 && i < parser->pins->pin_count; i++)
+        parser->pins->pins[i].expires = line->day;
 }
 
 static bool is_blank(char c)
@@ -373,7 +522,7 @@ static void parse_line(struct parser *parser, const char *at, size_t length)
     struct field field;
     struct field next;
     struct target_pattern target;
-    struct rule *rule = NULL;
+    struct line line = {0};
     bool more;
 
     if (length > 0 && at[length - 1] == '\r')
@@ -392,26 +541,32 @@ static void parse_line(struct parser *parser, const char *at, size_t length)
     }
     if (!next_field(&at, end, &field))
         return;
-    if (read_target(parser, field, &target)) {
-        rule = pins_rule(parser->pins, &target, parser->line);
-        parser->out_of_memory |= rule == NULL;
+    line.revoked = is(field, "@revoked");
+    if (line.revoked) {
+        line.rule = &parser->pins->revoked;
+    } else if (read_target(parser, field, &target)) {
+        line.rule = pins_rule(parser->pins, &target, parser->line);
+        parser->out_of_memory |= line.rule == NULL;
     }
     if (!next_field(&at, end, &next)) {
-        complain(parser, field.at + field.length, "nothing after the target; expected a pin, allow or deny");
+        complain(parser, field.at + field.length, "nothing after %s; expected a pin%s", line.revoked ? "@revoked" : "the target",
+            line.revoked ? "" : ", pkix, allow or deny");
         return;
     }
     for (bool first = true;; first = false) {
         field = next;
         more = next_field(&at, end, &next);
-        read_what(parser, field, rule, first && !more);
+        line.alone = first && !more;
+        read_what(parser, field, &line);
         if (!more)
             break;
     }
+    finish_line(parser, &line);
 }
 
-struct pins *pins_parse(const char *buffer, size_t length, pins_report *report, void *arg)
+struct pins *pins_parse(const char *buffer, size_t length, const struct pins_reader *reader, pins_report *report, void *arg)
 {
-    struct parser parser = {.pins = calloc(1, sizeof(struct pins)), .report = report, .arg = arg, .line = 1};
+    struct parser parser = {.pins = calloc(1, sizeof(struct pins)), .reader = reader, .report = report, .arg = arg, .line = 1};
     const char *at = buffer;
     const char *end = buffer + length;
 
@@ -419,6 +574,7 @@ struct pins *pins_parse(const char *buffer, size_t length, pins_report *report, 
         report(arg, 0, 0, "out of memory");
         return NULL;
     }
+    parser.pins->revoked.first_pin = NOTHING;
     if (length >= 3 && memcmp(buffer, "\xef\xbb\xbf", 3) == 0)
         at += 3;
     for (; at < end && !parser.out_of_memory; parser.line++) {
@@ -432,7 +588,7 @@ struct pins *pins_parse(const char *buffer, size_t length, pins_report *report, 
     if (parser.out_of_memory) {
         report(arg, 0, 0, "out of memory");
         parser.faulty = true;
-    } else if (parser.pins->rule_count == 0 && !parser.faulty) {
+    } else if (parser.pins->rule_count == 0 && pins_revoked(parser.pins) == NULL && !parser.faulty) {
         /* A file that was truncated must not switch every pin off. */
         report(arg, 0, 0, "no rule in the file; expected at least one, or \"* allow\" where nothing is to be pinned");
         parser.faulty = true;
@@ -444,73 +600,19 @@ struct pins *pins_parse(const char *buffer, size_t length, pins_report *report, 
     return parser.pins;
 }
 
-static void report_errno(pins_report *report, void *arg, const char *what)
+struct pins *pins_load(const char *path, const struct pins_reader *reader, struct file_identity *identity, pins_report *report, void *arg)
 {
-    char buffer[160];
-    struct text message = text_over(buffer, sizeof(buffer));
-
-    text_add(&message, "%s: %m", what);
-    report(arg, 0, 0, buffer);
-}
-
-struct pins *pins_load(const char *path, pins_report *report, void *arg)
-{
+    struct file_identity unwanted;
     struct pins *pins = NULL;
-    char *buffer = NULL;
-    size_t have = 0;
-    size_t room = 0;
-    struct stat status;
-    /* O_NONBLOCK: a FIFO in the file's place must not stop the program. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    char message[300];
+    struct text problem = text_over(message, sizeof(message));
+    size_t length;
+    char *buffer = file_read(path, "the pins file", SIZE_MAX / 4, identity != NULL ? identity : &unwanted, &length, &problem);
 
-    if (fd < 0) {
-        report_errno(report, arg, "cannot open the pins file");
-        return NULL;
-    }
-    /* Not fstat(): its symbol is newer than the oldest glibc that the object serves. */
-    if (syscall(SYS_fstat, fd, &status) != 0) {
-        report_errno(report, arg, "cannot examine the pins file");
-        goto done;
-    }
-    if (!S_ISREG(status.st_mode)) {
-        report(arg, 0, 0, "the pins file is not a regular file");
-        goto done;
-    }
-    if ((status.st_mode & S_IWOTH) != 0) {
-        report(arg, 0, 0, "the pins file may be written by everybody; expected a mode such as 0644");
-        goto done;
-    }
-    room = (size_t)status.st_size + 1;
-    buffer = malloc(room);
-    for (;;) {
-        ssize_t got;
-
-        if (buffer != NULL && have == room) {
-            char *bigger = realloc(buffer, room * 2);
-
-            if (bigger == NULL)
-                free(buffer);
-            buffer = bigger;
-            room *= 2;
-        }
-        if (buffer == NULL) {
-            report(arg, 0, 0, "out of memory");
-            goto done;
-        }
-        got = read(fd, buffer + have, room - have);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            report_errno(report, arg, "cannot read the pins file");
-            goto done;
-        }
-        if (got == 0)
-            break;
-        have += (size_t)got;
-    }
-    pins = pins_parse(buffer, have, report, arg);
-done:
+    if (buffer != NULL)
+        pins = pins_parse(buffer, length, reader, report, arg);
+    else
+        report(arg, 0, 0, message);
     free(buffer);
-    (void)close(fd);
     return pins;
 }

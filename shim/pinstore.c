@@ -6,8 +6,139 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-static _Atomic(struct pinstore *) in_force;
+#define SLOTS 8
+#define NO_SLOT (-1)
+#define LOST_TRIES 16 /* of publishing; each lost to a thread that has loaded meanwhile */
+#define COARSEST_CLOCK 2 /* seconds; of the file systems', that of FAT */
+
+/* Pins, shared by each store in which they are the last good ones. */
+struct shared {
+    _Atomic unsigned owners;
+    struct pins *pins;
+};
+
+struct loaded {
+    struct pinstore store; /* the first member: pinstore_release comes back from it */
+    struct shared *shared; /* NULL: no good ones yet */
+    struct file_identity file; /* what was looked at, good or faulty */
+    struct file_identity root; /* the root directory of the first load */
+    bool opened; /* and read or refused for what it is */
+    bool settled; /* good, and had not just been written, when it would be the same to the file system's clock if written again */
+    int slot; /* NO_SLOT: of its one holder alone */
+};
+
+/* Readers are counted without a lock, which a forked child could find held for ever. For the same reason a count carries the
+ * process that counts: what other threads held, or were about to put into a slot, when a child was forked is nothing there. */
+#define COUNTED UINT64_C(0x7fffffff)
+#define CLAIMED UINT64_C(0x80000000) /* some thread is about to put another store there */
+
+static struct slot {
+    _Atomic uint64_t readers; /* the process in the upper half */
+    _Atomic(struct loaded *) loaded;
+} slots[SLOTS];
+
+static _Atomic int current; /* the slot in force, from 1; 0: nothing was loaded yet */
+
+static uint64_t this_process(void)
+{
+    return (uint64_t)(uint32_t)getpid() << 32;
+}
+
+/* Return the count as this process sees it. */
+static uint64_t own_count(uint64_t readers, uint64_t process)
+{
+    return (readers & ~(CLAIMED | COUNTED)) == process ? readers : process;
+}
+
+static void enter(struct slot *slot)
+{
+    uint64_t process = this_process();
+    uint64_t seen = atomic_load(&slot->readers);
+
+    while (!atomic_compare_exchange_weak(&slot->readers, &seen, own_count(seen, process) + 1)) {}
+}
+
+static void leave(struct slot *slot)
+{
+    uint64_t process = this_process();
+    uint64_t seen = atomic_load(&slot->readers);
+
+    /* In a child that was forked while this thread was within, there is nothing to take back. */
+    while ((own_count(seen, process) & COUNTED) != 0 && !atomic_compare_exchange_weak(&slot->readers, &seen, seen - 1)) {}
+}
+
+/* Return the slot's number, claimed: nobody is within, and nobody will stay. 0 where each is in use. */
+static int claim_slot(void)
+{
+    uint64_t process = this_process();
+
+    for (int i = 0; i < SLOTS; i++) {
+        uint64_t seen = atomic_load(&slots[i].readers);
+
+        if (atomic_load(&current) == i + 1 || own_count(seen, process) != process
+            || !atomic_compare_exchange_strong(&slots[i].readers, &seen, process | CLAIMED))
+            continue;
+        /* In between it may have come into force, been entered, and be in force no longer: in this order nothing is missed. From
+         * here on only the claimant can bring it into force, and who enters sees that it is not, and leaves. */
+        if (atomic_load(&current) != i + 1 && atomic_load(&slots[i].readers) == (process | CLAIMED))
+            return i + 1;
+        atomic_fetch_sub(&slots[i].readers, CLAIMED);
+    }
+    return 0;
+}
+
+static void drop(struct loaded *loaded)
+{
+    if (loaded == NULL)
+        return;
+    if (loaded->shared != NULL && atomic_fetch_sub(&loaded->shared->owners, 1) == 1) {
+        pins_free(loaded->shared->pins);
+        free(loaded->shared);
+    }
+    free(loaded);
+}
+
+enum publication { NOT_PUBLISHED = 0, NO_ROOM, PUBLISHED };
+
+/* Bring `loaded` into force in the place of what is held from slot `before` (from 1; 0: nothing), and hold it. NOT_PUBLISHED:
+ * another thread has been quicker. The slot of what is held cannot get other content meanwhile, so that it is the same. */
+static enum publication publish(struct loaded *loaded, int before)
+{
+    int number = claim_slot();
+    struct slot *slot;
+
+    if (number == 0)
+        return NO_ROOM;
+    slot = &slots[number - 1];
+    loaded->slot = number - 1;
+    drop(atomic_exchange(&slot->loaded, loaded));
+    if (!atomic_compare_exchange_strong(&current, &before, number)) {
+        atomic_store(&slot->loaded, NULL);
+        loaded->slot = NO_SLOT;
+        atomic_fetch_sub(&slot->readers, CLAIMED);
+        return NOT_PUBLISHED;
+    }
+    atomic_fetch_sub(&slot->readers, CLAIMED - 1);
+    return PUBLISHED;
+}
+
+static struct loaded *hold_current(void)
+{
+    for (;;) {
+        int number = atomic_load(&current);
+        struct slot *slot;
+
+        if (number == 0)
+            return NULL;
+        slot = &slots[number - 1];
+        enter(slot);
+        if (atomic_load(&current) == number)
+            return atomic_load(&slot->loaded);
+        leave(slot);
+    }
+}
 
 /* The faults as they are found, each with its NUL: logged only by the thread whose load wins. */
 struct faults {
@@ -42,46 +173,141 @@ static void on_error(void *arg, uint32_t line, uint32_t column, const char *mess
     keep_fault(arg, buffer);
 }
 
-static struct pinstore *load(struct faults *faults)
+static struct shared *share(struct pins *pins)
 {
+    struct shared *shared = malloc(sizeof(*shared));
+
+    if (shared == NULL) {
+        pins_free(pins);
+        return NULL;
+    }
+    atomic_init(&shared->owners, 1);
+    shared->pins = pins;
+    return shared;
+}
+
+/* Read the file, which was seen as `seen`. If it is faulty, the pins of `before` (or NULL), the last good ones, go on. NULL: no
+ * memory. */
+static struct loaded *load(const struct loaded *before, const struct file_identity *seen, const struct pins_reader *reader, struct faults *faults)
+{
+    static const struct file_identity none;
     const struct config *config = config_get();
-    struct pinstore *store = calloc(1, sizeof(*store));
+    struct loaded *loaded = calloc(1, sizeof(*loaded));
+    struct timespec now = {0, 0};
+    struct pins *pins = NULL;
     struct text fault;
 
-    if (store == NULL)
+    if (loaded == NULL)
         return NULL;
+    loaded->slot = NO_SLOT;
+    if (before != NULL)
+        loaded->root = before->root;
+    else
+        file_identify("/", &loaded->root);
+    (void)clock_gettime(CLOCK_REALTIME, &now);
     if (config->fault[0] != '\0')
         keep_fault(faults, config->fault);
     else
-        store->pins = pins_load(config->pins_file, on_error, faults);
-    fault = text_over(store->fault, sizeof(store->fault));
-    if (store->pins == NULL)
+        pins = pins_load(config->pins_file, reader, &loaded->file, on_error, faults);
+    loaded->opened = !file_same(&loaded->file, &none);
+    if (!loaded->opened)
+        loaded->file = *seen;
+    loaded->shared = pins != NULL ? share(pins) : NULL;
+    if (loaded->shared != NULL) {
+        loaded->settled = now.tv_sec > loaded->file.changed.tv_sec + COARSEST_CLOCK;
+    } else {
+        fault = text_over(loaded->store.fault, sizeof(loaded->store.fault));
         text_add(&fault, "%s", faults->bytes != NULL ? faults->bytes : "out of memory");
-    if (faults->count > 1)
-        text_add(&fault, " (and %zu more)", faults->count - 1);
-    return store;
+        if (faults->count > 1)
+            text_add(&fault, " (and %zu more)", faults->count - 1);
+        loaded->shared = before != NULL ? before->shared : NULL;
+        if (loaded->shared != NULL)
+            atomic_fetch_add(&loaded->shared->owners, 1);
+    }
+    if (loaded->shared != NULL)
+        loaded->store.pins = loaded->shared->pins;
+    return loaded;
 }
 
-const struct pinstore *pinstore_get(void)
+/* Return true if what is held stays in force without a look into the file, which is seen as `seen`. `raced`: another thread has
+ * loaded it since this one began. */
+static bool stays(const struct loaded *held, bool raced, struct file_identity *seen)
 {
-    struct pinstore *store = atomic_load_explicit(&in_force, memory_order_acquire);
-    struct pinstore *loaded;
-    struct faults faults = {NULL, 0, 0};
-    int saved = errno;
+    struct file_identity root;
 
-    if (store != NULL)
-        return store;
-    /* Two threads may both load; one result stands. A lock here could be held for ever in a forked child. */
-    loaded = load(&faults);
-    if (loaded != NULL && atomic_compare_exchange_strong(&in_force, &store, loaded)) {
-        store = loaded;
+    if (held != NULL) {
+        if (config_get()->fault[0] != '\0')
+            return true;
+        /* After chroot the path is no longer the file's. */
+        file_identify("/", &root);
+        if (root.device != held->root.device || root.inode != held->root.inode)
+            return true;
+    }
+    file_identify(config_get()->pins_file, seen);
+    return held != NULL && (held->settled || raced) && file_same(seen, &held->file);
+}
+
+/* Return true if `loaded` is only what is known already: a fault is looked at again at each call, because it may pass without a
+ * trace on the file (no memory, no free descriptor). */
+static bool is_no_news(const struct loaded *held, const struct loaded *loaded)
+{
+    if (held == NULL || loaded->store.fault[0] == '\0' || !file_same(&loaded->file, &held->file))
+        return false;
+    /* A file that is in force and has not changed may be shut to the program since. */
+    return held->store.fault[0] == '\0' ? !loaded->opened : strcmp(held->store.fault, loaded->store.fault) == 0;
+}
+
+/* Return what is in force after `held`, and hold that instead. NULL: `held` was given back, and all begins again. */
+static const struct loaded *renew(const struct loaded *held, const struct file_identity *seen, const struct pins_reader *reader, bool last_try)
+{
+    struct faults faults = {NULL, 0, 0};
+    struct loaded *loaded = load(held, seen, reader, &faults);
+    enum publication publication;
+
+    if (loaded == NULL || is_no_news(held, loaded)) {
+        drop(loaded);
+        free(faults.bytes);
+        return held;
+    }
+    publication = publish(loaded, held != NULL ? held->slot + 1 : 0);
+    if (publication == PUBLISHED) {
         for (size_t at = 0; at < faults.length; at += strlen(faults.bytes + at) + 1)
             log_fault("%s", faults.bytes + at);
-    } else if (loaded != NULL) {
-        pins_free((struct pins *)loaded->pins);
-        free(loaded);
+    } else if (publication == NOT_PUBLISHED && !last_try) {
+        drop(loaded);
+        loaded = NULL;
     }
     free(faults.bytes);
+    pinstore_release(held != NULL ? &held->store : NULL);
+    return loaded;
+}
+
+const struct pinstore *pinstore_acquire(const struct pins_reader *reader)
+{
+    const struct loaded *held;
+    struct file_identity seen;
+    int saved = errno;
+    int lost = 0;
+
+    do {
+        held = hold_current();
+        if (!stays(held, lost > 0, &seen))
+            held = renew(held, &seen, reader, lost == LOST_TRIES);
+    } while (held == NULL && lost++ < LOST_TRIES);
     errno = saved;
-    return store;
+    return held != NULL ? &held->store : NULL;
+}
+
+void pinstore_release(const struct pinstore *store)
+{
+    struct loaded *loaded = (struct loaded *)(uintptr_t)store;
+    int saved = errno;
+
+    if (loaded == NULL)
+        return;
+    if (loaded->slot == NO_SLOT)
+        drop(loaded);
+    else
+        leave(&slots[loaded->slot]);
+    errno = saved;
 }

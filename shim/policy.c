@@ -21,37 +21,96 @@ static bool matches(const struct pins *pins, const struct pin *pin, const struct
         && memcmp(pins_digest(pins, pin), peer->digests[pin->kind][pin->digest], digest_size((enum digest)pin->digest)) == 0;
 }
 
-/* Judge by these rules alone: one of them must be satisfied. `*out` says why in either case. */
+static const struct pin *find_match(const struct pins *pins, const struct rule *rule, const struct host *host, const struct peer *peer,
+    const struct pin **expired, const char **problem)
+{
+    bool authority = false;
+
+    for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
+        authority |= pin->kind == PIN_CA;
+        if (!matches(pins, pin, peer))
+            continue;
+        if (pin->expires == 0 || peer->today < pin->expires)
+            return pin;
+        *expired = pin;
+    }
+    if (!authority || peer->path == NULL || peer->path->authority == NULL)
+        return NULL;
+    return peer->path->authority(peer, pins, rule, host, problem);
+}
+
+/* Judge by one rule. `*out` says why in either case. */
+static enum verdict judge_rule(const struct pins *pins, const struct rule *rule, const struct host *host, const struct peer *peer,
+    struct judgement *out)
+{
+    const struct pin *expired = NULL;
+
+    out->rule = rule;
+    out->matched = NULL;
+    out->problem = NULL;
+    out->report = rule->report;
+    out->verdict = VERDICT_REFUSE;
+    out->reason = REASON_DENY;
+    if (rule->action == RULE_ALLOW) {
+        out->reason = REASON_ALLOW;
+        return out->verdict = VERDICT_ACCEPT;
+    }
+    if (rule->action != RULE_PINS)
+        return out->verdict;
+    if (pins_next_pin(pins, rule, NULL) != NULL) {
+        out->reason = peer->has[PIN_SPKI] ? REASON_NO_MATCH : REASON_NO_CERTIFICATE;
+        out->matched = find_match(pins, rule, host, peer, &expired, &out->problem);
+        if (out->matched == NULL) {
+            if (expired != NULL)
+                out->reason = REASON_EXPIRED;
+            out->matched = expired;
+            return out->verdict;
+        }
+    } else if (!rule->pkix) {
+        return out->verdict; /* a rule that asks for nothing accepts nothing */
+    }
+    if (rule->pkix && (peer->path == NULL || peer->path->trusted == NULL || !peer->path->trusted(peer, pins, host, &out->problem))) {
+        out->matched = NULL;
+        out->reason = peer->has[PIN_SPKI] ? REASON_UNTRUSTED : REASON_NO_CERTIFICATE;
+        return out->verdict;
+    }
+    out->problem = NULL;
+    out->reason = REASON_MATCH;
+    return out->verdict = VERDICT_ACCEPT;
+}
+
+/* Judge by these rules alone: one of them must be satisfied. */
 static enum verdict judge_rules(const struct pins *pins, struct rules rules, const struct host *host, const struct peer *peer,
     struct judgement *out)
 {
-    out->verdict = VERDICT_REFUSE;
-    out->reason = REASON_DENY;
-    out->host = *host;
-    out->rules = rules;
-    out->rule = rules.first;
-    out->matched = NULL;
+    struct judgement attempt = {VERDICT_REFUSE, REASON_DENY, *host, rules, rules.first, NULL, NULL, false, false};
+    bool enforced = false;
+
+    *out = attempt;
     for (const struct rule *rule = rules.first; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
-        if (rule->action == RULE_ALLOW) {
-            out->rule = rule;
-            out->reason = REASON_ALLOW;
-            return out->verdict = VERDICT_ACCEPT;
+        if (judge_rule(pins, rule, host, peer, &attempt) == VERDICT_ACCEPT) {
+            *out = attempt;
+            return VERDICT_ACCEPT;
         }
-        if (rule->action != RULE_PINS)
-            continue;
-        if (out->reason == REASON_DENY)
-            out->rule = rule;
-        out->reason = peer->has[PIN_SPKI] ? REASON_NO_MATCH : REASON_NO_CERTIFICATE;
-        for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
-            if (matches(pins, pin, peer)) {
-                out->rule = rule;
-                out->matched = pin;
-                out->reason = REASON_MATCH;
-                return out->verdict = VERDICT_ACCEPT;
-            }
-        }
+        enforced |= !attempt.report;
+        /* What says most is told: a pin that expired, then one that did not match. */
+        if (rule == rules.first || (out->reason == REASON_DENY && attempt.reason != REASON_DENY) || attempt.reason == REASON_EXPIRED
+            || attempt.reason == REASON_UNTRUSTED)
+            *out = attempt;
     }
+    out->report = !enforced;
     return out->verdict;
+}
+
+/* Take the judgement of one identity over, if it weighs more than what stands (`any`): a refusal more than one that is only reported,
+ * and that more than an acceptance; of equals the first stands. */
+static void weigh(const struct judgement *attempt, bool any, struct judgement *out)
+{
+    bool pinned = (any && out->pinned) || attempt->reason == REASON_MATCH;
+
+    if (!any || (attempt->verdict == VERDICT_REFUSE && (out->verdict == VERDICT_ACCEPT || (out->report && !attempt->report))))
+        *out = *attempt;
+    out->pinned = pinned;
 }
 
 /* Judge by the names that the program had resolved: of those with a rule, one must be satisfied. Return false where none has. */
@@ -74,6 +133,27 @@ static bool judge_resolved(const struct pins *pins, const struct target *target,
             break;
     }
     return any;
+}
+
+/* Return true if what is revoked shows in the peer. */
+static bool judge_revoked(const struct pins *pins, const struct peer *peer, struct judgement *out)
+{
+    const struct rule *revoked = pins_revoked(pins);
+    const struct pin *pin = NULL;
+
+    if (revoked == NULL)
+        return false;
+    for (pin = pins_next_pin(pins, revoked, NULL); pin != NULL && !matches(pins, pin, peer);)
+        pin = pins_next_pin(pins, revoked, pin);
+    if (pin == NULL && peer->path != NULL && peer->path->revoked != NULL)
+        pin = peer->path->revoked(peer, pins);
+    if (pin == NULL)
+        return false;
+    out->verdict = VERDICT_REFUSE;
+    out->reason = REASON_REVOKED;
+    out->rule = revoked;
+    out->matched = pin;
+    return true;
 }
 
 static void unidentifiable(const struct pins *pins, struct judgement *out)
@@ -100,12 +180,8 @@ static void judge_any(const struct pins *pins, const struct target *target, cons
 
         if (rules.first == NULL)
             continue;
-        if (judge_rules(pins, rules, host, peer, &attempt) == VERDICT_REFUSE) {
-            *out = attempt;
-            return;
-        }
-        if (out->reason == REASON_NO_RULE)
-            *out = attempt;
+        (void)judge_rules(pins, rules, host, peer, &attempt);
+        weigh(&attempt, out->reason != REASON_NO_RULE, out);
     }
 }
 
@@ -117,6 +193,8 @@ void policy_judge(const struct pins *pins, const struct target *target, const st
     memset(out, 0, sizeof(*out));
     if (target->count > 0)
         out->host = target->identities[0];
+    if (judge_revoked(pins, peer, out))
+        return;
     for (size_t i = 0; i < target->count; i++) {
         /* What cannot be read as a host cannot be looked up, and could be any. */
         if (target->identities[i].kind == HOST_UNREADABLE && pins_demand_anything(pins)) {
@@ -134,18 +212,13 @@ void policy_judge(const struct pins *pins, const struct target *target, const st
 
         if (rules.first == NULL)
             continue;
-        if (judge_rules(pins, rules, &target->identities[i], peer, &attempt) == VERDICT_REFUSE) {
-            *out = attempt;
-            return;
-        }
-        if (!any)
-            *out = attempt;
+        (void)judge_rules(pins, rules, &target->identities[i], peer, &attempt);
+        weigh(&attempt, any, out);
         any = true;
     }
     if (!target->named) {
         if (judge_resolved(pins, target, peer, &attempt)) {
-            if (!any || attempt.verdict == VERDICT_REFUSE)
-                *out = attempt;
+            weigh(&attempt, any, out);
             any = true;
         } else if (target->resolved_overflow) {
             unidentifiable(pins, out);
@@ -187,6 +260,12 @@ static void print_lines(const struct pins *pins, const char *path, const struct 
     }
 }
 
+static void print_problem(const struct judgement *judgement, struct text *out)
+{
+    if (judgement->problem != NULL)
+        text_add(out, " (%s)", judgement->problem);
+}
+
 void policy_print_reason(const struct pins *pins, const char *path, const struct judgement *judgement, struct text *out)
 {
     switch (judgement->reason) {
@@ -209,6 +288,23 @@ void policy_print_reason(const struct pins *pins, const char *path, const struct
         text_add(out, "no pin of ");
         print_lines(pins, path, judgement, out);
         text_add(out, " matched");
+        print_problem(judgement, out);
+        break;
+    case REASON_EXPIRED:
+        policy_print_rule(path, judgement, out);
+        text_add(out, " matched, but its pin expired on ");
+        text_add_date(out, judgement->matched->expires);
+        break;
+    case REASON_UNTRUSTED:
+        text_add(out, "pkix of ");
+        policy_print_rule(path, judgement, out);
+        text_add(out, " is not satisfied");
+        print_problem(judgement, out);
+        break;
+    case REASON_REVOKED:
+        policy_print_rule(path, judgement, out);
+        text_add(out, " revokes ");
+        pins_print_pin(pins, judgement->matched, out);
         break;
     case REASON_NO_CERTIFICATE:
         text_add(out, "no certificate for the pin of ");
@@ -226,6 +322,10 @@ void policy_print_reason(const struct pins *pins, const char *path, const struct
         break;
     case REASON_MATCH:
         policy_print_rule(path, judgement, out);
+        if (judgement->matched == NULL) {
+            text_add(out, " satisfied: pkix");
+            break;
+        }
         text_add(out, " matched ");
         pins_print_pin(pins, judgement->matched, out);
         break;

@@ -23,8 +23,24 @@ struct target {
 struct host *target_add(struct target *target, const struct host *host);
 
 /* What the peer presented. */
+struct peer;
+
+/* What takes a path of certificates to tell; each may be NULL, which is a no. A `problem` is a constant text. */
+struct peer_path {
+    /* Find a pin of the kind PIN_CA of `rule`, in force on the peer's `today`, whose issuer is in a verified path from the leaf; the leaf is
+     * valid for `host`. NULL: none. */
+    const struct pin *(*authority)(const struct peer *peer, const struct pins *pins, const struct rule *rule, const struct host *host,
+        const char **problem);
+    /* Return true if a path to the system's trust store is verified and the leaf is valid for `host`. */
+    bool (*trusted)(const struct peer *peer, const struct pins *pins, const struct host *host, const char **problem);
+    /* Find a pin of pins_revoked that an issuer of the leaf has. NULL: none. */
+    const struct pin *(*revoked)(const struct peer *peer, const struct pins *pins);
+};
+
 struct peer {
-    bool has[PIN_KINDS]; /* a certificate; a public key (with or without a certificate) */
+    const struct peer_path *path;
+    uint16_t today; /* in days since 1970-01-01, UTC */
+    bool has[PIN_KINDS]; /* a public key (with or without a certificate); a certificate */
     bool known[PIN_KINDS][DIGESTS]; /* which of the digests below were computed */
     uint8_t digests[PIN_KINDS][DIGESTS][DIGEST_MAX];
 };
@@ -38,6 +54,9 @@ enum reason {
     REASON_DENY, /* refused */
     REASON_NO_MATCH, /* refused */
     REASON_NO_CERTIFICATE, /* refused */
+    REASON_REVOKED, /* refused */
+    REASON_EXPIRED, /* refused: a pin matched that no longer accepts */
+    REASON_UNTRUSTED, /* refused: pkix */
     REASON_UNPROVEN, /* refused: a resumed session whose peer this process has not verified */
     REASON_NO_RULE, /* accepted */
     REASON_ALLOW, /* accepted */
@@ -50,7 +69,10 @@ struct judgement {
     struct host host; /* the identity that decided; HOST_UNREADABLE with no name: none */
     struct rules rules; /* those that were asked; first is NULL where none was */
     const struct rule *rule; /* the one that decided, or the first that asked for a pin; NULL: none */
-    const struct pin *matched; /* REASON_MATCH: the pin */
+    const struct pin *matched; /* REASON_MATCH, _EXPIRED, _REVOKED: the pin; with pkix alone NULL */
+    const char *problem; /* what the verification of a path said; NULL: nothing */
+    bool report; /* the target's refusals are logged, not enforced */
+    bool pinned; /* one of the identities, not always the one that decided, was accepted by a pin or by pkix */
 };
 
 /* Judge the peer. The judgement points into `pins`. */

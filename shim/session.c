@@ -35,7 +35,7 @@ static bool digest_of(const struct ossl *ossl, const SSL_SESSION *session, uint6
     bool digested;
 
     (void)ossl->ERR_set_mark();
-    digested = leaf != NULL && length > 0 && peer_hash_leaf(ossl, leaf, bytes);
+    digested = leaf != NULL && length > 0 && peer_hash_certificate(ossl, leaf, PIN_CERT, DIGEST_SHA256, bytes);
     if (digested)
         peer_hash(ossl, DIGEST_SHA256, bytes, (size_t)(secret - bytes) + length, (uint8_t *)out);
     (void)ossl->ERR_pop_to_mark();

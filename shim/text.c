@@ -193,6 +193,61 @@ uint16_t text_port(const char *string, size_t length)
     return value > 65535 ? 0 : (uint16_t)value;
 }
 
+static bool is_leap(int year)
+{
+    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
+
+static int days_of(int year, int month)
+{
+    static const uint8_t days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+
+    return days[month - 1] + (month == 2 && is_leap(year));
+}
+
+bool text_date(const char *string, size_t length, uint16_t *day)
+{
+    int parts[3] = {0, 0, 0};
+    int part = 0;
+    uint32_t days = 0;
+
+    if (length != 10)
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        if (i == 4 || i == 7) {
+            part++;
+            if (string[i] != '-')
+                return false;
+        } else if (string[i] < '0' || string[i] > '9') {
+            return false;
+        } else {
+            parts[part] = parts[part] * 10 + (string[i] - '0');
+        }
+    }
+    if (parts[0] < 1970 || parts[0] > 2149 || parts[1] < 1 || parts[1] > 12 || parts[2] < 1 || parts[2] > days_of(parts[0], parts[1]))
+        return false;
+    for (int year = 1970; year < parts[0]; year++)
+        days += 365 + is_leap(year);
+    for (int month = 1; month < parts[1]; month++)
+        days += (uint32_t)days_of(parts[0], month);
+    days += (uint32_t)parts[2] - 1;
+    *day = (uint16_t)days;
+    return days >= 1 && days <= UINT16_MAX;
+}
+
+void text_add_date(struct text *text, uint16_t day)
+{
+    int year = 1970;
+    int month = 1;
+    int left = day;
+
+    for (; left >= 365 + is_leap(year); year++)
+        left -= 365 + is_leap(year);
+    for (; left >= days_of(year, month); month++)
+        left -= days_of(year, month);
+    text_add(text, "%04d-%02d-%02d", year, month, left + 1);
+}
+
 char text_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;

@@ -45,6 +45,13 @@ MUST_CHECK bool text_hex(const char *string, size_t length, bool colons, uint8_t
 /* Read a decimal number from 1 to 65535 without sign or leading zero. Return 0 where it is anything else. */
 MUST_CHECK uint16_t text_port(const char *string, size_t length);
 
+/* Read a day, YYYY-MM-DD of the Gregorian calendar (RFC 3339, full-date), as the number of days since 1970-01-01. Return false where it
+ * is none, or not within 1 to 65535. */
+MUST_CHECK bool text_date(const char *string, size_t length, uint16_t *day);
+
+/* Append such a day. */
+void text_add_date(struct text *text, uint16_t day);
+
 /* Lower one ASCII letter, whatever the locale. */
 char text_lower(char c);
 

@@ -19,15 +19,20 @@ static _Atomic(struct callback *) callbacks[CALLBACK_BUCKETS];
 static int call_back(X509_STORE_CTX *ctx, void *arg)
 {
     const struct callback *callback = arg;
+    struct door door;
     int result;
 
     /* libssl sets function and argument one after the other: another thread may see this function before its argument. */
     if (callback == NULL)
         return 0;
+    conn_door_open(callback->ossl, ctx, &door);
+    /* libssl always has an SSL there. */
+    if (door.ssl == NULL)
+        return 0;
     result = callback->function != NULL ? callback->function(ctx, callback->arg) : callback->ossl->X509_verify_cert(ctx);
     if (callback->function == NULL && result < 0)
         result = 0; /* as libssl does without a callback */
-    return conn_verify(callback->ossl, ctx, result);
+    return conn_door_judge(callback->ossl, ctx, &door, result);
 }
 
 /* Stands in where the program's callback cannot be stood before. */
@@ -45,16 +50,14 @@ void verify_set_callback(const struct ossl *ossl, SSL_CTX *ctx, int (*function)(
     struct callback *head = atomic_load(bucket);
     struct callback *callback = NULL;
 
-    if (ossl->kind == OSSL_USABLE) {
-        for (callback = head; callback != NULL; callback = callback->next) {
-            if (callback->ossl == ossl && callback->function == function && callback->arg == arg)
-                break;
-        }
-        if (callback == NULL && (callback = malloc(sizeof(*callback))) != NULL) {
-            *callback = (struct callback) {ossl, function, arg, head};
-            while (!atomic_compare_exchange_weak(bucket, &callback->next, callback))
-                ;
-        }
+    for (callback = head; callback != NULL; callback = callback->next) {
+        if (callback->ossl == ossl && callback->function == function && callback->arg == arg)
+            break;
+    }
+    if (callback == NULL && (callback = malloc(sizeof(*callback))) != NULL) {
+        *callback = (struct callback) {ossl, function, arg, head};
+        while (!atomic_compare_exchange_weak(bucket, &callback->next, callback))
+            ;
     }
     /* NULL, "the library's own", is a pair as well: a context that is switched to and fro must not show one with the argument of the
      * other to a thread that verifies meanwhile. */

@@ -25,9 +25,10 @@ void wire_read(struct host *out)
         *out = wire.seen;
 }
 
-#define SOCKETS 65536
+#define SOCKETS 16384
 
-/* For each descriptor that a proxy was asked on, a fingerprint of its connection: the number may be another socket's later. */
+/* Fingerprints of the connections that a proxy was asked on. By connection and not by descriptor: one may have several, and a number may
+ * be another socket's later. What collides is forgotten. */
 static _Atomic uint64_t proxied[SOCKETS];
 
 /* FNV-1a over both ends of the connection. Return 0 where `fd` is no connected internet socket. */
@@ -54,7 +55,7 @@ static uint64_t fingerprint(int fd)
  * away the certainty of a port. */
 static bool asks_proxy(const unsigned char *bytes, ssize_t size)
 {
-    return (size > 8 && memcmp(bytes, "CONNECT ", 8) == 0) || (size > 6 && bytes[0] == 5 && bytes[1] == 1 && bytes[2] == 0)
+    return (size >= 7 && memcmp(bytes, "CONNECT", 7) == 0) || (size > 6 && bytes[0] == 5 && bytes[1] == 1 && bytes[2] == 0)
         || (size > 8 && bytes[0] == 4 && bytes[1] == 1);
 }
 
@@ -75,6 +76,7 @@ static void note_handshake(int fd, const struct sockaddr *to, socklen_t to_lengt
 void wire_note(int fd, const void *bytes, ssize_t size, const struct sockaddr *to, socklen_t to_length)
 {
     const unsigned char *first = bytes;
+    uint64_t noted;
     int saved;
 
     if (size < 2 || (first[0] != 'C' && first[0] > 5 && !wire.watching))
@@ -82,14 +84,16 @@ void wire_note(int fd, const void *bytes, ssize_t size, const struct sockaddr *t
     saved = errno;
     if (wire.watching && first[0] == 22 && first[1] == 3) /* a handshake record (RFC 8446, section 5.1) */
         note_handshake(fd, to, to_length);
-    else if (fd >= 0 && fd < SOCKETS && asks_proxy(first, size))
-        atomic_store_explicit(&proxied[fd], fingerprint(fd), memory_order_relaxed);
+    else if (asks_proxy(first, size) && (noted = fingerprint(fd)) != 0)
+        atomic_store_explicit(&proxied[noted % SOCKETS], noted, memory_order_relaxed);
     errno = saved;
 }
 
 bool wire_is_proxied(int fd)
 {
-    uint64_t noted = fd >= 0 && fd < SOCKETS ? atomic_load_explicit(&proxied[fd], memory_order_relaxed) : 0;
+    int saved = errno;
+    uint64_t noted = fingerprint(fd);
 
-    return noted != 0 && noted == fingerprint(fd);
+    errno = saved;
+    return noted != 0 && atomic_load_explicit(&proxied[noted % SOCKETS], memory_order_relaxed) == noted;
 }

@@ -61,7 +61,7 @@ static struct pins *parse(const char *bytes, size_t length, struct seen *seen)
         abort();
     memcpy(copy, bytes, length);
     memset(seen, 0, sizeof(*seen));
-    pins = pins_parse(copy, length, note, seen);
+    pins = pins_parse(copy, length, NULL, note, seen);
     memset(copy, '!', length);
     free(copy);
     return pins;
@@ -277,7 +277,7 @@ static const struct accepted pin_fields[] = {
 /* Each kind, digest and way of writing one. */
 static void test_spellings(void)
 {
-    static const char *const kinds[PIN_KINDS] = {"spki", "cert"};
+    static const char *const kinds[PIN_KINDS] = {"spki", "cert", "ca"};
     static const unsigned sizes[DIGESTS] = {256, 384, 512};
     static const char *const forms[] = {"base64", "base64 without padding", "hex", "upper-case hex", "hex with colons",
         "upper-case hex with colons"};
@@ -434,8 +434,8 @@ static const struct refused bad_targets[] = {
     {"a range of addresses", BYTES("192.0.2.0/24 allow\n"), {{1, 1, "a range of addresses"}}},
     {"a range of IPv6 addresses", BYTES("2001:db8::/32 allow\n"), {{1, 1, "a range of addresses"}}},
     {"a range in brackets", BYTES("[2001:db8::]/32 allow\n"), {{1, 1, "a range of addresses"}}},
-    {"@revoked", BYTES("@revoked " S1 "\n"), {{1, 1, "\"@revoked\" is not supported"}}},
-    {"@ and anything", BYTES("@include allow\n"), {{1, 1, "\"@include\" is not supported"}}},
+    {"@ and anything", BYTES("@include allow\n"), {{1, 1, "\"@include\" is not known; expected a target or @revoked"}}},
+    {"@revoked in upper case", BYTES("@REVOKED " S1 "\n"), {{1, 1, "is not known"}}},
     {"an IPv6 address without brackets", BYTES("2001:db8::1 allow\n"), {{1, 1, "expected [2001:db8::1]"}}},
     {"an IPv6 address with what may be a port", BYTES("2001:db8::1:443 allow\n"), {{1, 1, "without brackets"}}},
     {"no closing bracket", BYTES(" [2001:db8::1 allow\n"), {{1, 2, "no closing bracket"}}},
@@ -558,23 +558,33 @@ static const struct refused weak_digests[] = {
 };
 
 /* None of these may be taken for nothing. */
-static const struct refused not_supported[] = {
-    {"ca-sha256", BYTES("a ca-sha256:" B1 "\n"), {{1, 3, "not supported by this version"}}},
-    {"ca-sha384", BYTES("a ca-sha384:x\n"), {{1, 3, "\"ca-sha384:x\" is not supported by this version"}}},
-    {"ca-sha512", BYTES("a ca-sha512:x\n"), {{1, 3, "not supported by this version"}}},
-    {"spki-file", BYTES("a spki-file:/etc/key.pem\n"), {{1, 3, "not supported by this version"}}},
-    {"cert-file", BYTES("a cert-file:/etc/cert.pem\n"), {{1, 3, "not supported by this version"}}},
-    {"ca-file", BYTES("a ca-file:/etc/ca.pem\n"), {{1, 3, "not supported by this version"}}},
-    {"pkix", BYTES("a " S1 " pkix\n"), {{1, 60, "\"pkix\" is not supported by this version"}}},
-    {"pkix alone", BYTES("a pkix\n"), {{1, 3, "not supported by this version"}}},
-    {"expires", BYTES("a " S1 " expires=2030-01-01\n"), {{1, 60, "not supported by this version"}}},
-    {"mode=report", BYTES("a " S1 " mode=report\n"), {{1, 60, "\"mode=report\" is not supported by this version"}}},
-    {"mode=enforce", BYTES("a mode=enforce " S1 "\n"), {{1, 3, "not supported by this version"}}},
+static const struct refused options[] = {
     {"client-cert and its kin", BYTES("a " S1 " client-cert=/c client-key=/k client-key-pass-file=/p\n"),
         {{1, 60, "\"client-cert=/c\" is not supported"}, {1, 75, "\"client-key=/k\" is not supported"},
             {1, 89, "\"client-key-pass-file=/p\" is not supported"}}},
-    {"in upper case", BYTES("a CA-SHA256:x Expires=x\n"), {{1, 3, "not supported"}, {1, 15, "not supported"}}},
-    {"@revoked", BYTES("a allow\n@revoked " S1 "\n"), {{2, 1, "not supported by this version"}}},
+    {"files without a reader", BYTES("a spki-file:/k\nb cert-file:/c\nc ca-file:/c\n"),
+        {{1, 13, "\"/k\" cannot be used: files are not read here"}, {2, 13, "\"/c\" cannot be used"}, {3, 11, "cannot be used"}}},
+    {"a file without a path", BYTES("a spki-file:\nb ca-file: allow\n"), {{1, 13, "no path"}, {2, 11, "no path"}, {2, 12, "beside"}}},
+    {"a mode that is none", BYTES("a mode=enforce " S1 "\n"), {{1, 8, "\"mode=enforce\" is not known; expected mode=report"}}},
+    {"mode=report of nothing", BYTES("a mode=report\n"), {{1, 3, "\"mode=report\" without a pin or pkix"}}},
+    {"mode=report beside deny", BYTES("a deny mode=report\n"), {{1, 3, "beside"}}},
+    {"pkix beside allow", BYTES("a allow pkix\n"), {{1, 3, "beside"}}},
+    {"pkix and allow on two lines", BYTES("a allow\na pkix\n"), {{2, 3, "\"pkix\" contradicts line 1, which says allow"}}},
+    {"pkix and deny on two lines", BYTES("a pkix\na deny\n"), {{2, 3, "\"deny\" contradicts line 1, which says a pin"}}},
+    {"expires= of nothing", BYTES("a expires=2030-01-01\nb pkix expires=2030-01-01\n"),
+        {{1, 3, "\"expires=2030-01-01\" without a pin"}}},
+    {"a day that is none", BYTES("a " S1 " expires=2030-13-01\nb " S1 " expires=2030-02-29\nc " S1 " expires=tomorrow\nd " S1 " expires=\n"),
+        {{1, 68, "\"2030-13-01\" is not a day; expected YYYY-MM-DD"}, {2, 68, "is not a day"}, {3, 68, "is not a day"}, {4, 68, "is not a day"}}},
+    {"an option of @revoked", BYTES("@revoked " S1 " pkix\n@revoked allow\n@revoked " S1 " expires=2030-01-01\n@revoked " S1 " mode=report\n"),
+        {{1, 67, "\"pkix\" after @revoked"}, {2, 10, "\"allow\" after @revoked"}, {3, 67, "after @revoked"}, {4, 67, "after @revoked"}}},
+    {"@revoked alone", BYTES("@revoked\n"), {{1, 9, "nothing after @revoked; expected a pin"}}},
+    {"a SHA-1 fingerprint", BYTES("a cert-sha256:0123456789abcdef0123456789abcdef01234567\n"), {{1, 15, "; this is a SHA-1 fingerprint"}}},
+    {"a SHA-1 fingerprint with colons", BYTES("a cert-sha256:01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67\n"),
+        {{1, 15, "; this is a SHA-1 fingerprint"}}},
+    {"a digest of another length", BYTES("a spki-sha512:ERERERERERERERERERERERERERERERERERERERERERE=\n"),
+        {{1, 15, "; this has the length of a SHA-256"}}},
+    {"the hex of base64", BYTES("a spki-sha256:4552455245524552455245524552455245524552455245524552455245524552455245524552455245524552453d\n"),
+        {{1, 15, "32 bytes"}}},
 };
 
 static const struct refused contradictions[] = {
@@ -601,10 +611,10 @@ static const struct refused contradictions[] = {
 
 static const struct refused several[] = {
     {"every error in the file, in its order", BYTES("a maybe\n# x\nb..c allow\n\nd:0 deny\ne " S1 " pkix\nf allow\nf deny\ng\n"),
-        {{1, 3, "is not known"}, {3, 3, "is not a label"}, {5, 3, "is not a port"}, {6, 60, "not supported"},
+        {{1, 3, "is not known"}, {3, 3, "is not a label"}, {5, 3, "is not a port"},
             {8, 3, "contradicts line 7"}, {9, 2, "nothing after"}}},
     {"every error on a line", BYTES("a maybe pkix spki-sha1:x allow sha256/x " S1 "\n"),
-        {{1, 3, "is not known"}, {1, 9, "not supported"}, {1, 14, "SHA-1"}, {1, 26, "beside"}, {1, 39, "32 bytes"}}},
+        {{1, 3, "is not known"}, {1, 14, "SHA-1"}, {1, 26, "beside"}, {1, 39, "32 bytes"}}},
     {"a line that is not text does not hide the next", BYTES("a\0 allow\nb \xff\nc maybe\n"),
         {{1, 2, "control character"}, {2, 3, "not UTF-8"}, {3, 3, "is not known"}}},
     {"one bad line spoils the file", BYTES("a allow\nb allow\nc allow\nd alow\n"), {{4, 3, "\"alow\" is not known"}}},
@@ -742,7 +752,7 @@ static struct pins *load(const char *path, const char *content, mode_t mode, str
     if (file == NULL || fputs(content, file) < 0 || fclose(file) != 0 || chmod(path, mode) != 0)
         abort();
     memset(seen, 0, sizeof(*seen));
-    return pins_load(path, note, seen);
+    return pins_load(path, NULL, NULL, note, seen);
 }
 
 static void test_load(void)
@@ -790,23 +800,23 @@ static void test_load(void)
     if (symlink("pins", other) != 0)
         abort();
     memset(&seen, 0, sizeof(seen));
-    pins = pins_load(other, note, &seen);
+    pins = pins_load(other, NULL, NULL, note, &seen);
     check(pins != NULL, "load: a symbolic link: %s", seen.at[0].message);
     pins_free(pins);
     (void)unlink(other);
 
     memset(&seen, 0, sizeof(seen));
-    pins = pins_load(other, note, &seen);
+    pins = pins_load(other, NULL, NULL, note, &seen);
     check(pins == NULL && seen.count == 1 && strstr(seen.at[0].message, "cannot open the pins file: ") != NULL,
         "load: no file: %s", seen.at[0].message);
     memset(&seen, 0, sizeof(seen));
-    pins = pins_load(directory, note, &seen);
+    pins = pins_load(directory, NULL, NULL, note, &seen);
     check(pins == NULL && seen.count == 1 && strstr(seen.at[0].message, "not a regular file") != NULL, "load: a directory: %s",
         seen.at[0].message);
     if (mkfifo(other, 0600) != 0)
         abort();
     memset(&seen, 0, sizeof(seen));
-    pins = pins_load(other, note, &seen);
+    pins = pins_load(other, NULL, NULL, note, &seen);
     check(pins == NULL && seen.count == 1 && strstr(seen.at[0].message, "not a regular file") != NULL,
         "load: a FIFO, without waiting for its other end: %s", seen.at[0].message);
     (void)unlink(other);
@@ -858,7 +868,7 @@ static void test_example(void)
         {"other.example.com", RULE_UNSET, {NULL}},
     };
     struct seen seen = {0};
-    struct pins *pins = pins_load("pins.example", note, &seen);
+    struct pins *pins = pins_load("pins.example", NULL, NULL, note, &seen);
 
     check(pins != NULL && seen.count == 0, "pins.example is accepted: %u:%u: %s", (unsigned)seen.at[0].line,
         (unsigned)seen.at[0].column, seen.at[0].message);
@@ -899,7 +909,7 @@ int main(void)
     test_refused(bad_targets, ROWS(bad_targets));
     test_refused(bad_fields, ROWS(bad_fields));
     test_refused(weak_digests, ROWS(weak_digests));
-    test_refused(not_supported, ROWS(not_supported));
+    test_refused(options, ROWS(options));
     test_refused(contradictions, ROWS(contradictions));
     test_refused(several, ROWS(several));
     test_demand();

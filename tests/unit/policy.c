@@ -58,7 +58,7 @@ static void on_error(void *arg, uint32_t line, uint32_t column, const char *mess
 
 static struct pins *parse(const char *string)
 {
-    struct pins *pins = pins_parse(string, strlen(string), on_error, NULL);
+    struct pins *pins = pins_parse(string, strlen(string), NULL, on_error, NULL);
 
     if (pins == NULL)
         abort();

@@ -1,0 +1,128 @@
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define TRIES 5 /* of a file that is being rewritten */
+
+/* Not fstat() and stat(): their symbols are newer than the oldest glibc that the object serves. */
+static bool examine(int fd, struct stat *status)
+{
+    return syscall(SYS_fstat, fd, status) == 0;
+}
+
+static struct file_identity identity_of(const struct stat *status)
+{
+    return (struct file_identity) {status->st_dev, status->st_ino, status->st_size, status->st_mtim, status->st_ctim};
+}
+
+void file_identify(const char *path, struct file_identity *out)
+{
+    struct stat status;
+
+    memset(out, 0, sizeof(*out));
+    if (syscall(SYS_newfstatat, AT_FDCWD, path, &status, 0) == 0)
+        *out = identity_of(&status);
+}
+
+bool file_same(const struct file_identity *a, const struct file_identity *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size && a->modified.tv_sec == b->modified.tv_sec
+        && a->modified.tv_nsec == b->modified.tv_nsec && a->changed.tv_sec == b->changed.tv_sec
+        && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+static char *read_all(int fd, const char *what, size_t limit, size_t expected, size_t *length, struct text *problem)
+{
+    size_t room = expected + 1;
+    char *buffer = malloc(room);
+
+    *length = 0;
+    for (;;) {
+        ssize_t got;
+
+        if (buffer != NULL && *length == room) {
+            char *bigger = room <= limit ? realloc(buffer, room * 2) : NULL;
+
+            if (bigger == NULL)
+                free(buffer);
+            buffer = bigger;
+            room *= 2;
+        }
+        if (buffer == NULL) {
+            text_add(problem, "out of memory");
+            return NULL;
+        }
+        got = pread(fd, buffer + *length, room - *length, (off_t)*length);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            text_add(problem, "cannot read %s: %m", what);
+            free(buffer);
+            return NULL;
+        }
+        if (got == 0)
+            return buffer;
+        *length += (size_t)got;
+    }
+}
+
+static char *read_steady(int fd, const char *what, size_t limit, struct file_identity *identity, size_t *length, struct text *problem)
+{
+    for (int i = 0; i < TRIES; i++) {
+        struct file_identity before;
+        struct stat status;
+        char *buffer;
+
+        if (!examine(fd, &status)) {
+            text_add(problem, "cannot examine %s: %m", what);
+            return NULL;
+        }
+        before = identity_of(&status);
+        *identity = before;
+        if (!S_ISREG(status.st_mode)) {
+            text_add(problem, "%s is not a regular file", what);
+            return NULL;
+        }
+        if ((status.st_mode & S_IWOTH) != 0) {
+            text_add(problem, "%s may be written by everybody; expected a mode such as 0644", what);
+            return NULL;
+        }
+        if (status.st_size < 0 || (uint64_t)status.st_size > limit) {
+            text_add(problem, "%s is too large", what);
+            return NULL;
+        }
+        buffer = read_all(fd, what, limit, (size_t)status.st_size, length, problem);
+        if (buffer == NULL)
+            return NULL;
+        if (examine(fd, &status)) {
+            *identity = identity_of(&status);
+            if (file_same(&before, identity))
+                return buffer;
+        }
+        free(buffer);
+    }
+    text_add(problem, "%s changes while it is read", what);
+    return NULL;
+}
+
+char *file_read(const char *path, const char *what, size_t limit, struct file_identity *identity, size_t *length, struct text *problem)
+{
+    /* O_NONBLOCK: a FIFO in the file's place must not stop the program. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    char *buffer;
+
+    memset(identity, 0, sizeof(*identity));
+    if (fd < 0) {
+        text_add(problem, "cannot open %s: %m", what);
+        return NULL;
+    }
+    buffer = read_steady(fd, what, limit, identity, length, problem);
+    (void)close(fd);
+    return buffer;
+}

@@ -1,0 +1,31 @@
+/* Reading whole files that their owner may replace or rewrite meanwhile. */
+#ifndef PINSHIM_FILE_H
+#define PINSHIM_FILE_H
+
+#include "text.h"
+
+#include <sys/types.h>
+#include <time.h>
+
+/* What tells a file from what stood, or stands, under the same path. All zero: none. */
+struct file_identity {
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec modified;
+    struct timespec changed;
+};
+
+/* Look which file stands at `path`, through symbolic links. errno is not preserved. */
+void file_identify(const char *path, struct file_identity *out);
+
+/* Return true if both are of one file that has not changed. */
+MUST_CHECK bool file_same(const struct file_identity *a, const struct file_identity *b);
+
+/* Read the regular file at `path`, as it is between two looks at it that agree. Return its bytes, for the caller to free, and their number in
+ * `length`; or NULL with the fault, which calls the file `what`, in `problem`. A file that everybody may write is a fault, and one of
+ * more than `limit` bytes. `identity` is the file's that was read or refused; zeroed where none could be opened. errno is not preserved. */
+MUST_CHECK char *file_read(const char *path, const char *what, size_t limit, struct file_identity *identity, size_t *length,
+    struct text *problem);
+
+#endif

@@ -1,0 +1,152 @@
+#include "pinfile.h"
+
+#include "config.h"
+#include "peer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LIMIT (4 << 20) /* bytes; the bundle of all public CAs has a quarter of a million */
+
+/* Where what is found goes to. */
+struct finding {
+    const struct ossl *ossl;
+    enum pin_kind kind;
+    pins_found *found;
+    void *to;
+    size_t count;
+};
+
+static bool take_certificate(struct finding *finding, const unsigned char *der, size_t length)
+{
+    const unsigned char *at = der;
+    X509 *certificate = finding->ossl->d2i_X509(NULL, &at, (long)length);
+    uint8_t digest[32];
+    bool taken;
+
+    if (certificate == NULL)
+        return false;
+    /* "TRUSTED CERTIFICATE" has more after the certificate. */
+    taken = peer_hash_certificate(finding->ossl, certificate, finding->kind, DIGEST_SHA256, digest);
+    if (taken)
+        finding->found(finding->to, digest, der, (size_t)(at - der));
+    finding->count += taken;
+    finding->ossl->X509_free(certificate);
+    return taken;
+}
+
+static bool take_key(struct finding *finding, const unsigned char *der, size_t length)
+{
+    const unsigned char *at = der;
+    EVP_PKEY *key = finding->kind == PIN_SPKI ? finding->ossl->d2i_PUBKEY(NULL, &at, (long)length) : NULL;
+    bool taken = key != NULL && at == der + length;
+    uint8_t digest[32];
+
+    if (key != NULL)
+        finding->ossl->EVP_PKEY_free(key);
+    if (taken) {
+        peer_hash(finding->ossl, DIGEST_SHA256, der, length, digest);
+        finding->found(finding->to, digest, NULL, 0);
+    }
+    finding->count += taken;
+    return taken;
+}
+
+static bool take_request(struct finding *finding, const unsigned char *der, size_t length)
+{
+    const struct ossl *ossl = finding->ossl;
+    const unsigned char *at = der;
+    X509_REQ *request = finding->kind == PIN_SPKI ? ossl->d2i_X509_REQ(NULL, &at, (long)length) : NULL;
+    unsigned char *spki = NULL;
+    int spki_length = request != NULL ? ossl->i2d_X509_PUBKEY(ossl->X509_REQ_get_X509_PUBKEY(request), &spki) : 0;
+    bool taken = spki_length > 0 && take_key(finding, spki, (size_t)spki_length);
+
+    if (spki != NULL)
+        ossl->CRYPTO_free(spki, "", 0);
+    if (request != NULL)
+        ossl->X509_REQ_free(request);
+    return taken;
+}
+
+/* Return false if an object that would count cannot be read. */
+static bool take_pem(struct finding *finding, const unsigned char *bytes, size_t length)
+{
+    const struct ossl *ossl = finding->ossl;
+    BIO *bio = ossl->BIO_new_mem_buf(bytes, (int)length);
+    unsigned char *der = NULL;
+    char *header = NULL;
+    char *name = NULL;
+    long der_length;
+    bool fine = bio != NULL;
+
+    while (fine && ossl->PEM_read_bio(bio, &name, &header, &der, &der_length) == 1) {
+        if (strstr(name, "CERTIFICATE REQUEST") != NULL)
+            fine = finding->kind != PIN_SPKI || take_request(finding, der, (size_t)der_length);
+        else if (strstr(name, "CERTIFICATE") != NULL)
+            fine = take_certificate(finding, der, (size_t)der_length);
+        else if (strcmp(name, "PUBLIC KEY") == 0)
+            fine = finding->kind != PIN_SPKI || take_key(finding, der, (size_t)der_length);
+        ossl->CRYPTO_free(name, "", 0);
+        ossl->CRYPTO_free(header, "", 0);
+        ossl->CRYPTO_free(der, "", 0);
+    }
+    if (bio != NULL)
+        (void)ossl->BIO_free(bio);
+    return fine;
+}
+
+/* Count what begins an object: one that is cut off or garbled must not be passed over. */
+static size_t count_of(const unsigned char *bytes, size_t length, const char *what)
+{
+    const unsigned char *at = bytes;
+    size_t count = 0;
+
+    while ((at = memmem(at, length - (size_t)(at - bytes), what, strlen(what))) != NULL) {
+        at += strlen(what);
+        count++;
+    }
+    return count;
+}
+
+const struct pinstore *pinfile_acquire(const struct ossl *ossl)
+{
+    struct pins_reader reader = {pinfile_read, ossl, config_get()->pins_file};
+
+    return pinstore_acquire(&reader);
+}
+
+bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const char *path, pins_found *found, void *to,
+    struct text *problem)
+{
+    const struct ossl *ossl = reader->library;
+    struct finding finding = {ossl, kind, found, to, 0};
+    char whole[8192];
+    struct text text = text_over(whole, sizeof(whole));
+    struct file_identity unwanted;
+    unsigned char *bytes;
+    size_t length;
+    bool fine;
+
+    if (ossl == NULL || ossl->kind != OSSL_USABLE) {
+        text_add(problem, "there is no OpenSSL to read it with");
+        return false;
+    }
+    if (path[0] != '/' && strrchr(reader->beside, '/') != NULL)
+        text_add(&text, "%.*s", (int)(strrchr(reader->beside, '/') + 1 - reader->beside), reader->beside);
+    text_add(&text, "%s", path);
+    bytes = (unsigned char *)file_read(whole, "it", LIMIT, &unwanted, &length, problem);
+    if (bytes == NULL)
+        return false;
+    (void)ossl->ERR_set_mark();
+    if (count_of(bytes, length, "-----BEGIN ") > 0)
+        fine = take_pem(&finding, bytes, length) && count_of(bytes, length, "-----BEGIN ") == count_of(bytes, length, "-----END ");
+    else
+        fine = take_certificate(&finding, bytes, length) || take_key(&finding, bytes, length) || take_request(&finding, bytes, length);
+    (void)ossl->ERR_pop_to_mark();
+    free(bytes);
+    if (!fine)
+        text_add(problem, "something in it cannot be read");
+    else if (finding.count == 0)
+        text_add(problem, "nothing in it can be pinned");
+    return fine && finding.count > 0;
+}

@@ -1,0 +1,257 @@
+#!/usr/bin/env bats
+# Goal: every form of rule accepts what it says and nothing else, with real servers: pins of a CA, pkix, files, expiry dates, rules that only
+# report, and what is revoked; and a mistake in a pin is met with help.
+
+# shellcheck disable=SC2030,SC2031,SC2153,SC2154
+
+load lib/programs
+
+setup_file() {
+    programs_lab
+    # Another CA of the same name, which vouches for an impostor; and a certificate that is not a server's name.
+    cp "$LAB/ca.pem" "$LAB/true-ca.pem"
+    cp "$LAB/ca.key" "$LAB/true-ca.key"
+    openssl req -x509 -config "$LAB/ca.cnf" -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$LAB/ca.key" -out "$LAB/ca.pem" \
+        -days 30 -subj '/CN=pinshim test CA' 2>>"$LAB/openssl.log"
+    lab_cert forged /CN=good
+    cp "$LAB/ca.pem" "$LAB/other-ca.pem"
+    cp "$LAB/true-ca.pem" "$LAB/ca.pem"
+    cp "$LAB/true-ca.key" "$LAB/ca.key"
+    lab_cert elsewhere /CN=elsewhere 'subjectAltName=DNS:elsewhere.example' 'extendedKeyUsage=serverAuth'
+    lab_cert client /CN=client 'subjectAltName=DNS:www.pinned.example' 'extendedKeyUsage=clientAuth'
+    # An intermediate CA, and a server below it.
+    lab_cert middle '/CN=pinshim test CA 2' 'basicConstraints=critical,CA:TRUE' 'keyUsage=critical,keyCertSign'
+    cp "$LAB/middle.pem" "$LAB/ca.pem"
+    cp "$LAB/middle.key" "$LAB/ca.key"
+    lab_cert below /CN=below
+    # The same below a leaf that is no CA.
+    cp "$LAB/good.pem" "$LAB/ca.pem"
+    cp "$LAB/good.key" "$LAB/ca.key"
+    lab_cert beneath /CN=beneath
+    cp "$LAB/true-ca.pem" "$LAB/ca.pem"
+    cp "$LAB/true-ca.key" "$LAB/ca.key"
+    PIN_CA=$(lab_spki "$LAB/ca.pem")
+    PIN_MIDDLE=$(lab_spki "$LAB/middle.pem")
+    export PIN_CA PIN_MIDDLE
+}
+
+teardown_file() {
+    lab_stop
+}
+
+# serves NAME [OPTION...]: a server of its own; sets $PORT
+serves() {
+    lab_s_server "$1" "${@:2}"
+}
+
+# lets PORT; stops PORT: the client, which verifies nothing, is let through to www.pinned.example there; or refused, for the reason in $LINE
+lets() {
+    capture www shim "$1"
+    equals "$STATUS" 0
+    has "$ERR" 'CONNECTION ESTABLISHED'
+    equals "$(count_lines refused)" 0
+}
+
+stops() {
+    capture www bare "$1"
+    has "$ERR" 'CONNECTION ESTABLISHED'
+    capture www shim "$1"
+    lacks "$ERR" 'CONNECTION ESTABLISHED'
+    equals "$(count_lines refused)" 1
+    LINE=$(lines refused)
+}
+
+@test "a server that the pinned CA has issued is accepted, whether its certificate is sent, in a file, or in the system's store" {
+    pins "www.pinned.example ca-sha256:$PIN_CA"
+    serves good -cert_chain "$LAB/ca.pem"
+    lets "$PORT"
+    stops "$GOOD"
+    has "$LINE" 'no pin of '"$PINS"':1 matched (no certificate of a pinned issuer)'
+    SSL_CERT_FILE=$LAB/ca.pem lets "$GOOD"
+    pins "www.pinned.example ca-file:$LAB/ca.pem"
+    lets "$GOOD"
+    pins "www.pinned.example ca-sha384:$(lab_spki "$LAB/ca.pem" sha384)" '10.0.0.1 ca-sha512:'"$(lab_spki "$LAB/ca.pem" sha512)"
+    lets "$PORT"
+}
+
+@test "a pin of an intermediate CA accepts what is below it, and nothing beside it" {
+    pins "www.pinned.example ca-sha256:$PIN_MIDDLE"
+    serves below -cert_chain "$LAB/middle.pem"
+    lets "$PORT"
+    stops "$GOOD"
+    # Any CA on the path will do.
+    pins "www.pinned.example ca-file:$LAB/ca.pem"
+    lets "$PORT"
+}
+
+@test "the pinned CA's certificate beside an impostor's that it did not issue makes no path" {
+    pins "www.pinned.example ca-file:$LAB/true-ca.pem"
+    # The same issuer's name and subject, another key.
+    serves forged -cert_chain "$LAB/true-ca.pem"
+    stops "$PORT"
+    has "$LINE" "$PINS:1 matched ("
+    refused "$PROGRAMS/../paths/verify_callback" 127.0.0.1 "$PORT" accept-all
+    # A leaf is no CA.
+    serves beneath -cert_chain "$LAB/good.pem"
+    pins "www.pinned.example ca-sha256:$PIN_GOOD"
+    stops "$PORT"
+    pins "www.pinned.example ca-file:$LAB/true-ca.pem"
+    stops "$PORT"
+    # Nor does the leaf count as its own issuer.
+    pins "www.pinned.example ca-sha256:$PIN_GOOD"
+    stops "$GOOD"
+    has "$LINE" "(that of line 1 is the server's own key, not an issuer's; write spki-sha256:$PIN_GOOD)"
+}
+
+@test "a certificate of the pinned CA for another name or purpose is refused" {
+    pins "www.pinned.example ca-file:$LAB/ca.pem"
+    serves elsewhere
+    stops "$PORT"
+    has "$LINE" 'matched (hostname mismatch)' || has "$LINE" 'matched (Hostname mismatch)'
+    serves client
+    stops "$PORT"
+    has "$LINE" 'purpose'
+}
+
+@test "a pin of a CA holds for an address, and for a name that is only resolved" {
+    pins "127.0.0.1 ca-file:$LAB/ca.pem"
+    capture judged shim "$GOOD" -noservername
+    has "$ERR" 'CONNECTION ESTABLISHED'
+    serves elsewhere
+    capture judged shim "$PORT" -noservername
+    equals "$(count_lines refused)" 1
+    pins "localhost ca-file:$LAB/ca.pem"
+    capture shim openssl s_client -brief -connect "localhost:$GOOD" -noservername
+    has "$ERR" 'CONNECTION ESTABLISHED'
+    capture shim openssl s_client -brief -connect "localhost:$PORT" -noservername
+    equals "$(count_lines refused)" 1
+}
+
+@test "pkix verifies for a program that verifies nothing" {
+    export SSL_CERT_FILE=$LAB/ca.pem
+    pins 'www.pinned.example pkix'
+    lets "$GOOD"
+    serves forged
+    stops "$PORT"
+    has "$LINE" 'pkix of '"$PINS"':1 is not satisfied ('
+    serves elsewhere
+    stops "$PORT"
+    pins '* pkix'
+    lets "$GOOD"
+    stops "$PORT"
+    # Besides any pin.
+    pins "www.pinned.example spki-sha256:$PIN_GOOD" 'www.pinned.example pkix'
+    lets "$GOOD"
+    stops "$IMPOSTOR"
+    export SSL_CERT_FILE=$LAB/other-ca.pem
+    stops "$GOOD"
+    has "$LINE" 'pkix of '
+}
+
+@test "pins are read from files in PEM and DER, one or several" {
+    openssl x509 -in "$LAB/good.pem" -outform DER -out "$LAB/good.der"
+    openssl x509 -in "$LAB/good.pem" -noout -pubkey >"$LAB/good.pub"
+    openssl pkey -pubin -in "$LAB/good.pub" -outform DER -out "$LAB/good-pub.der"
+    cat "$LAB/impostor.pem" "$LAB/good.pem" >"$LAB/bundle.pem"
+    local rule
+    for rule in "spki-file:$LAB/good.pem" "spki-file:$LAB/good.der" "spki-file:$LAB/good.pub" "spki-file:$LAB/good-pub.der" \
+        "spki-file:$LAB/good.csr" "cert-file:$LAB/good.pem" "cert-file:$LAB/good.der"; do
+        pins "www.pinned.example $rule"
+        lets "$GOOD"
+        stops "$IMPOSTOR"
+    done
+    pins "www.pinned.example cert-file:$LAB/bundle.pem"
+    lets "$GOOD"
+    lets "$IMPOSTOR"
+    # Beside the pins file.
+    cp "$LAB/good.pem" "$BATS_TEST_TMPDIR/here.pem"
+    pins 'www.pinned.example cert-file:here.pem'
+    cd /
+    lets "$GOOD"
+}
+
+@test "a file that gives no pin, or only some of its own, is a fault that names it" {
+    local name
+    head -c 400 "$LAB/good.pem" >"$LAB/cut.pem"
+    { cat "$LAB/good.pem" && sed 's/^MII/AAA/' "$LAB/impostor.pem"; } >"$LAB/garbled.pem"
+    : >"$LAB/empty.pem"
+    cp "$LAB/good.pem" "$LAB/open.pem"
+    chmod 0666 "$LAB/open.pem"
+    for name in missing.pem cut.pem garbled.pem empty.pem open.pem good.key; do
+        pins "www.pinned.example cert-file:$LAB/$name"
+        stops "$GOOD"
+        has "$LINE" "configuration fault: $PINS:1:30: "
+        has "$LINE" "$name\" cannot be used: "
+    done
+}
+
+@test "pins accept until the day on which they expire, and a notice comes two weeks before" {
+    local today later
+    later=$(date -u -d '+20 days' +%F)
+    pins "www.pinned.example spki-sha256:$PIN_GOOD expires=$later"
+    lets "$GOOD"
+    equals "$(count_lines fault)" 0
+    later=$(date -u -d '+10 days' +%F)
+    pins "www.pinned.example spki-sha256:$PIN_GOOD expires=$later"
+    lets "$GOOD"
+    equals "$(lines fault | sed 's/^[^ ]* //')" "fault: $PINS:1: its pins expire on $later"
+    today=$(date -u +%F)
+    pins "www.pinned.example spki-sha256:$PIN_GOOD expires=$today"
+    stops "$GOOD"
+    has "$LINE" "$PINS:1 matched, but its pin expired on $today"
+    pins "www.pinned.example spki-sha256:$PIN_GOOD expires=$today" "www.pinned.example cert-file:$LAB/good.pem"
+    lets "$GOOD"
+    pins "www.pinned.example ca-file:$LAB/ca.pem expires=$today"
+    stops "$GOOD"
+}
+
+@test "mode=report lets what it names live, and only that" {
+    pins "www.pinned.example spki-sha256:$PIN_GOOD mode=report"
+    capture www shim "$IMPOSTOR"
+    has "$ERR" 'CONNECTION ESTABLISHED'
+    equals "$(count_lines reported)" 1
+    # An address with a rule that is enforced.
+    pins "www.pinned.example spki-sha256:$PIN_GOOD mode=report" "127.0.0.1 spki-sha256:$PIN_GOOD"
+    stops "$IMPOSTOR"
+    has "$LINE" 'refused 127.0.0.1'
+    pins "www.pinned.example spki-sha256:$PIN_GOOD mode=report" 'other.example deny'
+    capture judged shim "$IMPOSTOR" -servername other.example
+    equals "$(count_lines refused)" 1
+}
+
+@test "what is revoked is refused in a leaf and in an issuer, whatever else matches" {
+    local rule
+    for rule in "spki-sha256:$PIN_GOOD" "cert-file:$LAB/good.pem" "ca-file:$LAB/ca.pem"; do
+        pins "www.pinned.example spki-sha256:$PIN_GOOD" "@revoked $rule"
+        stops "$GOOD"
+        has "$LINE" "$PINS:2 revokes "
+    done
+    pins '* allow' "@revoked spki-file:$LAB/good.pem"
+    stops "$GOOD"
+    lets "$IMPOSTOR"
+    # An issuer between.
+    serves below -cert_chain "$LAB/middle.pem"
+    pins "www.pinned.example ca-file:$LAB/ca.pem" "@revoked ca-sha256:$PIN_MIDDLE"
+    stops "$PORT"
+    lets "$GOOD"
+    # A certificate of that name beside the chain is no other path.
+    cat "$LAB/middle.pem" "$LAB/other-ca.pem" >"$LAB/chain.pem"
+    serves below -cert_chain "$LAB/chain.pem"
+    pins "www.pinned.example spki-file:$LAB/below.pem" "@revoked ca-file:$LAB/ca.pem"
+    stops "$PORT"
+}
+
+@test "a digest that was written down as that of something else is recognised" {
+    local fingerprint
+    fingerprint=$(openssl x509 -in "$LAB/good.pem" -outform DER | openssl dgst -sha256 -binary | base64)
+    pins "www.pinned.example spki-sha256:$fingerprint"
+    stops "$GOOD"
+    has "$LINE" "(that of line 1 is the certificate's fingerprint; its SPKI pin is spki-sha256:$PIN_GOOD)"
+    pins "www.pinned.example cert-sha256:$PIN_GOOD"
+    stops "$GOOD"
+    has "$LINE" "(that of line 1 is the SPKI pin, not a fingerprint; write spki-sha256:$PIN_GOOD)"
+    serves good -cert_chain "$LAB/ca.pem"
+    pins "www.pinned.example spki-sha256:$PIN_CA"
+    stops "$PORT"
+    has "$LINE" "(that of line 1 is an issuer's key; write ca-sha256:$PIN_CA)"
+}

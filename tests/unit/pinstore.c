@@ -1,0 +1,347 @@
+/* The pins in force: while threads hold them and the file is replaced, whoever asks gets what the file says, and what is held
+ * stays as it is. The store cannot be emptied: each test runs in a child. */
+#include "pinstore.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MANY 20 /* more than there are slots */
+#define FAULTY (-1)
+
+static char directory[] = "/tmp/pinstore-XXXXXX";
+static char file[64];
+static char log_file[64];
+
+/* The generation is the pin's first bytes, and again its last: a store that is half one and half the other is found out. */
+static int write_line(int generation, char line[static 200])
+{
+    if (generation == FAULTY)
+        return snprintf(line, 200, "nonsense\n");
+    return snprintf(line, 200, "* spki-sha256:%08x%048x%08x\n", (unsigned)generation, 0U, (unsigned)generation);
+}
+
+static void replace(int generation)
+{
+    char line[200];
+    char path[80];
+    int length = write_line(generation, line);
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s.%d", file, (int)getpid());
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0 || write(fd, line, (size_t)length) != length || close(fd) != 0 || rename(path, file) != 0)
+        abort();
+}
+
+/* In place, and without a trace but for the times. */
+static void rewrite(int generation)
+{
+    char line[200];
+    int length = write_line(generation, line);
+    int fd = open(file, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || pwrite(fd, line, (size_t)length, 0) != length || close(fd) != 0)
+        abort();
+}
+
+static int generation_of(const struct pinstore *store)
+{
+    struct host host;
+    struct rules rules;
+    const struct pin *pin;
+    const uint8_t *digest;
+
+    memset(&host, 0, sizeof(host));
+    if (store == NULL || store->pins == NULL)
+        return FAULTY;
+    rules = pins_lookup_any(store->pins, &host);
+    pin = rules.first != NULL ? pins_next_pin(store->pins, rules.first, NULL) : NULL;
+    if (pin == NULL)
+        return FAULTY;
+    digest = pins_digest(store->pins, pin);
+    return memcmp(digest, digest + 28, 4) == 0 ? digest[0] << 24 | digest[1] << 16 | digest[2] << 8 | digest[3] : FAULTY;
+}
+
+static int generation_now(void)
+{
+    const struct pinstore *store = pinstore_acquire(NULL);
+    int generation = generation_of(store);
+
+    pinstore_release(store);
+    return generation;
+}
+
+static int logged(void)
+{
+    char bytes[65536];
+    int fd = open(log_file, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, bytes, sizeof(bytes)) : 0;
+    int count = 0;
+
+    if (fd >= 0)
+        (void)close(fd);
+    for (ssize_t i = 0; i < length; i++)
+        count += bytes[i] == '\n';
+    return count;
+}
+
+/* Count what fails in a child, where check() would be lost. */
+static int failures;
+
+static void expect(int got, int wanted, const char *what)
+{
+    if (got != wanted)
+        printf("not ok in a child: %s: %d, not %d\n", what, got, wanted);
+    failures += got != wanted;
+}
+
+static void in_child(void (*test)(void), const char *why)
+{
+    int status = -1;
+    pid_t child;
+
+    (void)unlink(file);
+    (void)unlink(log_file);
+    (void)fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        (void)alarm(120);
+        test();
+        (void)fflush(stdout);
+        _exit(failures != 0);
+    }
+    check(child > 0 && waitpid(child, &status, 0) == child && status == 0, "%s", why);
+}
+
+static void follow(void)
+{
+    errno = 4711;
+    expect(generation_now(), FAULTY, "no file, no pins");
+    expect(logged(), 1, "one line for it");
+    for (int i = 1; i <= 100; i++) {
+        replace(i);
+        expect(generation_now(), i, "the new file is in force");
+        expect(generation_now(), i, "and again");
+    }
+    /* Several within a tick of the file system's clock. */
+    for (int i = 1000; i > 100; i--) {
+        rewrite(i);
+        expect(generation_now(), i, "the rewritten file is in force");
+    }
+    rewrite(100);
+    replace(FAULTY);
+    for (int i = 0; i < 3; i++)
+        expect(generation_now(), 101, "the last good one that was asked for is in force");
+    expect(logged(), 2, "one line for a faulty file");
+    (void)unlink(file);
+    for (int i = 0; i < 3; i++)
+        expect(generation_now(), 101, "the last good one goes on without a file");
+    expect(logged(), 3, "one line for a file that is gone");
+    replace(102);
+    expect(generation_now(), 102, "the next good one is in force");
+    expect(logged(), 3, "no line for a good file");
+    expect(errno, 4711, "errno is kept");
+}
+
+/* Each holder keeps what it got, however many of them there are. */
+static void hold_many(void)
+{
+    const struct pinstore *held[MANY];
+
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < MANY; i++) {
+            replace(round * MANY + i);
+            held[i] = pinstore_acquire(NULL);
+        }
+        for (int i = 0; i < MANY; i++)
+            expect(generation_of(held[i]), round * MANY + i, "what is held has not changed");
+        expect(generation_now(), round * MANY + MANY - 1, "the last one is in force");
+        for (int i = MANY - 1; i >= 0; i--)
+            pinstore_release(held[i]);
+        expect(generation_now(), round * MANY + MANY - 1, "and when nothing is held");
+    }
+    replace(FAULTY);
+    expect(generation_now(), 3 * MANY - 1, "the last good one goes on");
+    expect(logged(), 1, "one line");
+}
+
+static _Atomic int replaced; /* the generation that is there for sure */
+static _Atomic bool enough;
+static _Atomic int wrong;
+static _Atomic int rounds;
+
+static void *acquire_on(void *arg)
+{
+    while (!atomic_load(&enough)) {
+        int least = atomic_load(&replaced);
+        const struct pinstore *store = pinstore_acquire(NULL);
+        int generation = generation_of(store);
+
+        if (generation < least || generation_of(store) != generation)
+            atomic_fetch_add(&wrong, 1);
+        if (atomic_fetch_add(&rounds, 1) % 64 == 0)
+            (void)usleep(100);
+        if (generation_of(store) != generation)
+            atomic_fetch_add(&wrong, 1);
+        pinstore_release(store);
+    }
+    return arg;
+}
+
+/* Run `meanwhile` while threads acquire and release. */
+static void with_threads(int count, void (*meanwhile)(void))
+{
+    pthread_t threads[MANY];
+
+    for (int i = 0; i < count; i++) {
+        if (pthread_create(&threads[i], NULL, acquire_on, NULL) != 0)
+            abort();
+    }
+    meanwhile();
+    atomic_store(&enough, true);
+    for (int i = 0; i < count; i++)
+        (void)pthread_join(threads[i], NULL);
+    expect(atomic_load(&wrong), 0, "no thread had less than the file said when it asked");
+    expect(atomic_load(&rounds) > 100, true, "the threads did something");
+}
+
+static void replace_all_the_time(void)
+{
+    for (int i = 1; i <= 1000; i++) {
+        replace(i);
+        atomic_store(&replaced, i);
+        (void)usleep(i % 8 == 0 ? 2000 : 100);
+    }
+}
+
+static void race(void)
+{
+    replace(0);
+    with_threads(4, replace_all_the_time);
+    expect(logged(), 0, "nothing was logged");
+}
+
+static void race_of_many(void)
+{
+    replace(0);
+    with_threads(MANY, replace_all_the_time);
+    expect(logged(), 0, "nothing was logged");
+}
+
+/* The threads all load first, at once: one of them says why it fails. */
+static void *acquire_once(void *arg)
+{
+    if (generation_now() != FAULTY)
+        atomic_fetch_add(&wrong, 1);
+    return arg;
+}
+
+static void first_load(void)
+{
+    pthread_t threads[MANY];
+
+    replace(FAULTY);
+    for (int i = 0; i < MANY; i++) {
+        if (pthread_create(&threads[i], NULL, acquire_once, NULL) != 0)
+            abort();
+    }
+    for (int i = 0; i < MANY; i++)
+        (void)pthread_join(threads[i], NULL);
+    expect(atomic_load(&wrong), 0, "none was given pins");
+    expect(logged(), 1, "one line");
+}
+
+/* The child has none of the threads, but their counts. It loads two good files and a faulty one. */
+static void fork_one(int generation)
+{
+    int before = logged();
+    int status = -1;
+    pid_t child = fork();
+
+    if (child == 0) {
+        failures = 0;
+        for (int i = 0; i < 2; i++) {
+            replace(generation + i);
+            expect(generation_now(), generation + i, "a child obeys the new file");
+        }
+        replace(FAULTY);
+        expect(generation_now(), generation + 1, "a child goes on with the last good one");
+        expect(logged() > before, true, "a child has a free slot");
+        replace(generation + 1);
+        (void)fflush(stdout);
+        _exit(failures != 0);
+    }
+    expect(child > 0 && waitpid(child, &status, 0) == child && status == 0, true, "a child");
+}
+
+#ifndef __SANITIZE_ADDRESS__
+static void fork_all_the_time(void)
+{
+    for (int i = 1; i <= 60; i++) {
+        fork_one(i * 10);
+        atomic_store(&replaced, i * 10 + 1);
+    }
+}
+
+static void fork_amid_threads(void)
+{
+    replace(0);
+    with_threads(6, fork_all_the_time);
+}
+#endif
+
+/* More than there are slots, each held for ever by a thread that the child does not have. */
+static void *hold_for_ever(void *arg)
+{
+    (void)!pinstore_acquire(NULL);
+    atomic_fetch_add(&rounds, 1);
+    for (;;)
+        (void)pause();
+    return arg;
+}
+
+static void fork_while_all_is_held(void)
+{
+    pthread_t thread;
+
+    for (int i = 0; i < MANY; i++) {
+        replace(i);
+        if (pthread_create(&thread, NULL, hold_for_ever, NULL) != 0)
+            abort();
+        while (atomic_load(&rounds) <= i)
+            (void)usleep(100);
+    }
+    fork_one(1000);
+    replace(2000);
+    expect(generation_now(), 2000, "the parent obeys the new file without a free slot");
+}
+
+int main(void)
+{
+    if (mkdtemp(directory) == NULL)
+        return 1;
+    (void)snprintf(file, sizeof(file), "%s/pins", directory);
+    (void)snprintf(log_file, sizeof(log_file), "%s/log", directory);
+    (void)setenv("PINSHIM_PINS", file, 1);
+    (void)setenv("PINSHIM_LOG", log_file, 1);
+    in_child(follow, "what the file says is in force");
+    in_child(hold_many, "more holders than slots");
+    in_child(race, "four threads while the file is replaced");
+    in_child(race_of_many, "many threads while the file is replaced");
+    in_child(first_load, "a first load of many threads");
+#ifndef __SANITIZE_ADDRESS__ /* its allocator's locks are held in a child by threads that are not there */
+    in_child(fork_amid_threads, "children of a program with threads");
+#endif
+    in_child(fork_while_all_is_held, "a child of a program whose threads hold all there is");
+    (void)unlink(file);
+    (void)unlink(log_file);
+    (void)rmdir(directory);
+    return unit_end("pinstore");
+}
