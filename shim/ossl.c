@@ -71,6 +71,21 @@ static enum ossl_kind kind_of(const struct loaded *object, bool complete)
     return complete ? OSSL_USABLE : OSSL_UNUSABLE;
 }
 
+/* Another thread was first, or there is no room. Once libssl was given the record for its callbacks, it stays: no state hangs on its
+ * indexes, so that they find nothing to do. */
+static void discard(struct ossl *ossl)
+{
+    static _Atomic(struct ossl *) discarded;
+
+    if (ossl->ssl_index < 0 && ossl->ctx_index < 0) {
+        free(ossl);
+        return;
+    }
+    ossl->next_discarded = atomic_load(&discarded);
+    while (!atomic_compare_exchange_weak(&discarded, &ossl->next_discarded, ossl))
+        ;
+}
+
 /* Publish without a lock, so that a fork in another thread leaves nothing locked. Return the one that stands in the end. */
 static struct ossl *publish(struct ossl *ossl)
 {
@@ -80,11 +95,11 @@ static struct ossl *publish(struct ossl *ossl)
         if (atomic_compare_exchange_strong(&ossl_known[i], &there, ossl))
             return ossl;
         if (there->start == ossl->start) {
-            free(ossl);
+            discard(ossl);
             return there;
         }
     }
-    free(ossl);
+    discard(ossl);
     return &unusable;
 }
 

@@ -31,6 +31,7 @@ enum ossl_kind {
 
 struct ossl {
     enum ossl_kind kind;
+    struct ossl *next_discarded; /* see discard */
     uintptr_t start; /* where its libssl is mapped */
     uintptr_t end;
     int ssl_index; /* of the state in each SSL's ex_data */
