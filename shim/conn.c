@@ -547,8 +547,11 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
 
 bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
 {
-    struct conn *conn;
+    struct conn *conn = ossl->kind == OSSL_USABLE ? conn_of(ossl, ssl) : NULL;
 
+    /* Nearly every call. */
+    if (conn != NULL && conn->phase == PHASE_CONFIRMED && ossl->SSL_is_init_finished(ssl))
+        return true;
     if (serves(ossl, ssl))
         return true;
     if (!may_go_on(ossl, &ssl, &conn))

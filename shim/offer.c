@@ -153,17 +153,28 @@ bool offer_watches(const struct ossl *ossl, const SSL *ssl)
     return ossl->SSL_get_security_callback(ssl) == judge_suite;
 }
 
+/* Return true if the client could offer a suite whose peer shows no certificate. Those with a pre-shared key, which are in the list by
+ * default, need a callback that gives one; those with SRP a user. */
+static bool offers_unauthenticated(const struct ossl *ossl, const SSL *ssl)
+{
+    const struct offer *offer = conn_offer(ossl, ssl);
+    const void *suites = ossl->SSL_get_ciphers(ssl);
+
+    if ((offer != NULL && offer->psk != NULL) || (ossl->SSL_get_srp_username != NULL && ossl->SSL_get_srp_username((SSL *)(uintptr_t)ssl) != NULL))
+        return true;
+    for (int i = 0; suites != NULL && i < ossl->OPENSSL_sk_num(suites); i++) {
+        if (ossl->SSL_CIPHER_get_auth_nid(ossl->OPENSSL_sk_value(suites, i)) == NID_auth_null)
+            return true;
+    }
+    return false;
+}
+
 bool offer_suspend(const struct ossl *ossl, SSL *ssl)
 {
-    const void *suites = ossl->SSL_get_ciphers(ssl);
     ossl_security_callback callback = security_of(ossl, NULL, ssl);
 
-    if (!offer_watches(ossl, ssl) || callback == NULL)
+    if (!offer_watches(ossl, ssl) || callback == NULL || (!ossl->SSL_is_server(ssl) && offers_unauthenticated(ossl, ssl)))
         return false;
-    for (int i = 0; suites != NULL && !ossl->SSL_is_server(ssl) && i < ossl->OPENSSL_sk_num(suites); i++) {
-        if (is_unauthenticated(ossl, ossl->OPENSSL_sk_value(suites, i)))
-            return false;
-    }
     ossl->SSL_set_security_callback(ssl, callback);
     return true;
 }
