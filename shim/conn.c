@@ -68,9 +68,20 @@ static void release(const struct ossl *ossl, void *attached)
     free(attached);
 }
 
+static void release_nothing(const struct ossl *ossl, void *attached)
+{
+    (void)ossl;
+    (void)attached;
+}
+
+/* Hangs on an SSL that was made when nothing was set on its SSL_CTX: what is set there later is not the SSL's. */
+static struct ossl_attached plain = {release_nothing};
+
 static struct conn *conn_of(const struct ossl *ossl, const SSL *ssl)
 {
-    return ossl->SSL_get_ex_data(ssl, ossl->ssl_index);
+    void *state = ossl->SSL_get_ex_data(ssl, ossl->ssl_index);
+
+    return state != &plain ? state : NULL;
 }
 
 /* What the SSL_CTX has when the SSL is made is what libssl copies into it; or as early as can be after that. */
@@ -94,7 +105,8 @@ static struct conn *conn_make(const struct ossl *ossl, SSL *ssl)
     if (conn == NULL)
         return NULL;
     conn->attached.release = release;
-    inherit(ossl, ssl, conn);
+    if (ossl->SSL_get_ex_data(ssl, ossl->ssl_index) != &plain)
+        inherit(ossl, ssl, conn);
     if (ossl->SSL_set_ex_data(ssl, ossl->ssl_index, conn) != 1) {
         free(conn);
         return NULL;
@@ -123,9 +135,10 @@ static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, const st
     }
     refused = hear(ossl, ssl, conn, shown, hearing) != VERDICT_ACCEPT;
     /* It came in behind the back of begin: set by a callback in the handshake. */
-    if (!refused && hearing->judgement.pinned && ossl->SSL_session_reused(ssl) == 1
+    if ((!refused || hearing_only_reported(hearing)) && hearing->judgement.pinned && ossl->SSL_session_reused(ssl) == 1
         && !session_is_proven(ossl, ossl->SSL_get_session(ssl))) {
         hearing->judgement.reason = REASON_UNPROVEN;
+        hearing->judgement.report = false;
         refused = true;
     }
     dies = refused && !hearing_only_reported(hearing);
@@ -229,6 +242,7 @@ void conn_door_open(const struct ossl *ossl, X509_STORE_CTX *ctx, struct door *d
 int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct door *door, int result)
 {
     SSL *ssl = door->ssl;
+    struct shown shown = door->shown;
     int saved = errno;
     struct conn *conn;
 
@@ -248,11 +262,12 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
         return result;
     (void)ossl->ERR_set_mark();
     conn = conn_make(ossl, ssl);
+    shown.verified = ossl->X509_STORE_CTX_get0_chain(ctx);
     if (conn != NULL)
         conn->clues.verifying = ossl->X509_STORE_CTX_get0_param(ctx);
     if (conn != NULL && conn->leaf != NULL && conn->leaf == door->shown.leaf) {
         /* Already accepted: the program's callback ran the library's verification, which was judged. */
-    } else if (admit(ossl, ssl, conn, &door->shown, conn == NULL || !conn->driven)) {
+    } else if (admit(ossl, ssl, conn, &shown, conn == NULL || !conn->driven)) {
         /* Already here, not when the handshake is finished: programs store the session before that call returns. */
         session_mark(ossl, ossl->SSL_get_session(ssl));
         keep_leaf(ossl, conn, door->shown.leaf);
@@ -281,7 +296,7 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
  * to verify (resumption, PSK, anonymous suites). Return true if the connection may live. */
 static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
-    struct shown shown = {NULL, NULL, NULL};
+    struct shown shown = {NULL, NULL, NULL, NULL};
     SSL_SESSION *session;
     X509 *leaf;
     bool lives;
@@ -291,6 +306,7 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     leaf = ossl->SSL_get1_peer_certificate != NULL ? ossl->SSL_get1_peer_certificate(ssl) : ossl->SSL_get_peer_certificate(ssl);
     shown.leaf = leaf;
     shown.chain = ossl->SSL_get_peer_cert_chain(ssl);
+    shown.verified = ossl->SSL_get0_verified_chain(ssl);
     if (leaf == NULL && ossl->SSL_get0_peer_rpk != NULL)
         shown.raw_key = ossl->SSL_get0_peer_rpk(ssl);
     session = ossl->SSL_get_session(ssl);
@@ -340,8 +356,12 @@ static void would_admit(const struct ossl *ossl, SSL *ssl, const struct shown *s
         out->settled = hearing_is_settled(hearing);
         if (!out->accepted && hearing_only_reported(hearing)) {
             out->accepted = true;
-            out->by_pin = false;
+            /* One of the names may have a pin that is enforced. */
+            out->by_pin = hearing->judgement.pinned && config_get()->mode != MODE_REPORT;
         }
+        /* Of a session it cannot be told any more who its peer's issuers were. */
+        if (shown->leaf != NULL && hearing->store != NULL && hearing->store->pins != NULL && pins_revoked(hearing->store->pins) != NULL)
+            out->settled = false;
         hearing_end(hearing);
     }
     (void)ossl->ERR_pop_to_mark();
@@ -353,7 +373,7 @@ static void would_admit(const struct ossl *ossl, SSL *ssl, const struct shown *s
  * BIOs with what it began by SSL_connect. */
 bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
 {
-    struct shown shown = {ossl->SSL_SESSION_get0_peer(session), NULL, NULL};
+    struct shown shown = {ossl->SSL_SESSION_get0_peer(session), NULL, NULL, NULL};
     struct outlook outlook;
 
     /* The certificates that were sent are the session's too, but have no other getter. */
@@ -365,7 +385,7 @@ bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
 
 bool conn_withholds(const struct ossl *ossl, SSL *ssl)
 {
-    static const struct shown nothing = {NULL, NULL, NULL};
+    static const struct shown nothing = {NULL, NULL, NULL, NULL};
     struct conn *conn = conn_make(ossl, ssl);
     struct outlook outlook;
 
@@ -395,9 +415,12 @@ bool conn_is_driven(const struct ossl *ossl, const SSL *ssl)
 
 struct offer *conn_offer(const struct ossl *ossl, const SSL *ssl)
 {
+    static struct offer nothing;
     struct conn *conn = conn_of(ossl, ssl);
 
-    return conn != NULL ? &conn->offer : NULL;
+    if (conn != NULL)
+        return &conn->offer;
+    return ossl->SSL_get_ex_data(ssl, ossl->ssl_index) == &plain ? &nothing : NULL;
 }
 
 struct offer *conn_offer_make(const struct ossl *ossl, SSL *ssl)
@@ -428,6 +451,7 @@ static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
         session = NULL;
     }
     keep_judged(ossl, conn, session);
+    offer_withhold_secret(ossl, ssl);
 }
 
 void conn_begin(const struct ossl *ossl, SSL *ssl)
@@ -448,7 +472,7 @@ void conn_begin(const struct ossl *ossl, SSL *ssl)
 /* A handshake failed, and what was not offered may be why. A suite that was refused surely is: then it fails as a refusal does. */
 static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
-    static const struct shown nothing = {NULL, NULL, NULL};
+    static const struct shown nothing = {NULL, NULL, NULL, NULL};
     int saved = errno;
 
     if (!conn->withheld || conn->logged || conn->leaf != NULL || ossl->SSL_want(ssl) != SSL_NOTHING)
@@ -611,8 +635,12 @@ void conn_made(const struct ossl *ossl, SSL *ssl)
     const SSL_CTX *ctx = ossl->SSL_get_SSL_CTX(ssl);
 
     /* From 3.5 on it is not there yet when libssl calls for this. */
-    if (ctx != NULL && offer_of_ctx(ossl, ctx) != NULL)
+    if (ctx == NULL)
+        return;
+    if (offer_of_ctx(ossl, ctx) != NULL)
         (void)conn_make(ossl, ssl);
+    else if (ossl->SSL_get_ex_data(ssl, ossl->ssl_index) == NULL)
+        (void)ossl->SSL_set_ex_data(ssl, ossl->ssl_index, &plain);
 }
 
 static void *copied(const struct ossl *ossl, const void *from, void *there)
@@ -621,9 +649,9 @@ static void *copied(const struct ossl *ossl, const void *from, void *there)
     struct conn *copy = there;
 
     (void)ossl;
-    if (conn == NULL || (conn->offer.psk == NULL && conn->offer.psk_session == NULL && conn->offer.security == NULL))
+    if (conn == NULL || from == &plain || (conn->offer.psk == NULL && conn->offer.psk_session == NULL && conn->offer.security == NULL))
         return there;
-    if (copy == NULL && (copy = calloc(1, sizeof(*copy))) == NULL)
+    if ((copy == NULL || there == &plain) && (copy = calloc(1, sizeof(*copy))) == NULL)
         return NULL;
     copy->attached.release = release;
     copy->offer = conn->offer;

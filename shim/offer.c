@@ -218,6 +218,15 @@ void offer_change_ctx(const struct ossl *ossl, SSL *ssl)
         place->security = inherited != NULL ? inherited->security : NULL;
 }
 
+void offer_withhold_secret(const struct ossl *ossl, SSL *ssl)
+{
+    const struct offer *offer = conn_offer(ossl, ssl);
+
+    /* The trampoline cannot withhold it: libssl takes its no for an error. */
+    if (offer != NULL && offer->secret != NULL)
+        (void)ossl->SSL_set_session_secret_cb(ssl, conn_withholds(ossl, ssl) ? NULL : give_secret, NULL);
+}
+
 int offer_set_secret(const struct ossl *ossl, SSL *ssl, tls_session_secret_cb_fn callback, void *arg)
 {
     struct offer *place = conn_offer_make(ossl, ssl);

@@ -39,6 +39,9 @@ bool offer_asking(bool asking);
 void offer_share(const struct ossl *ossl, SSL *ssl, const SSL *from);
 void offer_change_ctx(const struct ossl *ossl, SSL *ssl);
 
+/* A handshake begins: take that callback of the next function off where the target needs a certificate. */
+void offer_withhold_secret(const struct ossl *ossl, SSL *ssl);
+
 /* Set the callback by which a client resumes with a secret of its own (EAP-FAST, RFC 4851). Return what the real call does. */
 int offer_set_secret(const struct ossl *ossl, SSL *ssl, tls_session_secret_cb_fn callback, void *arg);
 

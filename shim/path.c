@@ -1,14 +1,17 @@
 #include "path.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#define POOL 48 /* certificates that a path is looked for among; a peer that sends more has the rest ignored */
-#define DEPTH 10
+#define MOST 256 /* certificates that a path is looked for among */
+#define MOST_SENT 64 /* of them from the peer; the rest is ignored, and what is revoked may be among it */
 
-/* Certificates that may be issuers: those that the peer sent, those of ca-files, and what the system's store has for them. */
+/* Certificates that may be issuers: those that the peer sent, those that the program's verification used, and what ca-files and the
+ * system's store have for them. The first is the leaf. */
 struct pool {
-    X509 *certificates[POOL]; /* references */
+    X509 *certificates[MOST]; /* references */
     size_t count;
+    bool incomplete;
 };
 
 static bool is_revoked(const struct ossl *ossl, const struct pins *pins, X509 *certificate, const struct pin **which)
@@ -38,16 +41,50 @@ static void add(const struct ossl *ossl, struct pool *pool, X509 *certificate)
             return;
         }
     }
-    if (certificate != NULL && pool->count < POOL)
+    if (certificate != NULL && pool->count < MOST) {
         pool->certificates[pool->count++] = certificate;
-    else if (certificate != NULL)
+    } else if (certificate != NULL) {
+        pool->incomplete = true;
         ossl->X509_free(certificate);
+    }
 }
 
-static void empty(const struct ossl *ossl, struct pool *pool)
+static void add_stack(const struct ossl *ossl, struct pool *pool, const void *stack, int most)
 {
-    for (size_t i = 0; i < pool->count; i++)
+    int count = stack != NULL ? ossl->OPENSSL_sk_num(stack) : 0;
+
+    pool->incomplete |= count > most;
+    for (int i = 0; i < count && i < most; i++) {
+        X509 *certificate = ossl->OPENSSL_sk_value(stack, i);
+
+        if (certificate != NULL && ossl->X509_up_ref(certificate) == 1)
+            add(ossl, pool, certificate);
+    }
+}
+
+/* Add those of the ca-files that may have issued something in the pool: a bundle is not to fill it. */
+static void add_file_issuers(const struct ossl *ossl, struct pool *pool, const struct pins *pins)
+{
+    const uint8_t *der;
+    size_t length;
+
+    for (size_t i = 0; i < pool->count; i++) {
+        for (size_t k = 0; (der = pins_issuer(pins, k, &length)) != NULL; k++) {
+            X509 *issuer = ossl->d2i_X509(NULL, &der, (long)length);
+
+            if (issuer != NULL && ossl->X509_check_issued(issuer, pool->certificates[i]) == X509_V_OK)
+                add(ossl, pool, issuer);
+            else if (issuer != NULL)
+                ossl->X509_free(issuer);
+        }
+    }
+}
+
+static void discard(const struct ossl *ossl, struct pool *pool)
+{
+    for (size_t i = 0; pool != NULL && i < pool->count; i++)
         ossl->X509_free(pool->certificates[i]);
+    free(pool);
 }
 
 /* The system's trust store, opened once for each libcrypto and kept. */
@@ -89,44 +126,43 @@ static void add_system_issuers(const struct ossl *ossl, struct pool *pool)
         ossl->X509_STORE_CTX_free(ctx);
 }
 
-/* The first in the pool is the leaf. */
-static void gather(const struct evidence *evidence, const struct pins *pins, struct pool *pool)
+/* Return a new pool, or NULL when memory ran out. Not on the stack: OpenSSL's own fibres have little. */
+static struct pool *gather(const struct evidence *evidence, const struct pins *pins)
 {
     const struct ossl *ossl = evidence->ossl;
-    int sent = evidence->chain != NULL ? ossl->OPENSSL_sk_num(evidence->chain) : 0;
-    const uint8_t *der;
-    size_t length;
+    struct pool *pool = calloc(1, sizeof(*pool));
 
-    pool->count = 0;
-    if (evidence->leaf == NULL)
-        return;
-    if (ossl->X509_up_ref(evidence->leaf) == 1)
-        add(ossl, pool, evidence->leaf);
-    for (int i = 0; i < sent; i++) {
-        X509 *certificate = ossl->OPENSSL_sk_value(evidence->chain, i);
-
-        if (certificate != NULL && ossl->X509_up_ref(certificate) == 1)
-            add(ossl, pool, certificate);
+    if (pool == NULL || evidence->shown.leaf == NULL || ossl->X509_up_ref(evidence->shown.leaf) != 1) {
+        free(pool);
+        return NULL;
     }
-    for (size_t i = 0; (der = pins_issuer(pins, i, &length)) != NULL; i++)
-        add(ossl, pool, ossl->d2i_X509(NULL, &der, (long)length));
+    add(ossl, pool, evidence->shown.leaf);
+    add_stack(ossl, pool, evidence->shown.verified, MOST_SENT);
+    add_stack(ossl, pool, evidence->shown.chain, MOST_SENT);
+    add_file_issuers(ossl, pool, pins);
     add_system_issuers(ossl, pool);
+    /* Once more, for those. */
+    add_file_issuers(ossl, pool, pins);
+    return pool;
 }
 
 /* The leaf must be valid for the name, as RFC 6125 has it, or for the address. */
 static bool set_host(const struct ossl *ossl, X509_VERIFY_PARAM *param, const struct host *host)
 {
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    bool v4 = memcmp(host->address, mapped, sizeof(mapped)) == 0;
+    bool v4;
 
     ossl->X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (host == NULL)
+        return true;
+    v4 = memcmp(host->address, mapped, sizeof(mapped)) == 0;
     if (host->kind == HOST_ADDRESS)
         return ossl->X509_VERIFY_PARAM_set1_ip(param, v4 ? host->address + 12 : host->address, v4 ? 4 : 16) == 1;
     return host->kind == HOST_NAME && host->name[0] != '\0' && ossl->X509_VERIFY_PARAM_set1_host(param, host->name, strlen(host->name)) == 1;
 }
 
-/* Verify that a path leads from the leaf to a certificate of `store` through the pool, without what is revoked. `flags` are
- * X509_V_FLAG_*. */
+/* Verify that a path leads from the leaf to a certificate of `store` through the pool, without what is revoked; for `host`, or NULL: for
+ * whichever. `flags` are X509_V_FLAG_*. */
 static bool verify(const struct evidence *evidence, const struct pins *pins, const struct pool *pool, X509_STORE *store, unsigned long flags,
     const struct host *host, const char **problem)
 {
@@ -140,10 +176,12 @@ static bool verify(const struct evidence *evidence, const struct pins *pins, con
         if (!is_revoked(ossl, pins, pool->certificates[i], &which))
             verified = ossl->OPENSSL_sk_push(between, pool->certificates[i]) > 0;
     }
-    verified = verified && ossl->X509_STORE_CTX_init(ctx, store, evidence->leaf, between) == 1;
+    verified = verified && ossl->X509_STORE_CTX_init(ctx, store, evidence->shown.leaf, between) == 1;
     if (verified) {
         X509_VERIFY_PARAM *param = ossl->X509_STORE_CTX_get0_param(ctx);
 
+        /* As libssl's own default: no SHA-1, no RSA below 1024 bits. */
+        ossl->X509_VERIFY_PARAM_set_auth_level(param, 1);
         verified = ossl->X509_VERIFY_PARAM_set_flags(param, flags | X509_V_FLAG_TRUSTED_FIRST) == 1
             && ossl->X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_SERVER) == 1 && set_host(ossl, param, host)
             && ossl->X509_verify_cert(ctx) == 1;
@@ -166,15 +204,18 @@ static bool verify(const struct evidence *evidence, const struct pins *pins, con
     return verified;
 }
 
-static const struct pin *pin_of_issuer(const struct evidence *evidence, const struct pins *pins, const struct rule *rule, X509 *issuer)
+static const struct pin *pin_of_issuer(const struct evidence *evidence, const struct pins *pins, const struct rule *rule, X509 *issuer,
+    const char **problem)
 {
     uint8_t digest[DIGEST_MAX];
 
     for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
-        if (pin->kind == PIN_CA && (pin->expires == 0 || evidence->peer.today < pin->expires)
-            && peer_hash_certificate(evidence->ossl, issuer, PIN_CA, (enum digest)pin->digest, digest)
-            && memcmp(digest, pins_digest(pins, pin), digest_size((enum digest)pin->digest)) == 0)
+        if (pin->kind != PIN_CA || !peer_hash_certificate(evidence->ossl, issuer, PIN_CA, (enum digest)pin->digest, digest)
+            || memcmp(digest, pins_digest(pins, pin), digest_size((enum digest)pin->digest)) != 0)
+            continue;
+        if (pin->expires == 0 || evidence->peer.today < pin->expires)
             return pin;
+        *problem = "the pin of its issuer has expired";
     }
     return NULL;
 }
@@ -186,26 +227,25 @@ static const struct pin *authority(const struct peer *peer, const struct pins *p
 {
     const struct evidence *evidence = peer_evidence(peer);
     const struct ossl *ossl = evidence->ossl;
+    struct pool *pool = gather(evidence, pins);
     const struct pin *found = NULL;
     const struct pin *which;
-    struct pool pool;
 
     *problem = "no certificate of a pinned issuer";
-    gather(evidence, pins, &pool);
-    for (size_t i = 1; found == NULL && i < pool.count; i++) {
-        const struct pin *pin = pin_of_issuer(evidence, pins, rule, pool.certificates[i]);
+    for (size_t i = 1; pool != NULL && found == NULL && i < pool->count; i++) {
+        const struct pin *pin = pin_of_issuer(evidence, pins, rule, pool->certificates[i], problem);
         X509_STORE *store;
 
-        if (pin == NULL || is_revoked(ossl, pins, pool.certificates[i], &which))
+        if (pin == NULL || is_revoked(ossl, pins, pool->certificates[i], &which))
             continue;
         store = ossl->X509_STORE_new();
-        if (store != NULL && ossl->X509_STORE_add_cert(store, pool.certificates[i]) == 1
-            && verify(evidence, pins, &pool, store, X509_V_FLAG_PARTIAL_CHAIN, host, problem))
+        if (store != NULL && ossl->X509_STORE_add_cert(store, pool->certificates[i]) == 1
+            && verify(evidence, pins, pool, store, X509_V_FLAG_PARTIAL_CHAIN, host, problem))
             found = pin;
         if (store != NULL)
             ossl->X509_STORE_free(store);
     }
-    empty(ossl, &pool);
+    discard(ossl, pool);
     return found;
 }
 
@@ -213,52 +253,66 @@ static bool trusted(const struct peer *peer, const struct pins *pins, const stru
 {
     const struct evidence *evidence = peer_evidence(peer);
     X509_STORE *store = system_store(evidence->ossl);
-    struct pool pool;
+    struct pool *pool = gather(evidence, pins);
     bool verified = false;
 
     *problem = "no trust store";
-    gather(evidence, pins, &pool);
-    if (store != NULL && pool.count > 0)
-        verified = verify(evidence, pins, &pool, store, 0, host, problem);
-    empty(evidence->ossl, &pool);
+    if (store != NULL && pool != NULL)
+        verified = verify(evidence, pins, pool, store, 0, host, problem);
+    discard(evidence->ossl, pool);
     return verified;
 }
 
-/* Return true if a path leads up from `at` that meets nothing revoked: to where no issuer is known. Issuers count by signature: a name
- * can be written by anybody. */
-static bool escapes(const struct ossl *ossl, const struct pins *pins, const struct pool *pool, X509 *at, int depth, const struct pin **which)
+/* Find what is revoked among the issuers of the leaf, theirs, and so on. An issuer counts by its signature: a name can be written by
+ * anybody. Each is looked at once. */
+static const struct pin *revoked_issuer(const struct ossl *ossl, const struct pins *pins, const struct pool *pool)
 {
-    bool any = false;
+    const struct pin *which = NULL;
+    bool reached[MOST] = {true};
+    size_t queue[MOST] = {0};
+    size_t queued = 1;
 
-    if (is_revoked(ossl, pins, at, which))
-        return false;
-    for (size_t i = 1; i < pool->count && depth < DEPTH; i++) {
-        X509 *issuer = pool->certificates[i];
-        EVP_PKEY *key;
+    for (size_t at = 0; at < queued; at++) {
+        X509 *issued = pool->certificates[queue[at]];
 
-        if (issuer == at || ossl->X509_check_issued(issuer, at) != X509_V_OK)
-            continue;
-        key = ossl->X509_get0_pubkey(issuer);
-        if (key == NULL || ossl->X509_verify(at, key) != 1)
-            continue;
-        any = true;
-        if (escapes(ossl, pins, pool, issuer, depth + 1, which))
-            return true;
+        if (is_revoked(ossl, pins, issued, &which))
+            return which;
+        for (size_t i = 1; i < pool->count; i++) {
+            EVP_PKEY *key;
+
+            if (reached[i] || ossl->X509_check_issued(pool->certificates[i], issued) != X509_V_OK)
+                continue;
+            key = ossl->X509_get0_pubkey(pool->certificates[i]);
+            if (key == NULL || ossl->X509_verify(issued, key) != 1)
+                continue;
+            reached[i] = true;
+            queue[queued++] = i;
+        }
     }
-    return !any;
+    return NULL;
 }
 
+/* A revoked issuer is a veto, unless a path to the system's trust store does without it. If more was sent than is looked at, it may
+ * have been hidden there. */
 static const struct pin *revoked(const struct peer *peer, const struct pins *pins)
 {
     const struct evidence *evidence = peer_evidence(peer);
+    const struct ossl *ossl = evidence->ossl;
+    X509_STORE *store = system_store(ossl);
+    struct pool *pool = gather(evidence, pins);
     const struct pin *which = NULL;
-    struct pool pool;
-    bool free_of_it;
+    const char *problem;
 
-    gather(evidence, pins, &pool);
-    free_of_it = pool.count == 0 || escapes(evidence->ossl, pins, &pool, pool.certificates[0], 0, &which);
-    empty(evidence->ossl, &pool);
-    return free_of_it ? NULL : which;
+    if (evidence->shown.leaf == NULL)
+        return NULL;
+    if (pool == NULL || pool->incomplete)
+        which = pins_next_pin(pins, pins_revoked(pins), NULL);
+    else
+        which = revoked_issuer(ossl, pins, pool);
+    if (which != NULL && pool != NULL && store != NULL && verify(evidence, pins, pool, store, 0, NULL, &problem))
+        which = NULL;
+    discard(ossl, pool);
+    return which;
 }
 
 const struct peer_path path_of_peer = {authority, trusted, revoked};

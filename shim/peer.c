@@ -102,8 +102,7 @@ void peer_read(const struct ossl *ossl, const struct pins *pins, const struct sh
 
     memset(out, 0, sizeof(*out));
     out->ossl = ossl;
-    out->leaf = shown->leaf;
-    out->chain = shown->chain;
+    out->shown = *shown;
     out->peer.path = &path_of_peer;
     /* Without a clock every pin that expires has expired. */
     out->peer.today = clock_gettime(CLOCK_REALTIME, &now) == 0 && now.tv_sec >= 0 && now.tv_sec / 86400 < UINT16_MAX

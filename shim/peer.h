@@ -16,14 +16,14 @@ struct shown {
     X509 *leaf;
     EVP_PKEY *raw_key; /* without a certificate (RFC 7250) */
     const void *chain; /* a stack of the certificates that it sent */
+    const void *verified; /* a stack of those that the program's verification used: it may have issuers of its own */
 };
 
 /* The same for policy.c; `peer` first. */
 struct evidence {
     struct peer peer;
     const struct ossl *ossl;
-    X509 *leaf;
-    const void *chain;
+    struct shown shown;
 };
 
 static inline const struct evidence *peer_evidence(const struct peer *peer)

@@ -68,7 +68,7 @@ static bool take_request(struct finding *finding, const unsigned char *der, size
 }
 
 /* Return false if an object that would count cannot be read. */
-static bool take_pem(struct finding *finding, const unsigned char *bytes, size_t length)
+static bool take_pem(struct finding *finding, const unsigned char *bytes, size_t length, size_t expected)
 {
     const struct ossl *ossl = finding->ossl;
     BIO *bio = ossl->BIO_new_mem_buf(bytes, (int)length);
@@ -79,6 +79,7 @@ static bool take_pem(struct finding *finding, const unsigned char *bytes, size_t
     bool fine = bio != NULL;
 
     while (fine && ossl->PEM_read_bio(bio, &name, &header, &der, &der_length) == 1) {
+        expected--;
         if (strstr(name, "CERTIFICATE REQUEST") != NULL)
             fine = finding->kind != PIN_SPKI || take_request(finding, der, (size_t)der_length);
         else if (strstr(name, "CERTIFICATE") != NULL)
@@ -91,7 +92,7 @@ static bool take_pem(struct finding *finding, const unsigned char *bytes, size_t
     }
     if (bio != NULL)
         (void)ossl->BIO_free(bio);
-    return fine;
+    return fine && expected == 0;
 }
 
 /* Count what begins an object: one that is cut off or garbled must not be passed over. */
@@ -131,7 +132,7 @@ bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const ch
         return false;
     (void)ossl->ERR_set_mark();
     if (count_of(bytes, length, "-----BEGIN ") > 0)
-        fine = take_pem(&finding, bytes, length) && count_of(bytes, length, "-----BEGIN ") == count_of(bytes, length, "-----END ");
+        fine = take_pem(&finding, bytes, length, count_of(bytes, length, "-----BEGIN "));
     else
         fine = take_certificate(&finding, bytes, length) || take_key(&finding, bytes, length) || take_request(&finding, bytes, length);
     (void)ossl->ERR_pop_to_mark();

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LARGEST (256 << 20) /* bytes; a million rules have a third of that */
+
 struct field {
     const char *at;
     size_t length;
@@ -424,6 +426,8 @@ static bool read_option(struct parser *parser, struct field field, struct line *
         return false;
     if (line->revoked) {
         complain(parser, field.at, "\"%s\" after @revoked; expected pins alone", quote(field).text);
+    } else if ((starts(field, "expires=") && line->expires.at != NULL) || (starts(field, "mode=") && line->mode.at != NULL)) {
+        complain(parser, field.at, "\"%s\" is the second of its kind on the line; expected one", quote(field).text);
     } else if (pkix) {
         line->pkix = true;
         if (line->rule != NULL && set_action(parser, field, line->rule, RULE_PINS))
@@ -607,7 +611,7 @@ struct pins *pins_load(const char *path, const struct pins_reader *reader, struc
     char message[300];
     struct text problem = text_over(message, sizeof(message));
     size_t length;
-    char *buffer = file_read(path, "the pins file", SIZE_MAX / 4, identity != NULL ? identity : &unwanted, &length, &problem);
+    char *buffer = file_read(path, "the pins file", LARGEST, identity != NULL ? identity : &unwanted, &length, &problem);
 
     if (buffer != NULL)
         pins = pins_parse(buffer, length, reader, report, arg);

@@ -106,7 +106,7 @@ static enum verdict judge_rules(const struct pins *pins, struct rules rules, con
  * and that more than an acceptance; of equals the first stands. */
 static void weigh(const struct judgement *attempt, bool any, struct judgement *out)
 {
-    bool pinned = (any && out->pinned) || attempt->reason == REASON_MATCH;
+    bool pinned = (any && out->pinned) || (attempt->reason == REASON_MATCH && !attempt->report);
 
     if (!any || (attempt->verdict == VERDICT_REFUSE && (out->verdict == VERDICT_ACCEPT || (out->report && !attempt->report))))
         *out = *attempt;
@@ -126,7 +126,8 @@ static bool judge_resolved(const struct pins *pins, const struct target *target,
 
         if (rules.first == NULL)
             continue;
-        if (judge_rules(pins, rules, &host, peer, &attempt) == VERDICT_ACCEPT || !any)
+        if (judge_rules(pins, rules, &host, peer, &attempt) == VERDICT_ACCEPT || !any
+            || (out->report && !attempt.report))
             *out = attempt;
         any = true;
         if (attempt.verdict == VERDICT_ACCEPT)
@@ -163,8 +164,23 @@ static void unidentifiable(const struct pins *pins, struct judgement *out)
     out->rules.first = NULL;
     out->rule = NULL;
     out->matched = NULL;
+    out->report = false;
     out->verdict = demand ? VERDICT_REFUSE : VERDICT_ACCEPT;
     out->reason = demand ? REASON_UNIDENTIFIABLE : REASON_NO_RULE;
+}
+
+/* A client that gave no name: what a path is verified for may be the address, or a name that was resolved to it. */
+static void judge_any_resolved(const struct pins *pins, const struct target *target, struct rules rules, const struct peer *peer,
+    struct judgement *out)
+{
+    struct judgement attempt;
+    struct host host;
+    uintptr_t cursor = 0;
+
+    while (out->verdict == VERDICT_REFUSE && target->next_resolved != NULL && target->next_resolved(target, &cursor, &host)) {
+        if (judge_rules(pins, rules, &host, peer, &attempt) == VERDICT_ACCEPT)
+            *out = attempt;
+    }
 }
 
 /* The target `*`, for a target that no other rule names. */
@@ -176,11 +192,14 @@ static void judge_any(const struct pins *pins, const struct target *target, cons
     for (size_t i = 0; i < target->count; i++) {
         const struct host *host = &target->identities[i];
         struct rules rules = pins_lookup_any(pins, host);
+        bool socket = i + 1 == target->count && target->next_resolved != NULL;
         struct judgement attempt;
 
-        if (rules.first == NULL)
+        /* Where there is a name, a certificate need not have the socket's address as well. */
+        if (rules.first == NULL || (socket && target->named && out->reason != REASON_NO_RULE))
             continue;
-        (void)judge_rules(pins, rules, host, peer, &attempt);
+        if (judge_rules(pins, rules, host, peer, &attempt) == VERDICT_REFUSE && socket && !target->named)
+            judge_any_resolved(pins, target, rules, peer, &attempt);
         weigh(&attempt, out->reason != REASON_NO_RULE, out);
     }
 }

@@ -51,11 +51,11 @@ static uint64_t fingerprint(int fd)
     return hash | 1;
 }
 
-/* HTTP's CONNECT (RFC 9110, section 9.3.6), SOCKS 5 (RFC 1928, section 4), SOCKS 4. What only looks like one does no harm: it takes
+/* HTTP's CONNECT (RFC 9110, section 9.3.6), be it in pieces, SOCKS 5 (RFC 1928, section 4), SOCKS 4. What only looks like one does no harm: it takes
  * away the certainty of a port. */
 static bool asks_proxy(const unsigned char *bytes, ssize_t size)
 {
-    return (size >= 7 && memcmp(bytes, "CONNECT", 7) == 0) || (size > 6 && bytes[0] == 5 && bytes[1] == 1 && bytes[2] == 0)
+    return memcmp(bytes, "CONNECT", size < 7 ? (size_t)size : 7) == 0 || (size > 6 && bytes[0] == 5 && bytes[1] == 1 && bytes[2] == 0)
         || (size > 8 && bytes[0] == 4 && bytes[1] == 1);
 }
 
@@ -79,10 +79,10 @@ void wire_note(int fd, const void *bytes, ssize_t size, const struct sockaddr *t
     uint64_t noted;
     int saved;
 
-    if (size < 2 || (first[0] != 'C' && first[0] > 5 && !wire.watching))
+    if (size < 1 || (first[0] != 'C' && first[0] > 5 && !wire.watching))
         return;
     saved = errno;
-    if (wire.watching && first[0] == 22 && first[1] == 3) /* a handshake record (RFC 8446, section 5.1) */
+    if (wire.watching && size > 1 && first[0] == 22 && first[1] == 3) /* a handshake record (RFC 8446, section 5.1) */
         note_handshake(fd, to, to_length);
     else if (asks_proxy(first, size) && (noted = fingerprint(fd)) != 0)
         atomic_store_explicit(&proxied[noted % SOCKETS], noted, memory_order_relaxed);

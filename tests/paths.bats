@@ -136,6 +136,84 @@ resumes() {
     done
 }
 
+@test "an SSL that has resumed a session for another name, and is used again for a pinned one, resumes nothing" {
+    local version way
+    for version in tls1.2 tls1.3; do
+        for way in state set reset; do
+            capture bare "$PATHS/reuse" 127.0.0.1 "$IMPOSTOR" $way $version first=other.example
+            has "${OUT#*the third connection}" 'hello from impostor'
+            refused "$PATHS/reuse" 127.0.0.1 "$IMPOSTOR" $way $version first=other.example
+            has "$OUT" 'the third connection'
+            lacks "${OUT#*the third connection}" 'hello from'
+            accepted "$PATHS/reuse" 127.0.0.1 "$GOOD" $way $version
+            has "${OUT#*the third connection}" 'hello from good'
+        done
+    done
+}
+
+@test "a session for another name is not resumed where the ciphers are asked for before the name is set" {
+    local version way
+    for version in tls1.2 tls1.3; do
+        for way in set 'set late'; do
+            # shellcheck disable=SC2086 # words
+            set -- $way ciphers $version
+            capture bare "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" "$@" first=other.example
+            has "$OUT" 'reused: 1'
+            refused "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" "$@" first=other.example
+            has "$OUT" 'second SSL_connect: -1, error 1, verify result 28'
+            has "$OUT" 'reused: 0'
+            resumes 1 "$@"
+        done
+    done
+}
+
+@test "a session for another name is not resumed where a callback sets the name when the handshake starts" {
+    local version
+    for version in tls1.2 tls1.3; do
+        capture bare "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" named $version first=other.example
+        has "$OUT" 'reused: 1'
+        refused "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" named $version first=other.example
+        has "$OUT" 'second SSL_connect: -1, error 1, verify result 28'
+        accepted "$PATHS/resume" 127.0.0.1 "$GOOD" named $version first=other.example
+        has "${OUT#*second SSL_connect}" 'hello from good'
+    done
+}
+
+@test "a chain of BIOs whose target is known only by its resolved name resumes no session for another name" {
+    local version
+    pins "localhost spki-sha256:$PIN_GOOD"
+    for version in tls1.2 tls1.3; do
+        set -- $version first=other.example resolved=localhost
+        capture bare "$PATHS/bio_chain" 127.0.0.1 "$IMPOSTOR" "$@"
+        has "${OUT#*the chain}" 'hello from impostor'
+        has "$OUT" 'reused: 1'
+        refused "$PATHS/bio_chain" 127.0.0.1 "$IMPOSTOR" "$@"
+        lacks "${OUT#*the chain}" 'hello from'
+        has "$OUT" 'reused: 0'
+        accepted "$PATHS/bio_chain" 127.0.0.1 "$GOOD" "$@"
+        has "${OUT#*the chain}" 'hello from good'
+    done
+}
+
+@test "a rule that allows one of the target's names does not let a forged session in for another" {
+    local version saved=$BATS_TEST_TMPDIR/session
+    for version in tls1.2 tls1.3; do
+        pins '* allow'
+        capture bare "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" set $version "save=$saved"
+        equals "$STATUS" 0
+        /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/forge.py" "$saved" "$LAB/impostor.pem" "$LAB/good.pem"
+        for allowed in '**.allowed.example allow' '* allow'; do
+            pins "127.0.0.1 spki-sha256:$PIN_GOOD" "$allowed"
+            set -- set $version "load=$saved" second=www.allowed.example
+            capture bare "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" "$@"
+            has "$OUT" $'hello from impostor\n\nreused: 1'
+            refused "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" "$@"
+            has "$OUT" 'reused: 0'
+            resumes 0 "$@"
+        done
+    done
+}
+
 @test "a session that a callback sets when the handshake starts is judged like any other" {
     local version saved=$BATS_TEST_TMPDIR/session
     for version in tls1.2 tls1.3; do
@@ -225,6 +303,15 @@ resumes() {
     run -0 grep -a 'Early data received' "$READER"
 }
 
+@test "early data does not reach an impostor through a chain of BIOs whose target is known only by its resolved name" {
+    pins "localhost spki-sha256:$PIN_GOOD"
+    reader impostor -early_data -tls1_3
+    silent early_data "$PORT" chain first=other.example second=localhost
+    run -0 grep -a 'Early data received' "$READER"
+    reader good -early_data -tls1_3
+    arrives shim early_data "$PORT" first=other.example second=other.example
+}
+
 @test "early data reaches the good server on a session that this process has verified" {
     reader good -early_data -tls1_3
     arrives shim early_data "$PORT"
@@ -246,6 +333,23 @@ resumes() {
     done
     # TLS 1.3 with the callback that is meant for TLS 1.2.
     silent psk "$PORT" old-callback
+}
+
+@test "a pre-shared key is not offered before the address is known where addresses have rules" {
+    local version where key=0102030405060708090a0b0c0d0e0f10
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD"
+    for version in tls1.2 tls1.3; do
+        # shellcheck disable=SC2046 # words
+        reader good -nocert -psk $key $([ $version = tls1.2 ] && echo -tls1_2 -cipher PSK:@SECLEVEL=0 || echo -tls1_3)
+        silent psk "$PORT" $version context chain to=localhost
+    done
+    # TLS 1.3 with the callback that is meant for TLS 1.2.
+    for where in connection context; do
+        silent psk "$PORT" tls1.3 old-callback $where chain to=localhost
+    done
+    held psk tls1.3 old-callback context chain to=localhost
+    pins 'unrelated.example deny'
+    arrives shim psk "$PORT" tls1.3 context chain to=localhost
 }
 
 @test "a client that has a pre-shared key reaches the good server by its certificate" {
@@ -275,6 +379,74 @@ resumes() {
         has "$OUT" 'own verification called: 0'
         held bio_chain accept-all $version
     done
+}
+
+@test "a client whose verification starts over with a store of its own does not overrule a pin" {
+    local version how
+    for version in tls1.2 tls1.3; do
+        for how in function bio; do
+            held verify_callback reinit peer $how $version "ca=$LAB/ca.pem"
+            has "$OUT" 'own verification called: 1'
+        done
+    done
+    held verify_callback reinit "ca=$LAB/ca.pem"
+}
+
+@test "a client certificate does not go to an impostor where the verification starts over" {
+    local version how
+    reader impostor -verify 1
+    for version in tls1.2 tls1.3; do
+        for how in function bio; do
+            capture shim "$PATHS/verify_callback" 127.0.0.1 "$PORT" reinit peer $how $version "ca=$LAB/ca.pem" \
+                "identity=$LAB/good" text=LEAKED
+            equals "$(count_lines refused)" 1
+        done
+    done
+    arrives bare verify_callback "$PORT" reinit peer "ca=$LAB/ca.pem"
+    run -1 grep -aE 'LEAKED|CN *= *good' "$READER"
+    arrives bare verify_callback "$PORT" reinit peer "ca=$LAB/ca.pem" "identity=$LAB/good"
+    lab_wait grep -aqE 'CN *= *good' "$READER"
+}
+
+@test "a name that a verify callback has verified is a target" {
+    local version
+    for version in tls1.2 tls1.3; do
+        held verify_callback name nameless peer $version "ca=$LAB/ca.pem"
+    done
+    pins "other.example deny"
+    accepted "$PATHS/verify_callback" 127.0.0.1 "$IMPOSTOR" name nameless peer "ca=$LAB/ca.pem"
+}
+
+@test "an anonymous handshake that SSL_connect begins and a chain of BIOs finishes carries nothing" {
+    refused "$PATHS/one_process" "$LAB/good" anonymous
+    lacks "$OUT" 'the server received'
+    capture bare "$PATHS/one_process" "$LAB/good" anonymous
+    has "$OUT" 'the server received SECRET with A'
+    accepted "$PATHS/one_process" "$LAB/good" anonymous sni=other.example
+    has "$OUT" 'the server received SECRET with A'
+    accepted "$PATHS/one_process" "$LAB/good" anonymous plain
+    has "$OUT" 'the server received SECRET with ECDHE-ECDSA'
+    refused "$PATHS/one_process" "$LAB/impostor" anonymous plain
+}
+
+@test "a server that only knows a session's secret gets nothing through a chain of BIOs" {
+    capture bare "$PATHS/one_process" "$LAB/good" secret
+    has "$OUT" 'the server received SECRET'
+    capture shim "$PATHS/one_process" "$LAB/good" secret
+    equals "$STATUS" 1
+    equals "$OUT" ''
+    accepted "$PATHS/one_process" "$LAB/good" secret sni=other.example
+    has "$OUT" 'the server received SECRET'
+    accepted "$PATHS/one_process" "$LAB/good" secret plain
+    refused "$PATHS/one_process" "$LAB/impostor" secret plain
+}
+
+@test "a callback that leaves by a jump to SSL_write sends nothing to a server without a certificate" {
+    reader good -nocert -cipher aNULL:@SECLEVEL=0 -tls1_2
+    silent tail_call "$PORT" tls1.2 cipher=aNULL:@SECLEVEL=0
+    arrives shim tail_call "$PORT" tls1.2 cipher=aNULL:@SECLEVEL=0 sni=other.example
+    reader good
+    arrives shim tail_call "$PORT"
 }
 
 @test "an impostor that takes the good server's place in a renegotiation is refused" {
@@ -379,6 +551,11 @@ resumes() {
     done
     capture env LD_PRELOAD="$LAB/helper.so $PINSHIM_SO" PINSHIM_PINS="$PINS" "$PATHS/connect" 127.0.0.1 "$GOOD"
     has "$ERR" 'helper: SSL_connect'
+}
+
+@test "an impostor is refused where the program stands before dl_iterate_phdr" {
+    held own_iterate tls1.2
+    held own_iterate tls1.3
 }
 
 @test "an impostor is refused in a plugin that is loaded with RTLD_DEEPBIND" {

@@ -10,6 +10,8 @@ load lib/programs
 setup_file() {
     programs_lab
     names
+    PATHS=$BATS_TEST_DIRNAME/../build/paths
+    export PATHS
     lab_s_server good
     # Unlike nginx, s_server takes every SNI as it comes.
     export ANY_SNI_GOOD=$PORT
@@ -373,6 +375,27 @@ ssl._create_unverified_context().wrap_socket(raw)' "$GOOD"
     resolving refused "$IMPOSTOR" two.pinned.example one.pinned.example
 }
 
+@test "a name that was resolved in the background is the target of a client that names none" {
+    pins "localhost spki-sha256:$PIN_GOOD"
+    local client=("$PATHS/resolved" 127.0.0.1)
+    accepted "${client[@]}" "$GOOD" suspend name=localhost
+    has "$OUT" 'hello from good'
+    refused "${client[@]}" "$IMPOSTOR" suspend name=localhost
+    has "$LINE" "refused localhost:$IMPOSTOR: no pin of $PINS:1 matched"
+}
+
+@test "a name with a leading dot that is to be verified names no host: the resolved name is the target" {
+    local -x PRELOAD_ALSO=$NAMES
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    local client=("$PATHS/resolved" 127.0.0.1)
+    accepted "${client[@]}" "$GOOD" verified=.pinned.example
+    has "$OUT" 'hello from good'
+    refused "${client[@]}" "$IMPOSTOR" verified=.pinned.example
+    has "$LINE" "refused www.pinned.example:$IMPOSTOR: no pin of $PINS:1 matched"
+    pins 'www.pinned.example deny'
+    refused "${client[@]}" "$GOOD" verified=.pinned.example
+}
+
 @test "a name that was merely resolved is no target of a client that names another one" {
     local -x PRELOAD_ALSO=$NAMES
     pins 'one.pinned.example deny'
@@ -419,4 +442,39 @@ sys.stdout.write(connection.getresponse().read().decode())'
     has "$LINE" "$PINS:1 says deny"
     pins 'localhost deny' "www.pinned.example:443 spki-sha256:$PIN_GOOD"
     accepted curl -sk --noproxy '' -x "http://localhost:$PORT" https://www.pinned.example/
+}
+
+@test "the name and port behind a CONNECT proxy decide, however the proxy is asked and whatever carries the TLS" {
+    local how
+    relay "$IMPOSTOR"
+    local to_impostor=$PORT
+    relay "$GOOD"
+    local to_good=$PORT
+    pins "www.pinned.example:443 spki-sha256:$PIN_GOOD"
+    for how in whole pieces dup 'pieces dup'; do
+        # shellcheck disable=SC2086 # words
+        accepted "$PATHS/proxy" 127.0.0.1 "$to_good" $how
+        has "$OUT" 'hello from good'
+        # shellcheck disable=SC2086 # words
+        refused "$PATHS/proxy" 127.0.0.1 "$to_impostor" $how
+        lacks "$OUT" 'hello from'
+        has "$LINE" 'refused www.pinned.example:'
+    done
+}
+
+@test "the name and port behind a CONNECT proxy decide where the proxy is spoken to over TLS" {
+    relay "$IMPOSTOR"
+    unwrap "$PORT" impostor
+    local to_impostor=$PORT
+    relay "$GOOD"
+    unwrap "$PORT" impostor
+    pins "www.pinned.example:443 spki-sha256:$PIN_GOOD"
+    accepted "$PATHS/proxy" 127.0.0.1 "$PORT" tls
+    has "$OUT" 'hello from good'
+    refused "$PATHS/proxy" 127.0.0.1 "$to_impostor" tls
+    lacks "$OUT" 'hello from'
+    has "$LINE" 'refused www.pinned.example'
+    # The proxy's own rule.
+    pins 'proxy.example deny'
+    refused "$PATHS/proxy" 127.0.0.1 "$PORT" tls
 }

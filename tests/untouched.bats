@@ -9,6 +9,8 @@ load lib/programs
 
 setup_file() {
     programs_lab
+    PATHS=$BATS_TEST_DIRNAME/../build/paths
+    export PATHS
     lab_cert client '/CN=secret client' 'extendedKeyUsage=clientAuth'
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$LAB/stranger.key" -out "$LAB/stranger.pem" -days 30 \
         -subj '/CN=stranger' 2>>"$LAB/openssl.log"
@@ -34,6 +36,18 @@ same() {
     equals "$STATUS" 0
     equals "$ERR" ''
     equals "$OUT" "$without"
+}
+
+# alike STATUS COMMAND...: with and without the shim, which says nothing, the program ends with that status and prints the same
+alike() {
+    local without
+    capture bare "${@:2}"
+    equals "$STATUS" "$1"
+    without=$OUT
+    capture shim "${@:2}"
+    equals "$STATUS" "$1"
+    equals "$ERR" ''
+    equals "$(grep -v '^Date: ' <<<"$OUT")" "$(grep -v '^Date: ' <<<"$without")"
 }
 
 # impostor_fails CALL...: the call is the first on a connection to the impostor; without the shim it works
@@ -333,4 +347,68 @@ client_for() {
         equals "$STATUS" 1
         [ "$(count_lines '[a-z]+')" -le 1 ] || explain 'logged more than once'
     done
+}
+
+@test "a security callback of the program's own that refuses everything does so as without the shim" {
+    local way
+    for way in ssl dup before copy to; do
+        alike 1 "$PATHS/security" 127.0.0.1 "$GOOD" $way
+        has "$OUT" 'called: 1'
+        lacks "$OUT" 'SSL_connect: 1,'
+        alike 1 "$PATHS/security" 127.0.0.1 "$GOOD" $way sni=other.example
+    done
+    # And where it is not in force any more, or not yet.
+    for way in after from; do
+        alike 0 "$PATHS/security" 127.0.0.1 "$GOOD" $way
+        has "$OUT" 'hello from good'
+    done
+    refused "$PATHS/security" 127.0.0.1 "$IMPOSTOR" after
+}
+
+@test "what a program writes in parts arrives as without the shim, and is not read beyond its end" {
+    alike 0 "$PATHS/parts"
+    has "$OUT" 'writev: 24, errno 0'
+    has "$OUT" $'CONNECT www.pinned.example:443\nCONNECT www.pinned.example:443'
+    impostor_fails "open=$IMPOSTOR" connect
+}
+
+@test "a session is written and read by functions found by dlsym as without the shim" {
+    alike 0 "$PATHS/by_dlsym" session
+    equals "$OUT" 'written: 1, read: 1'
+    impostor_fails "open=$IMPOSTOR" connect
+}
+
+@test "a program that has looked for OpenSSL's functions may still set its memory functions" {
+    alike 0 "$PATHS/by_dlsym" memory
+    has "$OUT" 'CRYPTO_set_mem_functions: 1'
+    refused "$PATHS/by_dlsym" 127.0.0.1 "$IMPOSTOR" SSL_connect
+}
+
+@test "a libssl that is too old serves as without the shim, and its clients are refused" {
+    ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -shared -fPIC -DLIBRARY \
+        -o "$LAB/too_old.so" "$BATS_TEST_DIRNAME/paths/too_old.c"
+    local server
+    capture bare "$PATHS/too_old" "$LAB/too_old.so"
+    equals "$STATUS" 0
+    has "$OUT" "client's text: SECRET"
+    server=$(sed "/^client's handshake/,\$d" <<<"$OUT")
+    has "$server" "server's text: SECRET"
+    capture shim "$PATHS/too_old" "$LAB/too_old.so"
+    equals "$STATUS" 1
+    equals "$(count_lines fault)" 1
+    has "$(lines fault)" 'this OpenSSL is too old'
+    equals "${OUT%%$'\nhandshake: -1'*}" "$server"
+    equals "${OUT#"$server"}" $'\nhandshake: -1\nSSL_write: -1\nhandshake: -1\nSSL_write: -1'
+}
+
+@test "a program that asks for the ciphers of an SSL finds the session where it was" {
+    local version
+    for version in tls1.2 tls1.3; do
+        capture bare "$PATHS/resume" 127.0.0.1 "$GOOD" set late ciphers $version
+        has "$OUT" 'session still set: 1'
+        accepted "$PATHS/resume" 127.0.0.1 "$GOOD" set late ciphers $version
+        has "$OUT" 'session still set: 1'
+        has "$OUT" 'reused: 1'
+    done
+    impostor_fails "open=$IMPOSTOR" connect
 }

@@ -129,6 +129,16 @@ relay() {
     PORT=$(cat "$RELAYED.port")
 }
 
+# unwrap PORT NAME: takes the TLS off connections, with $LAB/NAME.pem, before the server at PORT; sets $PORT
+unwrap() {
+    local out
+    out=$(mktemp "$LAB/unwrap-XXXXXX")
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/unwrap.py" "$1" "$LAB/$2" >"$out" 2>"$out.err" </dev/null 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait test -s "$out" || return 1
+    PORT=$(cat "$out")
+}
+
 # names: an object that resolves every name below pinned.example to 127.0.0.1, for $PRELOAD_ALSO
 names() {
     NAMES=$LAB/names.so

@@ -23,6 +23,8 @@ def pump(source, sink, record):
 def serve(client, backend, record):
     try:
         first = client.recv(65536)
+        while len(first) < 8 and b"CONNECT ".startswith(first):
+            first += client.recv(65536)
         if first.startswith(b"CONNECT "):
             while b"\r\n\r\n" not in first:
                 first += client.recv(65536)

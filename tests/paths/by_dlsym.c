@@ -1,8 +1,12 @@
-/* by_dlsym HOST PORT [dlvsym] [SSL_connect|SSL_do_handshake|SSL_read] [text=TEXT] [library=PATH]...: a client that is linked with no OpenSSL:
- * it loads one under RTLD_LOCAL and finds every function by name. Without SSL_connect and so on SSL_write is the first call. With
- * several libraries it makes a connection with each, in that order. It sends TEXT, else a request, and prints the answer to that.
+/* by_dlsym HOST PORT [dlvsym] [SSL_connect|SSL_do_handshake|SSL_read] [text=TEXT] [library=PATH]...: a client that is linked
+ * with no OpenSSL: it loads one under RTLD_LOCAL and finds every function by name. Without SSL_connect and so on SSL_write is
+ * the first call. With several libraries it makes a connection with each, in that order. It sends TEXT, else a request, and
+ * prints the answer to that.
  *
  * by_dlsym errors: what dlsym, dlvsym and dlerror say of symbols that are not there.
+ *
+ * by_dlsym session: writes a session and reads it again. by_dlsym memory: has OpenSSL use functions of the program's own for
+ * memory, which it permits before its first use only.
  *
  * With -DHELPER it is an object to preload, that stands before SSL_connect and gethostname and passes on to the next. */
 
@@ -85,6 +89,67 @@ static int errors(void *libssl)
 
 #define FIND(result, name, ...) result (*name)(__VA_ARGS__) = (result(*)(__VA_ARGS__))find(libssl, #name)
 
+static int session(void *libssl)
+{
+    static const unsigned char suite[] = {0xc0, 0x2f}, key[48] = {1};
+    FIND(const void *, TLS_client_method, void);
+    FIND(void *, SSL_CTX_new, const void *);
+    FIND(void *, SSL_new, void *);
+    FIND(void *, SSL_SESSION_new, void);
+    FIND(int, SSL_SESSION_set1_master_key, void *, const unsigned char *, size_t);
+    FIND(int, SSL_SESSION_set_protocol_version, void *, int);
+    FIND(int, SSL_SESSION_set_cipher, void *, const void *);
+    FIND(const void *, SSL_CIPHER_find, void *, const unsigned char *);
+    FIND(int, i2d_SSL_SESSION, void *, unsigned char **);
+    FIND(void *, d2i_SSL_SESSION, void **, const unsigned char **, long);
+    void *ssl = SSL_new(SSL_CTX_new(TLS_client_method()));
+    void *made = SSL_SESSION_new();
+    unsigned char *der = NULL;
+    const unsigned char *at;
+    int length;
+
+    SSL_SESSION_set1_master_key(made, key, sizeof(key));
+    SSL_SESSION_set_protocol_version(made, TLS1_2_VERSION);
+    SSL_SESSION_set_cipher(made, SSL_CIPHER_find(ssl, suite));
+    length = i2d_SSL_SESSION(made, &der);
+    at = der;
+    printf("written: %d, read: %d\n", length > 0, d2i_SSL_SESSION(NULL, &at, length) != NULL);
+    return 0;
+}
+
+static void *own_malloc(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return malloc(size);
+}
+
+static void *own_realloc(void *at, size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return realloc(at, size);
+}
+
+static void own_free(void *at, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(at);
+}
+
+static int memory(void *libssl)
+{
+    FIND(void *, SSL_CTX_new, const void *);
+    FIND(int, CRYPTO_set_mem_functions, void *(*)(size_t, const char *, int), void *(*)(void *, size_t, const char *, int),
+        void (*)(void *, const char *, int));
+    FIND(const void *, TLS_client_method, void);
+
+    printf("CRYPTO_set_mem_functions: %d\n", CRYPTO_set_mem_functions(own_malloc, own_realloc, own_free));
+    printf("SSL_CTX_new: %d\n", SSL_CTX_new(TLS_client_method()) != NULL);
+    return 0;
+}
+
 /* Return true if the server answered. */
 static bool converse(void *libssl, char **argv)
 {
@@ -146,6 +211,10 @@ int main(int argc, char **argv)
     if (word(argv, "errors"))
         return errors(load(LIBRARY("libssl")));
     versioned = word(argv, "dlvsym");
+    if (word(argv, "session"))
+        return session(load(LIBRARY("libssl")));
+    if (word(argv, "memory"))
+        return memory(load(LIBRARY("libssl")));
     for (int i = 3; i < argc; i++) {
         if (strncmp(argv[i], "library=", 8) == 0) {
             const char *(*version)(int);

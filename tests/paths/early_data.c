@@ -1,5 +1,6 @@
-/* early_data HOST PORT first=NAME [text=TEXT] [der] [second=NAME]: a connection for FIRST, and one for SECOND with the session
- * of the first and TEXT as early data. The server sends nothing but its tickets. */
+/* early_data HOST PORT first=NAME [text=TEXT] [second=NAME] [chain]: a connection for FIRST, and one for SECOND with the
+ * session of the first and TEXT as early data; "chain": that one goes through a chain of BIOs to the address of SECOND, and
+ * gives no name. The server sends nothing but its tickets. */
 
 #include "paths.h"
 
@@ -7,6 +8,7 @@ int main(int argc, char **argv)
 {
     SSL_CTX *ctx = context(argv);
     const char *text = option(argv, "text", "SECRET");
+    const char *second = option(argv, "second", PINNED);
     SSL_SESSION *session;
     char answer[64];
     size_t sent = 0;
@@ -29,7 +31,10 @@ int main(int argc, char **argv)
     SSL_free(ssl);
     if (SSL_SESSION_get_max_early_data(session) == 0)
         die("the session permits no early data");
-    ssl = client(ctx, open_socket(argv[1], argv[2], SOCK_STREAM), option(argv, "second", PINNED));
+    if (word(argv, "chain"))
+        chain_to(ctx, resolve(second), argv[2], &ssl);
+    else
+        ssl = client(ctx, open_socket(argv[1], argv[2], SOCK_STREAM), second);
     if (SSL_set_session(ssl, session) != 1)
         die("SSL_set_session");
     result = SSL_write_early_data(ssl, text, strlen(text), &sent);

@@ -68,6 +68,20 @@ static inline int open_socket(const char *host, const char *port, int type)
     return fd;
 }
 
+/* Have NAME resolved, and return its address as text. */
+static inline const char *resolve(const char *name)
+{
+    static char address[64];
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found;
+
+    if (getaddrinfo(name, NULL, &hints, &found) != 0
+        || getnameinfo(found->ai_addr, found->ai_addrlen, address, sizeof(address), NULL, 0, NI_NUMERICHOST) != 0)
+        die(name);
+    freeaddrinfo(found);
+    return address;
+}
+
 #ifndef PATHS_NO_SSL
 /* A client's context that verifies nothing. The words tls1.2, tls1.3 and cipher=LIST are obeyed. */
 static inline SSL_CTX *context(char **argv)
@@ -92,6 +106,18 @@ static inline SSL *client(SSL_CTX *ctx, int fd, const char *sni)
     if (ssl == NULL || (sni != NULL && SSL_set_tlsext_host_name(ssl, sni) != 1) || (fd >= 0 && SSL_set_fd(ssl, fd) != 1))
         die("SSL_new");
     return ssl;
+}
+
+/* A chain of BIOs that is to connect to HOST, and its SSL. */
+static inline BIO *chain_to(SSL_CTX *ctx, const char *host, const char *port, SSL **ssl)
+{
+    BIO *chain = BIO_new_ssl_connect(ctx);
+
+    if (chain == NULL || BIO_get_ssl(chain, ssl) != 1)
+        die("BIO_new_ssl_connect");
+    BIO_set_conn_hostname(chain, host);
+    BIO_set_conn_port(chain, port);
+    return chain;
 }
 
 /* Show NAME.pem. */

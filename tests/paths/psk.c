@@ -1,6 +1,7 @@
-/* psk HOST PORT [tls1.2] [context] [bio] [sni=NAME] [text=TEXT]: a client that would let a server with its pre-shared key do
- * without a certificate; "context": the callbacks are set on the SSL_CTX. It sends TEXT, else a request, and prints the answer
- * to that. */
+/* psk HOST PORT [tls1.2] [old-callback] [context] [bio|chain] [to=NAME] [sni=NAME] [text=TEXT]: a client that would let a
+ * server with its pre-shared key do without a certificate; "old-callback": under TLS 1.3 by the callback that is meant for
+ * TLS 1.2; "context": the callbacks are set on the SSL_CTX; "chain": it speaks through a chain of BIOs that connects only
+ * then, to NAME in the place of HOST. It sends TEXT, else a request, and prints the answer to that. */
 
 #include "paths.h"
 
@@ -38,7 +39,9 @@ int main(int argc, char **argv)
 {
     SSL_CTX *ctx = context(argv);
     const char *text = option(argv, "text", NULL);
+    const char *sni = option(argv, "sni", PINNED);
     char answer[4096];
+    BIO *bio = NULL;
     int result;
     SSL *ssl;
 
@@ -48,11 +51,18 @@ int main(int argc, char **argv)
         SSL_CTX_set_cipher_list(ctx, "PSK:ECDHE+AESGCM:@SECLEVEL=0");
         if (word(argv, "context"))
             SSL_CTX_set_psk_client_callback(ctx, give_key);
+    } else if (word(argv, "context") && word(argv, "old-callback")) {
+        SSL_CTX_set_psk_client_callback(ctx, give_key);
     } else if (word(argv, "context")) {
         SSL_CTX_set_psk_use_session_callback(ctx, give_session);
     }
-    ssl = client(ctx, open_socket(argv[1], argv[2], SOCK_STREAM), option(argv, "sni", PINNED));
-    SSL_set_connect_state(ssl);
+    if (word(argv, "chain")) {
+        bio = chain_to(ctx, option(argv, "to", argv[1]), argv[2], &ssl);
+        SSL_set_tlsext_host_name(ssl, sni);
+    } else {
+        ssl = client(ctx, open_socket(argv[1], argv[2], SOCK_STREAM), sni);
+        SSL_set_connect_state(ssl);
+    }
     if (!word(argv, "context")) {
         if (word(argv, "tls1.2"))
             SSL_set_psk_client_callback(ssl, give_key);
@@ -62,9 +72,10 @@ int main(int argc, char **argv)
             SSL_set_psk_use_session_callback(ssl, give_session);
     }
     if (word(argv, "bio")) {
-        BIO *bio = BIO_new(BIO_f_ssl());
-
+        bio = BIO_new(BIO_f_ssl());
         BIO_set_ssl(bio, ssl, BIO_NOCLOSE);
+    }
+    if (bio != NULL) {
         result = BIO_puts(bio, text != NULL ? text : REQUEST);
         printf("BIO_puts: %d\n", result);
         if (result > 0 && text == NULL && (result = BIO_read(bio, answer, sizeof(answer))) > 0)

@@ -28,11 +28,8 @@ int main(int argc, char **argv)
 
     if (argc < 4)
         return 2;
-    chain = BIO_new_ssl_connect(ctx);
-    if (chain == NULL || BIO_get_ssl(chain, &ssl) != 1 || SSL_set_tlsext_host_name(ssl, option(argv, "first", PINNED)) != 1)
-        die("BIO_new_ssl_connect");
-    BIO_set_conn_hostname(chain, argv[1]);
-    BIO_set_conn_port(chain, argv[2]);
+    chain = chain_to(ctx, argv[1], argv[2], &ssl);
+    SSL_set_tlsext_host_name(ssl, option(argv, "first", PINNED));
     if (!exchange(chain))
         return 2;
     printf("\n");

@@ -1,7 +1,9 @@
-/* resume HOST PORT WAY [first=NAME] [second=NAME] [second-port=PORT] [late] [nameless] [bio] [tls1.2] [save=FILE] [load=FILE]: one
- * connection for the name FIRST, and one for the name SECOND with the session of the first, given to it by WAY (set, copy,
- * dup, clear, der, pem, or callback: by an info callback when the handshake starts). "late": the second connection gets its name and socket after its session. "nameless": it gets no name, but SECOND
- * is resolved for its socket. "save" ends after the first connection, "load" leaves it out. */
+/* resume HOST PORT WAY [first=NAME] [second=NAME] [second-port=PORT] [late] [ciphers] [nameless] [bio] [tls1.2] [save=FILE]
+ * [load=FILE]: one connection for the name FIRST, and one for the name SECOND with the session of the first, given to it by
+ * WAY (set, copy, dup, clear, der, pem, or callback: by an info callback when the handshake starts; named: set, but that
+ * callback changes the name from FIRST to SECOND). "late": the second connection gets its name and socket after its session.
+ * "ciphers": it is asked for its ciphers when it has its session, and gets its name only then. "nameless": it gets no name, but
+ * SECOND is resolved for its socket. "save" ends after the first connection, "load" leaves it out. */
 
 #include "paths.h"
 #include <openssl/pem.h>
@@ -39,12 +41,21 @@ static void give_session(const SSL *ssl, int where, int result)
     in_callback = NULL;
 }
 
+static const char *name_in_callback;
+
+static void give_name(const SSL *ssl, int where, int result)
+{
+    (void)result;
+    if ((where & SSL_CB_HANDSHAKE_START) != 0 && SSL_in_before(ssl))
+        SSL_set_tlsext_host_name((SSL *)(uintptr_t)ssl, name_in_callback);
+}
+
 static void target(SSL *ssl, char **argv, const char *name)
 {
     bool nameless = word(argv, "nameless");
     int fd = open_socket(nameless ? name : argv[1], option(argv, "second-port", argv[2]), SOCK_STREAM);
 
-    if ((!nameless && SSL_set_tlsext_host_name(ssl, name) != 1) || SSL_set_fd(ssl, fd) != 1)
+    if ((!nameless && name != NULL && SSL_set_tlsext_host_name(ssl, name) != 1) || SSL_set_fd(ssl, fd) != 1)
         die("target");
 }
 
@@ -96,7 +107,7 @@ int main(int argc, char **argv)
     } else {
         ssl = SSL_new(ctx);
         if (!late)
-            target(ssl, argv, second);
+            target(ssl, argv, strcmp(way, "named") == 0 ? first : word(argv, "ciphers") ? NULL : second);
         if (strcmp(way, "copy") == 0) {
             if (SSL_copy_session_id(ssl, from) != 1)
                 die("SSL_copy_session_id");
@@ -105,6 +116,17 @@ int main(int argc, char **argv)
             SSL_set_info_callback(ssl, give_session);
         } else if (SSL_set_session(ssl, session) != 1) {
             die("SSL_set_session");
+        }
+        if (strcmp(way, "named") == 0) {
+            name_in_callback = second;
+            SSL_set_info_callback(ssl, give_name);
+        }
+        if (word(argv, "ciphers")) {
+            SSL_set_connect_state(ssl);
+            sk_SSL_CIPHER_free(SSL_get1_supported_ciphers(ssl));
+            printf("session still set: %d\n", SSL_get_session(ssl) != NULL);
+            if (!late)
+                SSL_set_tlsext_host_name(ssl, second);
         }
         if (strcmp(way, "dup") == 0) {
             ssl = SSL_dup(ssl);

@@ -1,10 +1,14 @@
-/* verify_callback HOST PORT [tls1.2] [accept-all] [null] [peer] [per-connection]: a client with its own verification of the
- * whole chain. accept-all: one that accepts everything; null: the library's own again; per-connection: swapped in when the SSL
- * is there. */
+/* verify_callback HOST PORT [tls1.2] [accept-all|reinit|name] [null] [peer] [per-connection] [nameless] [bio] [ca=FILE]
+ * [identity=NAME] [text=TEXT]: a client with its own verification of the whole chain. accept-all: one that accepts
+ * everything; reinit: one that cleans up the X509_STORE_CTX and verifies with the store of FILE; name: one that has
+ * www.pinned.example verified; null: the library's own again; per-connection: swapped in when the SSL is there. nameless:
+ * there is no SNI. It shows NAME.pem if it is asked, sends TEXT, else a request, and prints the answer to that. */
 
 #include "paths.h"
+#include <openssl/x509v3.h>
 
 static int calls;
+static const char *ca;
 
 static int accept_all(X509_STORE_CTX *store, void *arg)
 {
@@ -13,24 +17,81 @@ static int accept_all(X509_STORE_CTX *store, void *arg)
     return 1;
 }
 
+/* What the context was made with must outlive it. */
+static int verify_again(X509_STORE_CTX *store, void *arg)
+{
+    X509_STORE *own = X509_STORE_new();
+    X509 *leaf = X509_STORE_CTX_get0_cert(store);
+    STACK_OF(X509) *chain = X509_chain_up_ref(X509_STORE_CTX_get0_untrusted(store));
+
+    (*(int *)arg)++;
+    X509_up_ref(leaf);
+    X509_STORE_CTX_cleanup(store);
+    if (X509_STORE_load_locations(own, ca, NULL) != 1 || X509_STORE_CTX_init(store, own, leaf, chain) != 1)
+        die("X509_STORE_CTX_init");
+    return X509_verify_cert(store);
+}
+
+static int verify_name(X509_STORE_CTX *store, void *arg)
+{
+    (*(int *)arg)++;
+    X509_VERIFY_PARAM_set1_host(X509_STORE_CTX_get0_param(store), PINNED, 0);
+    return X509_verify_cert(store);
+}
+
+/* Return true if the text was sent, and the answer printed where one is awaited. */
+static bool through_bio(SSL *ssl, const char *text)
+{
+    BIO *bio = BIO_new(BIO_f_ssl());
+    char answer[4096];
+    bool any = false;
+    int got;
+
+    SSL_set_connect_state(ssl);
+    BIO_set_ssl(bio, ssl, BIO_NOCLOSE);
+    if (BIO_puts(bio, text != NULL ? text : REQUEST) <= 0)
+        return false;
+    while (text == NULL && (got = BIO_read(bio, answer, sizeof(answer))) > 0) {
+        any = true;
+        fwrite(answer, 1, (size_t)got, stdout);
+    }
+    return any || text != NULL;
+}
+
 int main(int argc, char **argv)
 {
     SSL_CTX *ctx = context(argv);
-    bool connected;
+    const char *text = option(argv, "text", NULL);
+    const char *name = option(argv, "identity", NULL);
+    bool done;
     SSL *ssl;
 
     if (argc < 3)
         return 2;
+    ca = option(argv, "ca", NULL);
+    if (ca != NULL && SSL_CTX_load_verify_locations(ctx, ca, NULL) != 1)
+        die(ca);
     if (word(argv, "accept-all"))
         SSL_CTX_set_cert_verify_callback(ctx, accept_all, &calls);
+    if (word(argv, "reinit"))
+        SSL_CTX_set_cert_verify_callback(ctx, verify_again, &calls);
+    if (word(argv, "name"))
+        SSL_CTX_set_cert_verify_callback(ctx, verify_name, &calls);
     if (word(argv, "null"))
         SSL_CTX_set_cert_verify_callback(ctx, NULL, NULL);
     if (word(argv, "peer"))
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-    ssl = client(ctx, open_socket(argv[1], argv[2], SOCK_STREAM), PINNED);
+    ssl = client(ctx, open_socket(argv[1], argv[2], SOCK_STREAM), word(argv, "nameless") ? NULL : PINNED);
+    if (name != NULL)
+        identity(ssl, name);
     if (word(argv, "per-connection"))
         SSL_CTX_set_cert_verify_callback(ctx, accept_all, &calls);
-    connected = show("SSL_connect", ssl, SSL_connect(ssl)) == 1;
+    if (word(argv, "bio"))
+        done = through_bio(ssl, text);
+    else if (text != NULL)
+        done = show("SSL_connect", ssl, SSL_connect(ssl)) == 1 && SSL_write(ssl, text, (int)strlen(text)) > 0;
+    else
+        done = (show("SSL_connect", ssl, SSL_connect(ssl)) == 1) & fetch(ssl);
     printf("own verification called: %d\n", calls);
-    return fetch(ssl) && connected ? 0 : 1;
+    return done ? 0 : 1;
 }

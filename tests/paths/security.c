@@ -1,0 +1,71 @@
+/* security HOST PORT WAY [sni=NAME]: a client with a security callback of its own that refuses everything. WAY: ssl (set on
+ * the SSL), dup (and that then duplicated), before or after (set on the SSL_CTX, before or after the SSL is made of it), copy
+ * (on an SSL from which SSL_copy_session_id copies), to or from (on the SSL_CTX that SSL_set_SSL_CTX goes to, or on the SSL
+ * before that). */
+
+#include "paths.h"
+
+static int calls;
+
+static int refuse(const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid, void *other, void *extra)
+{
+    (void)ssl;
+    (void)ctx;
+    (void)operation;
+    (void)bits;
+    (void)nid;
+    (void)other;
+    (void)extra;
+    calls++;
+    return 0;
+}
+
+static int permit(const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid, void *other, void *extra)
+{
+    (void)refuse(ssl, ctx, operation, bits, nid, other, extra);
+    return 1;
+}
+
+static const char *name_of(int (*callback)(const SSL *, const SSL_CTX *, int, int, int, void *, void *))
+{
+    return callback == refuse ? "refuse" : callback == permit ? "permit" : "the library's";
+}
+
+int main(int argc, char **argv)
+{
+    SSL_CTX *ctx = context(argv);
+    const char *way = argc > 3 ? argv[3] : "";
+    SSL *ssl;
+    SSL *from;
+    int result;
+
+    if (strcmp(way, "before") == 0)
+        SSL_CTX_set_security_callback(ctx, refuse);
+    ssl = SSL_new(ctx);
+    if (strcmp(way, "before") == 0)
+        SSL_CTX_set_security_callback(ctx, permit);
+    if (strcmp(way, "after") == 0)
+        SSL_CTX_set_security_callback(ctx, refuse);
+    if (strcmp(way, "ssl") == 0 || strcmp(way, "dup") == 0 || strcmp(way, "from") == 0)
+        SSL_set_security_callback(ssl, refuse);
+    if (strcmp(way, "dup") == 0)
+        ssl = SSL_dup(ssl);
+    if (strcmp(way, "copy") == 0) {
+        from = SSL_new(ctx);
+        SSL_set_security_callback(from, refuse);
+        SSL_copy_session_id(ssl, from);
+    }
+    if (strcmp(way, "to") == 0 || strcmp(way, "from") == 0) {
+        SSL_CTX *other = context(argv);
+
+        SSL_CTX_set_security_callback(other, strcmp(way, "to") == 0 ? refuse : permit);
+        SSL_set_SSL_CTX(ssl, other);
+    }
+    printf("callback: %s, the context's: %s\n", name_of(SSL_get_security_callback(ssl)),
+        name_of(SSL_CTX_get_security_callback(ctx)));
+    SSL_set_tlsext_host_name(ssl, option(argv, "sni", PINNED));
+    SSL_set_fd(ssl, open_socket(argv[1], argv[2], SOCK_STREAM));
+    result = SSL_connect(ssl);
+    printf("reason %d, called: %d\n", ERR_GET_REASON(ERR_peek_last_error()), calls > 0);
+    return show("SSL_connect", ssl, result) == 1 && fetch(ssl) ? 0 : 1;
+}
