@@ -19,6 +19,7 @@ setup_file() {
     cp "$LAB/true-ca.key" "$LAB/ca.key"
     lab_cert elsewhere /CN=elsewhere 'subjectAltName=DNS:elsewhere.example' 'extendedKeyUsage=serverAuth'
     lab_cert client /CN=client 'subjectAltName=DNS:www.pinned.example' 'extendedKeyUsage=clientAuth'
+    lab_cert named /CN=named 'subjectAltName=DNS:www.pinned.example' 'extendedKeyUsage=serverAuth'
     # An intermediate CA, and a server below it.
     lab_cert middle '/CN=pinshim test CA 2' 'basicConstraints=critical,CA:TRUE' 'keyUsage=critical,keyCertSign'
     cp "$LAB/middle.pem" "$LAB/ca.pem"
@@ -139,6 +140,11 @@ stops() {
     pins '* pkix'
     lets "$GOOD"
     stops "$PORT"
+    # A certificate need not have the address of a target that has a name.
+    serves named
+    lets "$PORT"
+    pins "* ca-file:$LAB/ca.pem"
+    lets "$PORT"
     # Besides any pin.
     pins "www.pinned.example spki-sha256:$PIN_GOOD" 'www.pinned.example pkix'
     lets "$GOOD"
@@ -175,10 +181,11 @@ stops() {
     local name
     head -c 400 "$LAB/good.pem" >"$LAB/cut.pem"
     { cat "$LAB/good.pem" && sed 's/^MII/AAA/' "$LAB/impostor.pem"; } >"$LAB/garbled.pem"
+    { cat "$LAB/good.pem" && sed '2s/./!/' "$LAB/impostor.pem" && cat "$LAB/named.pem"; } >"$LAB/midway.pem"
     : >"$LAB/empty.pem"
     cp "$LAB/good.pem" "$LAB/open.pem"
     chmod 0666 "$LAB/open.pem"
-    for name in missing.pem cut.pem garbled.pem empty.pem open.pem good.key; do
+    for name in missing.pem cut.pem garbled.pem midway.pem empty.pem open.pem good.key; do
         pins "www.pinned.example cert-file:$LAB/$name"
         stops "$GOOD"
         has "$LINE" "configuration fault: $PINS:1:30: "
@@ -217,6 +224,9 @@ stops() {
     pins "www.pinned.example spki-sha256:$PIN_GOOD mode=report" "127.0.0.1 spki-sha256:$PIN_GOOD"
     stops "$IMPOSTOR"
     has "$LINE" 'refused 127.0.0.1'
+    pins "localhost spki-sha256:$PIN_GOOD mode=report" "127.0.0.1 spki-sha256:$PIN_GOOD"
+    capture shim openssl s_client -brief -connect "localhost:$IMPOSTOR" -noservername
+    equals "$(count_lines refused)" 1
     pins "www.pinned.example spki-sha256:$PIN_GOOD mode=report" 'other.example deny'
     capture judged shim "$IMPOSTOR" -servername other.example
     equals "$(count_lines refused)" 1
@@ -237,6 +247,12 @@ stops() {
     pins "www.pinned.example ca-file:$LAB/ca.pem" "@revoked ca-sha256:$PIN_MIDDLE"
     stops "$PORT"
     lets "$GOOD"
+    # An issuer that only the program knows.
+    pins '* allow' "@revoked ca-sha256:$PIN_CA"
+    capture www bare "$GOOD" -CAfile "$LAB/ca.pem"
+    has "$ERR" 'CONNECTION ESTABLISHED'
+    capture www shim "$GOOD" -CAfile "$LAB/ca.pem"
+    equals "$(count_lines refused)" 1
     # A certificate of that name beside the chain is no other path.
     cat "$LAB/middle.pem" "$LAB/other-ca.pem" >"$LAB/chain.pem"
     serves below -cert_chain "$LAB/chain.pem"

@@ -575,6 +575,8 @@ static const struct refused options[] = {
         {{1, 3, "\"expires=2030-01-01\" without a pin"}}},
     {"a day that is none", BYTES("a " S1 " expires=2030-13-01\nb " S1 " expires=2030-02-29\nc " S1 " expires=tomorrow\nd " S1 " expires=\n"),
         {{1, 68, "\"2030-13-01\" is not a day; expected YYYY-MM-DD"}, {2, 68, "is not a day"}, {3, 68, "is not a day"}, {4, 68, "is not a day"}}},
+    {"an option twice", BYTES("a " S1 " expires=2030-01-01 expires=2031-01-01\nb " S1 " mode=report mode=report\n"),
+        {{1, 79, "second of its kind"}, {2, 72, "second of its kind"}}},
     {"an option of @revoked", BYTES("@revoked " S1 " pkix\n@revoked allow\n@revoked " S1 " expires=2030-01-01\n@revoked " S1 " mode=report\n"),
         {{1, 67, "\"pkix\" after @revoked"}, {2, 10, "\"allow\" after @revoked"}, {3, 67, "after @revoked"}, {4, 67, "after @revoked"}}},
     {"@revoked alone", BYTES("@revoked\n"), {{1, 9, "nothing after @revoked; expected a pin"}}},
