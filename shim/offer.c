@@ -184,7 +184,8 @@ void offer_resume(const struct ossl *ossl, SSL *ssl)
     struct offer *offer = conn_offer(ossl, ssl);
 
     ossl->SSL_set_security_callback(ssl, judge_suite);
-    if (offer != NULL)
+    /* One that nothing was set on is shared, and never written to. */
+    if (offer != NULL && offer->suspended)
         offer->suspended = false;
 }
 
