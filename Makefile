@@ -25,7 +25,7 @@ shim_link := -shared -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,te
 # What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
 core := text file host pins pins_parse policy
 shim := $(core) resolved wire config log loader ossl param pinstore pinfile peer path intent hearing session conn verify offer exports exports_libc exports_dl interpose
-command := main lint linked
+command := main output lint linked
 # Of the shim, beside the core.
 shared := peer path pinfile
 # What unit tests need besides the core.

@@ -1,6 +1,7 @@
 /* pinshim: the command beside the preloaded object. */
 
 #include "command.h"
+#include "output.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +40,6 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
     }
-    fprintf(stderr, "pinshim: \"%s\" is not a command; \"pinshim --help\" lists them\n", argv[1]);
+    output_error("\"%s\" is not a command; \"pinshim --help\" lists them", argv[1]);
     return 2;
 }
