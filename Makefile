@@ -25,9 +25,9 @@ shim_link := -shared -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,te
 # What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
 core := text file host pins pins_parse policy
 shim := $(core) resolved wire config log loader ossl param pinstore pinfile peer path intent hearing session conn verify offer exports exports_libc exports_dl interpose
-command := main output lint linked
+command := main output run doctor learn launch examine program tls libraries elf preload event lint linked
 # Of the shim, beside the core.
-shared := peer path pinfile
+shared := peer path pinfile config
 # What unit tests need besides the core.
 in_unit := resolved config log pinstore
 
@@ -36,6 +36,14 @@ all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
 $(BUILD)/shim/%.o: shim/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(common) $(shim_flags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# Where the command looks for the object; written only when it is another directory than before.
+$(BUILD)/libdir: always
+	@mkdir -p $(@D)
+	@echo '$(LIBDIR)' | cmp -s - $@ || echo '$(LIBDIR)' > $@
+
+$(BUILD)/cmd/preload.o: $(BUILD)/libdir
+$(BUILD)/cmd/preload.o: CPPFLAGS += -DPINSHIM_LIBDIR='"$(LIBDIR)"'
 
 $(BUILD)/cmd/%.o: cmd/%.c
 	@mkdir -p $(@D)
@@ -171,6 +179,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: all demo test hollow matrix bench fuzz soak check programs paths tools tools-for-checks install uninstall clean help
+.PHONY: always all demo test hollow matrix bench fuzz soak check programs paths tools tools-for-checks install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)

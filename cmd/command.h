@@ -5,7 +5,10 @@
 #include "ossl.h"
 
 /* Each takes the arguments from its own name on and returns the exit status. */
+int doctor_main(int argc, char **argv);
+int learn_main(int argc, char **argv);
 int lint_main(int argc, char **argv);
+int run_main(int argc, char **argv);
 
 /* Return the OpenSSL that the command is linked to, as the shim's own modules call it. */
 const struct ossl *linked_ossl(void);
