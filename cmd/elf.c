@@ -346,7 +346,7 @@ const uint8_t *elf_section(const struct elf *elf, const char *name, size_t *size
 
 const char *elf_find(const struct elf *elf, char first, const char *rest, const char *after)
 {
-    const char *at = after != NULL ? after + 1 : (const char *)elf->bytes;
+    const char *at = after != NULL ? after + 2 : (const char *)elf->bytes; /* `rest` begins one later */
     const char *end = (const char *)elf->bytes + elf->size;
 
     while (at < end) {

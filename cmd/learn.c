@@ -263,9 +263,17 @@ static bool by_port(const struct learnt *list, const struct learnt *one)
     return false;
 }
 
-static bool is_accepted_line(const char *line)
+static void ignore(void *arg, uint32_t line, uint32_t column, const char *message)
 {
-    struct pins *pins = pins_parse(line, strlen(line), NULL, NULL, NULL);
+    (void)arg;
+    (void)line;
+    (void)column;
+    (void)message;
+}
+
+static bool is_accepted(const char *rules)
+{
+    struct pins *pins = pins_parse(rules, strlen(rules), NULL, ignore, NULL);
     bool good = pins != NULL;
 
     pins_free(pins);
@@ -286,7 +294,7 @@ static bool print_learnt(const struct learnt *list, const struct learnt *learnt,
     host_print(&host, &text);
     text = text_over(line, sizeof(line));
     text_add(&text, "%-30s spki-sha256:%s", target, learnt->spki);
-    rule = learnt->spki[0] != '\0' && is_accepted_line(line);
+    rule = learnt->spki[0] != '\0' && is_accepted(line);
     for (const struct learnt *before = list; before != learnt; before = before->next) {
         /* Seen at another port, or twice with one key. */
         if (host.port == 0 && same_host(&before->host, &learnt->host) && strcmp(before->spki, learnt->spki) == 0)
@@ -392,7 +400,7 @@ static bool report(const struct learn *learn, char *const *argv)
     struct learnt *list = read_log(learn);
     char *whole = NULL;
     size_t rules = compose(list, argv, &whole);
-    bool good = rules > 0 && whole != NULL && is_accepted_line(whole);
+    bool good = rules > 0 && whole != NULL && is_accepted(whole);
 
     if (!good) {
         output_error("%s; nothing is written", list == NULL ? "no TLS connection was seen"

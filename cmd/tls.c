@@ -45,7 +45,7 @@ static bool find_version(const struct elf *elf, struct mark name, char version[s
 
         memcpy(text, at + skip, (size_t)(end - at) - skip < sizeof(text) - 1 ? (size_t)(end - at) - skip : sizeof(text) - 1);
         length = strspn(text, "0123456789.abcdefghijklmnopqrstuvwxyz-+");
-        if (!isdigit((unsigned char)text[0]) || strchr(text, '.') == NULL || length > 30)
+        if (!isdigit((unsigned char)text[0]) || strchr(text, '.') == strrchr(text, '.') || length > 30)
             continue;
         if (text[length] != ' ' && text[length] != '\0')
             continue;
