@@ -146,20 +146,20 @@ static void survey_plugins(const char *program, struct survey *survey)
 {
     static const struct {
         const char *runtime; /* how its file name begins */
-        const char *pattern; /* below the directory that its bin/ is in; %s: its file name */
+        const char *pattern; /* below the directory that its bin/ is in; %s: its file name; %v: the version in that */
     } plugins[] = {
         {"python", "lib/%s/lib-dynload/_ssl.*.so"},
         {"pypy", "lib/%s/_ssl*.so"},
-        {"ruby", "lib/*/ruby/*/openssl.so"},
-        {"ruby", "lib/ruby/*/*/openssl.so"},
+        {"ruby", "lib/*/ruby/%v*/openssl.so"},
+        {"ruby", "lib/ruby/%v*/*/openssl.so"},
         {"perl", "lib/*/perl5/*/auto/Net/SSLeay/SSLeay.so"},
         {"perl", "local/lib/*/perl/*/auto/Net/SSLeay/SSLeay.so"},
         {"perl", "lib/perl5/*/*/auto/Net/SSLeay/SSLeay.so"},
         {"php", "lib/php/*/openssl.so"},
         {"php", "lib/php/*/curl.so"},
-        {"lua", "lib/*/lua/*/ssl.so"},
-        {"tclsh", "lib/*/tcltk/*/libtcltls.so"},
-        {"wish", "lib/*/tcltk/*/libtcltls.so"},
+        {"lua", "lib/*/lua/%v*/ssl.so"},
+        {"tclsh", "lib/tcltk/*/tcltls*/*tcltls*.so"},
+        {"wish", "lib/tcltk/*/tcltls*/*tcltls*.so"},
         {"apache2", "lib/apache2/modules/mod_ssl.so"},
         {"httpd", "lib64/httpd/modules/mod_ssl.so"},
     };
@@ -177,6 +177,8 @@ static void survey_plugins(const char *program, struct survey *survey)
         for (const char *at = plugins[i].pattern; *at != '\0'; at++) {
             if (at[0] == '%' && at[1] == 's')
                 text_add(&text, "%s", name);
+            else if (at[0] == '%' && at[1] == 'v')
+                text_add(&text, "%s", name + strcspn(name, "0123456789"));
             else if (at == plugins[i].pattern || at[-1] != '%')
                 text_add(&text, "%c", *at);
         }
@@ -476,18 +478,30 @@ static void examine_elf(struct examination *out, const struct libraries *librari
 static char *helper_of(const char *program)
 {
     static const char *const helpers[][2] = {
-        {"git", "lib/git-core/git-remote-https"}, {"git", "libexec/git-core/git-remote-https"}, {"postfix", "lib/postfix/sbin/smtp"}};
-    const char *name = program_base(program);
+        {"git", "lib/git-core/git-remote-https"},
+        {"git", "libexec/git-core/git-remote-https"},
+        {"apt", "lib/apt/methods/https"},
+        {"apt-get", "lib/apt/methods/https"},
+        {"postfix", "lib/postfix/sbin/smtp"},
+        {"gpg", "bin/dirmngr"},
+        {"erl", "erts-*/bin/beam.smp"},
+    };
+    char *real = realpath(program, NULL);
+    const char *name = program_base(real != NULL ? real : program);
+    char *path = NULL;
 
-    for (size_t i = 0; i < sizeof(helpers) / sizeof(helpers[0]); i++) {
-        char *below = strcmp(name, helpers[i][0]) == 0 ? format("%.*s../%s", (int)(name - program), program, helpers[i][1]) : NULL;
-        char *path = below != NULL ? realpath(below, NULL) : NULL;
+    for (size_t i = 0; i < sizeof(helpers) / sizeof(helpers[0]) && real != NULL && path == NULL; i++) {
+        char *pattern = strcmp(name, helpers[i][0]) == 0 ? format("%.*s../%s", (int)(name - real), real, helpers[i][1]) : NULL;
+        glob_t paths;
 
-        free(below);
-        if (path != NULL)
-            return path;
+        if (pattern != NULL && glob(pattern, 0, NULL, &paths) == 0) {
+            path = realpath(paths.gl_pathv[0], NULL);
+            globfree(&paths);
+        }
+        free(pattern);
     }
-    return NULL;
+    free(real);
+    return path;
 }
 
 static void examine_program(struct examination *out, bool trusted)
@@ -496,10 +510,11 @@ static void examine_program(struct examination *out, bool trusted)
     struct elf object;
     char problem[PATH_MAX];
     struct text text = text_over(problem, sizeof(problem));
-    char *helper = helper_of(out->program.path);
+    const char *started = out->program.script ? out->program.subject : out->program.path;
+    char *helper = helper_of(started);
 
     if (helper != NULL) {
-        seen_add(&out->seen, "starts", "%s leaves TLS to %s", out->program.path, helper);
+        seen_add(&out->seen, "starts", "%s leaves TLS to %s", started, helper);
         free(out->program.path);
         out->program.path = helper;
     }

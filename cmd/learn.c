@@ -215,8 +215,13 @@ static void learn_line(const char *line, struct learnt **list)
     (void)member(line, "not_after", learnt->not_after, sizeof(learnt->not_after));
     (void)member(line, "tls", learnt->tls, sizeof(learnt->tls));
     for (; *list != NULL; list = &(*list)->next) {
-        if (same_host(&(*list)->host, &learnt->host) && (*list)->host.port == learnt->host.port && strcmp((*list)->spki, learnt->spki) == 0)
-            goto skip;
+        if (!same_host(&(*list)->host, &learnt->host) || (*list)->host.port != learnt->host.port
+            || strcmp((*list)->spki, learnt->spki) != 0)
+            continue;
+        /* A resumed session does not tell its issuer. */
+        if ((*list)->issuer_spki[0] == '\0')
+            memcpy((*list)->issuer_spki, learnt->issuer_spki, sizeof(learnt->issuer_spki));
+        goto skip;
     }
     *list = learnt;
     return;

@@ -157,13 +157,11 @@ int run_main(int argc, char **argv)
         return status < 0 ? 0 : status;
     pins = launch_absolute(run.pins != NULL ? run.pins : "/etc/pinshim/pins");
     set_environment(&run, pins);
-    status = environment_is_good() && pins_are_good(pins) ? 0 : LAUNCH_FAILED;
+    status = launch_examine(argv + first, run.force, &examination);
+    if (status == 0) {
+        status = environment_is_good() && pins_are_good(pins) ? launch_exec(&examination, argv + first) : (int)LAUNCH_FAILED;
+        examination_free(&examination);
+    }
     free(pins);
-    if (status == 0)
-        status = launch_examine(argv + first, run.force, &examination);
-    if (status != 0)
-        return status;
-    status = launch_exec(&examination, argv + first);
-    examination_free(&examination);
     return status;
 }

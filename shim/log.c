@@ -181,6 +181,7 @@ static void put_json(const struct event *event, struct text *out)
     put_member(out, "cert_sha256", event->cert_sha256);
     put_member(out, "subject", event->subject);
     put_member(out, "issuer", event->issuer);
+    put_member(out, "issuer_spki_sha256", event->issuer_spki_sha256);
     put_member(out, "not_after", event->not_after);
     put_member(out, "tls", event->tls);
     if (event->verdict != EVENT_FAULT)
