@@ -425,8 +425,8 @@ static bool try_object(struct examination *out, const struct libraries *librarie
         seen_add(&out->seen, "shim", "%s: %s maps it into this program", out->object, elf->interpreter);
         return true;
     case PRELOAD_INCOMPLETE:
-        decide(out, COVER_NOT, "missing-library", format("a library of its own is not found, so that it would not start: %s", buffer),
-            output_copy("install the package that has it, or set LD_LIBRARY_PATH as the program's own start script does"));
+        decide(out, COVER_NOT, "missing-library", format("it would not start without the shim either: %s", buffer),
+            output_copy("install what is missing, or set LD_LIBRARY_PATH as the program's own start script does"));
         return false;
     default:
         decide(out, COVER_NOT, "shim-not-loadable", format("its loader does not take the shim: %s", buffer),

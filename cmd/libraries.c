@@ -66,7 +66,7 @@ static char *expand(const char *entry, size_t length, const struct library *owne
         const char *value;
         size_t value_length;
     } tokens[] = {
-        {"ORIGIN", owner->path, (size_t)(library_name(owner) - owner->path)},
+        {"ORIGIN", owner->path, (size_t)(library_name(owner) - owner->path) - 1}, /* paths are absolute */
         {"LIB", lib, strlen(lib)},
         {"PLATFORM", "x86_64", strlen("x86_64")},
     };

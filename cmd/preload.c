@@ -82,11 +82,13 @@ static void list(const char *loader, const char *program, const char *object, in
 {
     static const char *const trouble[] = {"LD_DEBUG", "LD_BIND_NOW", "LD_WARN", "LD_VERBOSE", "LD_TRACE_LOADED_OBJECTS", "LD_AUDIT"};
     int null = open("/dev/null", O_RDONLY);
-    char *value = preload_value(object);
+    char *value = object != NULL ? preload_value(object) : NULL;
 
     for (size_t i = 0; i < sizeof(trouble) / sizeof(trouble[0]); i++)
         (void)unsetenv(trouble[i]);
-    if (setenv("LD_PRELOAD", value, 1) != 0 || setenv("LC_ALL", "C", 1) != 0 || dup2(null, STDIN_FILENO) < 0
+    if (value != NULL && setenv("LD_PRELOAD", value, 1) != 0)
+        _exit(126);
+    if ( setenv("LC_ALL", "C", 1) != 0 || dup2(null, STDIN_FILENO) < 0
         || dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0)
         _exit(126);
     (void)alarm(SECONDS);
@@ -138,34 +140,50 @@ static void add_line_with(const char *said, const char *word, struct text *probl
     text_add(problem, "%.*s", (int)strcspn(at, "\n"), at);
 }
 
-enum preload_result preload_try(const char *loader, const char *program, const char *object, struct text *problem)
+/* Have the loader list what it maps; with `object` NULL as the program is. Return what it said, for the caller to free; NULL where it could not
+ * be started. */
+static char *ask(const char *loader, const char *program, const char *object, bool *good)
 {
     int ends[2];
     int status = -1;
     char *said;
     pid_t child;
-    enum preload_result result = PRELOAD_FAILED;
 
-    if (pipe2(ends, O_CLOEXEC) != 0 || (child = fork()) < 0) {
-        text_add(problem, "cannot start the loader: %m");
-        return PRELOAD_FAILED;
-    }
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return NULL;
+    child = fork();
     if (child == 0)
         list(loader, program, object, ends[1]);
     (void)close(ends[1]);
-    said = gather(ends[0]);
+    said = child > 0 ? gather(ends[0]) : NULL;
     (void)close(ends[0]);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
-    if (is_listed(said, object) && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        result = strstr(said, "=> not found") != NULL ? PRELOAD_INCOMPLETE : PRELOAD_MAPPED;
-        if (result == PRELOAD_INCOMPLETE)
-            add_line_with(said, "=> not found", problem);
-    } else if (said[0] != '\0') {
-        add_line_with(said, NAME, problem);
-    } else {
-        text_add(problem, "%s --list said nothing", loader);
+    *good = child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return said;
+}
+
+enum preload_result preload_try(const char *loader, const char *program, const char *object, struct text *problem)
+{
+    bool good = false;
+    bool without = false;
+    char *said = ask(loader, program, object, &good);
+    char *otherwise;
+
+    if (said == NULL) {
+        text_add(problem, "the loader cannot be started: %m");
+        return PRELOAD_FAILED;
     }
+    if (good && is_listed(said, object)) {
+        free(said);
+        return PRELOAD_MAPPED;
+    }
+    otherwise = ask(loader, program, NULL, &without);
+    if (said[0] != '\0')
+        add_line_with(said, NAME, problem);
+    else
+        text_add(problem, "%s --list said nothing", loader);
     free(said);
-    return result;
+    free(otherwise);
+    return good || without ? PRELOAD_FAILED : PRELOAD_INCOMPLETE;
 }

@@ -11,7 +11,7 @@ MUST_CHECK char *preload_find(struct text *problem);
 /* Return the LD_PRELOAD that has `object` first and keeps what is there now, for the caller to free. */
 char *preload_value(const char *object);
 
-enum preload_result { PRELOAD_FAILED = 0, PRELOAD_INCOMPLETE, /* the program lacks a library of its own */ PRELOAD_MAPPED };
+enum preload_result { PRELOAD_FAILED = 0, PRELOAD_INCOMPLETE, /* the program fails without the object as well */ PRELOAD_MAPPED };
 
 /* Have `loader` map `program` with `object` before it, as for ldd(1): nothing of the program runs. Unless PRELOAD_MAPPED, `problem` has what
  * the loader said. */
