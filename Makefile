@@ -122,6 +122,12 @@ hollow: tools
 matrix: tools
 	$(Q)tests/matrix
 
+## doctor-table  docs/doctor.md: what pinshim doctor says of sixty programs, and what becomes of their connections
+doctor-table:
+	$(Q)tests/tools doctor
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/doctor
+
 ## bench       what a handshake and a call cost, with the shim and without
 bench: tools
 	$(Q)bench/run
@@ -179,6 +185,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: always all demo test hollow matrix bench fuzz soak check programs paths tools tools-for-checks install uninstall clean help
+.PHONY: always all demo test hollow matrix doctor-table bench fuzz soak check programs paths tools tools-for-checks install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)

@@ -11,18 +11,21 @@
 static const char help[] =
     "usage: pinshim doctor [--json] [--] CMD [ARGUMENT...]\n"
     "\n"
-    "Says whether the shim would cover CMD: a program's path, a name that is looked up in PATH, or a script, which is followed to its\n"
-    "interpreter, as is env. CMD is not run: its file is read, and its loader is asked what it would map. (A loader that does not belong to\n"
-    "root is not asked.) Three verdicts are possible:\n"
+    "Says whether the shim would cover CMD: a path, a name that is looked up in PATH,\n"
+    "or a script, which is followed to its interpreter; env is followed as well. CMD\n"
+    "does not run: its file is read, and its loader is asked what it would map (a\n"
+    "loader that does not belong to root is not asked). There are three verdicts:\n"
     "\n"
     "  covered          its TLS is an OpenSSL that the shim stands before\n"
-    "  covered if ...   so it is under the condition that follows: what a program loads or starts later cannot be seen in its file\n"
+    "  covered if ...   on the condition that follows: what a program loads or starts\n"
+    "                   later does not show in its file\n"
     "  not covered      \"pinshim run\" does not start it, unless --force is given\n"
     "\n"
     "  --json      print one JSON object\n"
     "  --help      print this\n"
     "\n"
-    "Exit status: 0 covered, or covered if; 1 not covered; 2 wrong usage; 126 CMD cannot be run; 127 it is not found.\n";
+    "Exit status: 0 covered, or covered if; 1 not covered; 2 wrong usage; 126 CMD\n"
+    "cannot be run; 127 it is not found.\n";
 
 static const struct {
     const char *word;

@@ -110,8 +110,8 @@ static void add_way(const struct library *library, const char *root, struct text
     text_add(out, "%s%s", out->length > 0 ? ", " : "", library_name(by));
 }
 
-/* Look at every library. `root` NULL: they are a program's. Else they are those of an object of that name, which the program loads later:
- * as if it needed it. */
+/* Look at every library. `root` NULL: they are a program's. Else they are those of an object of that name, which the program loads
+ * later: as if it needed it. */
 static void survey_libraries(const struct libraries *libraries, const char *root, struct survey *survey)
 {
     for (const struct library *library = libraries->first; library != NULL; library = library->next) {
@@ -244,7 +244,8 @@ static void decide_without(struct examination *out, const struct libraries *libr
 
     if (naming != NULL) {
         seen_add(&out->seen, "later", "%s can load a libssl by itself", naming->path);
-        decide(out, COVER_IF, "later", format("the OpenSSL that it loads later (%s names one) is 1.1.1 to 4.0", library_name(naming)), NULL);
+        decide(out, COVER_IF, "later",
+            format("the OpenSSL that it loads later (%s names one) is 1.1.1 to 4.0", library_name(naming)), NULL);
         return;
     }
     if (is_shell(name)) {
@@ -371,7 +372,8 @@ static void name_static(struct examination *out, const struct libraries *librari
 
     survey_libraries(libraries, NULL, &survey);
     if ((libraries->first->elf.flags_1 & DF_1_PIE) == 0 && libraries->first->elf.type == ET_DYN) {
-        decide(out, COVER_NOT, "no-program", output_copy("it is a shared object, not a program"), output_copy("name the program that loads it"));
+        decide(out, COVER_NOT, "no-program", output_copy("it is a shared object, not a program"),
+            output_copy("name the program that loads it"));
         return;
     }
     if (survey.other != NULL) {
@@ -485,6 +487,7 @@ static char *helper_of(const char *program)
         {"postfix", "lib/postfix/sbin/smtp"},
         {"gpg", "bin/dirmngr"},
         {"erl", "erts-*/bin/beam.smp"},
+        {"pg_wrapper", "../lib/postgresql/*/bin/psql"}, /* Debian's psql */
     };
     char *real = realpath(program, NULL);
     const char *name = program_base(real != NULL ? real : program);
@@ -527,7 +530,8 @@ static void examine_program(struct examination *out, bool trusted)
     libraries = libraries_of(out->program.path);
     if (libraries == NULL) {
         out->error = EACCES;
-        decide(out, COVER_NOT, "unreadable", format("%s cannot be read", out->program.path), output_copy("examine it as a user who may read it"));
+        decide(out, COVER_NOT, "unreadable", format("%s cannot be read", out->program.path),
+            output_copy("examine it as a user who may read it"));
     } else {
         examine_elf(out, libraries, &object, trusted);
     }
@@ -543,7 +547,7 @@ static void decide_error(struct examination *out)
     case ENOENT:
     case ENOTDIR:
         decide(out, COVER_NOT, "not-found", format("\"%s\" is not found", called),
-            strchr(called, '/') != NULL ? output_copy("look whether the path is right") : output_copy("write its path, or add its directory to PATH"));
+            output_copy(strchr(called, '/') != NULL ? "look whether the path is right" : "write its path, or add its directory to PATH"));
         break;
     case ENOEXEC:
         decide(out, COVER_NOT, "cannot-run", format("\"%s\" is neither a program nor a script", called), output_copy("name a program"));

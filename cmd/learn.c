@@ -22,20 +22,23 @@
 static const char help[] =
     "usage: pinshim learn [-o FILE] [-f] [--force] [--] CMD [ARGUMENT...]\n"
     "\n"
-    "Runs CMD under the shim, lets every connection live, and writes a pins file for the hosts that CMD, and what it started, really spoke\n"
-    "to. CMD is examined first, as by \"pinshim doctor\". What the network shows meanwhile is believed, so learn on a path that you trust, and\n"
-    "compare the pins with what the servers' owners say.\n"
+    "Runs CMD under the shim, lets every connection live, and writes a pins file for\n"
+    "the hosts that CMD, and what it started, really spoke to. First CMD is examined,\n"
+    "as by \"pinshim doctor\". What the network shows meanwhile is believed: learn on a\n"
+    "path that you trust, and compare the pins with what the servers' owners say.\n"
     "\n"
     "  -o FILE     write there, when CMD has ended (default: standard output)\n"
-    "  -f          replace FILE if it exists; without this, an existing FILE is an error before CMD is started\n"
+    "  -f          replace FILE; without this, an existing FILE is an error, and CMD\n"
+    "              is not started\n"
     "  --force     run CMD although it is not covered\n"
     "  --help      print this\n"
     "\n"
-    "Not seen is what a program does that outlives CMD, and what CMD does after it has changed its root directory or its user (the log is\n"
-    "private to who learns).\n"
+    "Not seen is what outlives CMD, and what CMD does after it has changed its user\n"
+    "or its root directory: the log is private to who learns.\n"
     "\n"
-    "Exit status: CMD's, 128 and the signal's number where a signal ended it; 125 where nothing could be learnt or written although CMD ended\n"
-    "with 0, or CMD was not started; 126 if CMD cannot be run, 127 if it is not found.\n";
+    "Exit status: CMD's, or 128 and the number of the signal that ended it; 125 if\n"
+    "CMD was not started, or ended with 0 and nothing could be learnt or written; 126\n"
+    "if CMD cannot be run, 127 if it is not found.\n";
 
 struct learn {
     const char *file; /* NULL: standard output */
@@ -321,10 +324,11 @@ static bool print_learnt(const struct learnt *list, const struct learnt *learnt,
         return false;
     }
     if (host.kind == HOST_ADDRESS)
-        (void)fprintf(out, "#   the program gave OpenSSL no name: where it resolves one to this address, a rule for the name holds as well\n");
+        (void)fprintf(out, "#   The program gave OpenSSL no name. A rule for a name that it resolves to this address holds as well.\n");
     (void)fprintf(out, "%s\n", line);
     if (learnt->issuer_spki[0] != '\0')
-        (void)fprintf(out, "#%-29s ca-sha256:%s   # backup candidate: whatever this issuer signs for the name\n", target, learnt->issuer_spki);
+        (void)fprintf(out, "#%-29s ca-sha256:%s   # backup candidate: what this issuer signs for the name\n", target,
+            learnt->issuer_spki);
     return true;
 }
 
@@ -419,7 +423,7 @@ static bool report(const struct learn *learn, char *const *argv)
             good = false;
         }
     } else {
-        output_error("%zu pin%s written to %s; next: compare them, add backup pins, then \"pinshim run --pins %s -- %s\"", rules,
+        output_error("%zu pin%s written to %s; next: compare, add backup pins, then \"pinshim run --pins %s -- %s\"", rules,
             rules == 1 ? "" : "s", learn->file, learn->file, argv[0]);
     }
     free(whole);

@@ -389,8 +389,9 @@ void program_follow(char *const *argv, struct program *out, struct seen **seen)
     struct words words = {NULL, 0};
 
     memset(out, 0, sizeof(*out));
-    for (; *argv != NULL; argv++)
-        add_word(&words, *argv);
+    add_word(&words, argv[0] != NULL ? argv[0] : "");
+    for (size_t i = 1; argv[0] != NULL && argv[i] != NULL; i++)
+        add_word(&words, argv[i]);
     for (int step = 0;; step++) {
         char *found = step < STEPS ? find(words.at[0], path, &out->error) : NULL;
 

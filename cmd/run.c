@@ -16,21 +16,24 @@
 static const char help[] =
     "usage: pinshim run [OPTION...] [--] CMD [ARGUMENT...]\n"
     "\n"
-    "Starts CMD with the shim before its OpenSSL. CMD is examined first, as by \"pinshim doctor\", the pins file is checked, and the loader is\n"
-    "asked whether it takes the shim into CMD. Where one of these fails, CMD is not started. Then this process becomes CMD: its process ID,\n"
-    "signals, terminal and exit status are CMD's.\n"
+    "Starts CMD with the shim before its OpenSSL. First CMD is examined, as by\n"
+    "\"pinshim doctor\", its loader is asked whether it takes the shim, and the pins\n"
+    "file is checked. Where one of these fails, CMD is not started. Then this process\n"
+    "becomes CMD: process ID, signals, terminal and exit status are CMD's.\n"
     "\n"
     "  --pins F    the pins file (default: $PINSHIM_PINS, else /etc/pinshim/pins)\n"
     "  --report    log what would be refused, and let it live (PINSHIM_MODE=report)\n"
-    "  --log X     where the log goes: stderr, syslog, none, or a file (PINSHIM_LOG)\n"
+    "  --log X     log to stderr, syslog, none, or a file (PINSHIM_LOG)\n"
     "  --json      log one JSON object a line (PINSHIM_LOG_FORMAT=json)\n"
     "  --force     start CMD although it is not covered\n"
     "  --help      print this\n"
     "\n"
-    "What an option does not say holds as the environment has it (PINSHIM_MODE, PINSHIM_LOG, PINSHIM_LOG_FORMAT, PINSHIM_LOG_LEVEL). What\n"
-    "LD_PRELOAD has already is kept. The programs that CMD starts inherit all this.\n"
+    "What no option says holds as the environment has it (PINSHIM_MODE, PINSHIM_LOG,\n"
+    "PINSHIM_LOG_FORMAT, PINSHIM_LOG_LEVEL). LD_PRELOAD keeps what it has. The\n"
+    "programs that CMD starts inherit all this.\n"
     "\n"
-    "Exit status: CMD's; 125 if it was not started, 126 if it cannot be run, 127 if it is not found.\n";
+    "Exit status: CMD's; 125 if CMD was not started, 126 if it cannot be run, 127 if\n"
+    "it is not found.\n";
 
 struct run {
     const char *pins;

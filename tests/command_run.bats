@@ -192,12 +192,13 @@ not_started() {
     PATH=$PWD/first:$PWD/second:$PATH under -- tool
     equals "$STATUS $OUT" '0 second'
     cp "$MADE/plain" third/
-    cd third
-    under -- ./plain
+    under -- third/plain
     equals "$STATUS $OUT" '0 ran'
-    PATH=:$PATH under -- plain
+    cp "$MADE/plain" here
+    under -- ./here
     equals "$STATUS $OUT" '0 ran'
-    cd ..
+    PATH=:$PATH under -- here
+    equals "$STATUS $OUT" '0 ran'
     under -- first/tool
     equals "$STATUS" 126
     has "$ERR" '"first/tool" cannot be run: Permission denied'
@@ -345,6 +346,9 @@ with_object() {
         gcc -shared -nostdlib -fPIC -x c - -x none ./libc.so.6 -o new.so
     with_object new.so
     has "$ERR" 'its glibc has no GLIBC_2.99'
+    # And with the right one it starts.
+    under -- true
+    equals "$STATUS" 0
 }
 
 @test "scripts are followed to their interpreter, and what they start is held to the pins" {
