@@ -11,7 +11,9 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *usage;
 } commands[] = {
-    {"lint", lint_main, "lint FILE    name every error of a pins file"},
+    {"pin", pin_main, "pin HOST[:PORT]... | FILE...      print the pins of servers, certificates, requests and keys"},
+    {"lint", lint_main, "lint FILE                         name every error of a pins file, and what is likely to hurt"},
+    {"check", check_main, "check FILE [--next FILE] [HOST...] say which pin matches each server, and the coming renewal"},
 };
 
 static void print_usage(FILE *out)

@@ -40,11 +40,15 @@ char *output_copy(const char *string) __attribute__((returns_nonnull));
 #define OUTPUT_COLUMNS 8
 struct output_table;
 
-/* Return a new table with `columns` headings, at most OUTPUT_COLUMNS; the cells of column `toned` get the tone of their row. */
+/* Return a new table with `columns` headings, at most OUTPUT_COLUMNS; the cells of column `toned` get the tone that comes with
+ * their row. */
 struct output_table *output_table_new(size_t columns, const char *const *headings, size_t toned);
 
 /* Add a row. The cells are copied; one that is NULL or empty is shown as "-". */
 void output_table_add(struct output_table *table, enum tone tone, const char *const *cells);
+
+/* Give another cell of the row that was added last a tone. */
+void output_table_tone(struct output_table *table, size_t column, enum tone tone);
 
 /* Print the table. On a terminal a long last column is folded at its blanks; elsewhere a row is a line. */
 void output_table_print(const struct output_table *table, FILE *out);
