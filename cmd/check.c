@@ -18,20 +18,24 @@
 #define DEFAULT_PORT 443
 
 static const char help[] =
-    "usage: pinshim check [--next FILE] [--json] [--starttls PROTOCOL] [--timeout SECONDS] PINS [HOST[:PORT]...]\n"
+    "usage: pinshim check [OPTION...] FILE [HOST[:PORT]...]\n"
     "\n"
-    "Connect to each name and address that the pins file PINS has a rule for, or to the HOSTs, and say whether a program under the shim would\n"
-    "accept that server, and by which pin. The port is 443 where none is given. Targets with a * are checked only where a HOST is given.\n"
+    "Connect to each name and address that the pins file FILE has a rule for, or to\n"
+    "the HOSTs, and say whether a program under the shim would accept that server,\n"
+    "and by which pin. The port is 443 by default. Targets with a * can only be\n"
+    "checked where a HOST is given.\n"
     "\n"
-    "  --next FILE            a certificate (with its chain, if need be), certificate request or key: say as well whether a server that shows it\n"
-    "                         would be accepted. Asked for the targets that it names; for all, if it names none of them\n"
-    "  --json                 print one JSON object\n"
-    "  --starttls PROTOCOL    how connections get to TLS: " DIAL_PROTOCOLS "; by default as usual\n"
-    "                         at each port\n"
-    "  --timeout SECONDS      for each server (default: 10)\n"
+    "  --next FILE           say as well whether a server with this certificate (and\n"
+    "                        the issuers beside it), certificate request or key\n"
+    "                        would be accepted: for the targets that it names, or\n"
+    "                        for all if it names none of them\n"
+    "  --json                print one JSON object\n"
+    "  --starttls PROTOCOL   " DIAL_PROTOCOLS ": what is spoken\n"
+    "                        before TLS; by default as usual at each port\n"
+    "  --timeout SECONDS     for each server; 10 by default\n"
     "\n"
-    "Exit status: 0 every server (and --next) would be accepted, 1 one would not, or could not be reached, or the pins file is faulty, 2 wrong\n"
-    "usage.\n";
+    "Exit status: 0 all would be accepted, 1 one would not or could not be asked, or\n"
+    "the pins file is faulty, 2 wrong usage.\n";
 
 enum answer_kind {
     ANSWER_FAILED = 0, /* the server could not be asked */
@@ -353,7 +357,7 @@ static void print_table(const struct check *check)
     for (size_t i = 0; i < check->count; i++) {
         const struct row *row = &check->rows[i];
         const struct result *result = &check->results[i];
-        bool refused = row->skipped == NULL && (result->now.kind == ANSWER_REFUSED || result->now.kind == ANSWER_REPORTED);
+        bool refused = result->now.kind == ANSWER_REFUSED || result->now.kind == ANSWER_REPORTED;
         bool asked = result->next.kind != ANSWER_NOT_ASKED && row->skipped == NULL;
         char why[4096];
         char until[16];
@@ -364,7 +368,7 @@ static void print_table(const struct check *check)
 
         text_add(&day, "%.10s", result->peer.not_after);
         text_add(&text, "%s", row->skipped != NULL ? row->skipped : result->now.reason);
-        if (refused && result->peer.spki[0] != '\0')
+        if (refused && result->now.matched[0] == '\0')
             text_add(&text, "; it shows spki-sha256:%s", result->peer.spki);
         if (asked)
             text_add(&text, "; next: %s", result->next.reason);

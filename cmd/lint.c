@@ -15,14 +15,16 @@
 static const char help[] =
     "usage: pinshim lint [--json] [--strict] FILE\n"
     "\n"
-    "Name every error of the pins file FILE as FILE:LINE:COLUMN, and where there is none what is likely to hurt later (\"warning\"): a\n"
-    "target without a backup pin, pins of one certificate, what has expired or will within 30 days, duplicates, and pins that can never\n"
-    "match.\n"
+    "Name every error of the pins file FILE, as FILE:LINE:COLUMN. Where there is\n"
+    "none, warn of what is likely to hurt later: a target without a backup pin, pins\n"
+    "of a single certificate, what has expired or will within 30 days, duplicates,\n"
+    "and pins that can never match.\n"
     "\n"
     "  --json     print one JSON object\n"
     "  --strict   exit with 1 if there are warnings\n"
     "\n"
-    "Exit status: 0 no error (warnings alone: also 0, unless --strict), 1 errors, 2 wrong usage.\n";
+    "Exit status: 0 no error (warnings alone: also 0, unless --strict), 1 errors,\n"
+    "2 wrong usage.\n";
 
 struct finding {
     size_t number; /* in the order in which they were found */

@@ -11,9 +11,9 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *usage;
 } commands[] = {
-    {"pin", pin_main, "pin HOST[:PORT]... | FILE...      print the pins of servers, certificates, requests and keys"},
-    {"lint", lint_main, "lint FILE                         name every error of a pins file, and what is likely to hurt"},
-    {"check", check_main, "check FILE [--next FILE] [HOST...] say which pin matches each server, and the coming renewal"},
+    {"pin", pin_main, "pin HOST|FILE...       print pins of servers, certificates, requests and keys"},
+    {"lint", lint_main, "lint FILE              name every error of a pins file, and what may hurt"},
+    {"check", check_main, "check FILE [HOST...]   say which pin matches each server, and its renewal"},
 };
 
 static void print_usage(FILE *out)
@@ -21,7 +21,7 @@ static void print_usage(FILE *out)
     fprintf(out, "usage: pinshim COMMAND [ARGUMENT...]\n\n");
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         fprintf(out, "  pinshim %s\n", commands[i].usage);
-    fprintf(out, "  pinshim --help | --version\n");
+    fprintf(out, "  pinshim --help | --version\n\n\"pinshim COMMAND --help\" says more of each.\n");
 }
 
 int main(int argc, char **argv)

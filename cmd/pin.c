@@ -15,18 +15,23 @@
 #include <unistd.h>
 
 static const char help[] =
-    "usage: pinshim pin [--for TARGET] [--starttls PROTOCOL] [--timeout SECONDS] HOST[:PORT]... | FILE...\n"
+    "usage: pinshim pin [OPTION...] HOST[:PORT]... | FILE...\n"
     "\n"
-    "Print lines for a pins file: the pin of the key that a server shows now, of a certificate (PEM or DER; bundles as well), of a certificate\n"
-    "request, or of a key. Of a request and a key it is a backup pin, good before the server shows it. Pins of issuers come with it as\n"
-    "comments. An argument is a FILE if it has a slash or such a file exists; \"-\" is standard input. The port of a HOST is 443 where it is not given.\n"
+    "Print lines for a pins file: the pin of the key that a server shows now, or of\n"
+    "a certificate (PEM or DER, or a bundle), a certificate request or a key. The\n"
+    "pin of a request or a key is a backup, good before any server shows it. Pins of\n"
+    "issuers come as comments. Arguments are FILEs if they have a slash or such a\n"
+    "file exists; \"-\" is standard input. The port of a HOST is 443 by default. A key\n"
+    "after a HOST is that host's backup:\n"
     "\n"
-    "Nothing verifies what a server shows: compare its pin with what the server's owner tells you.\n"
+    "  pinshim pin www.example.com backup.key >>pins\n"
     "\n"
-    "  --for TARGET           the target to print, in place of the host or the certificate's names\n"
-    "  --starttls PROTOCOL    how the connection gets to TLS: " DIAL_PROTOCOLS "; by default as\n"
-    "                         usual at that port\n"
-    "  --timeout SECONDS      for each server (default: 10)\n"
+    "Nothing verifies what a server shows: compare it with what its owner says.\n"
+    "\n"
+    "  --for TARGET          print this target, or @revoked, and no other\n"
+    "  --starttls PROTOCOL   " DIAL_PROTOCOLS ": what is spoken\n"
+    "                        before TLS; by default as usual at the port\n"
+    "  --timeout SECONDS     for each server; 10 by default\n"
     "\n"
     "Exit status: 0 printed, 1 something could not be reached or read, 2 wrong usage.\n";
 
@@ -38,7 +43,7 @@ struct pinning {
     const char *argument;
     struct host host; /* of the argument */
     const char *volatile *stage; /* shared with the child */
-    int *outcome; /* of the child */
+    int outcome; /* of the child */
 };
 
 /* What a line begins with, and how wide all of those are. */
@@ -162,10 +167,10 @@ static int pin_server(void *arg, size_t job)
 /* Say what the child could not. */
 static void note_outcome(void *arg, size_t job, int outcome)
 {
-    const struct pinning *pinning = arg;
+    struct pinning *pinning = arg;
 
     (void)job;
-    *pinning->outcome = outcome;
+    pinning->outcome = outcome;
     if (outcome == WORKER_TIMED_OUT)
         output_error("%s: no answer within %u seconds, while %s; does the server run, and at this port? --timeout sets another limit",
             pinning->argument, pinning->seconds, *pinning->stage);
@@ -224,7 +229,7 @@ static bool pin_file(const struct pinning *pinning, const char *path)
 {
     char message[400];
     struct text problem = text_over(message, sizeof(message));
-    struct objects objects;
+    struct objects objects = {NULL, 0};
     const struct object *leaf;
     const char *target = pinning->target;
 
@@ -270,7 +275,6 @@ static bool pin_argument(struct pinning *pinning, const char *argument)
     char message[400];
     struct text problem = text_over(message, sizeof(message));
     struct text text;
-    int outcome = WORKER_DIED;
 
     if (is_file(argument))
         return pin_file(pinning, argument);
@@ -281,10 +285,9 @@ static bool pin_argument(struct pinning *pinning, const char *argument)
     text = text_over(pinning->last, sizeof(pinning->last));
     host_print(&pinning->host, &text);
     pinning->argument = argument;
-    pinning->outcome = &outcome;
     *pinning->stage = "starting";
     workers_run(&workers);
-    return outcome == 0;
+    return pinning->outcome == 0;
 }
 
 int pin_main(int argc, char **argv)
@@ -314,7 +317,7 @@ int pin_main(int argc, char **argv)
             return output_bad_option("pin", option, argv);
         }
     }
-    if (pinning.target != NULL && !targets_valid(pinning.target))
+    if (pinning.target != NULL && strcmp(pinning.target, "@revoked") != 0 && !targets_valid(pinning.target))
         return output_bad_usage("pin", "\"%s\" cannot be a target; expected one as in a pins file", pinning.target);
     if (pinning.protocol != NULL && !dial_knows(pinning.protocol))
         return output_bad_usage("pin", "the protocol \"%s\" is not known; expected " DIAL_PROTOCOLS, pinning.protocol);
