@@ -212,14 +212,16 @@ static void print_certificate(const struct object *object, const struct object *
         print_issuer(object->certificate, target, leaf);
 }
 
-/* Return true if an object before `object` has the same key: a key beside its certificate, say. */
-static bool is_repeated(const struct objects *objects, const struct object *object)
+/* Return true if the leaf, or an object before `object`, has the same key. */
+static bool is_repeated(const struct objects *objects, const struct object *object, const struct object *leaf)
 {
     uint8_t digest[32];
     uint8_t other[32];
 
-    for (const struct object *at = objects->at; at < object && objects_spki(object, digest); at++) {
-        if (objects_spki(at, other) && memcmp(digest, other, sizeof(digest)) == 0)
+    if (object == leaf || !objects_spki(object, digest))
+        return false;
+    for (const struct object *at = objects->at; at < objects->at + objects->count; at++) {
+        if ((at < object || at == leaf) && objects_spki(at, other) && memcmp(digest, other, sizeof(digest)) == 0)
             return true;
     }
     return false;
@@ -244,7 +246,7 @@ static bool pin_file(const struct pinning *pinning, const char *path)
     for (const struct object *object = objects.at; object < objects.at + objects.count; object++) {
         char pin[128];
 
-        if (is_repeated(&objects, object) && object != leaf)
+        if (is_repeated(&objects, object, leaf))
             continue;
         if (object->kind == OBJECT_CERTIFICATE) {
             print_certificate(object, leaf, path, target);
