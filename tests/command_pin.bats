@@ -2,7 +2,7 @@
 # Goal: what "pinshim pin", "lint" and "check" print is right and can be used: pasted, read by a person or by a program, and judged as the shim
 # judges; every error says what to do; through a pipe and on a terminal.
 
-# shellcheck disable=SC2030,SC2031,SC2153,SC2154
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
 
 load lib/programs
 
@@ -529,8 +529,8 @@ next_is() {
 }
 
 @test "servers that do not answer are asked side by side, and each for its own time" {
-    local i begun lines=()
-    for i in 1 2 3 4 5 6; do
+    local _ begun lines=()
+    for _ in 1 2 3 4 5 6; do
         silent
         lines+=("localhost:$PORT spki-sha256:$PIN_GOOD")
     done
