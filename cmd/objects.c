@@ -218,23 +218,30 @@ bool objects_spki(const struct object *object, uint8_t out[static 32])
     return length > 0;
 }
 
-static void take_name(const GENERAL_NAME *name, void (*take)(void *to, const char *name), void *to)
+/* Give the string to `take`, if a pins file could have it as a target. */
+static void take_string(const ASN1_STRING *string, void (*take)(void *to, const char *name), void *to)
 {
     char buffer[HOST_NAME_MAX_LENGTH + 1];
     struct text text = text_over(buffer, sizeof(buffer));
+    int length = string != NULL ? ASN1_STRING_length(string) : 0;
+
+    text_add(&text, "%.*s", length, length > 0 ? (const char *)ASN1_STRING_get0_data(string) : "");
+    /* Not one that a NUL within it would shorten. */
+    if (!text.cut && text.length == (size_t)length && targets_valid(buffer))
+        take(to, buffer);
+}
+
+static void take_address(const ASN1_OCTET_STRING *bytes, void (*take)(void *to, const char *name), void *to)
+{
+    char buffer[64];
+    struct text text = text_over(buffer, sizeof(buffer));
+    int length = ASN1_STRING_length(bytes);
     struct host host;
 
-    if (name->type == GEN_DNS) {
-        /* A NUL within would end it early: it is cut there, but then it is not the whole name. */
-        text_add(&text, "%.*s", ASN1_STRING_length(name->d.dNSName), (const char *)ASN1_STRING_get0_data(name->d.dNSName));
-        if (text.cut || text.length != (size_t)ASN1_STRING_length(name->d.dNSName))
-            return;
-    } else if (name->type == GEN_IPADD
-        && host_from_bytes(ASN1_STRING_length(name->d.iPAddress) == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(name->d.iPAddress), &host)) {
-        host_print(&host, &text);
-    }
-    if (targets_valid(buffer))
-        take(to, buffer);
+    if ((length != 4 && length != 16) || !host_from_bytes(length == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(bytes), &host))
+        return;
+    host_print(&host, &text);
+    take(to, buffer);
 }
 
 void objects_names(const struct object *object, void (*take)(void *to, const char *name), void *to)
@@ -242,7 +249,7 @@ void objects_names(const struct object *object, void (*take)(void *to, const cha
     STACK_OF(X509_EXTENSION) *extensions = NULL;
     GENERAL_NAMES *names = NULL;
     const X509_NAME *subject = NULL;
-    char common[HOST_NAME_MAX_LENGTH + 1];
+    int common = -1;
 
     if (object->kind == OBJECT_CERTIFICATE) {
         names = X509_get_ext_d2i(object->certificate, NID_subject_alt_name, NULL, NULL);
@@ -252,12 +259,19 @@ void objects_names(const struct object *object, void (*take)(void *to, const cha
         names = X509V3_get_d2i(extensions, NID_subject_alt_name, NULL, NULL);
         subject = X509_REQ_get_subject_name(object->request);
     }
-    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
-        take_name(sk_GENERAL_NAME_value(names, i), take, to);
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+        if (name->type == GEN_DNS)
+            take_string(name->d.dNSName, take, to);
+        else if (name->type == GEN_IPADD)
+            take_address(name->d.iPAddress, take, to);
+    }
     /* Without other names, a client may go by this one. */
-    if (names == NULL && subject != NULL
-        && X509_NAME_get_text_by_NID((X509_NAME *)(uintptr_t)subject, NID_commonName, common, sizeof(common)) > 0 && targets_valid(common))
-        take(to, common);
+    if (names == NULL && subject != NULL)
+        common = X509_NAME_get_index_by_NID((X509_NAME *)(uintptr_t)subject, NID_commonName, -1);
+    if (common >= 0)
+        take_string(X509_NAME_ENTRY_get_data(X509_NAME_get_entry((X509_NAME *)(uintptr_t)subject, common)), take, to);
     GENERAL_NAMES_free(names);
     sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
     ERR_clear_error();
