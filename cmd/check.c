@@ -373,7 +373,8 @@ static void print_table(const struct check *check)
         if (asked)
             text_add(&text, "; next: %s", result->next.reason);
         output_table_add(table, row->skipped != NULL ? TONE_PLAIN : answers[result->now.kind].tone,
-            next ? (const char *const[]) {row->target, server, coming, until, why} : (const char *const[]) {row->target, server, until, why});
+            next ? (const char *const[]) {row->target, server, coming, until, why}
+                 : (const char *const[]) {row->target, server, until, why});
         if (asked)
             output_table_tone(table, 2, answers[result->next.kind].tone);
     }
@@ -469,8 +470,8 @@ static int run(struct check *check, bool as_json)
     }
     if (bad == 0)
         return 0;
-    output_error("%zu of %zu failed. Where a key has changed for good, ask the server's owner, and put the line in that \"pinshim pin HOST\" prints",
-        bad, check->job_count);
+    output_error("%zu of %zu failed. Where a key has changed for good, ask the server's owner, and put the line in that "
+        "\"pinshim pin HOST\" prints", bad, check->job_count);
     return 1;
 }
 

@@ -172,8 +172,8 @@ static int reach(const struct host *host, unsigned seconds, const char *volatile
     return fd;
 }
 
-/* Called when the server asks for a client certificate. By then it has proven that it owns the key of its own. It may end the handshake for want of one,
- * so what it has shown is kept here. */
+/* Called when the server asks for a client certificate. By then it has proven that it owns the key of its own. It may end the handshake for
+ * want of one, so what it has shown is kept here. */
 static int note_request(SSL *ssl, void *arg)
 {
     struct dialled *dialled = arg;
@@ -196,7 +196,9 @@ static void explain(struct text *problem)
     unsigned long code = ERR_peek_last_error();
     const char *reason = ERR_reason_error_string(code);
 
-    text_add(problem, "the TLS handshake failed: %s", reason != NULL ? reason : errno != 0 ? strerror(errno) : "the server closed the connection");
+    if (reason == NULL)
+        reason = errno != 0 ? strerror(errno) : "the server closed the connection";
+    text_add(problem, "the TLS handshake failed: %s", reason);
     if (ERR_GET_LIB(code) == ERR_LIB_SSL
         && (ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER || ERR_GET_REASON(code) == SSL_R_PACKET_LENGTH_TOO_LONG
             || ERR_GET_REASON(code) == SSL_R_UNSUPPORTED_PROTOCOL))
@@ -290,7 +292,7 @@ bool dial_host(const char *string, struct host *out, struct text *problem)
     /* What can be no target cannot be meant by a rule. */
     if (targets_valid(buffer))
         return true;
-    text_add(problem, "this is neither a file nor a host; expected a file's path, or a name, an IPv4 address or an IPv6 address in brackets, each "
-        "with or without :PORT");
+    text_add(problem, "this is neither a file nor a host; expected a file's path, or a name, an IPv4 address or an IPv6 address in "
+        "brackets, each with or without :PORT");
     return false;
 }

@@ -157,10 +157,11 @@ static void warn_of_expiry(struct lint *lint, const struct pin *pin, const char 
         return;
     text_add_date(&day, pin->expires);
     if (left <= 0)
-        warn(lint, pin->line, "the pins of this line expired on %s and accept nothing for %s; delete the line, or set a later day", buffer, target);
+        warn(lint, pin->line, "the pins of this line expired on %s and accept nothing for %s; delete the line, or set a later day", buffer,
+            target);
     else if (left <= SOON)
-        warn(lint, pin->line, "the pins of this line expire on %s (days left: %d), and accept nothing for %s from then on; add the pin that is to "
-            "follow, or set a later day", buffer, left, target);
+        warn(lint, pin->line, "the pins of this line expire on %s (days left: %d), and accept nothing for %s from then on; add the "
+            "pin that is to follow, or set a later day", buffer, left, target);
 }
 
 static void warn_of_file(struct lint *lint, const struct pin *pin, const struct filed *filed)
@@ -181,9 +182,11 @@ static void warn_of_file(struct lint *lint, const struct pin *pin, const struct 
 }
 
 /* Warn where the pin stands a second time. Two of one file are the file's affair. */
-static void warn_of_duplicate(struct lint *lint, const struct pins *pins, const struct rule *rule, const struct pin *pin, const char *target)
+static void warn_of_duplicate(struct lint *lint, const struct pins *pins, const struct rule *rule, const struct pin *pin,
+    const char *target)
 {
-    for (const struct pin *other = pins_next_pin(pins, rule, NULL); other != NULL && other != pin; other = pins_next_pin(pins, rule, other)) {
+    for (const struct pin *other = pins_next_pin(pins, rule, NULL); other != NULL && other != pin;
+         other = pins_next_pin(pins, rule, other)) {
         if (!same_pin(pins, other, pin) || (other->line == pin->line && file_of(lint, pins, pin) != NULL))
             continue;
         if (other->line == pin->line)
@@ -206,7 +209,8 @@ static bool is_vetoed(struct lint *lint, const struct pins *pins, const struct p
          veto = pins_next_pin(pins, revoked, veto)) {
         if (!same_pin(pins, veto, &sought))
             continue;
-        warn(lint, pin->line, "a pin of %s that can never match: line %u revokes it; delete the one that is wrong", target, (unsigned)veto->line);
+        warn(lint, pin->line, "a pin of %s that can never match: line %u revokes it; delete the one that is wrong", target,
+            (unsigned)veto->line);
         return true;
     }
     return false;
@@ -232,8 +236,8 @@ static void warn_of_pins(struct lint *lint, const struct pins *pins, const struc
         only = pin;
     }
     if (count == 1 && !authority)
-        warn(lint, only->line, "no backup pin: if this key is lost, %s is refused until this file is changed; add the pin of a key that is kept "
-            "offline (\"pinshim pin --for %s KEY\" prints it)", target, target);
+        warn(lint, only->line, "no backup pin: if this key is lost, %s is refused until this file is changed; add the pin of a key that is "
+            "kept offline (\"pinshim pin --for %s KEY\" prints it)", target, target);
 }
 
 static void warn_of_clients(struct lint *lint, const struct pins *pins)

@@ -167,7 +167,8 @@ bool objects_read(const char *path, struct objects *out, struct text *problem)
         text_add(problem, "its key is encrypted, and no passphrase is asked for here; give its certificate or request, or its public key "
             "(\"openssl pkey -in KEY -pubout\" prints it)");
     else if (fine && reading.bag)
-        text_add(problem, "it is PKCS #12, which is encrypted; take the certificates out first (\"openssl pkcs12 -nokeys -in FILE\" prints them)");
+        text_add(problem, "it is PKCS #12, which is encrypted; take the certificates out first (\"openssl pkcs12 -nokeys -in FILE\" "
+            "prints them)");
     else if (fine)
         text_add(problem, "there is neither a certificate in it nor a request nor a key");
     else
@@ -211,7 +212,8 @@ bool objects_spki(const struct object *object, uint8_t out[static 32])
 
     if (object->kind == OBJECT_CERTIFICATE)
         return peer_hash_certificate(linked_ossl(), object->certificate, PIN_SPKI, DIGEST_SHA256, out);
-    length = object->kind == OBJECT_REQUEST ? i2d_X509_PUBKEY(X509_REQ_get_X509_PUBKEY(object->request), &der) : i2d_PUBKEY(object->key, &der);
+    length = object->kind == OBJECT_REQUEST ? i2d_X509_PUBKEY(X509_REQ_get_X509_PUBKEY(object->request), &der)
+                                            : i2d_PUBKEY(object->key, &der);
     if (length > 0)
         peer_hash(linked_ossl(), DIGEST_SHA256, der, (size_t)length, out);
     OPENSSL_free(der);

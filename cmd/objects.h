@@ -18,8 +18,8 @@ struct objects {
     size_t count;
 };
 
-/* Read what the file holds: PEM with one object or several, or DER with one; "-" is standard input. Return false with what is wrong, and what to
- * do, in `problem`: also where a key is encrypted and nothing else is there. Nobody is asked for a passphrase. */
+/* Read what the file holds: PEM with one object or several, or DER with one; "-" is standard input. Return false with what is wrong, and
+ * what to do, in `problem`: also where a key is encrypted and nothing else is there. Nobody is asked for a passphrase. */
 MUST_CHECK bool objects_read(const char *path, struct objects *out, struct text *problem);
 
 /* Free what was read. */

@@ -11,8 +11,8 @@ enum tone { TONE_PLAIN = 0, TONE_GOOD, TONE_DOUBT, TONE_BAD, TONE_STRONG };
 /* Write "pinshim: ..." to standard error, as one line that no control byte can break. Say what is wrong and what to do next. */
 void output_error(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/* After getopt_long answered '?' or ':' (its options begin with ":" or "+:", and a long option's value is above 255 unless it has a letter as
- * well): say which option of the subcommand is wrong, and return the status to exit with, 2. */
+/* After getopt_long answered '?' or ':' (its options begin with ":" or "+:", and a long option's value is above 255 unless it has a letter
+ * as well): say which option of the subcommand is wrong, and return the status to exit with, 2. */
 int output_bad_option(const char *command, int answer, char *const *argv);
 
 /* The same where the arguments are wrong: print the message, and where help is to be had. */

@@ -85,7 +85,10 @@ printf "%s\n" "${COMPREPLY[@]}"'
     local subcommand words
     for subcommand in $("$PINSHIM" --help | sed -n 's/^  pinshim \([a-z]*\) .*/\1/p'); do
         words=$("$PINSHIM" "$subcommand" --help | grep -oE '^  --?[a-z]+' | xargs -n 1 | sort -u | grep -vxe --help)
-        capture bash --norc -c '. "$COMPLETION/pinshim"; COMP_WORDS=(pinshim "$1" -) COMP_CWORD=2; _pinshim; printf "%s\n" "${COMPREPLY[@]}"' _ "$subcommand"
+        capture bash --norc -c '. "$COMPLETION/pinshim"
+COMP_WORDS=(pinshim "$1" -) COMP_CWORD=2
+_pinshim
+printf "%s\n" "${COMPREPLY[@]}"' _ "$subcommand"
         equals "$(grep -vxe --help -e -- "$OUT_FILE" | sort -u | xargs)" "$(xargs <<<"$words")"
         # Its branch in zsh's.
         awk -v branch="$subcommand)" '$1 == branch { on = 1 } on { print } /;;/ { on = 0 }' "$COMPLETION/_pinshim" >branch

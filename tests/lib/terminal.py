@@ -1,5 +1,5 @@
-"""terminal.py COLUMNS COMMAND...: runs the command on a pseudo-terminal of that width, for standard output and error alike; prints what it wrote there,
-and exits with its status."""
+"""terminal.py COLUMNS COMMAND...: runs the command on a pseudo-terminal of that width, for standard output and error alike; prints what it
+wrote there, and exits with its status."""
 import fcntl
 import os
 import pty
