@@ -289,6 +289,12 @@ static const char *guess_digest(struct field value, size_t size)
     if (text_hex(value.at, value.length, false, bytes, 20) || text_hex(value.at, value.length, true, bytes, 20)
         || text_base64(value.at, value.length, bytes, 20))
         return "; this is a SHA-1 fingerprint";
+    if (coded <= sizeof(bytes) && text_hex(value.at, value.length, false, bytes, coded) && text_base64((const char *)bytes, coded, digest, size))
+        return "; this is the hex of base64: decode it first";
+    /* Of a SHA-256 it has the length of a SHA-512. */
+    if (size * 2 <= sizeof(bytes) && text_base64(value.at, value.length, bytes, size * 2)
+        && text_hex((const char *)bytes, size * 2, false, digest, size))
+        return "; this is the base64 of hex: decode it first";
     for (int other = 0; other < DIGESTS; other++) {
         size_t length = digest_size((enum digest)other);
 
@@ -297,11 +303,6 @@ static const char *guess_digest(struct field value, size_t size)
             return other == DIGEST_SHA256 ? "; this has the length of a SHA-256" : other == DIGEST_SHA384 ? "; this has the length of a SHA-384"
                 : "; this has the length of a SHA-512";
     }
-    if (coded <= sizeof(bytes) && text_hex(value.at, value.length, false, bytes, coded) && text_base64((const char *)bytes, coded, digest, size))
-        return "; this is the hex of base64: decode it first";
-    if (size * 2 <= sizeof(bytes) && text_base64(value.at, value.length, bytes, size * 2)
-        && text_hex((const char *)bytes, size * 2, false, digest, size))
-        return "; this is the base64 of hex: decode it first";
     return "";
 }
 
@@ -319,6 +320,8 @@ static const struct spelling *find_spelling(struct field field)
 static const struct spelling *read_pin(struct parser *parser, struct field field, const struct spelling *spelling, uint8_t *out)
 {
     size_t prefix = strlen(spelling->prefix);
+    struct field value;
+    struct field bare;
     size_t size;
 
     /* A digest in OkHttp's spelling may begin with a slash, and so look like curl's: the one that fits is meant. */
@@ -327,10 +330,13 @@ static const struct spelling *read_pin(struct parser *parser, struct field field
             return other;
     }
     size = digest_size((enum digest)spelling->digest);
-    complain(parser, field.at + prefix, "\"%s\" is not a digest of %zu bytes; expected %zu characters of base64%s%s%s",
-        quote((struct field) {field.at + prefix, field.length - prefix}).text, size, (size + 2) / 3 * 4,
-        spelling->base64_only ? "" : ", or hex with or without colons", spelling->suffix[0] != '\0' ? " and a closing quote" : "",
-        guess_digest((struct field) {field.at + prefix, field.length - prefix}, size));
+    value = (struct field) {field.at + prefix, field.length - prefix};
+    bare = value;
+    if (spelling->suffix[0] != '\0' && bare.length > 0 && bare.at[bare.length - 1] == spelling->suffix[0])
+        bare.length--;
+    complain(parser, value.at, "\"%s\" is not a digest of %zu bytes; expected %zu characters of base64%s%s%s", quote(value).text, size,
+        (size + 2) / 3 * 4, spelling->base64_only ? "" : ", or hex with or without colons",
+        spelling->suffix[0] != '\0' ? " and a closing quote" : "", guess_digest(bare, size));
     return NULL;
 }
 
