@@ -769,7 +769,7 @@ static void test_zero(void)
     if (pins == NULL)
         abort();
     host_parse("a.example", 9, &pattern.host);
-    check(pins_rule(pins, &pattern, 1) != NULL, "a rule that says nothing is made");
+    check(pins_reserve(pins, 1, 0) && pins_rule(pins, &pattern, 1) != NULL, "a rule that says nothing is made");
     memset(&judgement, 0xaa, sizeof(judgement));
     policy_judge(pins, &target, &peer, &judgement);
     check(judgement.verdict == VERDICT_REFUSE, "a rule that says nothing refuses");
