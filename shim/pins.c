@@ -76,7 +76,7 @@ static const struct rule *find(const struct pins *pins, enum target_form form, c
     return slot != NULL && slot->rule != 0 ? &pins->rules[slot->rule - 1] : NULL;
 }
 
-bool pins_reserve(struct pins *pins, size_t lines, size_t length)
+static bool reserve(struct pins *pins, size_t lines, size_t length)
 {
     /* A name, its NUL and digests in binary are no longer than what stands for them in the text; a blank stands between. */
     if (!grow((void **)&pins->rules, &pins->rule_room, 0, lines, sizeof(*pins->rules))
@@ -87,6 +87,19 @@ bool pins_reserve(struct pins *pins, size_t lines, size_t length)
         pins->index_size *= 2;
     pins->index = calloc(pins->index_size, sizeof(*pins->index));
     return pins->index != NULL;
+}
+
+struct pins *pins_make(size_t lines, size_t length)
+{
+    struct pins *pins = calloc(1, sizeof(*pins));
+
+    if (pins == NULL)
+        return NULL;
+    pins->revoked.first_pin = NOTHING;
+    if (reserve(pins, lines, length))
+        return pins;
+    pins_free(pins);
+    return NULL;
 }
 
 static void fit(void **array, size_t *room, size_t count, size_t size)

@@ -45,11 +45,11 @@ struct pins {
     bool used[PIN_KINDS][DIGESTS];
 };
 
-/* Make room for all that `lines` lines of `length` bytes in all may hold of targets, and for one pin in each. Once, before the first rule. What is not
- * used takes no memory. Return false when memory ran out. */
-MUST_CHECK bool pins_reserve(struct pins *pins, size_t lines, size_t length);
+/* Return pins without a rule, with room for all that `lines` lines of `length` bytes in all may hold of targets, and for one pin in each. What is not used
+ * takes no memory. NULL when memory ran out. */
+MUST_CHECK struct pins *pins_make(size_t lines, size_t length);
 
-/* Give back what pins_reserve was too generous with. */
+/* Give back what pins_make was too generous with. */
 void pins_fit(struct pins *pins);
 
 /* Return the rule for that target; NULL when memory ran out. If there was none yet, it is made: RULE_UNSET, first seen in `line`. */

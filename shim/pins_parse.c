@@ -731,16 +731,14 @@ static size_t count_lines(const char *buffer, size_t length)
 
 struct pins *pins_parse(const char *buffer, size_t length, const struct pins_reader *reader, pins_report *report, void *arg)
 {
-    struct parser parser = {.pins = calloc(1, sizeof(struct pins)), .reader = reader, .report = report, .arg = arg, .line = 1};
+    struct parser parser = {.pins = pins_make(count_lines(buffer, length), length), .reader = reader, .report = report, .arg = arg, .line = 1};
     const char *at = buffer;
     const char *end = buffer + length;
 
-    if (parser.pins == NULL || !pins_reserve(parser.pins, count_lines(buffer, length), length)) {
-        pins_free(parser.pins);
+    if (parser.pins == NULL) {
         report(arg, 0, 0, "out of memory");
         return NULL;
     }
-    parser.pins->revoked.first_pin = NOTHING;
     if (length >= 3 && memcmp(buffer, "\xef\xbb\xbf", 3) == 0)
         at += 3;
     for (; at < end && !parser.out_of_memory; parser.line++) {
