@@ -252,7 +252,7 @@ static struct row *add_row(struct check *check, const struct host *host, const c
     check->rows = output_allocate(check->rows, (check->count + 1) * sizeof(*check->rows));
     row = &check->rows[check->count++];
     *row = (struct row) {output_copy(target), *host, skipped, false};
-    if (row->host.port == 0)
+    if (row->host.port == 0 && skipped == NULL)
         row->host.port = DEFAULT_PORT;
     return row;
 }
@@ -382,12 +382,21 @@ static void print_table(const struct check *check)
     output_table_free(table);
 }
 
-static void print_answer(struct output_json *json, const struct answer *answer)
+/* As in the log, every object has every member: null where there is nothing to say. */
+static void print_member(struct output_json *json, const char *name, const char *value)
 {
-    output_json_string(json, "verdict", answers[answer->kind].name);
-    output_json_string(json, "reason", answer->reason);
-    output_json_string(json, "rule", answer->rule[0] != '\0' ? answer->rule : NULL);
-    output_json_string(json, "matched", answer->matched[0] != '\0' ? answer->matched : NULL);
+    if (value[0] != '\0')
+        output_json_string(json, name, value);
+    else
+        output_json_null(json, name);
+}
+
+static void print_answer(struct output_json *json, const char *verdict, const char *reason, const struct answer *answer)
+{
+    output_json_string(json, "verdict", verdict);
+    print_member(json, "reason", reason);
+    print_member(json, "rule", answer->rule);
+    print_member(json, "matched", answer->matched);
 }
 
 /* The members are those of the log, where it has them. */
@@ -399,24 +408,26 @@ static void print_row(struct output_json *json, const struct check *check, size_
 
     output_json_open(json, NULL, '{');
     output_json_string(json, "target", row->target);
-    if (row->skipped != NULL) {
-        output_json_string(json, "verdict", "not-checked");
-        output_json_string(json, "reason", row->skipped);
-        output_json_close(json, '}');
-        return;
-    }
-    output_json_string(json, "address", result->address[0] != '\0' ? result->address : NULL);
-    output_json_number(json, "port", row->host.port);
-    print_answer(json, &result->now);
-    output_json_string(json, "spki_sha256", peer->spki[0] != '\0' ? peer->spki : NULL);
-    output_json_string(json, "cert_sha256", peer->cert[0] != '\0' ? peer->cert : NULL);
-    output_json_string(json, "subject", peer->cert[0] != '\0' ? peer->subject : NULL);
-    output_json_string(json, "issuer", peer->cert[0] != '\0' ? peer->issuer : NULL);
-    output_json_string(json, "not_after", peer->not_after[0] != '\0' ? peer->not_after : NULL);
-    output_json_string(json, "tls", result->tls[0] != '\0' ? result->tls : NULL);
-    if (result->next.kind != ANSWER_NOT_ASKED) {
+    print_member(json, "address", result->address);
+    if (row->host.port != 0)
+        output_json_number(json, "port", row->host.port);
+    else
+        output_json_null(json, "port");
+    if (row->skipped != NULL)
+        print_answer(json, "not-checked", row->skipped, &result->now);
+    else
+        print_answer(json, answers[result->now.kind].name, result->now.reason, &result->now);
+    print_member(json, "spki_sha256", peer->spki);
+    print_member(json, "cert_sha256", peer->cert);
+    print_member(json, "subject", peer->subject);
+    print_member(json, "issuer", peer->issuer);
+    print_member(json, "not_after", peer->not_after);
+    print_member(json, "tls", result->tls);
+    if (result->next.kind == ANSWER_NOT_ASKED) {
+        output_json_null(json, "next");
+    } else {
         output_json_open(json, "next", '{');
-        print_answer(json, &result->next);
+        print_answer(json, answers[result->next.kind].name, result->next.reason, &result->next);
         output_json_close(json, '}');
     }
     output_json_close(json, '}');
@@ -429,7 +440,7 @@ static void print_json(const struct check *check, size_t bad)
     output_progress(NULL);
     output_json_open(&json, NULL, '{');
     output_json_string(&json, "file", check->path);
-    output_json_string(&json, "next", check->next_path);
+    print_member(&json, "next", check->next_path != NULL ? check->next_path : "");
     output_json_number(&json, "checked", (long long)check->job_count);
     output_json_number(&json, "failed", (long long)bad);
     output_json_open(&json, "targets", '[');

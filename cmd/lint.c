@@ -297,6 +297,14 @@ static void print_findings(const struct lint *lint, const char *path)
     }
 }
 
+static void print_place(struct output_json *json, const char *name, uint32_t at)
+{
+    if (at != 0)
+        output_json_number(json, name, at);
+    else
+        output_json_null(json, name);
+}
+
 static void print_json(const struct lint *lint, const char *path)
 {
     struct output_json json = {stdout, false};
@@ -311,10 +319,8 @@ static void print_json(const struct lint *lint, const char *path)
 
         output_json_open(&json, NULL, '{');
         output_json_string(&json, "severity", finding->warning ? "warning" : "error");
-        if (finding->line != 0)
-            output_json_number(&json, "line", finding->line);
-        if (finding->column != 0)
-            output_json_number(&json, "column", finding->column);
+        print_place(&json, "line", finding->line);
+        print_place(&json, "column", finding->column);
         output_json_string(&json, "message", finding->message);
         output_json_close(&json, '}');
     }

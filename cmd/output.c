@@ -307,6 +307,12 @@ void output_json_number(struct output_json *json, const char *name, long long va
     (void)fprintf(json->out, "%lld", value);
 }
 
+void output_json_null(struct output_json *json, const char *name)
+{
+    put_name(json, name);
+    (void)fputs("null", json->out);
+}
+
 void output_json_bool(struct output_json *json, const char *name, bool value)
 {
     put_name(json, name);

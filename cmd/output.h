@@ -66,6 +66,7 @@ void output_json_open(struct output_json *json, const char *name, char bracket);
 void output_json_close(struct output_json *json, char bracket); /* } or ] */
 void output_json_string(struct output_json *json, const char *name, const char *value);
 void output_json_number(struct output_json *json, const char *name, long long value);
+void output_json_null(struct output_json *json, const char *name);
 void output_json_bool(struct output_json *json, const char *name, bool value);
 /* End the outermost value with a newline. */
 void output_json_end(struct output_json *json);

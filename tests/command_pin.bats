@@ -535,6 +535,8 @@ next_is() {
     pinshim check --json --next "$LAB/renewal.key" "$PINS"
     equals "$STATUS" 1
     equals "$(json '(it["checked"], it["failed"], [t["verdict"] for t in it["targets"]])')" "(2, 1, ['accepted', 'refused', 'not-checked'])"
+    equals "$(json '{tuple(sorted(t)) for t in it["targets"]} == {tuple(sorted(it["targets"][0]))}')" True
+    equals "$(json '(it["targets"][2]["address"], it["targets"][2]["port"], it["targets"][2]["next"])')" '(None, None, None)'
     equals "$(json 'it["targets"][0]["next"]["matched"]')" "spki-sha256:$PIN_RENEWAL"
     equals "$(json '[it["targets"][0][k] for k in ("address", "port", "rule", "matched", "spki_sha256", "subject")]')" \
         "['127.0.0.1', $GOOD, '$PINS:1', 'spki-sha256:$PIN_GOOD', '$PIN_GOOD', 'CN=good']"
