@@ -11,10 +11,12 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *usage;
 } commands[] = {
-    {"run", run_main, "run [--pins F] -- CMD...    start a program under the shim"},
-    {"doctor", doctor_main, "doctor CMD    say whether a program would be covered"},
-    {"learn", learn_main, "learn [-o F] -- CMD...    write a pins file for what a program speaks to"},
-    {"lint", lint_main, "lint FILE    name every error of a pins file"},
+    {"run", run_main, "run [--pins F] CMD...  start a program under the shim"},
+    {"doctor", doctor_main, "doctor CMD             say whether a program would be covered"},
+    {"learn", learn_main, "learn [-o F] CMD...    write a pins file for what a program speaks to"},
+    {"pin", pin_main, "pin HOST|FILE...       print pins of servers, certificates, requests and keys"},
+    {"lint", lint_main, "lint FILE              name every error of a pins file, and what may hurt"},
+    {"check", check_main, "check FILE [HOST...]   say which pin matches each server, and its renewal"},
 };
 
 static void print_usage(FILE *out)
@@ -22,7 +24,7 @@ static void print_usage(FILE *out)
     fprintf(out, "usage: pinshim COMMAND [ARGUMENT...]\n\n");
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         fprintf(out, "  pinshim %s\n", commands[i].usage);
-    fprintf(out, "  pinshim --help | --version\n");
+    fprintf(out, "  pinshim --help | --version\n\n\"pinshim COMMAND --help\" says more of each.\n");
 }
 
 int main(int argc, char **argv)

@@ -147,7 +147,7 @@ struct output_table {
     size_t toned;
     size_t rows; /* the headings are the first */
     char **cells;
-    enum tone *tones;
+    enum tone *tones; /* one for each cell */
 };
 
 /* The columns that the string takes on a terminal, or nearly: a character of double width counts as one. */
@@ -166,6 +166,8 @@ struct output_table *output_table_new(size_t columns, const char *const *heading
 
     *table = (struct output_table) {columns, toned, 0, NULL, NULL};
     output_table_add(table, TONE_STRONG, headings);
+    for (size_t i = 0; i < columns; i++)
+        output_table_tone(table, i, TONE_STRONG);
     return table;
 }
 
@@ -174,10 +176,17 @@ void output_table_add(struct output_table *table, enum tone tone, const char *co
     size_t at = table->rows * table->columns;
 
     table->cells = output_allocate(table->cells, (at + table->columns) * sizeof(*table->cells));
-    table->tones = output_allocate(table->tones, (table->rows + 1) * sizeof(*table->tones));
-    for (size_t i = 0; i < table->columns; i++)
+    table->tones = output_allocate(table->tones, (at + table->columns) * sizeof(*table->tones));
+    for (size_t i = 0; i < table->columns; i++) {
         table->cells[at + i] = output_printable(cells[i] != NULL && cells[i][0] != '\0' ? cells[i] : "-");
-    table->tones[table->rows++] = tone;
+        table->tones[at + i] = i == table->toned ? tone : TONE_PLAIN;
+    }
+    table->rows++;
+}
+
+void output_table_tone(struct output_table *table, size_t column, enum tone tone)
+{
+    table->tones[(table->rows - 1) * table->columns + column] = tone;
 }
 
 static void indent(FILE *out, size_t columns)
@@ -224,12 +233,12 @@ void output_table_print(const struct output_table *table, FILE *out)
 
         for (size_t i = 0; i < table->columns; i++) {
             const char *cell = table->cells[row * table->columns + i];
-            bool toned = i == table->toned || row == 0;
+            enum tone tone = table->tones[row * table->columns + i];
             bool last = i + 1 == table->columns;
 
-            (void)fputs(toned ? output_tone(out, table->tones[row]) : "", out);
+            (void)fputs(tone != TONE_PLAIN ? output_tone(out, tone) : "", out);
             print_last(out, cell, start, last ? width : 0);
-            (void)fputs(toned ? output_tone(out, TONE_PLAIN) : "", out);
+            (void)fputs(tone != TONE_PLAIN ? output_tone(out, TONE_PLAIN) : "", out);
             if (!last)
                 indent(out, widths[i] + 2 - width_of(cell, strlen(cell)));
             start += widths[i] + 2;
@@ -296,6 +305,12 @@ void output_json_number(struct output_json *json, const char *name, long long va
 {
     put_name(json, name);
     (void)fprintf(json->out, "%lld", value);
+}
+
+void output_json_null(struct output_json *json, const char *name)
+{
+    put_name(json, name);
+    (void)fputs("null", json->out);
 }
 
 void output_json_bool(struct output_json *json, const char *name, bool value)

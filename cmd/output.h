@@ -11,8 +11,8 @@ enum tone { TONE_PLAIN = 0, TONE_GOOD, TONE_DOUBT, TONE_BAD, TONE_STRONG };
 /* Write "pinshim: ..." to standard error, as one line that no control byte can break. Say what is wrong and what to do next. */
 void output_error(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/* After getopt_long answered '?' or ':' (its options begin with ":" or "+:", and a long option's value is above 255 unless it has a letter as
- * well): say which option of the subcommand is wrong, and return the status to exit with, 2. */
+/* After getopt_long answered '?' or ':' (its options begin with ":" or "+:", and a long option's value is above 255 unless it has a letter
+ * as well): say which option of the subcommand is wrong, and return the status to exit with, 2. */
 int output_bad_option(const char *command, int answer, char *const *argv);
 
 /* The same where the arguments are wrong: print the message, and where help is to be had. */
@@ -40,11 +40,15 @@ char *output_copy(const char *string) __attribute__((returns_nonnull));
 #define OUTPUT_COLUMNS 8
 struct output_table;
 
-/* Return a new table with `columns` headings, at most OUTPUT_COLUMNS; the cells of column `toned` get the tone of their row. */
+/* Return a new table with `columns` headings, at most OUTPUT_COLUMNS; the cells of column `toned` get the tone that comes with
+ * their row. */
 struct output_table *output_table_new(size_t columns, const char *const *headings, size_t toned);
 
 /* Add a row. The cells are copied; one that is NULL or empty is shown as "-". */
 void output_table_add(struct output_table *table, enum tone tone, const char *const *cells);
+
+/* Give another cell of the row that was added last a tone. */
+void output_table_tone(struct output_table *table, size_t column, enum tone tone);
 
 /* Print the table. On a terminal a long last column is folded at its blanks; elsewhere a row is a line. */
 void output_table_print(const struct output_table *table, FILE *out);
@@ -62,6 +66,7 @@ void output_json_open(struct output_json *json, const char *name, char bracket);
 void output_json_close(struct output_json *json, char bracket); /* } or ] */
 void output_json_string(struct output_json *json, const char *name, const char *value);
 void output_json_number(struct output_json *json, const char *name, long long value);
+void output_json_null(struct output_json *json, const char *name);
 void output_json_bool(struct output_json *json, const char *name, bool value);
 /* End the outermost value with a newline. */
 void output_json_end(struct output_json *json);

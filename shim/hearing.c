@@ -1,5 +1,6 @@
 #include "hearing.h"
 
+#include "clientfile.h"
 #include "pinfile.h"
 
 #include <stdatomic.h>
@@ -10,7 +11,7 @@
 
 const struct pinstore *hearing_pins(const struct ossl *ossl)
 {
-    struct pins_reader reader = {pinfile_read, ossl, config_get()->pins_file};
+    struct pins_reader reader = {pinfile_read, clientfile_read, ossl, config_get()->pins_file};
 
     return pinstore_acquire(&reader);
 }
@@ -20,6 +21,8 @@ enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues 
     struct evidence evidence;
 
     memset(&out->judgement, 0, sizeof(out->judgement));
+    out->remark = NULL;
+    out->client = NULL;
     out->store = hearing_pins(ossl);
     out->settled = intent_read(ossl, ssl, clues, &out->target, &out->address);
     if (out->target.count > 0)
@@ -82,15 +85,17 @@ static void add_hint(const struct ossl *ossl, const struct shown *shown, const s
 {
     static const struct {
         enum pin_kind written; /* as what */
-        enum pin_kind is; /* PIN_CERT, or PIN_SPKI: of the leaf; PIN_CA: of an issuer */
+        enum pin_kind is;
+        bool issuer; /* of one that was sent, not of the leaf */
         const char *what;
         enum pin_kind meant;
     } mistakes[] = {
-        {PIN_SPKI, PIN_CERT, "the certificate's fingerprint; its SPKI pin is ", PIN_SPKI},
-        {PIN_CERT, PIN_SPKI, "the SPKI pin, not a fingerprint; write ", PIN_SPKI},
-        {PIN_CA, PIN_SPKI, "the server's own key, not an issuer's; write ", PIN_SPKI},
-        {PIN_CA, PIN_CERT, "the certificate's fingerprint; its SPKI pin is ", PIN_SPKI},
-        {PIN_SPKI, PIN_CA, "an issuer's key; write ", PIN_CA},
+        {PIN_SPKI, PIN_CERT, false, "the certificate's fingerprint; its SPKI pin is ", PIN_SPKI},
+        {PIN_CERT, PIN_SPKI, false, "the SPKI pin, not a fingerprint; write ", PIN_SPKI},
+        {PIN_CA, PIN_SPKI, false, "the server's own key, not an issuer's; write ", PIN_SPKI},
+        {PIN_CA, PIN_CERT, false, "the certificate's fingerprint; its SPKI pin is ", PIN_SPKI},
+        {PIN_SPKI, PIN_CA, true, "an issuer's key; write ", PIN_CA},
+        {PIN_CA, PIN_CERT, true, "the fingerprint of an issuer; its pin is ", PIN_CA},
     };
     const struct pins *pins = hearing->store->pins;
     const struct rules rules = hearing->judgement.rules;
@@ -103,10 +108,10 @@ static void add_hint(const struct ossl *ossl, const struct shown *shown, const s
         for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
             for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
                 /* The first that was sent is the leaf. */
-                for (int k = 0; k == 0 || (mistakes[i].is == PIN_CA && k < sent); k++) {
+                for (int k = 0; k == 0 || (mistakes[i].issuer && k < sent); k++) {
                     X509 *certificate = k == 0 ? shown->leaf : ossl->OPENSSL_sk_value(shown->chain, k);
 
-                    if (pin->kind != mistakes[i].written || (k == 0) != (mistakes[i].is != PIN_CA)
+                    if (pin->kind != mistakes[i].written || (k > 0) != mistakes[i].issuer
                         || !peer_hash_certificate(ossl, certificate, mistakes[i].is, (enum digest)pin->digest, digest)
                         || memcmp(digest, pins_digest(pins, pin), digest_size((enum digest)pin->digest)) != 0
                         || !peer_hash_certificate(ossl, certificate, mistakes[i].meant, (enum digest)pin->digest, digest))
@@ -129,6 +134,7 @@ struct strings {
     char reason[1600];
     char matched[160];
     char wanted[480];
+    char client[320];
     struct peer_text peer;
 };
 
@@ -158,21 +164,25 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, c
     text = text_over(strings->rule, sizeof(strings->rule));
     policy_print_rule(path, judgement, &text);
     text = text_over(strings->reason, sizeof(strings->reason));
-    if (judgement->reason == REASON_FAULT && hearing->store != NULL)
+    if (hearing->remark != NULL)
+        text_add(&text, "%s", hearing->remark);
+    else if (judgement->reason == REASON_FAULT && hearing->store != NULL)
         text_add(&text, "configuration fault: %s", hearing->store->fault);
     else
         policy_print_reason(pins, path, judgement, &text);
-    if (pins != NULL)
+    if (pins != NULL && hearing->remark == NULL)
         add_hint(ossl, shown, hearing, &text);
     text = text_over(strings->matched, sizeof(strings->matched));
     if (pins != NULL && judgement->matched != NULL)
         pins_print_pin(pins, judgement->matched, &text);
     text = text_over(strings->wanted, sizeof(strings->wanted));
-    if (pins != NULL)
+    if (pins != NULL && hearing->remark == NULL)
         policy_print_wanted(pins, judgement, &text);
     peer_show(ossl, shown, &strings->peer);
     if (config_get()->level == LEVEL_DEBUG)
         peer_show_issuer(ossl, shown, &strings->peer);
+    if (hearing->client != NULL)
+        peer_show_subject(ossl, hearing->client, strings->client, sizeof(strings->client));
     event = (struct event) {
         .verdict = verdict,
         .target = strings->target,
@@ -190,6 +200,7 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, c
         .not_after = strings->peer.not_after,
         .tls = ossl->SSL_get_version(ssl),
         .resumed = ossl->SSL_session_reused(ssl) == 1,
+        .client = hearing->client != NULL ? strings->client : NULL,
     };
     log_event(&event);
     free(strings);

@@ -36,10 +36,23 @@ static inline bool fuzz_read(const struct pins_reader *reader, enum pin_kind kin
     return true;
 }
 
+static inline bool fuzz_read_client(const struct pins_reader *reader, const char *const paths[static CLIENT_FILES], struct client_cert *out,
+    enum client_file *faulty, struct text *problem)
+{
+    (void)reader;
+    *faulty = CLIENT_KEY;
+    if (strstr(paths[CLIENT_CERT], "missing") != NULL) {
+        text_add(problem, "there is none");
+        return false;
+    }
+    out->paths[CLIENT_CERT] = strdup(paths[CLIENT_CERT]);
+    return true;
+}
+
 /* The one place that calls the parser. The copy has no byte to spare, so that a read beyond it is seen, and is gone afterwards. */
 static inline struct pins *fuzz_parse(const void *bytes, size_t length, pins_report *report, void *arg)
 {
-    static const struct pins_reader reader = {.read = fuzz_read, .beside = "/pins"};
+    static const struct pins_reader reader = {.read = fuzz_read, .read_client = fuzz_read_client, .beside = "/pins"};
     char *copy = malloc(length != 0 ? length : 1);
     struct pins *pins;
 
@@ -58,26 +71,36 @@ static inline void fuzz_require_plain(const struct text *text)
         require(text->at[i] >= 0x20 && text->at[i] <= 0x7e);
 }
 
-/* Judge the peer for one host that the program named; what comes out is in range and agrees with itself. */
-static inline struct judgement fuzz_judge(const struct pins *pins, const struct host *host, const struct peer *peer)
+/* Judge the peer; what comes out is in range and agrees with itself. */
+static inline struct judgement fuzz_judge(const struct pins *pins, const struct target *target, const struct peer *peer)
 {
-    struct target target = {.named = true};
     struct judgement judgement;
     char buffer[2048];
     struct text text = text_over(buffer, sizeof(buffer));
 
-    (void)target_add(&target, host);
-    policy_judge(pins, &target, peer, &judgement);
+    policy_judge(pins, target, peer, &judgement);
     require(judgement.verdict == VERDICT_REFUSE || judgement.verdict == VERDICT_ACCEPT);
     require(judgement.reason > REASON_INTERNAL && judgement.reason <= REASON_MATCH);
     require((judgement.verdict == VERDICT_ACCEPT) == (judgement.reason >= REASON_NO_RULE));
-    require((judgement.reason == REASON_MATCH) == (judgement.matched != NULL));
+    if (judgement.reason == REASON_MATCH)
+        require(judgement.matched != NULL || judgement.rule->pkix);
+    else
+        require((judgement.matched != NULL) == (judgement.reason == REASON_EXPIRED || judgement.reason == REASON_REVOKED));
     policy_print_reason(pins, "/pins\n", &judgement, &text);
     policy_print_wanted(pins, &judgement, &text);
     policy_print_rule("/pins\n", &judgement, &text);
     host_print(&judgement.host, &text);
     fuzz_require_plain(&text);
     return judgement;
+}
+
+/* For one host that the program named. */
+static inline struct judgement fuzz_judge_host(const struct pins *pins, const struct host *host, const struct peer *peer)
+{
+    struct target target = {.named = true};
+
+    (void)target_add(&target, host);
+    return fuzz_judge(pins, &target, peer);
 }
 
 #endif
