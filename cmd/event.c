@@ -71,6 +71,8 @@ bool event_member(const char *line, const char *name, struct text *out)
         if (line == NULL || *(line = skip_blanks(line)) != ':')
             return false;
         wanted = strcmp(found, name) == 0;
+        if (wanted && strncmp(skip_blanks(line + 1), "null", 4) == 0)
+            return false;
         line = read_value(skip_blanks(line + 1), wanted ? out : &value);
         if (line == NULL || wanted)
             return line != NULL;

@@ -506,6 +506,16 @@ localhost spki-sha256:$PIN_GOOD"
 localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
 }
 
+@test "learn writes a comment for a server that shows no certificate" {
+    lab_s_server good -nocert -tls1_2 -cipher aNULL@SECLEVEL=0
+    capture pinshim learn -- sh -c 'openssl s_client -connect "localhost:$1" -servername localhost -tls1_2 -cipher aNULL@SECLEVEL=0 >/dev/null 2>&1
+        curl -sk -o /dev/null "https://127.0.0.1:$2/"' sh "$PORT" "$GOOD"
+    equals "$STATUS" 0
+    has "$OUT" "# localhost:$PORT, TLSv1.2
+#   showed no certificate and no key: there is nothing to pin"
+    equals "$(grep -v '^#' <<<"$OUT" | grep . | tr -s ' ')" "127.0.0.1 spki-sha256:$PIN_GOOD"
+}
+
 @test "learn replaces a file only with -f, and says so before it starts anything" {
     echo before >learnt
     capture pinshim learn -o learnt -- touch started
