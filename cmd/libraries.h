@@ -2,7 +2,7 @@
 #ifndef PINSHIM_LIBRARIES_H
 #define PINSHIM_LIBRARIES_H
 
-#include "elf.h"
+#include "elf_file.h"
 
 struct library {
     char *path;

@@ -1,6 +1,6 @@
 #include "preload.h"
 
-#include "elf.h"
+#include "elf_file.h"
 #include "output.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* ELF files, read without running them. Nothing in a file is believed: whatever lies outside of it counts as absent. */
-#ifndef PINSHIM_ELF_H
-#define PINSHIM_ELF_H
+#ifndef PINSHIM_ELF_FILE_H
+#define PINSHIM_ELF_FILE_H
 
 #include "text.h"
 
