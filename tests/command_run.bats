@@ -445,6 +445,17 @@ PY
     equals "$STATUS" 0
 }
 
+@test "doctor finds libraries through ld.so.cache" {
+    [ "$(id -u)" -eq 0 ] || skip 'needs root'
+    echo 'int bear(void) { return 0; }' | gcc -shared -fPIC -x c - -o "$MADE/empty/libbearssl.so.7" -Wl,-soname,libbearssl.so.7
+    made by-cache -Wl,--no-as-needed "$MADE/empty/libbearssl.so.7"
+    echo "$MADE/empty" >conf
+    ldconfig -C "$PWD/cache" -f conf
+    capture unshare --mount sh -c 'mount --bind cache /etc/ld.so.cache && pinshim doctor --json "$1"' sh "$MADE/by-cache"
+    equals "$STATUS" 1
+    equals "$(json 'it["tls"][0]["path"]')" "$MADE/empty/libbearssl.so.7"
+}
+
 @test "doctor starts no loader that is not root's; run does, and refuses" {
     [ "$(id -u)" -eq 0 ] || skip 'needs root'
     rm -f "$LAB/loader-ran"
@@ -527,12 +538,17 @@ localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
     equals "$STATUS" 0
     has "$(cat learnt)" "spki-sha256:$PIN_GOOD"
     equals "$(stat -c %a learnt)" 644
-    # What cannot be replaced is not lost.
+    # One that comes to be meanwhile is not replaced either.
+    capture pinshim learn -o meanwhile -- sh -c 'curl -sk -o /dev/null "https://localhost:$1/"; echo mine >meanwhile' sh "$GOOD"
+    equals "$STATUS" 125
+    equals "$(cat meanwhile)" mine
+    has "$ERR" 'meanwhile cannot be written: File exists'
+    # What cannot be written is not lost.
     capture pinshim learn -o nowhere/learnt -- curl -sk -o /dev/null "https://localhost:$GOOD/"
     equals "$STATUS" 125
     has "$OUT" "spki-sha256:$PIN_GOOD"
     has "$ERR" 'nowhere/learnt cannot be written'
-    equals "$(echo learnt*)" learnt
+    equals "$(echo learnt* meanwhile*)" 'learnt meanwhile'
 }
 
 @test "learn writes nothing where nothing was spoken to, and does not start what is not covered" {
