@@ -42,8 +42,11 @@ int main(int argc, char **argv)
         return 0;
     }
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            int status = commands[i].run(argc - 1, argv + 1);
+
+            return output_flush() || status != 0 ? status : 1;
+        }
     }
     output_error("\"%s\" is not a command; \"pinshim --help\" lists them", argv[1]);
     return 2;

@@ -104,6 +104,14 @@ int output_bad_option(const char *command, int answer, char *const *argv)
     return output_bad_usage(command, "\"%s\" is not an option of \"pinshim %s\"", option, command);
 }
 
+bool output_flush(void)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return true;
+    output_error("cannot write to standard output: %m");
+    return false;
+}
+
 static bool is_terminal(FILE *out)
 {
     const char *term = getenv("TERM");

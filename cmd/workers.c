@@ -44,7 +44,8 @@ static pid_t start(const struct workers *workers, size_t job)
         return child;
     set_limit(workers->seconds);
     outcome = workers->work(workers->arg, job);
-    (void)fflush(NULL);
+    if (!output_flush() && outcome == 0)
+        outcome = 1;
     _exit(outcome);
 }
 

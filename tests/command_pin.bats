@@ -563,6 +563,19 @@ next_is() {
     has "$OUT" 'no answer within 1 seconds'
 }
 
+@test "output that cannot be written is a failure" {
+    local arguments
+    pins "$(two_pins "localhost:$GOOD")" "localhost:$GOOD cert-file:$LAB/good.pem"
+    for arguments in "pin localhost:$GOOD" "pin $LAB/good.key" "lint $PINS" "check $PINS"; do
+        # shellcheck disable=SC2086
+        pinshim $arguments
+        equals "$STATUS" 0
+        # shellcheck disable=SC2086
+        run -1 bash -c '"$PINSHIM" "$@" >/dev/full' _ $arguments
+        has "$output" 'pinshim: cannot write to standard output: No space left on device'
+    done
+}
+
 @test "a long reason is folded on a terminal, and a line in a pipe" {
     pins "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD"
     on_terminal check "$PINS"
