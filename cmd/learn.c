@@ -418,10 +418,7 @@ static bool report(const struct learn *learn, char *const *argv)
     } else if (learn->file == NULL || !write_file(learn, whole)) {
         good = learn->file == NULL;
         (void)fputs(whole, stdout);
-        if (fflush(stdout) != 0) {
-            output_error("standard output cannot be written: %s; next: name a file with -o", strerror(errno));
-            good = false;
-        }
+        good = fflush(stdout) == 0 && good; /* main() says so */
     } else {
         output_error("%zu pin%s written to %s; next: compare, add backup pins, then \"pinshim run --pins %s -- %s\"", rules,
             rules == 1 ? "" : "s", learn->file, learn->file, argv[0]);
