@@ -55,7 +55,7 @@ static void print_fault(void *arg, uint32_t line, uint32_t column, const char *m
 /* Read the pins as the shim will. */
 static bool pins_are_good(char *path)
 {
-    struct pins_reader reader = {pinfile_read, clientfile_read, linked_ossl(), path};
+    struct pins_reader reader = {.read = pinfile_read, .read_client = clientfile_read, .library = linked_ossl(), .beside = path};
     struct pins *pins = pins_load(path, &reader, NULL, print_fault, path);
     bool good = pins != NULL;
 
