@@ -16,7 +16,7 @@ static void print_error(void *arg, uint32_t line, uint32_t column, const char *m
 
 int lint_main(int argc, char **argv)
 {
-    struct pins_reader reader = {pinfile_read, clientfile_read, linked_ossl(), argv[argc - 1]};
+    struct pins_reader reader = {.read = pinfile_read, .read_client = clientfile_read, .library = linked_ossl(), .beside = argv[argc - 1]};
     struct pins *pins;
 
     if (argc != 2 || argv[1][0] == '-') {
