@@ -104,3 +104,25 @@ impostor_learns_nothing() {
         impostor_learns_nothing "$client"
     done
 }
+
+@test "curl shows its identity where Apache asks later: by renegotiation in TLS 1.2, after the handshake in TLS 1.3" {
+    local version
+    apache '<Location /private>' 'SSLVerifyClient require' '</Location>'
+    for version in 1.2 1.3; do
+        pins "$PINNED"
+        PAGE=/private/ fetch shim 'curl -k' "$PORT" "$version"
+        lacks "$OUT" 'you are'
+
+        pins "$PINNED $(as client1)"
+        fetch shim 'curl -k' "$PORT" "$version"
+        equals "$OUT" "you are nobody, over TLSv$version"
+        PAGE=/private/ fetch shim 'curl -k' "$PORT" "$version"
+        equals "$OUT" "you are CN=client1, over TLSv$version"
+        equals "$STATUS" 0
+
+        # The second connection resumes the session of the first.
+        PAGE=/private/ fetch shim 'curl -k' "$PORT" "$version" -v -H 'Connection: close' "https://localhost:$PORT/"
+        equals "$OUT" "you are nobody, over TLSv$version"$'\n'"you are CN=client1, over TLSv$version"
+        has "$ERR" 'SSL re-using session ID'
+    done
+}

@@ -102,9 +102,10 @@ apache() {
             "Mutex file:$SITE default" 'TypesConfig /etc/mime.types' 'User www-data' 'Group www-data' 'StartServers 2' \
             "Listen 127.0.0.1:$PORT" "DocumentRoot $SITE/pages" 'DirectoryIndex index.php' 'AddHandler application/x-httpd-php .php' \
             'SSLEngine on' "SSLCertificateFile $LAB/good.pem" "SSLCertificateKeyFile $LAB/good.key" "SSLCACertificateFile $CA" \
-            'SSLProtocol TLSv1.2 TLSv1.3' 'SSLOptions +StdEnvVars' "<Directory $SITE/pages>" 'Require all granted' '</Directory>' "$@"
+            'SSLProtocol -all +TLSv1.2 +TLSv1.3' 'SSLOptions +StdEnvVars' "<Directory $SITE/pages>" 'Require all granted' '</Directory>' "$@"
     } >"$SITE/apache.conf"
-    apache2 -f "$SITE/apache.conf" -DFOREGROUND >"$SITE/out" 2>&1 </dev/null 3>&- &
+    # In a process group of its own: it ends its whole group.
+    setsid apache2 -f "$SITE/apache.conf" -DFOREGROUND >"$SITE/out" 2>&1 </dev/null 3>&- &
     echo $! >>"$LAB/pids"
     lab_wait lab_listens "$PORT" || { cat "$SITE/out" "$SITE/error.log" && return 1; }
 }
