@@ -140,6 +140,8 @@ static void put_text(const struct event *event, struct text *out)
         if (event->subject != NULL)
             text_add(out, " subject \"%s\"", event->subject);
     }
+    if (event->client != NULL)
+        text_add(out, "; client certificate \"%s\" offered", event->client);
     if (given(event->wanted))
         text_add(out, "; wanted %s", event->wanted);
 }
@@ -184,7 +186,7 @@ static void put_json(const struct event *event, struct text *out)
     put_member(out, "not_after", event->not_after);
     put_member(out, "tls", event->tls);
     if (event->verdict != EVENT_FAULT)
-        text_add(out, ",\"resumed\":%s,\"client_cert\":false", event->resumed ? "true" : "false");
+        text_add(out, ",\"resumed\":%s,\"client_cert\":%s", event->resumed ? "true" : "false", event->client != NULL ? "true" : "false");
     text_add(out, "}");
 }
 

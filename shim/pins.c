@@ -186,6 +186,25 @@ bool pins_add_issuer(struct pins *pins, const void *der, size_t length)
     return true;
 }
 
+uint32_t pins_add_client(struct pins *pins, const struct client_cert *client)
+{
+    if (!grow((void **)&pins->clients, &pins->client_room, pins->client_count, 1, sizeof(*pins->clients)))
+        return 0;
+    pins->clients[pins->client_count] = *client;
+    return (uint32_t)++pins->client_count;
+}
+
+void pins_clear_client(struct client_cert *client)
+{
+    if (client->key != NULL)
+        explicit_bzero(client->key, client->key_length);
+    free(client->key);
+    free(client->chain);
+    for (size_t i = 0; i < CLIENT_FILES; i++)
+        free(client->paths[i]);
+    memset(client, 0, sizeof(*client));
+}
+
 void pins_free(struct pins *pins)
 {
     if (pins == NULL)
@@ -195,6 +214,9 @@ void pins_free(struct pins *pins)
     free(pins->bytes);
     free(pins->buckets);
     free(pins->issuers);
+    for (size_t i = 0; i < pins->client_count; i++)
+        pins_clear_client(&pins->clients[i]);
+    free(pins->clients);
     free(pins);
 }
 
@@ -224,6 +246,11 @@ const uint8_t *pins_issuer(const struct pins *pins, size_t index, size_t *length
         return NULL;
     *length = pins->issuers[index].length;
     return pins->bytes + pins->issuers[index].bytes;
+}
+
+const struct client_cert *pins_client(const struct pins *pins, uint32_t number)
+{
+    return number != 0 && number <= pins->client_count ? &pins->clients[number - 1] : NULL;
 }
 
 const struct rule *pins_next_rule(const struct pins *pins, struct rules rules, const struct rule *rule)

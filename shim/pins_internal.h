@@ -32,6 +32,8 @@ struct pins {
     struct rule revoked;
     struct issuer *issuers;
     size_t issuer_count, issuer_room;
+    struct client_cert *clients;
+    size_t client_count, client_room;
     bool demand;
     bool located;
     bool used[PIN_KINDS][DIGESTS];
@@ -46,5 +48,8 @@ MUST_CHECK bool pins_add_pin(struct pins *pins, struct rule *rule, uint32_t line
 
 /* Append a certificate of a ca-file. Return false when memory ran out. */
 MUST_CHECK bool pins_add_issuer(struct pins *pins, const void *der, size_t length);
+
+/* Append a client certificate, whose parts are the pins' from then on. Return its number; 0 when memory ran out. */
+MUST_CHECK uint32_t pins_add_client(struct pins *pins, const struct client_cert *client);
 
 #endif

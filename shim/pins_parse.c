@@ -10,8 +10,16 @@ struct field {
     size_t length;
 };
 
+/* A client certificate that was read, and the names of its files as the lines spell them. */
+struct named_client {
+    struct field files[CLIENT_FILES];
+    uint32_t number; /* see pins_client; 0: it was faulty */
+};
+
 struct parser {
     struct pins *pins;
+    struct named_client *clients;
+    size_t client_count;
     const struct pins_reader *reader;
     pins_report *report;
     void *arg;
@@ -247,9 +255,9 @@ static const struct spelling {
 static const char *const weak[] = {"spki-sha1:", "cert-sha1:", "ca-sha1:", "sha1/", "pin-sha1=", "sha1:", "spki-md5:", "cert-md5:",
     "ca-md5:", "md5/", "pin-md5=", "md5:"};
 
-static const char *const not_supported[] = {"client-cert=", "client-key=", "client-key-pass-file="};
-
 static const char *const files[PIN_KINDS] = {"spki-file:", "cert-file:", "ca-file:"};
+
+static const char *const client_files[CLIENT_FILES] = {"client-cert=", "client-key=", "client-key-pass-file="};
 
 /* Read the digest after the prefix into `out`. Return false where it is not of its form. */
 static bool read_digest(struct field value, const struct spelling *spelling, uint8_t *out)
@@ -317,7 +325,7 @@ static const struct spelling *read_pin(struct parser *parser, struct field field
     }
     if (spelling == NULL) {
         complain(parser, field.at, "\"%s\" is not known; expected spki-sha256:DIGEST, cert-sha256:DIGEST, ca-sha256:DIGEST, spki-file:PATH, "
-            "cert-file:PATH, ca-file:PATH, pkix, allow, deny, expires=YYYY-MM-DD or mode=report", quote(field).text);
+            "cert-file:PATH, ca-file:PATH, pkix, allow, deny, expires=YYYY-MM-DD, mode=report or client-cert=PATH", quote(field).text);
         return NULL;
     }
     prefix = strlen(spelling->prefix);
@@ -340,6 +348,7 @@ struct line {
     struct field mode; /* at NULL: not given */
     struct field expires;
     uint16_t day;
+    struct field client[CLIENT_FILES];
 };
 
 static bool set_action(struct parser *parser, struct field field, struct rule *rule, enum rule_action action)
@@ -417,6 +426,128 @@ static void read_expires(struct parser *parser, struct field field, struct line 
             quote((struct field) {field.at + prefix, field.length - prefix}).text);
 }
 
+/* Take down which files the line names for a client certificate. Return false where the field is none of it. */
+static bool read_client_file(struct parser *parser, struct field field, struct line *line)
+{
+    for (size_t i = 0; i < CLIENT_FILES; i++) {
+        size_t prefix = strlen(client_files[i]);
+
+        if (!starts(field, client_files[i]))
+            continue;
+        if (line->revoked)
+            complain(parser, field.at, "\"%s\" after @revoked; expected pins alone", quote(field).text);
+        else if (line->client[i].at != NULL)
+            complain(parser, field.at, "\"%s\" is the second of its kind on the line; expected one", quote(field).text);
+        else if (field.length == prefix)
+            complain(parser, field.at + prefix, "no path; expected a file's path");
+        else
+            line->client[i] = (struct field) {field.at + prefix, field.length - prefix};
+        return true;
+    }
+    return false;
+}
+
+/* Read them. Return the client certificate's number; 0 after a complaint. */
+static uint32_t load_client(struct parser *parser, const struct line *line)
+{
+    char *paths[CLIENT_FILES] = {NULL, NULL, NULL};
+    struct client_cert client = {.line = parser->line};
+    enum client_file faulty = CLIENT_CERT;
+    char buffer[300];
+    struct text problem = text_over(buffer, sizeof(buffer));
+    uint32_t number = 0;
+    bool read = parser->reader != NULL;
+
+    for (size_t i = 0; i < CLIENT_FILES; i++) {
+        if (line->client[i].at != NULL && (paths[i] = strndup(line->client[i].at, line->client[i].length)) == NULL)
+            parser->out_of_memory = true;
+    }
+    if (!read)
+        text_add(&problem, "files are not read here");
+    else if (!parser->out_of_memory)
+        read = parser->reader->read_client(parser->reader, (const char *const *)paths, &client, &faulty, &problem);
+    if (read && !parser->out_of_memory) {
+        number = pins_add_client(parser->pins, &client);
+        parser->out_of_memory |= number == 0;
+        if (number == 0)
+            pins_clear_client(&client);
+    } else if (!parser->out_of_memory) {
+        struct field field = line->client[faulty].at != NULL ? line->client[faulty] : line->client[CLIENT_CERT];
+
+        complain(parser, field.at, "\"%s\" cannot be used: %s; expected a client certificate with its key, in PEM or PKCS #12",
+            quote(field).text, buffer);
+    }
+    for (size_t i = 0; i < CLIENT_FILES; i++)
+        free(paths[i]);
+    return number;
+}
+
+static bool same_field(struct field a, struct field b)
+{
+    return (a.at == NULL) == (b.at == NULL) && a.length == b.length && (a.at == NULL || memcmp(a.at, b.at, a.length) == 0);
+}
+
+/* Lines that name the same files share what was read. Return its number; 0 after a complaint. */
+static uint32_t client_of(struct parser *parser, const struct line *line)
+{
+    struct named_client *bigger;
+    uint32_t number;
+
+    for (size_t i = 0; i < parser->client_count; i++) {
+        const struct named_client *named = &parser->clients[i];
+
+        if (same_field(named->files[CLIENT_CERT], line->client[CLIENT_CERT]) && same_field(named->files[CLIENT_KEY], line->client[CLIENT_KEY])
+            && same_field(named->files[CLIENT_PASS], line->client[CLIENT_PASS]))
+            return named->number;
+    }
+    number = load_client(parser, line);
+    bigger = realloc(parser->clients, (parser->client_count + 1) * sizeof(*bigger));
+    if (bigger == NULL) {
+        parser->out_of_memory = true;
+        return 0;
+    }
+    parser->clients = bigger;
+    memcpy(bigger[parser->client_count].files, line->client, sizeof(line->client));
+    bigger[parser->client_count++].number = number;
+    return number;
+}
+
+/* The client certificate of a line, once all of the line is known. */
+static void finish_client(struct parser *parser, const struct line *line)
+{
+    uint32_t before = line->rule != NULL ? line->rule->client : 0;
+    uint32_t number;
+
+    for (size_t i = 0; line->client[CLIENT_CERT].at == NULL && i < CLIENT_FILES; i++) {
+        if (line->client[i].at == NULL)
+            continue;
+        complain(parser, line->client[i].at, "\"%s%s\" without client-cert=PATH on its line; expected the certificate as well", client_files[i],
+            quote(line->client[i]).text);
+        return;
+    }
+    if (line->client[CLIENT_CERT].at == NULL || line->rule == NULL || line->revoked
+        || !set_action(parser, line->client[CLIENT_CERT], line->rule, RULE_PINS))
+        return;
+    number = client_of(parser, line);
+    line->rule->client = number;
+    if (before != 0 && number != 0 && before != number)
+        complain(parser, line->client[CLIENT_CERT].at, "\"%s\" is a second client certificate for the same target, after line %u; expected one",
+            quote(line->client[CLIENT_CERT]).text, (unsigned)pins_client(parser->pins, before)->line);
+}
+
+/* Who gets a client certificate has to be told by a pin or by pkix. */
+static void check_clients(struct parser *parser)
+{
+    for (size_t i = 0; i < parser->pins->rule_count; i++) {
+        const struct rule *rule = &parser->pins->rules[i];
+
+        if (rule->client == 0 || rule->first_pin != NOTHING || rule->pkix)
+            continue;
+        parser->line = rule->line;
+        complain(parser, parser->line_start, "a client certificate for a target without a pin or pkix; expected one, by which its server is known");
+    }
+}
+
 /* Read what stands beside a pin. Return false where it is none of it. */
 static bool read_option(struct parser *parser, struct field field, struct line *line)
 {
@@ -444,19 +575,13 @@ static bool read_option(struct parser *parser, struct field field, struct line *
     return true;
 }
 
-/* Complain of what other products write, or this one does not take. Return false where it is neither. */
+/* Complain of what other products write and this one does not take. Return false where it is not that. */
 static bool reject(struct parser *parser, struct field field)
 {
     for (size_t i = 0; i < sizeof(weak) / sizeof(weak[0]); i++) {
         if (starts(field, weak[i])) {
             complain(parser, field.at, "\"%s\" uses a broken digest, %s; expected sha256, sha384 or sha512", quote(field).text,
                 memmem(weak[i], strlen(weak[i]), "md5", 3) != NULL ? "MD5" : "SHA-1");
-            return true;
-        }
-    }
-    for (size_t i = 0; i < sizeof(not_supported) / sizeof(not_supported[0]); i++) {
-        if (starts(field, not_supported[i])) {
-            complain(parser, field.at, "\"%s\" is not supported by this version; expected a pin, pkix or an option", quote(field).text);
             return true;
         }
     }
@@ -477,7 +602,7 @@ static void read_what(struct parser *parser, struct field field, struct line *li
             (void)set_action(parser, field, line->rule, field.at[0] == 'a' ? RULE_ALLOW : RULE_DENY);
         return;
     }
-    if (read_option(parser, field, line) || reject(parser, field))
+    if (read_option(parser, field, line) || read_client_file(parser, field, line) || reject(parser, field))
         return;
     for (int kind = 0; kind < PIN_KINDS; kind++) {
         if (!starts(field, files[kind]))
@@ -500,6 +625,7 @@ static void finish_line(struct parser *parser, const struct line *line)
         complain(parser, line->mode.at, "\"%s\" without a pin or pkix on its line; expected one to report on", quote(line->mode).text);
     for (size_t i = line->first_pin; line->day != 0 && i < parser->pins->pin_count; i++)
         parser->pins->pins[i].expires = line->day;
+    finish_client(parser, line);
 }
 
 static bool is_blank(char c)
@@ -589,6 +715,9 @@ struct pins *pins_parse(const char *buffer, size_t length, const struct pins_rea
         parse_line(&parser, at, (size_t)(stop - at));
         at = newline != NULL ? newline + 1 : end;
     }
+    if (!parser.faulty && !parser.out_of_memory)
+        check_clients(&parser);
+    free(parser.clients);
     if (parser.out_of_memory) {
         report(arg, 0, 0, "out of memory");
         parser.faulty = true;
