@@ -25,7 +25,7 @@ impostor_learns_nothing() {
     local version
     for version in 1.2 1.3; do
         curious impostor "-tls${version/./_}"
-        fetch shim "$1" "$PORT" "$version"
+        fetch shim "$1" "$ASKED" "$version"
         refused_server
         got_nothing
     done

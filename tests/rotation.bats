@@ -3,7 +3,7 @@
 # no request fails; and an identity that the server no longer takes is turned away, visibly.
 
 # Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/mutual's.
-# shellcheck disable=SC2030,SC2031,SC2153,SC2154
+# shellcheck disable=SC2030,SC2031,SC2034,SC2153,SC2154
 
 load lib/programs
 load lib/mutual
@@ -18,6 +18,7 @@ teardown_file() {
 
 setup() {
     PROGRAM=''
+    NGINX_MASTER=on
     PINNED="localhost spki-sha256:$(lab_spki "$LAB/good.pem")"
     DIR=$BATS_TEST_TMPDIR
     ANSWERS=$DIR/answers
@@ -31,7 +32,8 @@ teardown() {
 start() {
     : >"$ANSWERS"
     ERR_FILE=$DIR/err
-    shim /usr/bin/python3 "$CLIENTS/loop.py" localhost "$1" verify "$2" "$CA" >"$ANSWERS" 2>"$ERR_FILE" </dev/null 3>&- &
+    # No function: this must be the program's own process.
+    env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 "$CLIENTS/loop.py" localhost "$1" verify "$2" "$CA" >"$ANSWERS" 2>"$ERR_FILE" </dev/null 3>&- &
     PROGRAM=$!
 }
 
@@ -92,7 +94,7 @@ reload() { kill -HUP "$(cat "$LAB/nginx-$1/pid")"; }
         mv "$LAB/renewed.pem" "$DIR/client1.pem"
         goes_on "$(from "$new" "$(digest backup)")"
         finish "$(from "($old|$new)")" 1
-        has "$(lines fault)" "$DIR/client1."
+        has "$(lines fault)" '"client1.key" cannot be used'
     done
 }
 
@@ -113,7 +115,7 @@ reload() { kill -HUP "$(cat "$LAB/nginx-$1/pid")"; }
     goes_on "$(from "$(serial client1)" "$(digest good)")"
 }
 
-# renewals_by FIELDS COMMAND...: the program offers what FIELDS say; each COMMAND with "old" or "new" puts that certificate there
+# renewed_by FIELDS COMMAND...: the program offers what FIELDS say; each COMMAND with "old" or "new" puts that certificate there
 renewed_by() {
     local old new
     identity old /CN=client1
@@ -150,8 +152,7 @@ renewed_by() {
 
 @test "an identity is renewed by a symbolic link to another directory, as Kubernetes does, and nothing is logged" {
     volume() {
-        rm -rf "$DIR/$1"
-        mkdir "$DIR/$1"
+        mkdir -p "$DIR/$1"
         cp -p "$LAB/$1.pem" "$DIR/$1/cert"
         cp -p "$LAB/$1.key" "$DIR/$1/key"
         ln -s "$1" "$DIR/..data_tmp"
@@ -195,7 +196,7 @@ renewed_by() {
         goes_on "$(from "$(serial client1)")"
         ERR=$(cat "$ERR_FILE")
         equals "$(count_lines fault)" "$expected"
-        has "$(lines fault | tail -n 1)" "$DIR/client1.key"
+        has "$(lines fault | tail -n 1)" '"client1.key" cannot be used'
     done
     chmod 0600 "$DIR/client1.key"
     goes_on "$(from "$(serial client1)")"
@@ -238,7 +239,8 @@ turned_away() { fetch shim ruby "$PORT" "$1" && [[ $OUT != *'you are'* ]]; }
             fetch shim "$client" "$PORT" "$version"
             [ "$STATUS" -ne 0 ] || explain 'let in with a revoked certificate'
             equals "$OUT" ''
-            equals "$(count_lines fault)" 1
+            # Ruby tries again by itself.
+            equals "$(lines fault | sort -u | wc -l)" 1
             has "$(lines fault)" 'the server refused the client certificate "CN=client1"'
             has "$(lines fault)" 'certificate revoked'
 

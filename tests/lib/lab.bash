@@ -60,7 +60,8 @@ lab_listens() {
     (exec 9<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# lab_nginx NAME [SSL-LINE]: an nginx that shows $LAB/NAME.pem; its port goes into $PORT
+# lab_nginx NAME [SSL-LINE]: an nginx that shows $LAB/NAME.pem; its port goes into $PORT. Only with NGINX_MASTER=on can it be told to
+# read its files again.
 lab_nginx() {
     local name=$1 _
     mkdir -p "$LAB/nginx-$name"
@@ -68,7 +69,7 @@ lab_nginx() {
         PORT=$(lab_free_port)
         cat >"$LAB/nginx-$name/nginx.conf" <<CONF
 daemon off;
-master_process off;
+master_process ${NGINX_MASTER:-off};
 pid $LAB/nginx-$name/pid;
 error_log $LAB/nginx-$name/error.log info;
 events { worker_connections 512; }

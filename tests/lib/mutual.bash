@@ -90,18 +90,19 @@ apache() {
     echo "$SITE" >>"$LAB/sites"
     chmod 0755 "$SITE"
     mkdir "$SITE/pages" "$SITE/pages/private"
+    # shellcheck disable=SC2016,SC2028 # it is PHP
     echo '<?php echo "you are ", $_SERVER["SSL_CLIENT_S_DN"] ?? "nobody", ", over ", $_SERVER["SSL_PROTOCOL"], "\n";' |
         tee "$SITE/pages/index.php" >"$SITE/pages/private/index.php"
     PORT=$(lab_free_port)
     {
-        for module in mpm_prefork authz_core dir mime ssl; do
+        for module in mpm_prefork authz_core dir mime socache_shmcb ssl; do
             echo "LoadModule ${module}_module $modules/mod_$module.so"
         done
         echo "LoadModule php_module $(echo "$modules"/libphp*.so)"
         printf '%s\n' 'ServerName localhost' "ServerRoot $SITE" "PidFile $SITE/pid" "ErrorLog $SITE/error.log" 'LogLevel info' \
             "Mutex file:$SITE default" 'TypesConfig /etc/mime.types' 'User www-data' 'Group www-data' 'StartServers 2' \
             "Listen 127.0.0.1:$PORT" "DocumentRoot $SITE/pages" 'DirectoryIndex index.php' 'AddHandler application/x-httpd-php .php' \
-            'SSLEngine on' "SSLCertificateFile $LAB/good.pem" "SSLCertificateKeyFile $LAB/good.key" "SSLCACertificateFile $CA" \
+            'SSLEngine on' "SSLSessionCache shmcb:$SITE/sessions" "SSLCertificateFile $LAB/good.pem" "SSLCertificateKeyFile $LAB/good.key" "SSLCACertificateFile $CA" \
             'SSLProtocol -all +TLSv1.2 +TLSv1.3' 'SSLOptions +StdEnvVars' "<Directory $SITE/pages>" 'Require all granted' '</Directory>' "$@"
     } >"$SITE/apache.conf"
     # In a process group of its own: it ends its whole group.
@@ -117,14 +118,14 @@ mutual_stop() {
 }
 
 # curious NAME [OPTION...]: an openssl s_server with $LAB/NAME.pem that asks for a client certificate and logs whose it gets, in
-# $CURIOUS; sets $PORT
+# $CURIOUS; sets $ASKED, its port
 curious() {
     CURIOUS=$(mktemp "$LAB/curious-XXXXXX")
     openssl s_server -accept 127.0.0.1:0 -cert "$LAB/$1.pem" -key "$LAB/$1.key" -CAfile "$CA" -verify 2 -www "${@:2}" >"$CURIOUS" 2>&1 \
         </dev/null 3>&- &
     echo $! >>"$LAB/pids"
     lab_wait grep -q '^ACCEPT' "$CURIOUS" || return 1
-    PORT=$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p;T;q' "$CURIOUS")
+    ASKED=$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p;T;q' "$CURIOUS")
 }
 
 # got NAME: the last curious server has been shown that identity
@@ -136,7 +137,7 @@ got() {
 # own, with client4's, comes after all that are looked for.
 got_nothing() {
     # shellcheck disable=SC2046 # words
-    bare curl -sSk $(own client4) -o "$LAB/own" "https://localhost:$PORT/" || return 1
+    bare curl -sSk $(own client4) -o "$LAB/own" "https://localhost:$ASKED/" || return 1
     lab_wait got client4 || return 1
     equals "$(grep '^depth=0' "$CURIOUS" | sort -u)" 'depth=0 CN = client4'
 }
