@@ -105,24 +105,33 @@ impostor_learns_nothing() {
     done
 }
 
-@test "curl shows its identity where Apache asks later: by renegotiation in TLS 1.2, after the handshake in TLS 1.3" {
+@test "an identity is shown where Apache asks later: by renegotiation in TLS 1.2, after the handshake in TLS 1.3" {
+    local client version
+    apache '<Location />' 'SSLVerifyClient require' '</Location>'
+    for client in curl 'curl -k' python ruby 'php streams' 'php curl'; do
+        for version in 1.2 1.3; do
+            pins 'other.example deny' "$PINNED"
+            fetch shim "$client" "$PORT" "$version"
+            lacks "$OUT" 'you are'
+            lacks "$ERR" 'client certificate'
+
+            pins "$PINNED $(as client1)"
+            fetch shim "$client" "$PORT" "$version"
+            equals "$OUT" "you are CN=client1, over TLSv$version"
+            equals "$STATUS" 0
+            offered client1
+        done
+    done
+}
+
+@test "an identity is shown where Apache asks later on a connection that resumes a session" {
     local version
     apache '<Location /private>' 'SSLVerifyClient require' '</Location>'
+    pins "$PINNED $(as client1)"
     for version in 1.2 1.3; do
-        pins "$PINNED"
-        PAGE=/private/ fetch shim 'curl -k' "$PORT" "$version"
-        lacks "$OUT" 'you are'
-
-        pins "$PINNED $(as client1)"
-        fetch shim 'curl -k' "$PORT" "$version"
-        equals "$OUT" "you are nobody, over TLSv$version"
-        PAGE=/private/ fetch shim 'curl -k' "$PORT" "$version"
-        equals "$OUT" "you are CN=client1, over TLSv$version"
-        equals "$STATUS" 0
-
-        # The second connection resumes the session of the first.
         PAGE=/private/ fetch shim 'curl -k' "$PORT" "$version" -v -H 'Connection: close' "https://localhost:$PORT/"
         equals "$OUT" "you are nobody, over TLSv$version"$'\n'"you are CN=client1, over TLSv$version"
         has "$ERR" 'SSL re-using session ID'
+        offered client1
     done
 }
