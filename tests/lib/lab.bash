@@ -3,11 +3,13 @@
 
 umask 022
 
-# lab_cert NAME SUBJECT [EXTENSION-LINE...]: a key and a certificate of the private CA in $LAB/NAME.key and $LAB/NAME.pem
+# lab_cert NAME SUBJECT [EXTENSION-LINE...]: a key and a certificate of the private CA in $LAB/NAME.key and $LAB/NAME.pem. $KEY_KIND says of
+# what kind, as "openssl genpkey" takes it.
 lab_cert() {
     local name=$1 subject=$2
     shift 2
-    openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$LAB/$name.key" 2>>"$LAB/openssl.log"
+    # shellcheck disable=SC2086 # words
+    openssl genpkey -algorithm ${KEY_KIND:-EC -pkeyopt ec_paramgen_curve:P-256} -out "$LAB/$name.key" 2>>"$LAB/openssl.log"
     openssl req -new -key "$LAB/$name.key" -subj "$subject" -out "$LAB/$name.csr" 2>>"$LAB/openssl.log"
     if [ $# -eq 0 ]; then
         set -- 'subjectAltName=DNS:localhost,DNS:www.pinned.example,IP:127.0.0.1,IP:::1' 'extendedKeyUsage=serverAuth'
