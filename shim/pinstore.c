@@ -270,16 +270,18 @@ static bool stays(const struct loaded *held, bool raced, struct file_identity *s
 {
     struct file_identity root;
 
-    if (held != NULL) {
-        if (config_get()->fault[0] != '\0')
-            return true;
-        /* After chroot the path is no longer the file's. */
-        file_identify("/", &root);
-        if (root.device != held->root.device || root.inode != held->root.inode)
-            return true;
+    if (held == NULL) {
+        file_identify(config_get()->pins_file, seen);
+        return false;
     }
+    if (config_get()->fault[0] != '\0')
+        return true;
+    /* After chroot the path is no longer the file's. */
+    file_identify("/", &root);
+    if (root.device != held->root.device || root.inode != held->root.inode)
+        return true;
     file_identify(config_get()->pins_file, seen);
-    return held != NULL && (held->settled || raced) && file_same(seen, &held->file) && same_clients(held->store.pins);
+    return (held->settled || raced) && file_same(seen, &held->file) && same_clients(held->store.pins);
 }
 
 /* Return true if `loaded` is only what is known already: a fault is looked at again at each call, because it may pass without a
