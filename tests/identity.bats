@@ -343,7 +343,7 @@ fault() {
     capture shim timeout 20 script -qefc "curl -sSk https://localhost:$PORT/" /dev/null
     [[ $STATUS != 0 && $STATUS != 124 ]] || explain "not refused, or waiting: $*"
     OUT=${OUT//$'\r'/}
-    [[ $OUT != *'you are'* && $OUT != *400* && $OUT != *'pass phrase:'* && $OUT != *assword:* ]] || explain "let in, or asked: $*"
+    [[ $OUT != *'you are'* && $OUT != *'400 No'* && $OUT != *'pass phrase:'* && $OUT != *assword:* ]] || explain "let in, or asked: $*"
     [[ $(grep -F "]: fault: $expected" <<<"$OUT") =~ $reason ]] || explain "no fault $expected$reason"
 
     capture "$LINT" lint "$PINS"
@@ -366,7 +366,8 @@ fault() {
     mkfifo "$DIR/fifo"
 
     # There is a terminal, and who wants to ask it does.
-    capture script -qefc "curl -sSk --cert $LAB/client1.pem --key $LAB/client1.key https://localhost:$PORT/" /dev/null
+    answer() { echo "$PASSPHRASE" | timeout 10 script -qefc "$1" /dev/null; }
+    capture answer "curl -sSk --cert $LAB/client1.pem --key $LAB/client1.key https://localhost:$PORT/"
     has "$OUT" 'PEM pass phrase:'
 
     # The certificate
