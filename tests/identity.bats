@@ -82,6 +82,28 @@ refuses() {
     done
 }
 
+@test "a server that has rules by name and by address is shown the identity of either, if it satisfies both" {
+    local version good=${PINNED#* } other
+    other=spki-sha256:$(lab_spki "$LAB/impostor.pem")
+    for version in 1.2 1.3; do
+        pins "localhost $good" "127.0.0.1 $good $(as client1)"
+        learns_it "$version"
+        pins "localhost $good $(as client1)" "127.0.0.1 $good"
+        learns_it "$version"
+        pins "localhost $good $(as client1)" '127.0.0.1 allow'
+        learns_it "$version"
+        pins "localhost $other" "127.0.0.1 $good $(as client1)"
+        refuses good "$version"
+        pins "localhost $good $(as client1)" "127.0.0.1 $other"
+        refuses good "$version"
+        # One of them only reports.
+        pins "localhost $other mode=report" "127.0.0.1 $good $(as client1)"
+        learns_nothing good "$version"
+        pins "localhost $good $(as client1)" "127.0.0.1 $other mode=report"
+        learns_nothing good "$version"
+    done
+}
+
 @test "a server that satisfies its rule by pkix alone is shown the identity, and another is not" {
     local version
     pins "localhost pkix $(as client1)"

@@ -115,6 +115,10 @@ reload() { kill -HUP "$(cat "$LAB/nginx-$1/pid")"; }
     goes_on "$(from "$(serial client1)" "$(digest good)")"
 }
 
+# settled: what the program reads has not changed for so long that it is only looked at, and not read again, at each handshake. The pins file
+# was written last.
+settled() { [ "$(date +%s)" -gt $(($(stat -c %Z "$PINS") + 3)) ]; }
+
 # renewed_by FIELDS COMMAND...: the program offers what FIELDS say; each COMMAND with "old" or "new" puts that certificate there
 renewed_by() {
     local old new
@@ -125,6 +129,7 @@ renewed_by() {
     "$2" old
     pins "$PINNED $1"
     start "$PORT" 1.3
+    lab_wait settled
     goes_on "$(from "$old")"
     "$2" new
     goes_on "$(from "$new")"
@@ -186,11 +191,16 @@ renewed_by() {
     goes_on "$(from "$(serial client1)")"
     for fault in nonsense gone stranger open; do
         case $fault in
-        nonsense) echo nonsense >"$DIR/client1.key" ;;
-        gone) rm "$DIR/client1.key" ;;
-        stranger) cp -p "$LAB/client2.key" "$DIR/client1.key" ;;
-        open) cp -p "$LAB/client1.key" "$DIR/client1.key" && chmod 0644 "$DIR/client1.key" ;;
+        nonsense) (umask 077 && echo nonsense >"$DIR/next") ;;
+        gone) ;;
+        stranger) cp -p "$LAB/client2.key" "$DIR/next" ;;
+        open) cp -p "$LAB/client1.key" "$DIR/next" && chmod 0644 "$DIR/next" ;;
         esac
+        if [ "$fault" = gone ]; then
+            rm "$DIR/client1.key"
+        else
+            mv "$DIR/next" "$DIR/client1.key"
+        fi
         expected=$((expected + 1))
         goes_on "$(from "$(serial client1)")"
         goes_on "$(from "$(serial client1)")"
