@@ -34,7 +34,6 @@ struct rule {
     uint32_t first_pin;
     uint32_t last_pin;
     uint32_t next_port; /* the rule for the same name with another port */
-    uint32_t next_in_bucket;
     uint32_t client; /* see pins_client; 0: none */
     uint16_t port; /* 0: every port */
     uint8_t form;
