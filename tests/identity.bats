@@ -460,5 +460,6 @@ fault() {
     PINNED=$'localhost deny\nlocalhost' fault 'line 1' "client-cert=^$LAB/client1.pem client-key=$LAB/client1.plain"
     PINNED="@revoked ${PINNED#* }" fault '@revoked' "^client-cert=$LAB/client1.pem client-key=$LAB/client1.plain"
     PINNED='^localhost' fault 'without a pin or pkix' "$cert client-key=$LAB/client1.plain"
-    PINNED="$PINNED $(as client1)"$'\n'localhost fault 'second client certificate.* line 1' "client-cert=^$LAB/client2.pem client-key=$LAB/client2.plain"
+    PINNED="$PINNED $(as client1)"$'\n'localhost fault 'second client certificate.* line 1' \
+        "client-cert=^$LAB/client2.pem client-key=$LAB/client2.plain"
 }

@@ -33,7 +33,8 @@ start() {
     : >"$ANSWERS"
     ERR_FILE=$DIR/err
     # No function: this must be the program's own process.
-    env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 "$CLIENTS/loop.py" localhost "$1" verify "$2" "$CA" >"$ANSWERS" 2>"$ERR_FILE" </dev/null 3>&- &
+    env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 "$CLIENTS/loop.py" localhost "$1" verify "$2" "$CA" \
+        >"$ANSWERS" 2>"$ERR_FILE" </dev/null 3>&- &
     PROGRAM=$!
 }
 
@@ -115,8 +116,8 @@ reload() { kill -HUP "$(cat "$LAB/nginx-$1/pid")"; }
     goes_on "$(from "$(serial client1)" "$(digest good)")"
 }
 
-# settled: what the program reads has not changed for so long that it is only looked at, and not read again, at each handshake. The pins file
-# was written last.
+# settled: what the program reads has not changed for so long that it is only looked at, and not read again, at each handshake. The
+# pins file was written last.
 settled() { [ "$(date +%s)" -gt $(($(stat -c %Z "$PINS") + 3)) ]; }
 
 # renewed_by FIELDS COMMAND...: the program offers what FIELDS say; each COMMAND with "old" or "new" puts that certificate there

@@ -99,11 +99,33 @@ apache() {
             echo "LoadModule ${module}_module $modules/mod_$module.so"
         done
         echo "LoadModule php_module $(echo "$modules"/libphp*.so)"
-        printf '%s\n' 'ServerName localhost' "ServerRoot $SITE" "PidFile $SITE/pid" "ErrorLog $SITE/error.log" 'LogLevel info' \
-            "Mutex file:$SITE default" 'TypesConfig /etc/mime.types' 'User www-data' 'Group www-data' 'StartServers 2' \
-            "Listen 127.0.0.1:$PORT" "DocumentRoot $SITE/pages" 'DirectoryIndex index.php' 'AddHandler application/x-httpd-php .php' \
-            'SSLEngine on' "SSLSessionCache shmcb:$SITE/sessions" "SSLCertificateFile $LAB/good.pem" "SSLCertificateKeyFile $LAB/good.key" "SSLCACertificateFile $CA" \
-            'SSLProtocol -all +TLSv1.2 +TLSv1.3' 'SSLOptions +StdEnvVars' "<Directory $SITE/pages>" 'Require all granted' '</Directory>' "$@"
+        cat <<CONF
+ServerName localhost
+ServerRoot $SITE
+PidFile $SITE/pid
+ErrorLog $SITE/error.log
+LogLevel info
+Mutex file:$SITE default
+TypesConfig /etc/mime.types
+User www-data
+Group www-data
+StartServers 2
+Listen 127.0.0.1:$PORT
+DocumentRoot $SITE/pages
+DirectoryIndex index.php
+AddHandler application/x-httpd-php .php
+SSLEngine on
+SSLSessionCache shmcb:$SITE/sessions
+SSLCertificateFile $LAB/good.pem
+SSLCertificateKeyFile $LAB/good.key
+SSLCACertificateFile $CA
+SSLProtocol -all +TLSv1.2 +TLSv1.3
+SSLOptions +StdEnvVars
+<Directory $SITE/pages>
+    Require all granted
+</Directory>
+CONF
+        printf '%s\n' "$@"
     } >"$SITE/apache.conf"
     # In a process group of its own: it ends its whole group.
     setsid apache2 -f "$SITE/apache.conf" -DFOREGROUND >"$SITE/out" 2>&1 </dev/null 3>&- &
