@@ -36,6 +36,16 @@ struct conn {
     struct clues clues;
 };
 
+_Atomic uint64_t conn_epoch;
+_Thread_local struct conn_last conn_last;
+
+static void set_phase(struct conn *conn, enum phase phase)
+{
+    if (conn->phase == PHASE_CONFIRMED && phase != PHASE_CONFIRMED)
+        atomic_fetch_add(&conn_epoch, 1);
+    conn->phase = phase;
+}
+
 static void keep_leaf(const struct ossl *ossl, struct conn *conn, X509 *leaf)
 {
     if (conn->leaf != NULL)
@@ -71,6 +81,7 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
 
 static void release(const struct ossl *ossl, void *attached)
 {
+    set_phase(attached, PHASE_UNJUDGED);
     forget_handshake(ossl, attached);
     free(attached);
 }
@@ -287,7 +298,7 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
         int mode = ossl->SSL_get_verify_mode(ssl);
 
         if (conn != NULL) {
-            conn->phase = PHASE_REFUSED;
+            set_phase(conn, PHASE_REFUSED);
             conn->mode = conn->mode_changed ? conn->mode : mode;
             conn->mode_changed = true;
         }
@@ -386,7 +397,7 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
         && (conn->proven || !log_wants(EVENT_ACCEPTED));
     lives = lives || admit(ossl, ssl, conn, &shown, true);
     if (conn != NULL) {
-        conn->phase = lives ? PHASE_CONFIRMED : PHASE_REFUSED;
+        set_phase(conn, lives ? PHASE_CONFIRMED : PHASE_REFUSED);
         if (conn->leaf != leaf)
             keep_leaf(ossl, conn, leaf);
         conn->proven = lives;
@@ -541,7 +552,7 @@ static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     restore_mode(ossl, ssl, conn);
     conn_take_client_back(ossl, ssl);
     forget_handshake(ossl, conn);
-    conn->phase = PHASE_UNJUDGED;
+    set_phase(conn, PHASE_UNJUDGED);
     /* Where the program set none, the name of a session for TLS 1.2 is given; it is not sent. */
     if (session != NULL && sni == ossl->SSL_SESSION_get0_hostname(session))
         sni = NULL;
@@ -584,7 +595,7 @@ static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn
     (void)admit(ossl, ssl, conn, &nothing, false);
     (void)ossl->ERR_pop_to_mark();
     if (conn->suite_refused) {
-        conn->phase = PHASE_REFUSED;
+        set_phase(conn, PHASE_REFUSED);
         ossl->SSL_set_verify_result(ssl, X509_V_ERR_CERT_REJECTED);
         /* libssl has cleared the queue when the handshake function was called: what is there tells of the suite. */
         ossl->ERR_clear_error();
@@ -707,7 +718,7 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
         push_error(ossl);
         return -1;
     }
-    conn->phase = PHASE_UNJUDGED;
+    set_phase(conn, PHASE_UNJUDGED);
     driven_before = conn->driven;
     conn->driven = true;
     /* Of a context that was not seen to be made. */
@@ -740,11 +751,14 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
 
 bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
 {
+    uint64_t epoch = atomic_load(&conn_epoch);
     struct conn *conn = ossl->kind == OSSL_USABLE ? conn_of(ossl, ssl) : NULL;
 
-    /* Nearly every call. */
-    if (conn != NULL && conn->phase == PHASE_CONFIRMED && ossl->SSL_is_init_finished(ssl))
+    if (conn != NULL && conn->phase == PHASE_CONFIRMED && ossl->SSL_is_init_finished(ssl)) {
+        /* The epoch first: if the phase changes meanwhile, it is an old one. */
+        conn_last = (struct conn_last) {ssl, ossl, epoch};
         return true;
+    }
     if (serves(ossl, ssl))
         return true;
     if (!may_go_on(ossl, &ssl, &conn))
@@ -783,7 +797,7 @@ int conn_clear(const struct ossl *ossl, SSL *ssl)
         restore_mode(ossl, ssl, conn);
         conn_take_client_back(ossl, ssl);
         forget_handshake(ossl, conn);
-        conn->phase = PHASE_UNJUDGED;
+        set_phase(conn, PHASE_UNJUDGED);
     }
     return ossl->SSL_clear(ssl);
 }

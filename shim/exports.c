@@ -51,6 +51,22 @@ static enum conn_call asker(const struct ossl *ossl, const void *caller, enum co
     return ossl_calls(ossl, caller) ? CONN_INNER : call;
 }
 
+/* On a connection that is known to be confirmed, delegate at once. */
+#define DELEGATE_IF_SURE(call) \
+    do { \
+        const struct ossl *sure = conn_sure(ssl); \
+ \
+        if (sure != NULL) \
+            return sure->call; \
+    } while (0)
+#define READ_IF_SURE(call) \
+    do { \
+        const struct ossl *sure = conn_sure(ssl); \
+ \
+        if (sure != NULL) \
+            return after_read(sure, ssl, sure->call); \
+    } while (0)
+
 #define MAY_MOVE(call) (!held(ossl) || conn_ready(ossl, ssl, asker(ossl, __builtin_return_address(0), call)))
 
 /* Return what a read returned. It may have answered a request for a client certificate, or met what the server thinks of it. */
@@ -163,6 +179,7 @@ EXPORT void SSL_set_verify(SSL *ssl, int mode, int (*callback)(int, X509_STORE_C
 
 EXPORT int SSL_read(SSL *ssl, void *buffer, int size)
 {
+    READ_IF_SURE(SSL_read(ssl, buffer, size));
     FIND(SSL_read, ssl, -1)
 
     return MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size)) : -1;
@@ -170,6 +187,7 @@ EXPORT int SSL_read(SSL *ssl, void *buffer, int size)
 
 EXPORT int SSL_read_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 {
+    READ_IF_SURE(SSL_read_ex(ssl, buffer, size, done));
     FIND(SSL_read_ex, ssl, 0)
 
     return MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size, done)) : 0;
@@ -177,6 +195,7 @@ EXPORT int SSL_read_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 
 EXPORT int SSL_peek(SSL *ssl, void *buffer, int size)
 {
+    READ_IF_SURE(SSL_peek(ssl, buffer, size));
     FIND(SSL_peek, ssl, -1)
 
     return MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size)) : -1;
@@ -184,6 +203,7 @@ EXPORT int SSL_peek(SSL *ssl, void *buffer, int size)
 
 EXPORT int SSL_peek_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 {
+    READ_IF_SURE(SSL_peek_ex(ssl, buffer, size, done));
     FIND(SSL_peek_ex, ssl, 0)
 
     return MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size, done)) : 0;
@@ -191,6 +211,7 @@ EXPORT int SSL_peek_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 
 EXPORT int SSL_write(SSL *ssl, const void *buffer, int size)
 {
+    DELEGATE_IF_SURE(SSL_write(ssl, buffer, size));
     FIND(SSL_write, ssl, -1)
 
     return MAY_MOVE(CONN_WRITES) ? real(ssl, buffer, size) : -1;
@@ -198,6 +219,7 @@ EXPORT int SSL_write(SSL *ssl, const void *buffer, int size)
 
 EXPORT int SSL_write_ex(SSL *ssl, const void *buffer, size_t size, size_t *done)
 {
+    DELEGATE_IF_SURE(SSL_write_ex(ssl, buffer, size, done));
     FIND(SSL_write_ex, ssl, 0)
 
     return MAY_MOVE(CONN_WRITES) ? real(ssl, buffer, size, done) : 0;
