@@ -499,7 +499,7 @@ static void print_error(void *arg, uint32_t line, uint32_t column, const char *m
 /* Read the files and the HOSTs. Return 0, or the exit status. */
 static int prepare(struct check *check, char **hosts)
 {
-    struct pins_reader reader = {pinfile_read, clientfile_read, linked_ossl(), check->path};
+    struct pins_reader reader = {.read = pinfile_read, .read_client = clientfile_read, .library = linked_ossl(), .beside = check->path};
     char message[400];
     struct text problem = text_over(message, sizeof(message));
 

@@ -342,7 +342,7 @@ static void discard(struct lint *lint)
 /* Return the exit status. */
 static int lint_file(const char *path, bool json, bool strict)
 {
-    struct lint lint = {.reader = {read_and_remember, clientfile_read, linked_ossl(), path}, .today = (uint16_t)(time(NULL) / 86400)};
+    struct lint lint = {.reader = {.read = read_and_remember, .read_client = clientfile_read, .library = linked_ossl(), .beside = path}, .today = (uint16_t)(time(NULL) / 86400)};
     struct pins *pins = pins_load(path, &lint.reader, NULL, take_error, &lint);
     int status;
 

@@ -11,7 +11,7 @@
 
 const struct pinstore *hearing_pins(const struct ossl *ossl)
 {
-    struct pins_reader reader = {pinfile_read, clientfile_read, ossl, config_get()->pins_file};
+    struct pins_reader reader = {.read = pinfile_read, .read_client = clientfile_read, .library = ossl, .beside = config_get()->pins_file};
 
     return pinstore_acquire(&reader);
 }
