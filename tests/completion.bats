@@ -84,7 +84,7 @@ printf "%s\n" "${COMPREPLY[@]}"'
 @test "the completions offer the options that the help texts have, and no other" {
     local subcommand words
     for subcommand in $("$PINSHIM" --help | sed -n 's/^  pinshim \([a-z]*\) .*/\1/p'); do
-        words=$("$PINSHIM" "$subcommand" --help | grep -oE '^  --?[a-z]+' | xargs -n 1 | sort -u | grep -vxe --help)
+        words=$("$PINSHIM" "$subcommand" --help | grep -oE '^  --?[a-z]+' | tr -d ' ' | sort -u | grep -vxe --help)
         capture bash --norc -c '. "$COMPLETION/pinshim"
 COMP_WORDS=(pinshim "$1" -) COMP_CWORD=2
 _pinshim
