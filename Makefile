@@ -24,10 +24,10 @@ shim_link := -shared -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,te
 
 # What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
 core := text file host pins pins_parse policy
-shim := $(core) resolved wire config log loader ossl param pinstore pinfile peer path intent hearing session conn verify offer exports exports_libc exports_dl interpose
+shim := $(core) resolved wire config log loader ossl param pinstore pinfile clientfile peer path intent hearing session conn verify offer client exports exports_libc exports_dl interpose
 command := main lint linked
 # Of the shim, beside the core.
-shared := peer path pinfile
+shared := peer path pinfile clientfile
 # What unit tests need besides the core.
 in_unit := resolved config log pinstore
 

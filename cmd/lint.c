@@ -1,5 +1,6 @@
 #include "command.h"
 
+#include "clientfile.h"
 #include "pinfile.h"
 
 #include <stdio.h>
@@ -15,7 +16,7 @@ static void print_error(void *arg, uint32_t line, uint32_t column, const char *m
 
 int lint_main(int argc, char **argv)
 {
-    struct pins_reader reader = {pinfile_read, linked_ossl(), argv[argc - 1]};
+    struct pins_reader reader = {pinfile_read, clientfile_read, linked_ossl(), argv[argc - 1]};
     struct pins *pins;
 
     if (argc != 2 || argv[1][0] == '-') {

@@ -1,6 +1,6 @@
 #include "conn.h"
 
-#include "hearing.h"
+#include "client.h"
 #include "session.h"
 #include "wire.h"
 
@@ -29,6 +29,8 @@ struct conn {
     bool withheld; /* something that needs no certificate was not offered */
     bool suite_refused; /* that the server has chosen */
     bool told; /* that the peer was accepted */
+    X509 *client; /* the certificate that was offered to the server; a reference */
+    bool client_is_on; /* the SSL */
     SSL_SESSION *judged; /* what may be resumed; a reference */
     struct clues clues;
 };
@@ -52,6 +54,10 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
 {
     keep_leaf(ossl, conn, NULL);
     keep_judged(ossl, conn, NULL);
+    if (conn->client != NULL)
+        ossl->X509_free(conn->client);
+    conn->client = NULL;
+    conn->client_is_on = false;
     free(conn->clues.sni);
     conn->clues.sni = NULL;
     conn->clues.begun = false;
@@ -143,6 +149,9 @@ static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, const st
     }
     dies = refused && !hearing_only_reported(hearing);
     hearing_notice(hearing);
+    hearing->client = conn->client;
+    if (!refused && pins_client(hearing->store->pins, hearing->judgement.client) != NULL)
+        client_stand_ready(ossl, ssl);
     if (refused && !conn->logged)
         hearing_log(ossl, ssl, shown, hearing, dies ? EVENT_REFUSED : EVENT_REPORTED);
     conn->logged |= refused;
@@ -292,23 +301,30 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
     return result;
 }
 
+/* What the peer has shown up to now, as libssl keeps it. Return the leaf, a reference. */
+static X509 *look_at(const struct ossl *ossl, SSL *ssl, struct shown *out)
+{
+    X509 *leaf = ossl->SSL_get1_peer_certificate != NULL ? ossl->SSL_get1_peer_certificate(ssl) : ossl->SSL_get_peer_certificate(ssl);
+
+    *out = (struct shown) {leaf, NULL, ossl->SSL_get_peer_cert_chain(ssl), ossl->SSL_get0_verified_chain(ssl)};
+    if (leaf == NULL && ossl->SSL_get0_peer_rpk != NULL)
+        out->raw_key = ossl->SSL_get0_peer_rpk(ssl);
+    return leaf;
+}
+
 /* Judge a handshake that is finished: the peer has proven its key now, and this is the first look where there was no certificate
  * to verify (resumption, PSK, anonymous suites). Return true if the connection may live. */
 static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
-    struct shown shown = {NULL, NULL, NULL, NULL};
+    struct shown shown;
     SSL_SESSION *session;
     X509 *leaf;
     bool lives;
     int saved = errno;
 
     (void)ossl->ERR_set_mark();
-    leaf = ossl->SSL_get1_peer_certificate != NULL ? ossl->SSL_get1_peer_certificate(ssl) : ossl->SSL_get_peer_certificate(ssl);
-    shown.leaf = leaf;
-    shown.chain = ossl->SSL_get_peer_cert_chain(ssl);
-    shown.verified = ossl->SSL_get0_verified_chain(ssl);
-    if (leaf == NULL && ossl->SSL_get0_peer_rpk != NULL)
-        shown.raw_key = ossl->SSL_get0_peer_rpk(ssl);
+    leaf = look_at(ossl, ssl, &shown);
+    conn_take_client_back(ossl, ssl);
     session = ossl->SSL_get_session(ssl);
     lives = conn != NULL && leaf != NULL && (conn->leaf == leaf || (ossl->SSL_session_reused(ssl) == 1 && conn->judged == session))
         && (conn->proven || !log_wants(EVENT_ACCEPTED));
@@ -430,6 +446,30 @@ struct offer *conn_offer_make(const struct ossl *ossl, SSL *ssl)
     return conn != NULL ? &conn->offer : NULL;
 }
 
+/* Where the target's rule has a client certificate, let the server ask for it after the handshake, too (RFC 8446, section 4.2.6): most
+ * programs that have none do not say that they could answer. */
+static void allow_requests(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    static const struct shown nothing;
+    const struct pinstore *store = hearing_pins(ossl);
+    bool any = store != NULL && store->pins != NULL && pins_client(store->pins, 1) != NULL;
+    struct hearing *hearing = any ? malloc(sizeof(*hearing)) : NULL;
+    const struct rule *rule;
+
+    pinstore_release(store);
+    if (hearing == NULL)
+        return;
+    (void)hear(ossl, ssl, conn, &nothing, hearing);
+    for (rule = hearing->judgement.rules.first; rule != NULL && rule->client == 0;)
+        rule = pins_next_rule(hearing->store->pins, hearing->judgement.rules, rule);
+    if (rule != NULL) {
+        ossl->SSL_set_post_handshake_auth(ssl, 1);
+        client_stand_ready(ossl, ssl);
+    }
+    hearing_end(hearing);
+    free(hearing);
+}
+
 /* Take down what the handshake that begins is to be judged by, and take off a session that it may not resume: then it becomes a
  * full one. During a resumption under TLS 1.2 SSL_get_servername gives the session's name, so what the program set is taken now. */
 static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
@@ -438,6 +478,7 @@ static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     const char *sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 
     restore_mode(ossl, ssl, conn);
+    conn_take_client_back(ossl, ssl);
     forget_handshake(ossl, conn);
     conn->phase = PHASE_UNJUDGED;
     /* Where the program set none, the name of a session for TLS 1.2 is given; it is not sent. */
@@ -452,6 +493,7 @@ static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     }
     keep_judged(ossl, conn, session);
     offer_withhold_secret(ossl, ssl);
+    allow_requests(ossl, ssl, conn);
 }
 
 void conn_begin(const struct ossl *ossl, SSL *ssl)
@@ -488,6 +530,94 @@ static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn
         push_error(ossl);
     }
     errno = saved;
+}
+
+/* The server may end the connection over the client certificate, in the handshake or, in TLS 1.3, at the first read after it. libssl makes
+ * errors of alerts: their number (RFC 8446, section 6.2) and 1000. */
+static void note_client_refused(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    static const struct shown nothing;
+    int alert = (int)(ossl->ERR_peek_last_error() & 0xfff) - 1000;
+    bool of_certificates = (alert >= 42 && alert <= 46) || alert == 48 || alert == 49 || alert == 116;
+    struct hearing *hearing;
+    char subject[320];
+    char buffer[480];
+    struct text remark = text_over(buffer, sizeof(buffer));
+
+    if (!of_certificates || (ossl->SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) == 0 || (hearing = malloc(sizeof(*hearing))) == NULL)
+        return;
+    (void)ossl->ERR_set_mark();
+    (void)hear(ossl, ssl, conn, &nothing, hearing);
+    peer_show_subject(ossl, conn->client, subject, sizeof(subject));
+    text_add(&remark, "the server refused the client certificate \"%s\": alert %d, %s", subject, alert, ossl->SSL_alert_desc_string_long(alert));
+    hearing->remark = buffer;
+    hearing_log(ossl, ssl, &nothing, hearing, EVENT_FAULT);
+    hearing_end(hearing);
+    free(hearing);
+    (void)ossl->ERR_pop_to_mark();
+    ossl->X509_free(conn->client);
+    conn->client = NULL;
+    conn->client_is_on = false;
+}
+
+int conn_was_read(const struct ossl *ossl, SSL *ssl, int result)
+{
+    struct conn *conn = result <= 0 ? conn_of(ossl, ssl) : NULL;
+    int saved = errno;
+
+    if (conn != NULL && conn->client != NULL)
+        note_client_refused(ossl, ssl, conn);
+    errno = saved;
+    return result;
+}
+
+const struct client_cert *conn_hear_client(const struct ossl *ossl, SSL *ssl, struct hearing *out)
+{
+    struct conn *conn = conn_of(ossl, ssl);
+    const struct client_cert *client = NULL;
+    struct shown shown;
+    X509 *leaf;
+
+    /* Who only knows a session need not be the server that has shown the certificate. */
+    if (conn == NULL || conn->phase == PHASE_REFUSED
+        || (ossl->SSL_session_reused(ssl) == 1 && !session_is_proven(ossl, ossl->SSL_get_session(ssl))))
+        return NULL;
+    leaf = look_at(ossl, ssl, &shown);
+    if (hear(ossl, ssl, conn, &shown, out) == VERDICT_ACCEPT)
+        client = pins_client(out->store->pins, out->judgement.client);
+    if (leaf != NULL)
+        ossl->X509_free(leaf);
+    return client;
+}
+
+void conn_gave_client(const struct ossl *ossl, SSL *ssl, X509 *leaf, struct hearing *hearing)
+{
+    struct conn *conn = conn_of(ossl, ssl);
+    struct shown shown;
+
+    if (conn->client != NULL)
+        ossl->X509_free(conn->client);
+    conn->client = leaf;
+    conn->client_is_on = true;
+    /* Where a wrapper drives the handshake, this is said when it is finished. */
+    if (conn->driven && !conn->told)
+        return;
+    conn->told = true;
+    hearing->client = leaf;
+    leaf = look_at(ossl, ssl, &shown);
+    hearing_log(ossl, ssl, &shown, hearing, EVENT_ACCEPTED);
+    if (leaf != NULL)
+        ossl->X509_free(leaf);
+}
+
+void conn_take_client_back(const struct ossl *ossl, SSL *ssl)
+{
+    struct conn *conn = conn_of(ossl, ssl);
+
+    if (conn != NULL && conn->client_is_on)
+        client_take_back(ossl, ssl, conn->client);
+    if (conn != NULL)
+        conn->client_is_on = false;
 }
 
 bool conn_ready_early(const struct ossl *ossl, SSL *ssl)
@@ -564,6 +694,7 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
             result = -1;
     } else if (result <= 0) {
         explain_failure(ossl, ssl, conn);
+        (void)conn_was_read(ossl, ssl, result);
     }
     conn->driven = driven_before;
     return result;
@@ -612,6 +743,7 @@ int conn_clear(const struct ossl *ossl, SSL *ssl)
 
     if (conn != NULL) {
         restore_mode(ossl, ssl, conn);
+        conn_take_client_back(ossl, ssl);
         forget_handshake(ossl, conn);
         conn->phase = PHASE_UNJUDGED;
     }
@@ -649,7 +781,8 @@ static void *copied(const struct ossl *ossl, const void *from, void *there)
     struct conn *copy = there;
 
     (void)ossl;
-    if (conn == NULL || from == &plain || (conn->offer.psk == NULL && conn->offer.psk_session == NULL && conn->offer.security == NULL))
+    if (conn == NULL || from == &plain || (conn->offer.psk == NULL && conn->offer.psk_session == NULL && conn->offer.security == NULL
+            && conn->offer.cert == NULL))
         return there;
     if ((copy == NULL || there == &plain) && (copy = calloc(1, sizeof(*copy))) == NULL)
         return NULL;

@@ -3,6 +3,7 @@
 #ifndef PINSHIM_CONN_H
 #define PINSHIM_CONN_H
 
+#include "hearing.h"
 #include "offer.h"
 #include "peer.h"
 
@@ -33,6 +34,19 @@ enum conn_call {
  * run a renegotiation by itself, as it must where data arrives in between; a new certificate is judged at the door. An inner call drives
  * nothing, but what it finds finished is judged. */
 MUST_CHECK bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call);
+
+/* A read returned `result`: if the server ended the connection over the client certificate, say so. Return `result`. */
+int conn_was_read(const struct ossl *ossl, SSL *ssl, int result);
+
+/* Judge the server anew that asks for a client certificate. Return the one to offer, or NULL. It is held by `out`, zeroed before, which is to be
+ * ended in either case. */
+MUST_CHECK const struct client_cert *conn_hear_client(const struct ossl *ossl, SSL *ssl, struct hearing *out);
+
+/* The client certificate `leaf`, a reference that is taken, was put on the SSL. */
+void conn_gave_client(const struct ossl *ossl, SSL *ssl, X509 *leaf, struct hearing *hearing);
+
+/* Take it off again. */
+void conn_take_client_back(const struct ossl *ossl, SSL *ssl);
 
 /* Return the shutdown state that may be set where the program asks for `mode`: a refused connection stays shut. */
 MUST_CHECK int conn_shutdown_mode(const struct ossl *ossl, const SSL *ssl, int mode);

@@ -52,6 +52,9 @@ static enum conn_call asker(const struct ossl *ossl, const void *caller, enum co
 
 #define MAY_MOVE(call) (!held(ossl) || conn_ready(ossl, ssl, asker(ossl, __builtin_return_address(0), call)))
 
+/* What a read returned; if it failed, perhaps by what the server thinks of the client certificate. */
+#define AFTER(result) (guarded(ossl) ? conn_was_read(ossl, ssl, result) : (result))
+
 EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
 {
     int (*real)(X509_STORE_CTX *) = NULL;
@@ -158,28 +161,28 @@ EXPORT int SSL_read(SSL *ssl, void *buffer, int size)
 {
     FIND(SSL_read, ssl, -1)
 
-    return MAY_MOVE(CONN_READS) ? real(ssl, buffer, size) : -1;
+    return MAY_MOVE(CONN_READS) ? AFTER(real(ssl, buffer, size)) : -1;
 }
 
 EXPORT int SSL_read_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 {
     FIND(SSL_read_ex, ssl, 0)
 
-    return MAY_MOVE(CONN_READS) ? real(ssl, buffer, size, done) : 0;
+    return MAY_MOVE(CONN_READS) ? AFTER(real(ssl, buffer, size, done)) : 0;
 }
 
 EXPORT int SSL_peek(SSL *ssl, void *buffer, int size)
 {
     FIND(SSL_peek, ssl, -1)
 
-    return MAY_MOVE(CONN_READS) ? real(ssl, buffer, size) : -1;
+    return MAY_MOVE(CONN_READS) ? AFTER(real(ssl, buffer, size)) : -1;
 }
 
 EXPORT int SSL_peek_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 {
     FIND(SSL_peek_ex, ssl, 0)
 
-    return MAY_MOVE(CONN_READS) ? real(ssl, buffer, size, done) : 0;
+    return MAY_MOVE(CONN_READS) ? AFTER(real(ssl, buffer, size, done)) : 0;
 }
 
 EXPORT int SSL_write(SSL *ssl, const void *buffer, int size)
@@ -269,6 +272,26 @@ EXPORT void SSL_set_shutdown(SSL *ssl, int mode)
     FIND(SSL_set_shutdown, ssl, )
 
     real(ssl, guarded(ossl) ? conn_shutdown_mode(ossl, ssl, mode) : mode);
+}
+
+EXPORT void SSL_CTX_set_cert_cb(SSL_CTX *ctx, int (*callback)(SSL *, void *), void *arg)
+{
+    FIND(SSL_CTX_set_cert_cb, ctx, )
+
+    if (guarded(ossl))
+        offer_set_cert(ossl, ctx, NULL, callback, arg);
+    else
+        real(ctx, callback, arg);
+}
+
+EXPORT void SSL_set_cert_cb(SSL *ssl, int (*callback)(SSL *, void *), void *arg)
+{
+    FIND(SSL_set_cert_cb, ssl, )
+
+    if (guarded(ossl))
+        offer_set_cert(ossl, NULL, ssl, callback, arg);
+    else
+        real(ssl, callback, arg);
 }
 
 EXPORT void SSL_CTX_set_psk_client_callback(SSL_CTX *ctx, offer_psk *callback)

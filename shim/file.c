@@ -18,7 +18,7 @@ static bool examine(int fd, struct stat *status)
 
 static struct file_identity identity_of(const struct stat *status)
 {
-    return (struct file_identity) {status->st_dev, status->st_ino, status->st_size, status->st_mtim, status->st_ctim};
+    return (struct file_identity) {status->st_dev, status->st_ino, status->st_size, status->st_mtim, status->st_ctim, status->st_mode};
 }
 
 void file_identify(const char *path, struct file_identity *out)
@@ -35,6 +35,19 @@ bool file_same(const struct file_identity *a, const struct file_identity *b)
     return a->device == b->device && a->inode == b->inode && a->size == b->size && a->modified.tv_sec == b->modified.tv_sec
         && a->modified.tv_nsec == b->modified.tv_nsec && a->changed.tv_sec == b->changed.tv_sec
         && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+char *file_beside(const char *path, const char *beside)
+{
+    const char *slash = path[0] != '/' ? strrchr(beside, '/') : NULL;
+    size_t directory = slash != NULL ? (size_t)(slash + 1 - beside) : 0;
+    char *whole = malloc(directory + strlen(path) + 1);
+
+    if (whole == NULL)
+        return NULL;
+    memcpy(whole, beside, directory);
+    memcpy(whole + directory, path, strlen(path) + 1);
+    return whole;
 }
 
 static char *read_all(int fd, const char *what, size_t limit, size_t expected, size_t *length, struct text *problem)

@@ -14,6 +14,7 @@ struct file_identity {
     off_t size;
     struct timespec modified;
     struct timespec changed;
+    mode_t mode;
 };
 
 /* Look which file stands at `path`, through symbolic links. errno is not preserved. */
@@ -21,6 +22,10 @@ void file_identify(const char *path, struct file_identity *out);
 
 /* Return true if both are of one file that has not changed. */
 MUST_CHECK bool file_same(const struct file_identity *a, const struct file_identity *b);
+
+/* Return `path` as it is meant in the file `beside`: a relative one starts in that file's directory. To be freed; NULL when memory ran
+ * out. */
+MUST_CHECK char *file_beside(const char *path, const char *beside);
 
 /* Read the regular file at `path`, as it is between two looks at it that agree. Return its bytes, for the caller to free, and their number in
  * `length`; or NULL with the fault, which calls the file `what`, in `problem`. A file that everybody may write is a fault, and one of

@@ -1,5 +1,6 @@
 #include "hearing.h"
 
+#include "clientfile.h"
 #include "pinfile.h"
 
 #include <stdatomic.h>
@@ -10,7 +11,7 @@
 
 const struct pinstore *hearing_pins(const struct ossl *ossl)
 {
-    struct pins_reader reader = {pinfile_read, ossl, config_get()->pins_file};
+    struct pins_reader reader = {pinfile_read, clientfile_read, ossl, config_get()->pins_file};
 
     return pinstore_acquire(&reader);
 }
@@ -20,6 +21,8 @@ enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues 
     struct evidence evidence;
 
     memset(&out->judgement, 0, sizeof(out->judgement));
+    out->remark = NULL;
+    out->client = NULL;
     out->store = hearing_pins(ossl);
     out->settled = intent_read(ossl, ssl, clues, &out->target, &out->address);
     if (out->target.count > 0)
@@ -131,6 +134,7 @@ struct strings {
     char reason[1600];
     char matched[160];
     char wanted[480];
+    char client[320];
     struct peer_text peer;
 };
 
@@ -160,19 +164,23 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, c
     text = text_over(strings->rule, sizeof(strings->rule));
     policy_print_rule(path, judgement, &text);
     text = text_over(strings->reason, sizeof(strings->reason));
-    if (judgement->reason == REASON_FAULT && hearing->store != NULL)
+    if (hearing->remark != NULL)
+        text_add(&text, "%s", hearing->remark);
+    else if (judgement->reason == REASON_FAULT && hearing->store != NULL)
         text_add(&text, "configuration fault: %s", hearing->store->fault);
     else
         policy_print_reason(pins, path, judgement, &text);
-    if (pins != NULL)
+    if (pins != NULL && hearing->remark == NULL)
         add_hint(ossl, shown, hearing, &text);
     text = text_over(strings->matched, sizeof(strings->matched));
     if (pins != NULL && judgement->matched != NULL)
         pins_print_pin(pins, judgement->matched, &text);
     text = text_over(strings->wanted, sizeof(strings->wanted));
-    if (pins != NULL)
+    if (pins != NULL && hearing->remark == NULL)
         policy_print_wanted(pins, judgement, &text);
     peer_show(ossl, shown, &strings->peer);
+    if (hearing->client != NULL)
+        peer_show_subject(ossl, hearing->client, strings->client, sizeof(strings->client));
     event = (struct event) {
         .verdict = verdict,
         .target = strings->target,
@@ -189,6 +197,7 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, c
         .not_after = strings->peer.not_after,
         .tls = ossl->SSL_get_version(ssl),
         .resumed = ossl->SSL_session_reused(ssl) == 1,
+        .client = hearing->client != NULL ? strings->client : NULL,
     };
     log_event(&event);
     free(strings);

@@ -16,12 +16,14 @@ struct hearing {
     bool settled; /* the address is known, or never will be */
     uint16_t today; /* see struct peer */
     struct judgement judgement;
+    const char *remark; /* what is logged in the place of the judgement's reason; NULL: nothing */
+    const X509 *client; /* the certificate that was offered to the server; NULL: none */
 };
 
 /* Return the pins in force, as pinstore_acquire does; files that they name are read with that OpenSSL. */
 MUST_CHECK const struct pinstore *hearing_pins(const struct ossl *ossl);
 
-/* Judge the peer by what it has shown. The caller marks the error queue, keeps errno and calls hearing_end. */
+/* Judge the peer by what it has shown; all of `out` is set. The caller marks the error queue, keeps errno and calls hearing_end. */
 MUST_CHECK enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues *clues, const struct shown *shown,
     struct hearing *out);
 

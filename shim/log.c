@@ -141,6 +141,8 @@ static void put_text(const struct event *event, struct text *out)
         if (event->subject != NULL)
             text_add(out, " subject \"%s\"", event->subject);
     }
+    if (event->client != NULL)
+        text_add(out, "; client certificate \"%s\" offered", event->client);
     if (given(event->wanted))
         text_add(out, "; wanted %s", event->wanted);
 }
@@ -188,7 +190,7 @@ static void put_json(const struct event *event, struct text *out)
     put_member(out, "issuer", event->issuer);
     put_member(out, "not_after", event->not_after);
     put_member(out, "tls", event->tls);
-    text_add(out, ",\"resumed\":%s,\"client_cert\":false}", event->resumed ? "true" : "false");
+    text_add(out, ",\"resumed\":%s,\"client_cert\":%s}", event->resumed ? "true" : "false", event->client != NULL ? "true" : "false");
 }
 
 bool log_wants(enum event_verdict verdict)

@@ -23,6 +23,7 @@ struct event {
     const char *not_after;
     const char *tls;
     bool resumed;
+    const char *client; /* the subject of the client certificate that was offered; NULL: none was */
 };
 
 /* Return true if events of this verdict are written at all. Cheap; ask before an event is put together. */

@@ -43,7 +43,7 @@ const struct offer *offer_of_ctx(const struct ossl *ossl, const SSL_CTX *ctx)
 {
     const struct watched *watched = of_ctx(ossl, ctx);
 
-    if (watched == NULL || (watched->offer.psk == NULL && watched->offer.psk_session == NULL && watched->offer.security == NULL))
+    if (watched == NULL || (watched->offer.psk == NULL && watched->offer.psk_session == NULL && watched->offer.security == NULL && watched->offer.cert == NULL))
         return NULL;
     return &watched->offer;
 }
@@ -205,9 +205,15 @@ void offer_watch(const struct ossl *ossl, SSL_CTX *ctx)
 void offer_share(const struct ossl *ossl, SSL *ssl, const SSL *from)
 {
     struct offer *place = conn_offer_make(ossl, ssl);
+    const struct offer *shared;
 
-    if (place != NULL)
-        place->security = security_of(ossl, NULL, from);
+    if (place == NULL)
+        return;
+    place->security = security_of(ossl, NULL, from);
+    shared = conn_offer(ossl, from);
+    place->cert = shared != NULL ? shared->cert : NULL;
+    place->cert_arg = shared != NULL ? shared->cert_arg : NULL;
+    place->cert_watched = shared != NULL && shared->cert_watched;
 }
 
 void offer_change_ctx(const struct ossl *ossl, SSL *ssl)
@@ -215,8 +221,12 @@ void offer_change_ctx(const struct ossl *ossl, SSL *ssl)
     const struct offer *inherited = offer_of_ctx(ossl, ossl->SSL_get_SSL_CTX(ssl));
     struct offer *place = inherited != NULL ? conn_offer_make(ossl, ssl) : conn_offer(ossl, ssl);
 
-    if (place != NULL)
-        place->security = inherited != NULL ? inherited->security : NULL;
+    if (place == NULL)
+        return;
+    place->security = inherited != NULL ? inherited->security : NULL;
+    place->cert = inherited != NULL ? inherited->cert : NULL;
+    place->cert_arg = inherited != NULL ? inherited->cert_arg : NULL;
+    place->cert_watched = false;
 }
 
 void offer_withhold_secret(const struct ossl *ossl, SSL *ssl)
@@ -283,6 +293,20 @@ void offer_set_security(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, ossl_se
         ossl->SSL_set_security_callback(ssl, judge_suite);
     else
         ossl->SSL_CTX_set_security_callback(ctx, judge_suite);
+}
+
+void offer_set_cert(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, ossl_cert_callback callback, void *arg)
+{
+    struct offer *place = place_of(ossl, ctx, ssl);
+
+    if (place != NULL) {
+        place->cert = callback;
+        place->cert_arg = arg;
+    }
+    if (ssl == NULL)
+        ossl->SSL_CTX_set_cert_cb(ctx, callback, arg);
+    else if (place == NULL || !place->cert_watched)
+        ossl->SSL_set_cert_cb(ssl, callback, arg);
 }
 
 ossl_security_callback offer_get_security(const struct ossl *ossl, const SSL_CTX *ctx, const SSL *ssl)

@@ -15,6 +15,9 @@ struct offer {
     ossl_security_callback security;
     tls_session_secret_cb_fn secret; /* of an SSL only, with its argument */
     void *secret_arg;
+    ossl_cert_callback cert; /* what is asked for a client certificate, with its argument */
+    void *cert_arg;
+    bool cert_watched; /* of an SSL only: client.c stands before it */
     bool suspended; /* see offer_suspend */
 };
 
@@ -48,6 +51,7 @@ int offer_set_secret(const struct ossl *ossl, SSL *ssl, tls_session_secret_cb_fn
 /* Set or get a callback of the program's. With `ssl` NULL the one of `ctx`. */
 void offer_set_psk(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, offer_psk *callback);
 void offer_set_psk_session(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, offer_psk_session *callback);
+void offer_set_cert(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, ossl_cert_callback callback, void *arg);
 void offer_set_security(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, ossl_security_callback callback);
 ossl_security_callback offer_get_security(const struct ossl *ossl, const SSL_CTX *ctx, const SSL *ssl);
 

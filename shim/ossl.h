@@ -5,6 +5,7 @@
 #include "loader.h"
 
 #include <openssl/err.h>
+#include <openssl/pkcs12.h>
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -21,6 +22,8 @@ SSL_SESSION *d2i_SSL_SESSION_ex(SSL_SESSION **session, const unsigned char **der
 int SSL_set1_initial_peer_addr(SSL *ssl, const BIO_ADDR *address);
 int SSL_write_ex2(SSL *ssl, const void *buffer, size_t size, uint64_t flags, size_t *done);
 
+typedef int (*ossl_cert_callback)(SSL *, void *);
+typedef int (*ossl_client_callback)(SSL *, X509 **, EVP_PKEY **);
 typedef int (*ossl_security_callback)(const SSL *, const SSL_CTX *, int, int, int, void *, void *);
 
 enum ossl_kind {

@@ -135,6 +135,12 @@ static void show_name(const struct ossl *ossl, const X509_NAME *name, char *out,
     (void)ossl->BIO_free(bio);
 }
 
+void peer_show_subject(const struct ossl *ossl, const X509 *certificate, char *out, size_t size)
+{
+    out[0] = '\0';
+    show_name(ossl, ossl->X509_get_subject_name(certificate), out, size);
+}
+
 void peer_show(const struct ossl *ossl, const struct shown *shown, struct peer_text *out)
 {
     X509 *leaf = shown->leaf;

@@ -44,6 +44,9 @@ struct peer_text {
     char not_after[40]; /* RFC 3339, UTC */
 };
 
+/* Write the subject of a certificate, escaped. */
+void peer_show_subject(const struct ossl *ossl, const X509 *certificate, char *out, size_t size);
+
 void peer_show(const struct ossl *ossl, const struct shown *shown, struct peer_text *out);
 
 #endif

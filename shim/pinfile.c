@@ -67,32 +67,16 @@ static bool take_request(struct finding *finding, const unsigned char *der, size
     return taken;
 }
 
-/* Return false if an object that would count cannot be read. */
-static bool take_pem(struct finding *finding, const unsigned char *bytes, size_t length, size_t expected)
+/* Return false if it would count and cannot be read. */
+static bool take_object(void *to, const char *name, const unsigned char *der, size_t length)
 {
-    const struct ossl *ossl = finding->ossl;
-    BIO *bio = ossl->BIO_new_mem_buf(bytes, (int)length);
-    unsigned char *der = NULL;
-    char *header = NULL;
-    char *name = NULL;
-    long der_length;
-    bool fine = bio != NULL;
+    struct finding *finding = to;
 
-    while (fine && ossl->PEM_read_bio(bio, &name, &header, &der, &der_length) == 1) {
-        expected--;
-        if (strstr(name, "CERTIFICATE REQUEST") != NULL)
-            fine = finding->kind != PIN_SPKI || take_request(finding, der, (size_t)der_length);
-        else if (strstr(name, "CERTIFICATE") != NULL)
-            fine = take_certificate(finding, der, (size_t)der_length);
-        else if (strcmp(name, "PUBLIC KEY") == 0)
-            fine = finding->kind != PIN_SPKI || take_key(finding, der, (size_t)der_length);
-        ossl->CRYPTO_free(name, "", 0);
-        ossl->CRYPTO_free(header, "", 0);
-        ossl->CRYPTO_free(der, "", 0);
-    }
-    if (bio != NULL)
-        (void)ossl->BIO_free(bio);
-    return fine && expected == 0;
+    if (strstr(name, "CERTIFICATE REQUEST") != NULL)
+        return finding->kind != PIN_SPKI || take_request(finding, der, length);
+    if (strstr(name, "CERTIFICATE") != NULL)
+        return take_certificate(finding, der, length);
+    return strcmp(name, "PUBLIC KEY") != 0 || finding->kind != PIN_SPKI || take_key(finding, der, length);
 }
 
 /* Count what begins an object: one that is cut off or garbled must not be passed over. */
@@ -108,15 +92,44 @@ static size_t count_of(const unsigned char *bytes, size_t length, const char *wh
     return count;
 }
 
+bool pinfile_is_pem(const unsigned char *bytes, size_t length)
+{
+    return count_of(bytes, length, "-----BEGIN ") > 0;
+}
+
+bool pinfile_read_pem(const struct ossl *ossl, const unsigned char *bytes, size_t length,
+    bool (*take)(void *to, const char *name, const unsigned char *der, size_t length), void *to)
+{
+    BIO *bio = ossl->BIO_new_mem_buf(bytes, (int)length);
+    size_t expected = count_of(bytes, length, "-----BEGIN ");
+    unsigned char *der = NULL;
+    char *header = NULL;
+    char *name = NULL;
+    long der_length;
+    bool fine = bio != NULL;
+
+    while (fine && ossl->PEM_read_bio(bio, &name, &header, &der, &der_length) == 1) {
+        expected--;
+        fine = take(to, name, der, (size_t)der_length);
+        /* It may be a key. */
+        explicit_bzero(der, (size_t)der_length);
+        ossl->CRYPTO_free(name, "", 0);
+        ossl->CRYPTO_free(header, "", 0);
+        ossl->CRYPTO_free(der, "", 0);
+    }
+    if (bio != NULL)
+        (void)ossl->BIO_free(bio);
+    return fine && expected == 0;
+}
+
 bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const char *path, pins_found *found, void *to,
     struct text *problem)
 {
     const struct ossl *ossl = reader->library;
     struct finding finding = {ossl, kind, found, to, 0};
-    char whole[8192];
-    struct text text = text_over(whole, sizeof(whole));
     struct file_identity unwanted;
     unsigned char *bytes;
+    char *whole;
     size_t length;
     bool fine;
 
@@ -124,15 +137,18 @@ bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const ch
         text_add(problem, "there is no OpenSSL to read it with");
         return false;
     }
-    if (path[0] != '/' && strrchr(reader->beside, '/') != NULL)
-        text_add(&text, "%.*s", (int)(strrchr(reader->beside, '/') + 1 - reader->beside), reader->beside);
-    text_add(&text, "%s", path);
+    whole = file_beside(path, reader->beside);
+    if (whole == NULL) {
+        text_add(problem, "out of memory");
+        return false;
+    }
     bytes = (unsigned char *)file_read(whole, "it", LIMIT, &unwanted, &length, problem);
+    free(whole);
     if (bytes == NULL)
         return false;
     (void)ossl->ERR_set_mark();
-    if (count_of(bytes, length, "-----BEGIN ") > 0)
-        fine = take_pem(&finding, bytes, length, count_of(bytes, length, "-----BEGIN "));
+    if (pinfile_is_pem(bytes, length))
+        fine = pinfile_read_pem(ossl, bytes, length, take_object, &finding);
     else
         fine = take_certificate(&finding, bytes, length) || take_key(&finding, bytes, length) || take_request(&finding, bytes, length);
     (void)ossl->ERR_pop_to_mark();

@@ -11,4 +11,12 @@
 bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const char *path, pins_found *found, void *to,
     struct text *problem);
 
+/* Return true if the bytes are taken for PEM (RFC 7468). */
+MUST_CHECK bool pinfile_is_pem(const unsigned char *bytes, size_t length);
+
+/* Give each object in PEM to `take`, decoded from base64, until it returns false. Return true if it never did, and every object that begins in the bytes
+ * could be read. */
+MUST_CHECK bool pinfile_read_pem(const struct ossl *ossl, const unsigned char *bytes, size_t length,
+    bool (*take)(void *to, const char *name, const unsigned char *der, size_t length), void *to);
+
 #endif

@@ -34,7 +34,7 @@ struct rule {
     uint32_t first_pin;
     uint32_t last_pin;
     uint32_t next_port; /* the rule for the same name with another port */
-    uint32_t next_in_bucket;
+    uint32_t client; /* see pins_client; 0: none */
     uint16_t port; /* 0: every port */
     uint8_t form;
     uint8_t action; /* enum rule_action */
@@ -43,6 +43,21 @@ struct rule {
 };
 
 struct pins;
+
+/* The files of a client certificate, in the order of the fields that name them. */
+enum client_file { CLIENT_CERT = 0, CLIENT_KEY, CLIENT_PASS };
+#define CLIENT_FILES 3
+
+/* A client certificate with its key: what a server may get that has satisfied a rule. */
+struct client_cert {
+    uint32_t line;
+    uint8_t *chain; /* DER, one certificate after another; the leaf first */
+    size_t chain_length;
+    uint8_t *key; /* DER (PKCS #8, or the older form of its algorithm), not encrypted */
+    size_t key_length;
+    char *paths[CLIENT_FILES]; /* absolute; NULL: there is no such file */
+    struct file_identity files[CLIENT_FILES]; /* what was read there */
+};
 
 /* Called by a reader for each object in a file: its SHA-256 digest of the kind that was asked for; for PIN_CA the certificate as well,
  * as DER. */
@@ -53,6 +68,10 @@ typedef void pins_found(void *to, const uint8_t digest[static 32], const void *d
 struct pins_reader {
     bool (*read)(const struct pins_reader *reader, enum pin_kind kind, const char *path, pins_found *found, void *to,
         struct text *problem);
+    /* Read a client certificate and its key; of the paths all but the first may be NULL. Fills all of `out` but the line, each part to be freed.
+     * Where it returns false, nothing is to be freed, and `faulty` is the file that the problem is with. */
+    bool (*read_client)(const struct pins_reader *reader, const char *const paths[static CLIENT_FILES], struct client_cert *out,
+        enum client_file *faulty, struct text *problem);
     const void *library; /* of the reader's own */
     const char *beside;
 };
@@ -87,6 +106,12 @@ const struct rule *pins_revoked(const struct pins *pins);
 
 /* Return the `index`th certificate that a ca-file held, as DER, with its length; NULL after the last. */
 const uint8_t *pins_issuer(const struct pins *pins, size_t index, size_t *length);
+
+/* Free what it holds. The key does not stay in memory. */
+void pins_clear_client(struct client_cert *client);
+
+/* Return the client certificate of that number, as in `struct rule`. They count from 1; NULL: none has it. */
+const struct client_cert *pins_client(const struct pins *pins, uint32_t number);
 
 /* The rules that hold for a host: the most specific target alone. */
 struct rules {

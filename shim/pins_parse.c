@@ -10,8 +10,16 @@ struct field {
     size_t length;
 };
 
+/* A client certificate that was read, and the names of its files as the lines spell them. */
+struct named_client {
+    struct field files[CLIENT_FILES];
+    uint32_t number; /* see pins_client; 0: it was faulty */
+};
+
 struct parser {
     struct pins *pins;
+    struct named_client *clients;
+    size_t client_count;
     const struct pins_reader *reader;
     pins_report *report;
     void *arg;
@@ -52,9 +60,7 @@ static struct quoted quote(struct field field)
 
 static bool starts(struct field field, const char *prefix)
 {
-    size_t length = strlen(prefix);
-
-    for (size_t i = 0; i < length; i++) {
+    for (size_t i = 0; prefix[i] != '\0'; i++) {
         if (i == field.length || text_lower(field.at[i]) != prefix[i])
             return false;
     }
@@ -69,12 +75,12 @@ static bool is(struct field field, const char *word)
 /* One label of a host name (RFC 1123, section 2.1), with the underscore that service names have. */
 static bool is_label(const char *at, size_t length)
 {
+    static const bool letters[256] = {['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true, ['_'] = true};
+
     if (length == 0 || length > 63 || at[0] == '-' || at[length - 1] == '-')
         return false;
     for (size_t i = 0; i < length; i++) {
-        char c = text_lower(at[i]);
-
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
+        if (!letters[(uint8_t)at[i]])
             return false;
     }
     return true;
@@ -172,15 +178,15 @@ static bool read_target(struct parser *parser, struct field field, struct target
     uint8_t address[16];
 
     memset(target, 0, sizeof(*target));
-    for (size_t i = 0; i < field.length; i++) {
+    for (size_t i = 0; !text_is_plain(field.at, field.length) && i < field.length; i++) {
         if ((unsigned char)field.at[i] >= 0x80) {
             complain(parser, field.at + i, "a host name with characters beyond ASCII; expected its xn-- form (IDNA), as \"idn2\" "
                 "prints it");
             return false;
         }
     }
-    scheme = memmem(field.at, field.length, "://", 3);
-    if (scheme != NULL || memchr(field.at, '/', field.length) != NULL) {
+    if (memchr(field.at, '/', field.length) != NULL) {
+        scheme = memmem(field.at, field.length, "://", 3);
         complain(parser, field.at, "\"%s\" is %s; expected only the host, as in example.com or example.com:443",
             quote(field).text, scheme != NULL ? "a URL" : "a host with a path, or a range of addresses");
         return false;
@@ -193,11 +199,11 @@ static bool read_target(struct parser *parser, struct field field, struct target
         target->form = FORM_ADDRESS;
         return read_ipv6_target(parser, field, &target->host);
     }
-    if (host_parse_address(field.at, field.length, address) && memchr(field.at, ':', field.length) != NULL) {
+    colon = memchr(field.at, ':', field.length);
+    if (colon != NULL && host_parse_address(field.at, field.length, address)) {
         complain(parser, field.at, "an IPv6 address without brackets; expected [%s]", quote(field).text);
         return false;
     }
-    colon = memchr(field.at, ':', field.length);
     if (colon != NULL && !read_port(parser, &field, colon, &target->host.port))
         return false;
     if (is(field, "*")) {
@@ -209,7 +215,7 @@ static bool read_target(struct parser *parser, struct field field, struct target
 
         target->form = stars == 3 ? FORM_LABELS : FORM_ONE_LABEL;
         field = (struct field) {field.at + stars, field.length - stars};
-    } else if (host_parse_address(field.at, field.length, target->host.address)) {
+    } else if (all_digits(field.at, 1) && host_parse_address(field.at, field.length, target->host.address)) {
         target->form = FORM_ADDRESS;
         target->host.kind = HOST_ADDRESS;
         return true;
@@ -247,9 +253,9 @@ static const struct spelling {
 static const char *const weak[] = {"spki-sha1:", "cert-sha1:", "ca-sha1:", "sha1/", "pin-sha1=", "sha1:", "spki-md5:", "cert-md5:",
     "ca-md5:", "md5/", "pin-md5=", "md5:"};
 
-static const char *const not_supported[] = {"client-cert=", "client-key=", "client-key-pass-file="};
-
 static const char *const files[PIN_KINDS] = {"spki-file:", "cert-file:", "ca-file:"};
+
+static const char *const client_files[CLIENT_FILES] = {"client-cert=", "client-key=", "client-key-pass-file="};
 
 /* Read the digest after the prefix into `out`. Return false where it is not of its form. */
 static bool read_digest(struct field value, const struct spelling *spelling, uint8_t *out)
@@ -300,30 +306,29 @@ static const char *guess_digest(struct field value, size_t size)
     return "";
 }
 
-/* Find the spelling of a pin and read its digest. Complain and return NULL where there is none. */
-static const struct spelling *read_pin(struct parser *parser, struct field field, uint8_t *out)
+/* Return the first spelling of a pin that the field begins as; NULL: none. */
+static const struct spelling *find_spelling(struct field field)
 {
-    const struct spelling *spelling = NULL;
+    for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
+        if (starts(field, spellings[i].prefix))
+            return &spellings[i];
+    }
+    return NULL;
+}
+
+/* Read the digest of a field that begins as `spelling`. Complain and return NULL where it is none. */
+static const struct spelling *read_pin(struct parser *parser, struct field field, const struct spelling *spelling, uint8_t *out)
+{
+    size_t prefix = strlen(spelling->prefix);
     struct field value;
     struct field bare;
-    size_t prefix;
     size_t size;
 
     /* A digest in OkHttp's spelling may begin with a slash, and so look like curl's: the one that fits is meant. */
-    for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
-        if (!starts(field, spellings[i].prefix))
-            continue;
-        if (read_digest(field, &spellings[i], out))
-            return &spellings[i];
-        if (spelling == NULL)
-            spelling = &spellings[i];
+    for (const struct spelling *other = spelling; other < spellings + sizeof(spellings) / sizeof(spellings[0]); other++) {
+        if (starts(field, other->prefix) && read_digest(field, other, out))
+            return other;
     }
-    if (spelling == NULL) {
-        complain(parser, field.at, "\"%s\" is not known; expected spki-sha256:DIGEST, cert-sha256:DIGEST, ca-sha256:DIGEST, spki-file:PATH, "
-            "cert-file:PATH, ca-file:PATH, pkix, allow, deny, expires=YYYY-MM-DD or mode=report", quote(field).text);
-        return NULL;
-    }
-    prefix = strlen(spelling->prefix);
     size = digest_size((enum digest)spelling->digest);
     value = (struct field) {field.at + prefix, field.length - prefix};
     bare = value;
@@ -346,6 +351,7 @@ struct line {
     struct field mode; /* at NULL: not given */
     struct field expires;
     uint16_t day;
+    struct field client[CLIENT_FILES];
 };
 
 static bool set_action(struct parser *parser, struct field field, struct rule *rule, enum rule_action action)
@@ -423,6 +429,128 @@ static void read_expires(struct parser *parser, struct field field, struct line 
             quote((struct field) {field.at + prefix, field.length - prefix}).text);
 }
 
+/* Take down which files the line names for a client certificate. Return false where the field is none of it. */
+static bool read_client_file(struct parser *parser, struct field field, struct line *line)
+{
+    for (size_t i = 0; i < CLIENT_FILES; i++) {
+        size_t prefix = strlen(client_files[i]);
+
+        if (!starts(field, client_files[i]))
+            continue;
+        if (line->revoked)
+            complain(parser, field.at, "\"%s\" after @revoked; expected pins alone", quote(field).text);
+        else if (line->client[i].at != NULL)
+            complain(parser, field.at, "\"%s\" is the second of its kind on the line; expected one", quote(field).text);
+        else if (field.length == prefix)
+            complain(parser, field.at + prefix, "no path; expected a file's path");
+        else
+            line->client[i] = (struct field) {field.at + prefix, field.length - prefix};
+        return true;
+    }
+    return false;
+}
+
+/* Read them. Return the client certificate's number; 0 after a complaint. */
+static uint32_t load_client(struct parser *parser, const struct line *line)
+{
+    char *paths[CLIENT_FILES] = {NULL, NULL, NULL};
+    struct client_cert client = {.line = parser->line};
+    enum client_file faulty = CLIENT_CERT;
+    char buffer[300];
+    struct text problem = text_over(buffer, sizeof(buffer));
+    uint32_t number = 0;
+    bool read = parser->reader != NULL;
+
+    for (size_t i = 0; i < CLIENT_FILES; i++) {
+        if (line->client[i].at != NULL && (paths[i] = strndup(line->client[i].at, line->client[i].length)) == NULL)
+            parser->out_of_memory = true;
+    }
+    if (!read)
+        text_add(&problem, "files are not read here");
+    else if (!parser->out_of_memory)
+        read = parser->reader->read_client(parser->reader, (const char *const *)paths, &client, &faulty, &problem);
+    if (read && !parser->out_of_memory) {
+        number = pins_add_client(parser->pins, &client);
+        parser->out_of_memory |= number == 0;
+        if (number == 0)
+            pins_clear_client(&client);
+    } else if (!parser->out_of_memory) {
+        struct field field = line->client[faulty].at != NULL ? line->client[faulty] : line->client[CLIENT_CERT];
+
+        complain(parser, field.at, "\"%s\" cannot be used: %s; expected a client certificate with its key, in PEM or PKCS #12",
+            quote(field).text, buffer);
+    }
+    for (size_t i = 0; i < CLIENT_FILES; i++)
+        free(paths[i]);
+    return number;
+}
+
+static bool same_field(struct field a, struct field b)
+{
+    return (a.at == NULL) == (b.at == NULL) && a.length == b.length && (a.at == NULL || memcmp(a.at, b.at, a.length) == 0);
+}
+
+/* Lines that name the same files share what was read. Return its number; 0 after a complaint. */
+static uint32_t client_of(struct parser *parser, const struct line *line)
+{
+    struct named_client *bigger;
+    uint32_t number;
+
+    for (size_t i = 0; i < parser->client_count; i++) {
+        const struct named_client *named = &parser->clients[i];
+
+        if (same_field(named->files[CLIENT_CERT], line->client[CLIENT_CERT]) && same_field(named->files[CLIENT_KEY], line->client[CLIENT_KEY])
+            && same_field(named->files[CLIENT_PASS], line->client[CLIENT_PASS]))
+            return named->number;
+    }
+    number = load_client(parser, line);
+    bigger = realloc(parser->clients, (parser->client_count + 1) * sizeof(*bigger));
+    if (bigger == NULL) {
+        parser->out_of_memory = true;
+        return 0;
+    }
+    parser->clients = bigger;
+    memcpy(bigger[parser->client_count].files, line->client, sizeof(line->client));
+    bigger[parser->client_count++].number = number;
+    return number;
+}
+
+/* The client certificate of a line, once all of the line is known. */
+static void finish_client(struct parser *parser, const struct line *line)
+{
+    uint32_t before = line->rule != NULL ? line->rule->client : 0;
+    uint32_t number;
+
+    for (size_t i = 0; line->client[CLIENT_CERT].at == NULL && i < CLIENT_FILES; i++) {
+        if (line->client[i].at == NULL)
+            continue;
+        complain(parser, line->client[i].at, "\"%s%s\" without client-cert=PATH on its line; expected the certificate as well", client_files[i],
+            quote(line->client[i]).text);
+        return;
+    }
+    if (line->client[CLIENT_CERT].at == NULL || line->rule == NULL || line->revoked
+        || !set_action(parser, line->client[CLIENT_CERT], line->rule, RULE_PINS))
+        return;
+    number = client_of(parser, line);
+    line->rule->client = number;
+    if (before != 0 && number != 0 && before != number)
+        complain(parser, line->client[CLIENT_CERT].at, "\"%s\" is a second client certificate for the same target, after line %u; expected one",
+            quote(line->client[CLIENT_CERT]).text, (unsigned)pins_client(parser->pins, before)->line);
+}
+
+/* Who gets a client certificate has to be told by a pin or by pkix. */
+static void check_clients(struct parser *parser)
+{
+    for (size_t i = 0; i < parser->pins->rule_count; i++) {
+        const struct rule *rule = &parser->pins->rules[i];
+
+        if (rule->client == 0 || rule->first_pin != NOTHING || rule->pkix)
+            continue;
+        parser->line = rule->line;
+        complain(parser, parser->line_start, "a client certificate for a target without a pin or pkix; expected one, by which its server is known");
+    }
+}
+
 /* Read what stands beside a pin. Return false where it is none of it. */
 static bool read_option(struct parser *parser, struct field field, struct line *line)
 {
@@ -450,7 +578,7 @@ static bool read_option(struct parser *parser, struct field field, struct line *
     return true;
 }
 
-/* Complain of what other products write, or this one does not take. Return false where it is neither. */
+/* Complain of what other products write and this one does not take. Return false where it is not that. */
 static bool reject(struct parser *parser, struct field field)
 {
     for (size_t i = 0; i < sizeof(weak) / sizeof(weak[0]); i++) {
@@ -460,20 +588,20 @@ static bool reject(struct parser *parser, struct field field)
             return true;
         }
     }
-    for (size_t i = 0; i < sizeof(not_supported) / sizeof(not_supported[0]); i++) {
-        if (starts(field, not_supported[i])) {
-            complain(parser, field.at, "\"%s\" is not supported by this version; expected a pin, pkix or an option", quote(field).text);
-            return true;
-        }
-    }
     return false;
 }
 
 static void read_what(struct parser *parser, struct field field, struct line *line)
 {
-    const struct spelling *spelling;
+    const struct spelling *spelling = find_spelling(field);
     uint8_t digest[DIGEST_MAX];
 
+    if (spelling != NULL) {
+        spelling = read_pin(parser, field, spelling, digest);
+        if (spelling != NULL && (line->rule == NULL || line->revoked || set_action(parser, field, line->rule, RULE_PINS)))
+            add_pin(parser, line, (enum pin_kind)spelling->kind, (enum digest)spelling->digest, digest);
+        return;
+    }
     if (is(field, "allow") || is(field, "deny")) {
         if (!line->alone)
             complain(parser, field.at, "\"%s\" beside other fields; expected it alone on its line", quote(field).text);
@@ -483,7 +611,7 @@ static void read_what(struct parser *parser, struct field field, struct line *li
             (void)set_action(parser, field, line->rule, field.at[0] == 'a' ? RULE_ALLOW : RULE_DENY);
         return;
     }
-    if (read_option(parser, field, line) || reject(parser, field))
+    if (read_option(parser, field, line) || read_client_file(parser, field, line) || reject(parser, field))
         return;
     for (int kind = 0; kind < PIN_KINDS; kind++) {
         if (!starts(field, files[kind]))
@@ -492,9 +620,8 @@ static void read_what(struct parser *parser, struct field field, struct line *li
             read_file(parser, field, line, (enum pin_kind)kind);
         return;
     }
-    spelling = read_pin(parser, field, digest);
-    if (spelling != NULL && (line->rule == NULL || line->revoked || set_action(parser, field, line->rule, RULE_PINS)))
-        add_pin(parser, line, (enum pin_kind)spelling->kind, (enum digest)spelling->digest, digest);
+    complain(parser, field.at, "\"%s\" is not known; expected spki-sha256:DIGEST, cert-sha256:DIGEST, ca-sha256:DIGEST, spki-file:PATH, "
+        "cert-file:PATH, ca-file:PATH, pkix, allow, deny, expires=YYYY-MM-DD, mode=report or client-cert=PATH", quote(field).text);
 }
 
 /* What a line says of itself as a whole. */
@@ -506,6 +633,7 @@ static void finish_line(struct parser *parser, const struct line *line)
         complain(parser, line->mode.at, "\"%s\" without a pin or pkix on its line; expected one to report on", quote(line->mode).text);
     for (size_t i = line->first_pin; line->day != 0 && i < parser->pins->pin_count; i++)
         parser->pins->pins[i].expires = line->day;
+    finish_client(parser, line);
 }
 
 static bool is_blank(char c)
@@ -515,20 +643,43 @@ static bool is_blank(char c)
 
 static bool next_field(const char **at, const char *end, struct field *field)
 {
-    while (*at < end && is_blank(**at))
-        (*at)++;
-    field->at = *at;
-    while (*at < end && !is_blank(**at))
-        (*at)++;
-    field->length = (size_t)(*at - field->at);
-    return field->length > 0;
+    const char *start = *at;
+    const char *stop;
+    const char *tab;
+
+    while (start < end && is_blank(*start))
+        start++;
+    stop = memchr(start, ' ', (size_t)(end - start));
+    stop = stop != NULL ? stop : end;
+    tab = memchr(start, '\t', (size_t)(stop - start));
+    stop = tab != NULL ? tab : stop;
+    *at = stop;
+    *field = (struct field) {start, (size_t)(stop - start)};
+    return stop > start;
+}
+
+/* Complain and return false unless the line is text. */
+static bool check_text(struct parser *parser, const char *at, size_t length)
+{
+    size_t bad;
+
+    if (!text_utf8(at, length, &bad)) {
+        complain(parser, at + bad, "a byte that is not UTF-8; expected UTF-8 text");
+        return false;
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (((unsigned char)at[i] < 0x20 && at[i] != '\t') || at[i] == 0x7f) {
+            complain(parser, at + i, "a control character (0x%02x); expected text", (unsigned)at[i]);
+            return false;
+        }
+    }
+    return true;
 }
 
 static void parse_line(struct parser *parser, const char *at, size_t length)
 {
     const char *end;
     const char *comment;
-    size_t bad;
     struct field field;
     struct field next;
     struct target_pattern target;
@@ -537,18 +688,10 @@ static void parse_line(struct parser *parser, const char *at, size_t length)
 
     if (length > 0 && at[length - 1] == '\r')
         length--;
-    if (!text_utf8(at, length, &bad)) {
-        complain(parser, at + bad, "a byte that is not UTF-8; expected UTF-8 text");
+    if (!text_is_plain(at, length) && !check_text(parser, at, length))
         return;
-    }
     comment = memchr(at, '#', length);
     end = comment != NULL ? comment : at + length;
-    for (size_t i = 0; i < length; i++) {
-        if (((unsigned char)at[i] < 0x20 && at[i] != '\t') || at[i] == 0x7f) {
-            complain(parser, at + i, "a control character (0x%02x); expected text", (unsigned)at[i]);
-            return;
-        }
-    }
     if (!next_field(&at, end, &field))
         return;
     line.revoked = is(field, "@revoked");
@@ -574,9 +717,21 @@ static void parse_line(struct parser *parser, const char *at, size_t length)
     finish_line(parser, &line);
 }
 
+static size_t count_lines(const char *buffer, size_t length)
+{
+    const char *end = buffer + length;
+    size_t count = 1;
+
+    while ((buffer = memchr(buffer, '\n', (size_t)(end - buffer))) != NULL) {
+        buffer++;
+        count++;
+    }
+    return count;
+}
+
 struct pins *pins_parse(const char *buffer, size_t length, const struct pins_reader *reader, pins_report *report, void *arg)
 {
-    struct parser parser = {.pins = calloc(1, sizeof(struct pins)), .reader = reader, .report = report, .arg = arg, .line = 1};
+    struct parser parser = {.pins = pins_make(count_lines(buffer, length), length), .reader = reader, .report = report, .arg = arg, .line = 1};
     const char *at = buffer;
     const char *end = buffer + length;
 
@@ -584,7 +739,6 @@ struct pins *pins_parse(const char *buffer, size_t length, const struct pins_rea
         report(arg, 0, 0, "out of memory");
         return NULL;
     }
-    parser.pins->revoked.first_pin = NOTHING;
     if (length >= 3 && memcmp(buffer, "\xef\xbb\xbf", 3) == 0)
         at += 3;
     for (; at < end && !parser.out_of_memory; parser.line++) {
@@ -595,6 +749,9 @@ struct pins *pins_parse(const char *buffer, size_t length, const struct pins_rea
         parse_line(&parser, at, (size_t)(stop - at));
         at = newline != NULL ? newline + 1 : end;
     }
+    if (!parser.faulty && !parser.out_of_memory)
+        check_clients(&parser);
+    free(parser.clients);
     if (parser.out_of_memory) {
         report(arg, 0, 0, "out of memory");
         parser.faulty = true;
@@ -607,6 +764,7 @@ struct pins *pins_parse(const char *buffer, size_t length, const struct pins_rea
         pins_free(parser.pins);
         return NULL;
     }
+    pins_fit(parser.pins);
     return parser.pins;
 }
 

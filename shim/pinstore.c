@@ -24,8 +24,9 @@ struct loaded {
     struct shared *shared; /* NULL: no good ones yet */
     struct file_identity file; /* what was looked at, good or faulty */
     struct file_identity root; /* the root directory of the first load */
+    uid_t user; /* who loaded it */
     bool opened; /* and read or refused for what it is */
-    bool settled; /* good, and had not just been written, when it would be the same to the file system's clock if written again */
+    bool settled; /* good, and see is_settled */
     int slot; /* NO_SLOT: of its one holder alone */
 };
 
@@ -186,6 +187,39 @@ static struct shared *share(struct pins *pins)
     return shared;
 }
 
+/* Return true if the files of client certificates are still those that were read. One in a directory that the program may no longer look into is
+ * taken to be. */
+static bool same_clients(const struct pins *pins)
+{
+    const struct client_cert *client;
+    struct file_identity now;
+
+    for (uint32_t number = 1; pins != NULL && (client = pins_client(pins, number)) != NULL; number++) {
+        for (size_t i = 0; i < CLIENT_FILES; i++) {
+            if (client->paths[i] == NULL)
+                continue;
+            errno = 0;
+            file_identify(client->paths[i], &now);
+            if (errno != EACCES && !file_same(&now, &client->files[i]))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* Return true if all that was read had not just been written, when it would be the same to the file system's clock if written again. */
+static bool is_settled(const struct loaded *loaded, time_t now)
+{
+    const struct client_cert *client;
+    bool settled = now > loaded->file.changed.tv_sec + COARSEST_CLOCK;
+
+    for (uint32_t number = 1; (client = pins_client(loaded->shared->pins, number)) != NULL; number++) {
+        for (size_t i = 0; i < CLIENT_FILES; i++)
+            settled &= now > client->files[i].changed.tv_sec + COARSEST_CLOCK;
+    }
+    return settled;
+}
+
 /* Read the file, which was seen as `seen`. If it is faulty, the pins of `before` (or NULL), the last good ones, go on. NULL: no
  * memory. */
 static struct loaded *load(const struct loaded *before, const struct file_identity *seen, const struct pins_reader *reader, struct faults *faults)
@@ -200,6 +234,7 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
     if (loaded == NULL)
         return NULL;
     loaded->slot = NO_SLOT;
+    loaded->user = geteuid();
     if (before != NULL)
         loaded->root = before->root;
     else
@@ -214,7 +249,7 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
         loaded->file = *seen;
     loaded->shared = pins != NULL ? share(pins) : NULL;
     if (loaded->shared != NULL) {
-        loaded->settled = now.tv_sec > loaded->file.changed.tv_sec + COARSEST_CLOCK;
+        loaded->settled = is_settled(loaded, now.tv_sec);
     } else {
         fault = text_over(loaded->store.fault, sizeof(loaded->store.fault));
         text_add(&fault, "%s", faults->bytes != NULL ? faults->bytes : "out of memory");
@@ -235,16 +270,18 @@ static bool stays(const struct loaded *held, bool raced, struct file_identity *s
 {
     struct file_identity root;
 
-    if (held != NULL) {
-        if (config_get()->fault[0] != '\0')
-            return true;
-        /* After chroot the path is no longer the file's. */
-        file_identify("/", &root);
-        if (root.device != held->root.device || root.inode != held->root.inode)
-            return true;
+    if (held == NULL) {
+        file_identify(config_get()->pins_file, seen);
+        return false;
     }
+    if (config_get()->fault[0] != '\0')
+        return true;
+    /* After chroot the path is no longer the file's. */
+    file_identify("/", &root);
+    if (root.device != held->root.device || root.inode != held->root.inode)
+        return true;
     file_identify(config_get()->pins_file, seen);
-    return held != NULL && (held->settled || raced) && file_same(seen, &held->file);
+    return (held->settled || raced) && file_same(seen, &held->file) && same_clients(held->store.pins);
 }
 
 /* Return true if `loaded` is only what is known already: a fault is looked at again at each call, because it may pass without a
@@ -254,7 +291,9 @@ static bool is_no_news(const struct loaded *held, const struct loaded *loaded)
     if (held == NULL || loaded->store.fault[0] == '\0' || !file_same(&loaded->file, &held->file))
         return false;
     /* A file that is in force and has not changed may be shut to the program since. */
-    return held->store.fault[0] == '\0' ? !loaded->opened : strcmp(held->store.fault, loaded->store.fault) == 0;
+    if (held->store.fault[0] == '\0')
+        return !loaded->opened || (loaded->user != held->user && same_clients(held->store.pins));
+    return strcmp(held->store.fault, loaded->store.fault) == 0;
 }
 
 /* Return what is in force after `held`, and hold that instead. NULL: `held` was given back, and all begins again. */

@@ -48,6 +48,7 @@ static enum verdict judge_rule(const struct pins *pins, const struct rule *rule,
     out->rule = rule;
     out->matched = NULL;
     out->problem = NULL;
+    out->client = 0;
     out->report = rule->report;
     out->verdict = VERDICT_REFUSE;
     out->reason = REASON_DENY;
@@ -75,6 +76,7 @@ static enum verdict judge_rule(const struct pins *pins, const struct rule *rule,
         return out->verdict;
     }
     out->problem = NULL;
+    out->client = rule->client;
     out->reason = REASON_MATCH;
     return out->verdict = VERDICT_ACCEPT;
 }
@@ -83,7 +85,7 @@ static enum verdict judge_rule(const struct pins *pins, const struct rule *rule,
 static enum verdict judge_rules(const struct pins *pins, struct rules rules, const struct host *host, const struct peer *peer,
     struct judgement *out)
 {
-    struct judgement attempt = {VERDICT_REFUSE, REASON_DENY, *host, rules, rules.first, NULL, NULL, false, false};
+    struct judgement attempt = {VERDICT_REFUSE, REASON_DENY, *host, rules, rules.first, NULL, NULL, false, 0, false};
     bool enforced = false;
 
     *out = attempt;
@@ -107,10 +109,12 @@ static enum verdict judge_rules(const struct pins *pins, struct rules rules, con
 static void weigh(const struct judgement *attempt, bool any, struct judgement *out)
 {
     bool pinned = (any && out->pinned) || (attempt->reason == REASON_MATCH && !attempt->report);
+    uint32_t client = any && out->client != 0 ? out->client : attempt->client;
 
     if (!any || (attempt->verdict == VERDICT_REFUSE && (out->verdict == VERDICT_ACCEPT || (out->report && !attempt->report))))
         *out = *attempt;
     out->pinned = pinned;
+    out->client = client;
 }
 
 /* Judge by the names that the program had resolved: of those with a rule, one must be satisfied. Return false where none has. */

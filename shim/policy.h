@@ -72,6 +72,7 @@ struct judgement {
     const struct pin *matched; /* REASON_MATCH, _EXPIRED, _REVOKED: the pin; with pkix alone NULL */
     const char *problem; /* what the verification of a path said; NULL: nothing */
     bool report; /* the target's refusals are logged, not enforced */
+    uint32_t client; /* that of the first identity that was satisfied by a pin or by pkix and has one (pins_client); 0: none */
     bool pinned; /* one of the identities, not always the one that decided, was accepted by a pin or by pkix */
 };
 

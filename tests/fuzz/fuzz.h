@@ -36,10 +36,23 @@ static inline bool fuzz_read(const struct pins_reader *reader, enum pin_kind kin
     return true;
 }
 
+static inline bool fuzz_read_client(const struct pins_reader *reader, const char *const paths[static CLIENT_FILES], struct client_cert *out,
+    enum client_file *faulty, struct text *problem)
+{
+    (void)reader;
+    *faulty = CLIENT_KEY;
+    if (strstr(paths[CLIENT_CERT], "missing") != NULL) {
+        text_add(problem, "there is none");
+        return false;
+    }
+    out->paths[CLIENT_CERT] = strdup(paths[CLIENT_CERT]);
+    return true;
+}
+
 /* The one place that calls the parser. The copy has no byte to spare, so that a read beyond it is seen, and is gone afterwards. */
 static inline struct pins *fuzz_parse(const void *bytes, size_t length, pins_report *report, void *arg)
 {
-    static const struct pins_reader reader = {.read = fuzz_read, .beside = "/pins"};
+    static const struct pins_reader reader = {.read = fuzz_read, .read_client = fuzz_read_client, .beside = "/pins"};
     char *copy = malloc(length != 0 ? length : 1);
     struct pins *pins;
 

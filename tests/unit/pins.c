@@ -51,6 +51,30 @@ static void note(void *arg, uint32_t line, uint32_t column, const char *message)
     seen->count++;
 }
 
+static const struct pins_reader *reader; /* of parse */
+static size_t clients_read;
+
+/* Stands for the files of client certificates: a name with "bad" is one that cannot be used. */
+static bool read_client(const struct pins_reader *from, const char *const paths[static CLIENT_FILES], struct client_cert *out,
+    enum client_file *faulty, struct text *problem)
+{
+    (void)from;
+    clients_read++;
+    for (int which = 0; which < CLIENT_FILES; which++) {
+        if (paths[which] == NULL || strstr(paths[which], "bad") == NULL)
+            continue;
+        *faulty = (enum client_file)which;
+        text_add(problem, "it is bad");
+        return false;
+    }
+    out->key = (uint8_t *)strdup(paths[CLIENT_KEY] != NULL ? paths[CLIENT_KEY] : "");
+    out->key_length = strlen((char *)out->key);
+    out->paths[CLIENT_CERT] = strdup(paths[CLIENT_CERT]);
+    return true;
+}
+
+static const struct pins_reader client_reader = {.read_client = read_client, .beside = "/pins"};
+
 /* Parse a copy without a byte to spare, so that a sanitizer sees a read beyond it, and that is gone afterwards. */
 static struct pins *parse(const char *bytes, size_t length, struct seen *seen)
 {
@@ -61,7 +85,7 @@ static struct pins *parse(const char *bytes, size_t length, struct seen *seen)
         abort();
     memcpy(copy, bytes, length);
     memset(seen, 0, sizeof(*seen));
-    pins = pins_parse(copy, length, NULL, note, seen);
+    pins = pins_parse(copy, length, reader, note, seen);
     memset(copy, '!', length);
     free(copy);
     return pins;
@@ -559,11 +583,9 @@ static const struct refused weak_digests[] = {
 
 /* None of these may be taken for nothing. */
 static const struct refused options[] = {
-    {"client-cert and its kin", BYTES("a " S1 " client-cert=/c client-key=/k client-key-pass-file=/p\n"),
-        {{1, 60, "\"client-cert=/c\" is not supported"}, {1, 75, "\"client-key=/k\" is not supported"},
-            {1, 89, "\"client-key-pass-file=/p\" is not supported"}}},
-    {"files without a reader", BYTES("a spki-file:/k\nb cert-file:/c\nc ca-file:/c\n"),
-        {{1, 13, "\"/k\" cannot be used: files are not read here"}, {2, 13, "\"/c\" cannot be used"}, {3, 11, "cannot be used"}}},
+    {"files without a reader", BYTES("a spki-file:/k\nb cert-file:/c\nc ca-file:/c\nd pkix client-cert=/c\n"),
+        {{1, 13, "\"/k\" cannot be used: files are not read here"}, {2, 13, "\"/c\" cannot be used"}, {3, 11, "cannot be used"},
+            {4, 20, "\"/c\" cannot be used: files are not read here"}}},
     {"a file without a path", BYTES("a spki-file:\nb ca-file: allow\n"), {{1, 13, "no path"}, {2, 11, "no path"}, {2, 12, "beside"}}},
     {"a mode that is none", BYTES("a mode=enforce " S1 "\n"), {{1, 8, "\"mode=enforce\" is not known; expected mode=report"}}},
     {"mode=report of nothing", BYTES("a mode=report\n"), {{1, 3, "\"mode=report\" without a pin or pkix"}}},
@@ -903,6 +925,63 @@ static void test_example(void)
     pins_free(pins);
 }
 
+static const struct refused bad_clients[] = {
+    {"a certificate that cannot be used", BYTES("a " S1 " client-cert=/bad client-key=/k\n"),
+        {{1, 72, "\"/bad\" cannot be used: it is bad; expected a client certificate with its key"}}},
+    {"a key that cannot be used", BYTES("a " S1 " client-cert=/c client-key=/bad\n"), {{1, 86, "\"/bad\" cannot be used"}}},
+    {"a passphrase that cannot be used", BYTES("a " S1 " client-cert=/c client-key=/k client-key-pass-file=/bad\n"),
+        {{1, 110, "\"/bad\" cannot be used"}}},
+    {"the same bad one again is told once", BYTES("a " S1 " client-cert=/bad\nb " S1 " client-cert=/bad\n"), {{1, 72, "cannot be used"}}},
+    {"a key alone", BYTES("a " S1 " client-key=/k\n"), {{1, 71, "\"client-key=/k\" without client-cert=PATH on its line"}}},
+    {"a passphrase alone", BYTES("a " S1 " client-key-pass-file=/p\n"), {{1, 81, "without client-cert=PATH"}}},
+    {"no path", BYTES("a " S1 " client-cert= client-key=/k\n"), {{1, 72, "no path"}, {1, 84, "without client-cert=PATH"}}},
+    {"one field twice", BYTES("a " S1 " client-cert=/c client-cert=/d\n"), {{1, 75, "the second of its kind"}}},
+    {"two for a target on two lines", BYTES("a " S1 " client-cert=/c\na " S2 " client-cert=/d\n"),
+        {{2, 72, "\"/d\" is a second client certificate for the same target, after line 1; expected one"}}},
+    {"two that differ by their keys", BYTES("a " S1 " client-cert=/c client-key=/k\na " S2 " client-cert=/c client-key=/l\n"),
+        {{2, 72, "second client certificate"}}},
+    {"without a pin", BYTES("b allow\na client-cert=/c\n"), {{2, 1, "a client certificate for a target without a pin or pkix"}}},
+    {"beside allow", BYTES("a allow client-cert=/c\n"), {{1, 3, "beside other fields"}}},
+    {"of an allowed target", BYTES("a allow\na client-cert=/c\n"), {{2, 15, "\"/c\" contradicts line 1, which says allow"}}},
+    {"of @revoked", BYTES("@revoked " S1 " client-cert=/c\n"), {{1, 67, "after @revoked"}}},
+};
+
+static void test_clients(void)
+{
+    static const char text[] = "a " S1 " client-cert=/c client-key=/k\n"
+                               "a " S2 "\n"
+                               "b " S1 "\n"
+                               "b client-key=/k client-cert=/c\n"
+                               "c:443 pkix client-cert=/d\n"
+                               "c " S1 "\n";
+    static const struct {
+        const char *host;
+        const char *certificate; /* NULL: none */
+        const char *key;
+    } table[] = {{"a", "/c", "/k"}, {"b", "/c", "/k"}, {"c:443", "/d", ""}, {"c:444", NULL, NULL}};
+    struct seen seen;
+    struct pins *pins;
+
+    reader = &client_reader;
+    test_refused(bad_clients, ROWS(bad_clients));
+    clients_read = 0;
+    pins = parse(BYTES(text), &seen);
+    check(pins != NULL && seen.count == 0, "client certificates are accepted: %s", seen.at[0].message);
+    check(clients_read == 2, "the same files are read once: %zu", clients_read);
+    for (size_t i = 0; pins != NULL && i < ROWS(table); i++) {
+        const struct rule *rule = look_up(pins, table[i].host).first;
+        const struct client_cert *client = rule != NULL ? pins_client(pins, rule->client) : NULL;
+
+        check((client != NULL) == (table[i].certificate != NULL), "%s has a client certificate or not", table[i].host);
+        if (client != NULL && table[i].certificate != NULL)
+            check(strcmp(client->paths[CLIENT_CERT], table[i].certificate) == 0 && strncmp((char *)client->key, table[i].key, client->key_length) == 0,
+                "%s has that of its line", table[i].host);
+    }
+    check(pins == NULL || (pins_client(pins, 0) == NULL && pins_client(pins, 3) == NULL), "no client certificate beyond the last");
+    pins_free(pins);
+    reader = NULL;
+}
+
 int main(void)
 {
     test_accepted(layout, ROWS(layout));
@@ -917,6 +996,7 @@ int main(void)
     test_refused(weak_digests, ROWS(weak_digests));
     test_refused(options, ROWS(options));
     test_refused(contradictions, ROWS(contradictions));
+    test_clients();
     test_refused(several, ROWS(several));
     test_demand();
     test_many();

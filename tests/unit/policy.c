@@ -56,9 +56,21 @@ static void on_error(void *arg, uint32_t line, uint32_t column, const char *mess
     check(false, "a pins file of the tests is right: %u:%u: %s", (unsigned)line, (unsigned)column, message);
 }
 
+/* Every client certificate can be read. */
+static bool read_client(const struct pins_reader *from, const char *const paths[static CLIENT_FILES], struct client_cert *out,
+    enum client_file *faulty, struct text *problem)
+{
+    (void)from;
+    (void)faulty;
+    (void)problem;
+    out->paths[CLIENT_CERT] = strdup(paths[CLIENT_CERT]);
+    return true;
+}
+
 static struct pins *parse(const char *string)
 {
-    struct pins *pins = pins_parse(string, strlen(string), NULL, on_error, NULL);
+    static const struct pins_reader reader = {.read_client = read_client, .beside = "/pins"};
+    struct pins *pins = pins_parse(string, strlen(string), &reader, on_error, NULL);
 
     if (pins == NULL)
         abort();
@@ -675,6 +687,55 @@ static void judge_path_rows(const struct path_row *table, size_t rows)
         judge_path_row(&table[i]);
 }
 
+/* Whose client certificate a server gets: that of a rule which it has satisfied. */
+static void test_clients(void)
+{
+    static const struct {
+        const char *why;
+        const char *pins;
+        const char *identities; /* behind "=" those that were resolved */
+        enum who who;
+        const char *client; /* NULL: none */
+    } table[] = {
+        {"its pin matched", "a " S1 " client-cert=/x", "a", GOOD, "/x"},
+        {"none matched", "a " S3 " client-cert=/x", "a", GOOD, NULL},
+        {"under mode=report its pin matched", "a " S1 " mode=report client-cert=/x", "a", GOOD, "/x"},
+        {"under mode=report none matched", "a " S3 " mode=report client-cert=/x", "a", GOOD, NULL},
+        {"another target's", "a " S1 " client-cert=/x\nb " S1, "b", GOOD, NULL},
+        {"no rule", "a " S1 " client-cert=/x", "b", GOOD, NULL},
+        {"an allowed target", "a " S1 " client-cert=/x\nb allow", "b", GOOD, NULL},
+        {"a denied one", "a " S1 " client-cert=/x\nb deny", "b", GOOD, NULL},
+        {"of *", "* " S1 " client-cert=/x", "a 192.0.2.1", GOOD, "/x"},
+        {"of * though the target has a rule", "* " S1 " client-cert=/x\na " S1, "a", GOOD, NULL},
+        {"the first of two that were satisfied", "a " S1 " client-cert=/x\n192.0.2.1 " S1 " client-cert=/y", "a 192.0.2.1", GOOD, "/x"},
+        {"the second, where the first has none", "a " S1 "\n192.0.2.1 " S1 " client-cert=/y", "a 192.0.2.1", GOOD, "/y"},
+        {"the second, where the first is allowed", "a allow\n192.0.2.1 " S1 " client-cert=/y", "a 192.0.2.1", GOOD, "/y"},
+        {"the port's", "a:1 " S1 " client-cert=/x\na:2 " S1 " client-cert=/y", "a:2", GOOD, "/y"},
+        {"of several ports that which matched", "a:1 " S3 " client-cert=/x\na:2 " S1 " client-cert=/y", "a", GOOD, "/y"},
+        {"of the resolved name", "b " S1 " client-cert=/x", "192.0.2.1=b", GOOD, "/x"},
+        {"of the resolved name that was satisfied", "b " S3 " client-cert=/x\nc " S1 " client-cert=/y", "192.0.2.1=b c", GOOD, "/y"},
+        {"no certificate", "a " S1 " client-cert=/x", "a", BARE, NULL},
+    };
+
+    for (size_t i = 0; i < ROWS(table); i++) {
+        const char *resolved = strchr(table[i].identities, '=');
+        char *given = strndup(table[i].identities, strcspn(table[i].identities, "="));
+        struct target target = target_of(given, resolved == NULL ? NAMED : 0, resolved != NULL ? resolved + 1 : "");
+        struct pins *pins = parse(table[i].pins);
+        struct peer peer = peer_of(table[i].who);
+        struct judgement judgement;
+        const struct client_cert *client;
+
+        free(given);
+        memset(&judgement, 0xaa, sizeof(judgement));
+        policy_judge(pins, &target, &peer, &judgement);
+        client = pins_client(pins, judgement.client);
+        check((client != NULL) == (table[i].client != NULL) && (client == NULL || strcmp(client->paths[CLIENT_CERT], table[i].client) == 0),
+            "%s: the client certificate is %s", table[i].why, client != NULL ? client->paths[CLIENT_CERT] : "none");
+        pins_free(pins);
+    }
+}
+
 static void test_target_add(void)
 {
     struct target target = {0};
@@ -700,7 +761,7 @@ static void test_zero(void)
     struct peer peer = peer_of(GOOD);
     struct target target = target_of("a.example", NAMED, NULL);
     struct target_pattern pattern = {.form = FORM_NAME};
-    struct pins *pins = calloc(1, sizeof(*pins));
+    struct pins *pins = pins_make(1, 0);
     struct judgement judgement;
 
     check(zero.verdict == VERDICT_REFUSE && zero.reason == REASON_INTERNAL, "a zeroed judgement refuses");
@@ -803,6 +864,7 @@ int main(void)
     judge_path_rows(authority_rows, ROWS(authority_rows));
     judge_path_rows(revoked_rows, ROWS(revoked_rows));
     judge_path_rows(report_rows, ROWS(report_rows));
+    test_clients();
     test_target_add();
     test_zero();
     test_printing();
