@@ -86,16 +86,16 @@ static void add_hint(const struct ossl *ossl, const struct shown *shown, const s
     static const struct {
         enum pin_kind written; /* as what */
         enum pin_kind is;
+        enum pin_kind meant;
         bool issuer; /* of one that was sent, not of the leaf */
         const char *what;
-        enum pin_kind meant;
     } mistakes[] = {
-        {PIN_SPKI, PIN_CERT, false, "the certificate's fingerprint; its SPKI pin is ", PIN_SPKI},
-        {PIN_CERT, PIN_SPKI, false, "the SPKI pin, not a fingerprint; write ", PIN_SPKI},
-        {PIN_CA, PIN_SPKI, false, "the server's own key, not an issuer's; write ", PIN_SPKI},
-        {PIN_CA, PIN_CERT, false, "the certificate's fingerprint; its SPKI pin is ", PIN_SPKI},
-        {PIN_SPKI, PIN_CA, true, "an issuer's key; write ", PIN_CA},
-        {PIN_CA, PIN_CERT, true, "the fingerprint of an issuer; its pin is ", PIN_CA},
+        {PIN_SPKI, PIN_CERT, PIN_SPKI, false, "the certificate's fingerprint; its SPKI pin is "},
+        {PIN_CERT, PIN_SPKI, PIN_SPKI, false, "the SPKI pin, not a fingerprint; write "},
+        {PIN_CA, PIN_SPKI, PIN_SPKI, false, "the server's own key, not an issuer's; write "},
+        {PIN_CA, PIN_CERT, PIN_SPKI, false, "the certificate's fingerprint; its SPKI pin is "},
+        {PIN_SPKI, PIN_CA, PIN_CA, true, "an issuer's key; write "},
+        {PIN_CA, PIN_CERT, PIN_CA, true, "the fingerprint of an issuer; its pin is "},
     };
     const struct pins *pins = hearing->store->pins;
     const struct rules rules = hearing->judgement.rules;
