@@ -107,7 +107,7 @@ test: tools
 hollow: tools
 	$(Q)$(MAKE) --no-print-directory all programs
 	$(Q)echo | $(CC) -shared -x c -o $(BUILD)/hollow.so -
-	$(Q)PINSHIM_SO=$(CURDIR)/$(BUILD)/hollow.so tests/run tests/*.bats | tee $(BUILD)/hollow.log | tail -n 1
+	$(Q)PINSHIM_SO=$(CURDIR)/$(BUILD)/hollow.so tests/run $(filter-out tests/fleet.bats,$(wildcard tests/*.bats)) | tee $(BUILD)/hollow.log | tail -n 1
 	$(Q)if grep '^ok' $(BUILD)/hollow.log; then exit 1; fi
 
 ## matrix      run path programs and clients in whole systems with OpenSSL 1.1.1 to 4.0, and on arm64; takes an hour
@@ -133,6 +133,17 @@ fuzz: tools-for-checks $(fuzz:%=$(BUILD)/fuzz/%)
 soak: tools-for-checks
 	$(Q)$(MAKE) --no-print-directory all programs
 	$(Q)tests/soak
+
+## deb         the Debian package, in build/deb
+deb:
+	$(Q)tests/tools deb
+	$(Q)packaging/deb
+
+## fleet       test the package, the container image, the whole host and the Kubernetes component, in whole systems; as root
+fleet:
+	$(Q)tests/tools fleet
+	$(Q)$(MAKE) --no-print-directory all programs
+	$(Q)tests/run tests/fleet.bats
 
 ## check       linters, both compilers, and the sanitizers
 check: tools
@@ -171,6 +182,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: all demo test hollow matrix bench fuzz soak check programs paths tools tools-for-checks install uninstall clean help
+.PHONY: all demo test hollow matrix bench fuzz soak deb fleet check programs paths tools tools-for-checks install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)
