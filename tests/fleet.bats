@@ -196,7 +196,7 @@ contained() {
     image
     container pinned
     # buildah does not run the entrypoint by itself.
-    mapfile -t entrypoint < <(buildah "${In[@]}" inspect --type image --format '{{json .OCIv1.Config.Entrypoint}}' localhost/pinned | jq -r '.[]')
+    mapfile -t entrypoint < <(buildah "${In[@]}" inspect --type image localhost/pinned | jq -r '.OCIv1.config.Entrypoint[]')
     equals "${entrypoint[*]}" '/usr/bin/pinshim run --'
     PINS_DIR=$BATS_TEST_TMPDIR/pins
     good_pins "$PINS_DIR/pins"
@@ -416,7 +416,7 @@ machine() {
     equals "$(sort -k 3 <<<"$OUT" | tr -s ' \t' ' ')" " 1 www.pinned.example:$GOOD accepted $PIN_GOOD $WORK/etc/pins:1
  1 www.pinned.example:$IMPOSTOR reported $PIN_IMPOSTOR $WORK/etc/pins:1"
     follow machines
-    equals "$OUT" "www.pinned.example:$GOOD accepted $PIN_GOOD 1 one.log
+    equals "$(sort -k 2 <<<"$OUT")" "www.pinned.example:$GOOD accepted $PIN_GOOD 1 one.log
 www.pinned.example:$IMPOSTOR reported $PIN_IMPOSTOR 1 two.log"
     follow faults
     equals "$STATUS: $OUT" '0: '
