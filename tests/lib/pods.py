@@ -75,6 +75,7 @@ def expand(elements, containers):
         for container in containers:
             if "(name)" in element and matches(element["(name)"], container["name"]):
                 plain.append({"name": container["name"], **{key: value for key, value in element.items() if key != "(name)"}})
+    named(plain)
     return plain
 
 
