@@ -35,8 +35,10 @@ enum conn_call {
  * nothing, but what it finds finished is judged. */
 MUST_CHECK bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call);
 
-/* A read returned `result`: if the server ended the connection over the client certificate, say so. Return `result`. */
+/* A call that reads returned `result`: take off a client certificate that the server got meanwhile; if the server ended the connection over it, say
+ * so. Return `result`. Does nothing where conn_gave_any_client is false. */
 int conn_was_read(const struct ossl *ossl, SSL *ssl, int result);
+extern _Atomic bool conn_gave_any_client;
 
 /* Judge the server anew that asks for a client certificate. Return the one to offer, or NULL. It is held by `out`, zeroed before, which is to be
  * ended in either case. */

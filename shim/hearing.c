@@ -11,7 +11,7 @@
 
 const struct pinstore *hearing_pins(const struct ossl *ossl)
 {
-    struct pins_reader reader = {pinfile_read, clientfile_read, ossl, config_get()->pins_file};
+    struct pins_reader reader = {.read = pinfile_read, .read_client = clientfile_read, .library = ossl, .beside = config_get()->pins_file};
 
     return pinstore_acquire(&reader);
 }
@@ -85,15 +85,17 @@ static void add_hint(const struct ossl *ossl, const struct shown *shown, const s
 {
     static const struct {
         enum pin_kind written; /* as what */
-        enum pin_kind is; /* PIN_CERT, or PIN_SPKI: of the leaf; PIN_CA: of an issuer */
+        enum pin_kind is;
+        bool issuer; /* of one that was sent, not of the leaf */
         const char *what;
         enum pin_kind meant;
     } mistakes[] = {
-        {PIN_SPKI, PIN_CERT, "the certificate's fingerprint; its SPKI pin is ", PIN_SPKI},
-        {PIN_CERT, PIN_SPKI, "the SPKI pin, not a fingerprint; write ", PIN_SPKI},
-        {PIN_CA, PIN_SPKI, "the server's own key, not an issuer's; write ", PIN_SPKI},
-        {PIN_CA, PIN_CERT, "the certificate's fingerprint; its SPKI pin is ", PIN_SPKI},
-        {PIN_SPKI, PIN_CA, "an issuer's key; write ", PIN_CA},
+        {PIN_SPKI, PIN_CERT, false, "the certificate's fingerprint; its SPKI pin is ", PIN_SPKI},
+        {PIN_CERT, PIN_SPKI, false, "the SPKI pin, not a fingerprint; write ", PIN_SPKI},
+        {PIN_CA, PIN_SPKI, false, "the server's own key, not an issuer's; write ", PIN_SPKI},
+        {PIN_CA, PIN_CERT, false, "the certificate's fingerprint; its SPKI pin is ", PIN_SPKI},
+        {PIN_SPKI, PIN_CA, true, "an issuer's key; write ", PIN_CA},
+        {PIN_CA, PIN_CERT, true, "the fingerprint of an issuer; its pin is ", PIN_CA},
     };
     const struct pins *pins = hearing->store->pins;
     const struct rules rules = hearing->judgement.rules;
@@ -106,10 +108,10 @@ static void add_hint(const struct ossl *ossl, const struct shown *shown, const s
         for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
             for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
                 /* The first that was sent is the leaf. */
-                for (int k = 0; k == 0 || (mistakes[i].is == PIN_CA && k < sent); k++) {
+                for (int k = 0; k == 0 || (mistakes[i].issuer && k < sent); k++) {
                     X509 *certificate = k == 0 ? shown->leaf : ossl->OPENSSL_sk_value(shown->chain, k);
 
-                    if (pin->kind != mistakes[i].written || (k == 0) != (mistakes[i].is != PIN_CA)
+                    if (pin->kind != mistakes[i].written || (k > 0) != mistakes[i].issuer
                         || !peer_hash_certificate(ossl, certificate, mistakes[i].is, (enum digest)pin->digest, digest)
                         || memcmp(digest, pins_digest(pins, pin), digest_size((enum digest)pin->digest)) != 0
                         || !peer_hash_certificate(ossl, certificate, mistakes[i].meant, (enum digest)pin->digest, digest))

@@ -44,7 +44,8 @@ void log_remember_stderr(void)
 }
 
 /* A program that closed its standard error may have a socket or a database under that number now. Only a regular file opened for
- * appending, in the place of a standard error that was there at the start, is taken for a log that the program chose. */
+ * appending and kept across exec, as dup2 leaves it, in the place of a standard error that was there at the start, is taken for a log
+ * that the program chose. */
 static bool stderr_is_ours(void)
 {
     struct stat status;
@@ -55,7 +56,7 @@ static bool stderr_is_ours(void)
     if (status.st_dev == first_stderr.device && status.st_ino == first_stderr.inode)
         return true;
     flags = S_ISREG(status.st_mode) ? fcntl(STDERR_FILENO, F_GETFL) : -1;
-    return flags != -1 && (flags & O_APPEND) != 0;
+    return flags != -1 && (flags & O_APPEND) != 0 && fcntl(STDERR_FILENO, F_GETFD) == 0;
 }
 
 /* A reader that has gone must not kill the program: SIGPIPE is held back, and taken if this write raised it. */
@@ -146,12 +147,14 @@ static void put_text(const struct event *event, struct text *out)
         text_add(out, "; wanted %s", event->wanted);
 }
 
+/* Every object has every member: who reads them need not ask which are there. */
 static void put_member(struct text *out, const char *name, const char *value)
 {
-    if (!given(value))
-        return;
     text_add(out, ",\"%s\":", name);
-    text_add_json(out, value);
+    if (given(value))
+        text_add_json(out, value);
+    else
+        text_add(out, "null");
 }
 
 static void put_json(const struct event *event, struct text *out)
@@ -176,6 +179,8 @@ static void put_json(const struct event *event, struct text *out)
     put_member(out, "address", event->address);
     if (event->port != 0)
         text_add(out, ",\"port\":%u", event->port);
+    else
+        put_member(out, "port", NULL);
     put_member(out, "rule", event->rule);
     put_member(out, "reason", event->reason);
     put_member(out, "matched", event->matched);
@@ -185,9 +190,7 @@ static void put_json(const struct event *event, struct text *out)
     put_member(out, "issuer", event->issuer);
     put_member(out, "not_after", event->not_after);
     put_member(out, "tls", event->tls);
-    if (event->verdict != EVENT_FAULT)
-        text_add(out, ",\"resumed\":%s,\"client_cert\":%s", event->resumed ? "true" : "false", event->client != NULL ? "true" : "false");
-    text_add(out, "}");
+    text_add(out, ",\"resumed\":%s,\"client_cert\":%s}", event->resumed ? "true" : "false", event->client != NULL ? "true" : "false");
 }
 
 bool log_wants(enum event_verdict verdict)

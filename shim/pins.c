@@ -32,14 +32,19 @@ static bool grow(void **array, size_t *room, size_t count, size_t more, size_t s
     return true;
 }
 
-/* FNV-1a. A chosen collision costs time only, and the file is its owner's. */
+/* A chosen collision costs time only, and the file is its owner's. */
 static uint32_t hash_of(enum target_form form, const char *key, size_t length)
 {
-    uint32_t hash = 2166136261U ^ (uint32_t)form;
+    uint64_t hash = (uint64_t)form + length;
+    uint64_t word;
 
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (uint8_t)key[i]) * 16777619U;
-    return hash ^ hash >> 15;
+    for (; length > 0; key += length < 8 ? length : 8, length -= length < 8 ? length : 8) {
+        word = 0;
+        memcpy(&word, key, length < 8 ? length : 8);
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 29;
+    }
+    return (uint32_t)(hash ^ hash >> 32);
 }
 
 static size_t key_of(enum target_form form, const struct host *host, const char **key)
@@ -48,106 +53,112 @@ static size_t key_of(enum target_form form, const struct host *host, const char 
     return form == FORM_ADDRESS ? sizeof(host->address) : form == FORM_ANY ? 0 : strlen(host->name);
 }
 
-/* The first rule for the name, whatever its port. */
-static struct rule *find(const struct pins *pins, enum target_form form, const char *key, size_t length)
+/* The slot of the first rule for the name, whatever its port; an empty one where there is none. */
+static struct index_slot *slot_of(const struct pins *pins, enum target_form form, const char *key, size_t length, uint32_t hash)
 {
-    uint32_t at;
+    size_t at = hash & (pins->index_size - 1);
 
-    if (pins->bucket_count == 0)
-        return NULL;
-    at = pins->buckets[hash_of(form, key, length) & (pins->bucket_count - 1)];
-    for (; at != NOTHING; at = pins->rules[at].next_in_bucket) {
-        struct rule *rule = &pins->rules[at];
+    for (; pins->index[at].rule != 0; at = (at + 1) & (pins->index_size - 1)) {
+        const struct rule *rule = &pins->rules[pins->index[at].rule - 1];
         const char *name = (const char *)pins->bytes + rule->name;
 
-        if (rule->form == form && (form == FORM_ADDRESS ? memcmp(name, key, length) == 0 : strcmp(name, key) == 0))
-            return rule;
+        if (pins->index[at].hash == hash && rule->form == form
+            && (form == FORM_ADDRESS ? memcmp(name, key, length) == 0 : strncmp(name, key, length) == 0 && name[length] == '\0'))
+            break;
     }
+    return &pins->index[at];
+}
+
+static const struct rule *find(const struct pins *pins, enum target_form form, const char *key, size_t length)
+{
+    const struct index_slot *slot = pins->index != NULL ? slot_of(pins, form, key, length, hash_of(form, key, length)) : NULL;
+
+    return slot != NULL && slot->rule != 0 ? &pins->rules[slot->rule - 1] : NULL;
+}
+
+static bool reserve(struct pins *pins, size_t lines, size_t length)
+{
+    /* A name, its NUL and digests in binary are no longer than what stands for them in the text; a blank stands between. */
+    if (!grow((void **)&pins->rules, &pins->rule_room, 0, lines, sizeof(*pins->rules))
+        || !grow((void **)&pins->pins, &pins->pin_room, 0, lines, sizeof(*pins->pins))
+        || !grow((void **)&pins->bytes, &pins->byte_room, 0, length + 16 * lines, 1))
+        return false;
+    for (pins->index_size = 16; pins->index_size < lines + lines / 2;)
+        pins->index_size *= 2;
+    pins->index = calloc(pins->index_size, sizeof(*pins->index));
+    return pins->index != NULL;
+}
+
+struct pins *pins_make(size_t lines, size_t length)
+{
+    struct pins *pins = calloc(1, sizeof(*pins));
+
+    if (pins == NULL)
+        return NULL;
+    pins->revoked.first_pin = NOTHING;
+    if (reserve(pins, lines, length))
+        return pins;
+    pins_free(pins);
     return NULL;
 }
 
-/* Only the first rule for a name stands in a bucket; those with other ports hang on it. */
-static bool spread(struct pins *pins)
+static void fit(void **array, size_t *room, size_t count, size_t size)
 {
-    size_t wanted = pins->bucket_count == 0 ? 64 : pins->bucket_count * 2;
-    uint32_t *buckets;
-    bool *hanging;
+    void *smaller = count != 0 && count < *room ? realloc(*array, count * size) : NULL;
 
-    if (pins->rule_count < pins->bucket_count)
-        return true;
-    buckets = malloc(wanted * sizeof(*buckets));
-    hanging = calloc(pins->rule_count + 1, sizeof(*hanging));
-    if (buckets == NULL || hanging == NULL) {
-        free(buckets);
-        free(hanging);
-        return false;
-    }
-    memset(buckets, 0xff, wanted * sizeof(*buckets));
-    for (size_t i = 0; i < pins->rule_count; i++) {
-        if (pins->rules[i].next_port != NOTHING)
-            hanging[pins->rules[i].next_port] = true;
-    }
-    for (size_t i = 0; i < pins->rule_count; i++) {
-        struct rule *rule = &pins->rules[i];
-        const char *key = (const char *)pins->bytes + rule->name;
-        size_t length = rule->form == FORM_ADDRESS ? 16 : strlen(key);
-        uint32_t *bucket = &buckets[hash_of(rule->form, key, length) & (wanted - 1)];
+    if (smaller == NULL)
+        return;
+    *array = smaller;
+    *room = count;
+}
 
-        if (hanging[i])
-            continue;
-        rule->next_in_bucket = *bucket;
-        *bucket = (uint32_t)i;
-    }
-    free(hanging);
-    free(pins->buckets);
-    pins->buckets = buckets;
-    pins->bucket_count = wanted;
-    return true;
+void pins_fit(struct pins *pins)
+{
+    fit((void **)&pins->rules, &pins->rule_room, pins->rule_count, sizeof(*pins->rules));
+    fit((void **)&pins->pins, &pins->pin_room, pins->pin_count, sizeof(*pins->pins));
+    fit((void **)&pins->bytes, &pins->byte_room, pins->byte_count, 1);
 }
 
 struct rule *pins_rule(struct pins *pins, const struct target_pattern *target, uint32_t line)
 {
     const char *key;
     size_t length = key_of(target->form, &target->host, &key);
-    struct rule *rule = find(pins, target->form, key, length);
-    struct rule *last = NULL;
-    uint32_t index = (uint32_t)pins->rule_count;
-    uint32_t last_index = 0;
+    uint32_t hash = hash_of(target->form, key, length);
+    struct index_slot *slot = slot_of(pins, target->form, key, length, hash);
+    uint32_t number = slot->rule;
+    uint32_t last = NOTHING;
+    struct rule *rule;
 
-    for (; rule != NULL; rule = rule->next_port == NOTHING ? NULL : &pins->rules[rule->next_port]) {
+    for (; number != 0; number = rule->next_port + 1) {
+        last = number - 1;
+        rule = &pins->rules[last];
         if (rule->port == target->host.port)
             return rule;
-        last = rule;
+        if (rule->next_port == NOTHING)
+            break;
     }
-    if (last != NULL)
-        last_index = (uint32_t)(last - pins->rules);
-    if (!grow((void **)&pins->rules, &pins->rule_room, pins->rule_count, 1, sizeof(*pins->rules))
-        || !grow((void **)&pins->bytes, &pins->byte_room, pins->byte_count, length + 1, 1) || !spread(pins))
+    if (pins->rule_count + 1 == pins->index_size || !grow((void **)&pins->rules, &pins->rule_room, pins->rule_count, 1, sizeof(*pins->rules))
+        || !grow((void **)&pins->bytes, &pins->byte_room, pins->byte_count, length + 1, 1))
         return NULL;
     pins->located |= target->form == FORM_ADDRESS || target->host.port != 0;
-    rule = &pins->rules[index];
+    rule = &pins->rules[pins->rule_count];
     *rule = (struct rule) {
         .line = line,
-        .name = (uint32_t)pins->byte_count,
+        .name = last != NOTHING ? pins->rules[last].name : (uint32_t)pins->byte_count,
         .first_pin = NOTHING,
         .last_pin = NOTHING,
         .next_port = NOTHING,
-        .next_in_bucket = NOTHING,
         .port = target->host.port,
         .form = (uint8_t)target->form,
         .action = RULE_UNSET,
     };
-    memcpy(pins->bytes + pins->byte_count, key, length);
-    pins->bytes[pins->byte_count + length] = '\0';
-    if (last != NULL) {
-        rule->name = pins->rules[last_index].name;
-        pins->rules[last_index].next_port = index;
+    if (last != NOTHING) {
+        pins->rules[last].next_port = (uint32_t)pins->rule_count;
     } else {
-        uint32_t *bucket = &pins->buckets[hash_of(target->form, key, length) & (pins->bucket_count - 1)];
-
+        memcpy(pins->bytes + pins->byte_count, key, length);
+        pins->bytes[pins->byte_count + length] = '\0';
         pins->byte_count += length + 1;
-        rule->next_in_bucket = *bucket;
-        *bucket = index;
+        *slot = (struct index_slot) {hash, (uint32_t)pins->rule_count + 1};
     }
     pins->rule_count++;
     return rule;
@@ -194,6 +205,32 @@ uint32_t pins_add_client(struct pins *pins, const struct client_cert *client)
     return (uint32_t)++pins->client_count;
 }
 
+static uint8_t *copy_bytes(const uint8_t *bytes, size_t length)
+{
+    uint8_t *copy = malloc(length);
+
+    return copy != NULL ? memcpy(copy, bytes, length) : NULL;
+}
+
+bool pins_copy_client(const struct client_cert *from, struct client_cert *to)
+{
+    uint32_t line = to->line;
+    bool fine;
+
+    *to = *from;
+    to->line = line;
+    to->chain = copy_bytes(from->chain, from->chain_length);
+    to->key = copy_bytes(from->key, from->key_length);
+    fine = to->chain != NULL && to->key != NULL;
+    for (size_t i = 0; i < CLIENT_FILES; i++) {
+        to->paths[i] = from->paths[i] != NULL ? strdup(from->paths[i]) : NULL;
+        fine &= (to->paths[i] == NULL) == (from->paths[i] == NULL);
+    }
+    if (!fine)
+        pins_clear_client(to);
+    return fine;
+}
+
 void pins_clear_client(struct client_cert *client)
 {
     if (client->key != NULL)
@@ -212,7 +249,7 @@ void pins_free(struct pins *pins)
     free(pins->rules);
     free(pins->pins);
     free(pins->bytes);
-    free(pins->buckets);
+    free(pins->index);
     free(pins->issuers);
     for (size_t i = 0; i < pins->client_count; i++)
         pins_clear_client(&pins->clients[i]);

@@ -20,15 +20,21 @@ struct issuer {
     uint32_t length;
 };
 
+/* Open addressing. Only the first rule for a name stands here; those with other ports hang on it. */
+struct index_slot {
+    uint32_t hash; /* of form and name: most that are not looked for are told apart without a look at the rule */
+    uint32_t rule; /* from 1; 0: empty */
+};
+
 struct pins {
     struct rule *rules;
     struct pin *pins;
     uint8_t *bytes; /* names, each with its NUL, and digests */
-    uint32_t *buckets; /* a power of two of them; each the index of a rule */
+    struct index_slot *index; /* a power of two of them */
     size_t rule_count, rule_room;
     size_t pin_count, pin_room;
     size_t byte_count, byte_room;
-    size_t bucket_count;
+    size_t index_size;
     struct rule revoked;
     struct issuer *issuers;
     size_t issuer_count, issuer_room;
@@ -38,6 +44,13 @@ struct pins {
     bool located;
     bool used[PIN_KINDS][DIGESTS];
 };
+
+/* Return pins without a rule, with room for all that `lines` lines of `length` bytes in all may hold of targets, and for one pin in each. What is not used
+ * takes no memory. NULL when memory ran out. */
+MUST_CHECK struct pins *pins_make(size_t lines, size_t length);
+
+/* Give back what pins_make was too generous with. */
+void pins_fit(struct pins *pins);
 
 /* Return the rule for that target; NULL when memory ran out. If there was none yet, it is made: RULE_UNSET, first seen in `line`. */
 MUST_CHECK struct rule *pins_rule(struct pins *pins, const struct target_pattern *target, uint32_t line);

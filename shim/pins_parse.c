@@ -60,9 +60,7 @@ static struct quoted quote(struct field field)
 
 static bool starts(struct field field, const char *prefix)
 {
-    size_t length = strlen(prefix);
-
-    for (size_t i = 0; i < length; i++) {
+    for (size_t i = 0; prefix[i] != '\0'; i++) {
         if (i == field.length || text_lower(field.at[i]) != prefix[i])
             return false;
     }
@@ -77,12 +75,12 @@ static bool is(struct field field, const char *word)
 /* One label of a host name (RFC 1123, section 2.1), with the underscore that service names have. */
 static bool is_label(const char *at, size_t length)
 {
+    static const bool letters[256] = {['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true, ['_'] = true};
+
     if (length == 0 || length > 63 || at[0] == '-' || at[length - 1] == '-')
         return false;
     for (size_t i = 0; i < length; i++) {
-        char c = text_lower(at[i]);
-
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
+        if (!letters[(uint8_t)at[i]])
             return false;
     }
     return true;
@@ -180,15 +178,15 @@ static bool read_target(struct parser *parser, struct field field, struct target
     uint8_t address[16];
 
     memset(target, 0, sizeof(*target));
-    for (size_t i = 0; i < field.length; i++) {
+    for (size_t i = 0; !text_is_plain(field.at, field.length) && i < field.length; i++) {
         if ((unsigned char)field.at[i] >= 0x80) {
             complain(parser, field.at + i, "a host name with characters beyond ASCII; expected its xn-- form (IDNA), as \"idn2\" "
                 "prints it");
             return false;
         }
     }
-    scheme = memmem(field.at, field.length, "://", 3);
-    if (scheme != NULL || memchr(field.at, '/', field.length) != NULL) {
+    if (memchr(field.at, '/', field.length) != NULL) {
+        scheme = memmem(field.at, field.length, "://", 3);
         complain(parser, field.at, "\"%s\" is %s; expected only the host, as in example.com or example.com:443",
             quote(field).text, scheme != NULL ? "a URL" : "a host with a path, or a range of addresses");
         return false;
@@ -201,11 +199,11 @@ static bool read_target(struct parser *parser, struct field field, struct target
         target->form = FORM_ADDRESS;
         return read_ipv6_target(parser, field, &target->host);
     }
-    if (host_parse_address(field.at, field.length, address) && memchr(field.at, ':', field.length) != NULL) {
+    colon = memchr(field.at, ':', field.length);
+    if (colon != NULL && host_parse_address(field.at, field.length, address)) {
         complain(parser, field.at, "an IPv6 address without brackets; expected [%s]", quote(field).text);
         return false;
     }
-    colon = memchr(field.at, ':', field.length);
     if (colon != NULL && !read_port(parser, &field, colon, &target->host.port))
         return false;
     if (is(field, "*")) {
@@ -217,7 +215,7 @@ static bool read_target(struct parser *parser, struct field field, struct target
 
         target->form = stars == 3 ? FORM_LABELS : FORM_ONE_LABEL;
         field = (struct field) {field.at + stars, field.length - stars};
-    } else if (host_parse_address(field.at, field.length, target->host.address)) {
+    } else if (all_digits(field.at, 1) && host_parse_address(field.at, field.length, target->host.address)) {
         target->form = FORM_ADDRESS;
         target->host.kind = HOST_ADDRESS;
         return true;
@@ -291,6 +289,12 @@ static const char *guess_digest(struct field value, size_t size)
     if (text_hex(value.at, value.length, false, bytes, 20) || text_hex(value.at, value.length, true, bytes, 20)
         || text_base64(value.at, value.length, bytes, 20))
         return "; this is a SHA-1 fingerprint";
+    if (coded <= sizeof(bytes) && text_hex(value.at, value.length, false, bytes, coded) && text_base64((const char *)bytes, coded, digest, size))
+        return "; this is the hex of base64: decode it first";
+    /* Of a SHA-256 it has the length of a SHA-512. */
+    if (size * 2 <= sizeof(bytes) && text_base64(value.at, value.length, bytes, size * 2)
+        && text_hex((const char *)bytes, size * 2, false, digest, size))
+        return "; this is the base64 of hex: decode it first";
     for (int other = 0; other < DIGESTS; other++) {
         size_t length = digest_size((enum digest)other);
 
@@ -299,41 +303,40 @@ static const char *guess_digest(struct field value, size_t size)
             return other == DIGEST_SHA256 ? "; this has the length of a SHA-256" : other == DIGEST_SHA384 ? "; this has the length of a SHA-384"
                 : "; this has the length of a SHA-512";
     }
-    if (coded <= sizeof(bytes) && text_hex(value.at, value.length, false, bytes, coded) && text_base64((const char *)bytes, coded, digest, size))
-        return "; this is the hex of base64: decode it first";
-    if (size * 2 <= sizeof(bytes) && text_base64(value.at, value.length, bytes, size * 2)
-        && text_hex((const char *)bytes, size * 2, false, digest, size))
-        return "; this is the base64 of hex: decode it first";
     return "";
 }
 
-/* Find the spelling of a pin and read its digest. Complain and return NULL where there is none. */
-static const struct spelling *read_pin(struct parser *parser, struct field field, uint8_t *out)
+/* Return the first spelling of a pin that the field begins as; NULL: none. */
+static const struct spelling *find_spelling(struct field field)
 {
-    const struct spelling *spelling = NULL;
-    size_t prefix;
+    for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
+        if (starts(field, spellings[i].prefix))
+            return &spellings[i];
+    }
+    return NULL;
+}
+
+/* Read the digest of a field that begins as `spelling`. Complain and return NULL where it is none. */
+static const struct spelling *read_pin(struct parser *parser, struct field field, const struct spelling *spelling, uint8_t *out)
+{
+    size_t prefix = strlen(spelling->prefix);
+    struct field value;
+    struct field bare;
     size_t size;
 
     /* A digest in OkHttp's spelling may begin with a slash, and so look like curl's: the one that fits is meant. */
-    for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
-        if (!starts(field, spellings[i].prefix))
-            continue;
-        if (read_digest(field, &spellings[i], out))
-            return &spellings[i];
-        if (spelling == NULL)
-            spelling = &spellings[i];
+    for (const struct spelling *other = spelling; other < spellings + sizeof(spellings) / sizeof(spellings[0]); other++) {
+        if (starts(field, other->prefix) && read_digest(field, other, out))
+            return other;
     }
-    if (spelling == NULL) {
-        complain(parser, field.at, "\"%s\" is not known; expected spki-sha256:DIGEST, cert-sha256:DIGEST, ca-sha256:DIGEST, spki-file:PATH, "
-            "cert-file:PATH, ca-file:PATH, pkix, allow, deny, expires=YYYY-MM-DD, mode=report or client-cert=PATH", quote(field).text);
-        return NULL;
-    }
-    prefix = strlen(spelling->prefix);
     size = digest_size((enum digest)spelling->digest);
-    complain(parser, field.at + prefix, "\"%s\" is not a digest of %zu bytes; expected %zu characters of base64%s%s%s",
-        quote((struct field) {field.at + prefix, field.length - prefix}).text, size, (size + 2) / 3 * 4,
-        spelling->base64_only ? "" : ", or hex with or without colons", spelling->suffix[0] != '\0' ? " and a closing quote" : "",
-        guess_digest((struct field) {field.at + prefix, field.length - prefix}, size));
+    value = (struct field) {field.at + prefix, field.length - prefix};
+    bare = value;
+    if (spelling->suffix[0] != '\0' && bare.length > 0 && bare.at[bare.length - 1] == spelling->suffix[0])
+        bare.length--;
+    complain(parser, value.at, "\"%s\" is not a digest of %zu bytes; expected %zu characters of base64%s%s%s", quote(value).text, size,
+        (size + 2) / 3 * 4, spelling->base64_only ? "" : ", or hex with or without colons",
+        spelling->suffix[0] != '\0' ? " and a closing quote" : "", guess_digest(bare, size));
     return NULL;
 }
 
@@ -474,8 +477,8 @@ static uint32_t load_client(struct parser *parser, const struct line *line)
     } else if (!parser->out_of_memory) {
         struct field field = line->client[faulty].at != NULL ? line->client[faulty] : line->client[CLIENT_CERT];
 
-        complain(parser, field.at, "\"%s\" cannot be used: %s; expected a client certificate with its key, in PEM or PKCS #12",
-            quote(field).text, buffer);
+        complain(parser, field.at, "\"%s\" cannot be used: %s%s", quote(field).text, buffer,
+            strstr(buffer, "; expected ") != NULL ? "" : "; expected a client certificate with its key, in PEM or PKCS #12");
     }
     for (size_t i = 0; i < CLIENT_FILES; i++)
         free(paths[i]);
@@ -590,9 +593,15 @@ static bool reject(struct parser *parser, struct field field)
 
 static void read_what(struct parser *parser, struct field field, struct line *line)
 {
-    const struct spelling *spelling;
+    const struct spelling *spelling = find_spelling(field);
     uint8_t digest[DIGEST_MAX];
 
+    if (spelling != NULL) {
+        spelling = read_pin(parser, field, spelling, digest);
+        if (spelling != NULL && (line->rule == NULL || line->revoked || set_action(parser, field, line->rule, RULE_PINS)))
+            add_pin(parser, line, (enum pin_kind)spelling->kind, (enum digest)spelling->digest, digest);
+        return;
+    }
     if (is(field, "allow") || is(field, "deny")) {
         if (!line->alone)
             complain(parser, field.at, "\"%s\" beside other fields; expected it alone on its line", quote(field).text);
@@ -611,9 +620,8 @@ static void read_what(struct parser *parser, struct field field, struct line *li
             read_file(parser, field, line, (enum pin_kind)kind);
         return;
     }
-    spelling = read_pin(parser, field, digest);
-    if (spelling != NULL && (line->rule == NULL || line->revoked || set_action(parser, field, line->rule, RULE_PINS)))
-        add_pin(parser, line, (enum pin_kind)spelling->kind, (enum digest)spelling->digest, digest);
+    complain(parser, field.at, "\"%s\" is not known; expected spki-sha256:DIGEST, cert-sha256:DIGEST, ca-sha256:DIGEST, spki-file:PATH, "
+        "cert-file:PATH, ca-file:PATH, pkix, allow, deny, expires=YYYY-MM-DD, mode=report or client-cert=PATH", quote(field).text);
 }
 
 /* What a line says of itself as a whole. */
@@ -635,20 +643,43 @@ static bool is_blank(char c)
 
 static bool next_field(const char **at, const char *end, struct field *field)
 {
-    while (*at < end && is_blank(**at))
-        (*at)++;
-    field->at = *at;
-    while (*at < end && !is_blank(**at))
-        (*at)++;
-    field->length = (size_t)(*at - field->at);
-    return field->length > 0;
+    const char *start = *at;
+    const char *stop;
+    const char *tab;
+
+    while (start < end && is_blank(*start))
+        start++;
+    stop = memchr(start, ' ', (size_t)(end - start));
+    stop = stop != NULL ? stop : end;
+    tab = memchr(start, '\t', (size_t)(stop - start));
+    stop = tab != NULL ? tab : stop;
+    *at = stop;
+    *field = (struct field) {start, (size_t)(stop - start)};
+    return stop > start;
+}
+
+/* Complain and return false unless the line is text. */
+static bool check_text(struct parser *parser, const char *at, size_t length)
+{
+    size_t bad;
+
+    if (!text_utf8(at, length, &bad)) {
+        complain(parser, at + bad, "a byte that is not UTF-8; expected UTF-8 text");
+        return false;
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (((unsigned char)at[i] < 0x20 && at[i] != '\t') || at[i] == 0x7f) {
+            complain(parser, at + i, "a control character (0x%02x); expected text", (unsigned)at[i]);
+            return false;
+        }
+    }
+    return true;
 }
 
 static void parse_line(struct parser *parser, const char *at, size_t length)
 {
     const char *end;
     const char *comment;
-    size_t bad;
     struct field field;
     struct field next;
     struct target_pattern target;
@@ -657,18 +688,10 @@ static void parse_line(struct parser *parser, const char *at, size_t length)
 
     if (length > 0 && at[length - 1] == '\r')
         length--;
-    if (!text_utf8(at, length, &bad)) {
-        complain(parser, at + bad, "a byte that is not UTF-8; expected UTF-8 text");
+    if (!text_is_plain(at, length) && !check_text(parser, at, length))
         return;
-    }
     comment = memchr(at, '#', length);
     end = comment != NULL ? comment : at + length;
-    for (size_t i = 0; i < length; i++) {
-        if (((unsigned char)at[i] < 0x20 && at[i] != '\t') || at[i] == 0x7f) {
-            complain(parser, at + i, "a control character (0x%02x); expected text", (unsigned)at[i]);
-            return;
-        }
-    }
     if (!next_field(&at, end, &field))
         return;
     line.revoked = is(field, "@revoked");
@@ -694,9 +717,21 @@ static void parse_line(struct parser *parser, const char *at, size_t length)
     finish_line(parser, &line);
 }
 
+static size_t count_lines(const char *buffer, size_t length)
+{
+    const char *end = buffer + length;
+    size_t count = 1;
+
+    while ((buffer = memchr(buffer, '\n', (size_t)(end - buffer))) != NULL) {
+        buffer++;
+        count++;
+    }
+    return count;
+}
+
 struct pins *pins_parse(const char *buffer, size_t length, const struct pins_reader *reader, pins_report *report, void *arg)
 {
-    struct parser parser = {.pins = calloc(1, sizeof(struct pins)), .reader = reader, .report = report, .arg = arg, .line = 1};
+    struct parser parser = {.pins = pins_make(count_lines(buffer, length), length), .reader = reader, .report = report, .arg = arg, .line = 1};
     const char *at = buffer;
     const char *end = buffer + length;
 
@@ -704,7 +739,6 @@ struct pins *pins_parse(const char *buffer, size_t length, const struct pins_rea
         report(arg, 0, 0, "out of memory");
         return NULL;
     }
-    parser.pins->revoked.first_pin = NOTHING;
     if (length >= 3 && memcmp(buffer, "\xef\xbb\xbf", 3) == 0)
         at += 3;
     for (; at < end && !parser.out_of_memory; parser.line++) {
@@ -730,6 +764,7 @@ struct pins *pins_parse(const char *buffer, size_t length, const struct pins_rea
         pins_free(parser.pins);
         return NULL;
     }
+    pins_fit(parser.pins);
     return parser.pins;
 }
 

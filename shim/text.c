@@ -114,15 +114,21 @@ void text_add_base64(struct text *text, const uint8_t *bytes, size_t length)
     }
 }
 
-static int base64_value(char c)
+/* One more than what a character stands for; 0: nothing. */
+static const uint8_t base64_values[256] = {
+#define TEN(first, value) \
+    [first] = value, [first + 1] = value + 1, [first + 2] = value + 2, [first + 3] = value + 3, [first + 4] = value + 4, \
+    [first + 5] = value + 5, [first + 6] = value + 6, [first + 7] = value + 7, [first + 8] = value + 8, [first + 9] = value + 9
+    TEN('A', 1), TEN('K', 11), ['U'] = 21, 22, 23, 24, 25, 26,
+    TEN('a', 27), TEN('k', 37), ['u'] = 47, 48, 49, 50, 51, 52,
+    TEN('0', 53), ['+'] = 63, ['/'] = 64,
+#undef TEN
+};
+
+/* Return the value of a digit; above 63 where it is none. */
+static uint32_t base64_value(char c)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
+    return base64_values[(uint8_t)c] - 1U;
 }
 
 bool text_base64(const char *string, size_t length, uint8_t *out, size_t want)
@@ -130,21 +136,36 @@ bool text_base64(const char *string, size_t length, uint8_t *out, size_t want)
     size_t digits = (want * 8 + 5) / 6;
     size_t padded = (want + 2) / 3 * 4;
     size_t made = 0;
-    uint32_t bits = 0;
+    size_t i = 0;
+    uint32_t bits;
     unsigned held = 0;
 
     if (length != digits && length != padded)
         return false;
-    for (size_t i = digits; i < length; i++) {
-        if (string[i] != '=')
+    for (size_t k = digits; k < length; k++) {
+        if (string[k] != '=')
             return false;
     }
-    for (size_t i = 0; i < digits; i++) {
-        int value = base64_value(string[i]);
+    /* Four at a time; what is no digit shows in the upper bits. */
+    for (; i + 4 <= digits; i += 4, made += 3) {
+        uint32_t a = base64_value(string[i]);
+        uint32_t b = base64_value(string[i + 1]);
+        uint32_t c = base64_value(string[i + 2]);
+        uint32_t d = base64_value(string[i + 3]);
 
-        if (value < 0)
+        if ((a | b | c | d) > 63)
             return false;
-        bits = bits << 6 | (uint32_t)value;
+        bits = a << 18 | b << 12 | c << 6 | d;
+        out[made] = (uint8_t)(bits >> 16);
+        out[made + 1] = (uint8_t)(bits >> 8);
+        out[made + 2] = (uint8_t)bits;
+    }
+    for (bits = 0; i < digits; i++) {
+        uint32_t value = base64_value(string[i]);
+
+        if (value > 63)
+            return false;
+        bits = bits << 6 | value;
         held += 6;
         if (held >= 8) {
             held -= 8;
@@ -248,9 +269,21 @@ void text_add_date(struct text *text, uint16_t day)
     text_add(text, "%04d-%02d-%02d", year, month, left + 1);
 }
 
-char text_lower(char c)
+/* Eight bytes at a time: a byte below 0x20 borrows into its upper bit, one above 0x7e carries into it. */
+bool text_is_plain(const char *bytes, size_t length)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    static const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t odd = 0;
+    uint64_t word;
+    size_t i = 0;
+
+    for (; i + 8 <= length; i += 8) {
+        memcpy(&word, bytes + i, 8);
+        odd |= ((word - ones * 0x20) & ~word) | (word + ones) | word;
+    }
+    for (; i < length; i++)
+        odd |= bytes[i] < 0x20 || bytes[i] > 0x7e ? 0x80 : 0;
+    return (odd & ones * 0x80) == 0;
 }
 
 bool text_utf8(const char *bytes, size_t length, size_t *bad)

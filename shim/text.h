@@ -53,7 +53,13 @@ MUST_CHECK bool text_date(const char *string, size_t length, uint16_t *day);
 void text_add_date(struct text *text, uint16_t day);
 
 /* Lower one ASCII letter, whatever the locale. */
-char text_lower(char c);
+static inline char text_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* Return true if and only if each of the `length` bytes is printable ASCII. */
+MUST_CHECK bool text_is_plain(const char *bytes, size_t length);
 
 /* Return true if and only if the `length` bytes at `bytes` are well-formed UTF-8 (RFC 3629); else `*bad` is the offset of the
  * first byte that is not. */

@@ -21,6 +21,7 @@ setup() {
     CURL=(curl -sk --max-time 20 --resolve "www.pinned.example:$GOOD:127.0.0.1" --resolve "www.pinned.example:$IMPOSTOR:127.0.0.1")
     URL_GOOD=https://www.pinned.example:$GOOD/
     URL_IMPOSTOR=https://www.pinned.example:$IMPOSTOR/
+    MEMBERS='time pid exe verdict target address port rule reason matched spki_sha256 cert_sha256 subject issuer not_after tls resumed client_cert'
 }
 
 # The good server would satisfy the rule; the fault, whose reason is given, refuses it. $ERR holds the lines.
@@ -381,10 +382,11 @@ context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), s
     local client=(openssl s_client -brief -servername www.pinned.example)
     local check='
 import base64, datetime, json, os, re, sys
-path, want, port, pins, pin = sys.argv[1:]
+path, want, port, pins, pin = sys.argv[1:6]
 lines = [line for line in open(path) if line.startswith("{")]
 assert len(lines) == 1, lines
 got = json.loads(lines[0])
+assert list(got) == sys.argv[6].split(), list(got)
 assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", got["time"]), got["time"]
 age = datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(got["time"].replace("Z", "+00:00"))
 assert abs(age.total_seconds()) < 120, age
@@ -401,23 +403,23 @@ assert got["issuer"] == "CN=pinshim test CA", got
 assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", got["not_after"]), got
 assert got["tls"] == "TLSv1.3" and got["resumed"] is False, got
 assert isinstance(got["reason"], str) and got["reason"]
-if want == "accepted":
-    assert got["matched"] == "spki-sha256:" + pin, got
+assert got["matched"] == ("spki-sha256:" + pin if want == "accepted" else None), got
+assert got["client_cert"] is False, got
 '
     PINS=$BATS_TEST_TMPDIR/with\ blank\ and\ \"quote\"
     printf '# comment\nwww.pinned.example spki-sha256:%s\n' "$PIN_GOOD" >"$PINS"
     local shown=${PINS//\"/\\\"}
     capture shim "${client[@]}" -connect "www.pinned.example:$IMPOSTOR"
     cp "$ERR_FILE" "$BATS_TEST_TMPDIR/refused"
-    capture /usr/bin/python3 -c "$check" "$BATS_TEST_TMPDIR/refused" refused "$IMPOSTOR" "$shown" "$PIN_IMPOSTOR"
+    capture /usr/bin/python3 -c "$check" "$BATS_TEST_TMPDIR/refused" refused "$IMPOSTOR" "$shown" "$PIN_IMPOSTOR" "$MEMBERS"
     equals "$STATUS" 0
     capture shim "${client[@]}" -connect "www.pinned.example:$GOOD"
     cp "$ERR_FILE" "$BATS_TEST_TMPDIR/accepted"
-    capture /usr/bin/python3 -c "$check" "$BATS_TEST_TMPDIR/accepted" accepted "$GOOD" "$shown" "$PIN_GOOD"
+    capture /usr/bin/python3 -c "$check" "$BATS_TEST_TMPDIR/accepted" accepted "$GOOD" "$shown" "$PIN_GOOD" "$MEMBERS"
     equals "$STATUS" 0
     capture shim env PINSHIM_MODE=report "${client[@]}" -connect "www.pinned.example:$IMPOSTOR"
     cp "$ERR_FILE" "$BATS_TEST_TMPDIR/reported"
-    capture /usr/bin/python3 -c "$check" "$BATS_TEST_TMPDIR/reported" reported "$IMPOSTOR" "$shown" "$PIN_IMPOSTOR"
+    capture /usr/bin/python3 -c "$check" "$BATS_TEST_TMPDIR/reported" reported "$IMPOSTOR" "$shown" "$PIN_IMPOSTOR" "$MEMBERS"
     equals "$STATUS" 0
 }
 
@@ -432,8 +434,13 @@ verdicts = []
 for line in open(sys.argv[1], "rb").read().decode("ascii").splitlines():
     got = json.loads(line)
     verdicts.append(got["verdict"])
+    assert list(got) == sys.argv[3].split(), list(got)
+    if got["verdict"] == "fault":
+        nothing = [name for name in got if got[name] is None]
+        assert nothing == "target address port rule matched spki_sha256 cert_sha256 subject issuer not_after tls".split(), nothing
+        assert got["resumed"] is False and got["client_cert"] is False, got
     assert sys.argv[2] in got["reason"] and "; expected " in got["reason"], got
-print(*verdicts)' "$BATS_TEST_TMPDIR/log" "$PINS"
+print(*verdicts)' "$BATS_TEST_TMPDIR/log" "$PINS" "$MEMBERS"
     equals "$OUT" 'fault fault fault fault fault refused'
 }
 

@@ -28,11 +28,14 @@ teardown_file() {
 }
 
 setup() {
-    OPEN=
+    BOOTED=
 }
 
 teardown() {
-    [ -z "$OPEN" ] || rm -r "$OPEN"
+    if [ -n "$BOOTED" ]; then
+        kill "$BOOTED"
+        wait "$BOOTED" || true
+    fi
 }
 
 # system: a small Debian with the package, in $ROOT
@@ -220,52 +223,77 @@ contained() {
     equals "$OUT" ''
 }
 
-@test "the drop-in is right for systemd, and names what the package installs" {
-    local drop_in=$TOP/packaging/systemd/pinshim.conf unit=$BATS_TEST_TMPDIR/demo.service path
+@test "the drop-in has nothing that systemd does not know" {
+    local unit=$BATS_TEST_TMPDIR/demo.service
     printf '[Service]\nExecStart=/usr/bin/curl https://localhost/\n' >"$unit"
     mkdir "$unit.d"
-    cp "$drop_in" "$unit.d/"
+    cp "$TOP/packaging/systemd/pinshim.conf" "$unit.d/"
     capture systemd-analyze verify "$unit"
     equals "$STATUS: $OUT$ERR" '0: '
     # It does look at the drop-in.
     echo 'Assertion=none' >>"$unit.d/pinshim.conf"
     capture systemd-analyze verify "$unit"
     has "$ERR" 'Assertion'
+}
 
+# service NAME: a unit in $ROOT that connects to the impostor, hardened as docs/fleet.md says, and writes into /var/log/NAME
+service() {
+    cat >"$ROOT/etc/systemd/system/$1.service" <<UNIT
+[Unit]
+DefaultDependencies=no
+[Service]
+Type=oneshot
+ExecStart=$(printf '%s ' /usr/bin/curl "${FETCH[@]:1}")
+StandardOutput=append:/var/log/$1
+StandardError=append:/var/log/$1
+DynamicUser=yes
+NoNewPrivileges=yes
+MemoryDenyWriteExecute=yes
+ProtectSystem=strict
+ProtectHome=yes
+SystemCallFilter=@system-service
+AmbientCapabilities=CAP_NET_BIND_SERVICE
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE
+UNIT
+}
+
+# drop_in NAME: the drop-in for that unit
+drop_in() {
+    mkdir "$ROOT/etc/systemd/system/$1.service.d"
+    cp "$TOP/packaging/systemd/pinshim.conf" "$ROOT/etc/systemd/system/$1.service.d/"
+}
+
+@test "systemd starts a hardened service with the drop-in under the shim, and does not start it without object or pins" {
+    local name log=$BATS_TEST_TMPDIR/root/var/log
     system
     good_pins "$ROOT/etc/pinshim/pins"
     fetch "$IMPOSTOR"
-    mapfile -t environment < <(sed -n 's/^Environment=//p' "$drop_in" | tr ' ' '\n')
-    capture inside "${environment[@]}" "${FETCH[@]}"
-    equals "$STATUS: $OUT" '60: '
-    equals "$(jq -Rr 'fromjson? | [.verdict, .rule] | @tsv' <<<"$ERR")" $'refused\t/etc/pinshim/pins:1'
-    while read -r path; do
-        inside test -s "$path" || explain "asserted, and not there: $path"
-    done < <(sed -n 's/^Assert[A-Za-z]*=//p' "$drop_in")
-}
-
-@test "what a hardened service has: no new rights, no memory that is written and executed, ambient capabilities" {
-    local options with
-    # The directory of the tests is closed to others.
-    OPEN=$(mktemp -d)
-    chmod 755 "$OPEN"
-    cp "$PINSHIM_SO" "$OPEN/libpinshim.so"
-    good_pins "$OPEN/pins"
-    with=(env LD_PRELOAD="$OPEN/libpinshim.so" PINSHIM_PINS="$OPEN/pins" curl -sSk "https://localhost:$IMPOSTOR/")
-    for options in --no-new-privs \
-        '--reuid=65534 --regid=65534 --clear-groups --inh-caps=+net_bind_service --ambient-caps=+net_bind_service'; do
-        # shellcheck disable=SC2086 # a list
-        stopped "$OPEN/pins:1" setpriv $options "${with[@]}"
+    cp "$ROOT/tmp/ca.pem" "$ROOT/etc/"
+    FETCH=("${FETCH[@]//tmp/etc}")
+    for name in bare pinned without-object without-pins; do
+        service "$name"
+        [ "$name" = bare ] || drop_in "$name"
     done
-    # PR_SET_MDWE, which is what systemd sets (Linux 6.3); before, the kernel answers with an error.
-    capture /usr/bin/python3 -c '
-import ctypes, os, sys
-if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) != 0:
-    sys.exit(77)
-os.execvp(sys.argv[1], sys.argv[1:])' "${with[@]}"
-    [ "$STATUS" -ne 77 ] || skip 'this kernel has no PR_SET_MDWE'
-    equals "$STATUS: $OUT" '60: '
-    equals "$(count_lines refused)" 1
+    sed -i 's|^AssertPathExists=.*|&.gone|' "$ROOT/etc/systemd/system/without-object.service.d/pinshim.conf"
+    sed -i 's|^AssertFileNotEmpty=.*|&.gone|' "$ROOT/etc/systemd/system/without-pins.service.d/pinshim.conf"
+    # One after the other, so that the last has ended when the target is reached.
+    cat >"$ROOT/etc/systemd/system/last.service" <<'UNIT'
+[Unit]
+DefaultDependencies=no
+Wants=bare.service pinned.service without-object.service without-pins.service
+After=bare.service pinned.service without-object.service without-pins.service
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/touch /var/log/last
+UNIT
+    "$BATS_TEST_DIRNAME/lib/boot" "$ROOT" last.service >"$BATS_TEST_TMPDIR/boot" 2>&1 </dev/null 3>&- &
+    BOOTED=$!
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    timeout 120 bash -c 'until [ -e "$0" ]; do sleep 0.1; done' "$log/last" || explain "$(cat "$BATS_TEST_TMPDIR/boot")"
+    equals "$(cat "$log/bare")" 'hello from impostor'
+    [ ! -e "$log/without-object" ] && [ ! -e "$log/without-pins" ] || explain 'started without object or pins'
+    lacks "$(cat "$log/pinned")" 'hello from'
+    equals "$(jq -Rr 'fromjson? | [.verdict, .rule] | @tsv' <"$log/pinned")" $'refused\t/etc/pinshim/pins:1'
 }
 
 # workloads: one of each kind, with and without what the shim brings, in $BATS_TEST_TMPDIR/app

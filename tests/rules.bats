@@ -269,8 +269,18 @@ stops() {
     pins "www.pinned.example cert-sha256:$PIN_GOOD"
     stops "$GOOD"
     has "$LINE" "(that of line 1 is the SPKI pin, not a fingerprint; write spki-sha256:$PIN_GOOD)"
+    pins "www.pinned.example ca-sha256:$fingerprint"
+    stops "$GOOD"
+    has "$LINE" "(that of line 1 is the certificate's fingerprint; its SPKI pin is spki-sha256:$PIN_GOOD)"
     serves good -cert_chain "$LAB/ca.pem"
     pins "www.pinned.example spki-sha256:$PIN_CA"
     stops "$PORT"
     has "$LINE" "(that of line 1 is an issuer's key; write ca-sha256:$PIN_CA)"
+    pins "www.pinned.example ca-sha256:$(lab_fingerprint "$LAB/ca.pem")"
+    stops "$PORT"
+    has "$LINE" "(that of line 1 is the fingerprint of an issuer; its pin is ca-sha256:$PIN_CA)"
+    # In hex, of another length, and not in the first line.
+    pins "www.pinned.example spki-sha256:$PIN_IMPOSTOR" "www.pinned.example spki-sha512:$(lab_fingerprint "$LAB/good.pem" sha512)"
+    stops "$GOOD"
+    has "$LINE" "(that of line 2 is the certificate's fingerprint; its SPKI pin is spki-sha512:$(lab_spki "$LAB/good.pem" sha512))"
 }

@@ -71,26 +71,36 @@ static inline void fuzz_require_plain(const struct text *text)
         require(text->at[i] >= 0x20 && text->at[i] <= 0x7e);
 }
 
-/* Judge the peer for one host that the program named; what comes out is in range and agrees with itself. */
-static inline struct judgement fuzz_judge(const struct pins *pins, const struct host *host, const struct peer *peer)
+/* Judge the peer; what comes out is in range and agrees with itself. */
+static inline struct judgement fuzz_judge(const struct pins *pins, const struct target *target, const struct peer *peer)
 {
-    struct target target = {.named = true};
     struct judgement judgement;
     char buffer[2048];
     struct text text = text_over(buffer, sizeof(buffer));
 
-    (void)target_add(&target, host);
-    policy_judge(pins, &target, peer, &judgement);
+    policy_judge(pins, target, peer, &judgement);
     require(judgement.verdict == VERDICT_REFUSE || judgement.verdict == VERDICT_ACCEPT);
     require(judgement.reason > REASON_INTERNAL && judgement.reason <= REASON_MATCH);
     require((judgement.verdict == VERDICT_ACCEPT) == (judgement.reason >= REASON_NO_RULE));
-    require((judgement.reason == REASON_MATCH) == (judgement.matched != NULL));
+    if (judgement.reason == REASON_MATCH)
+        require(judgement.matched != NULL || judgement.rule->pkix);
+    else
+        require((judgement.matched != NULL) == (judgement.reason == REASON_EXPIRED || judgement.reason == REASON_REVOKED));
     policy_print_reason(pins, "/pins\n", &judgement, &text);
     policy_print_wanted(pins, &judgement, &text);
     policy_print_rule("/pins\n", &judgement, &text);
     host_print(&judgement.host, &text);
     fuzz_require_plain(&text);
     return judgement;
+}
+
+/* For one host that the program named. */
+static inline struct judgement fuzz_judge_host(const struct pins *pins, const struct host *host, const struct peer *peer)
+{
+    struct target target = {.named = true};
+
+    (void)target_add(&target, host);
+    return fuzz_judge(pins, &target, peer);
 }
 
 #endif

@@ -46,7 +46,9 @@ static bool is_object(const char *at, const char *wanted, char *value)
         if (*at == '"')
             at = read_string(at, strcmp(key, wanted) == 0 ? value : ignored);
         else
-            at += strncmp(at, "true", 4) == 0 ? 4 : strncmp(at, "false", 5) == 0 ? 5 : strspn(at, "0123456789");
+            at += strncmp(at, "true", 4) == 0 || strncmp(at, "null", 4) == 0 ? 4
+                : strncmp(at, "false", 5) == 0 ? 5
+                : strspn(at, "0123456789");
         if (at == NULL || (*at != ',' && *at != '}'))
             return false;
         if (*at == '}')

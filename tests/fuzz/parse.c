@@ -52,7 +52,7 @@ static void honour(const struct pins *pins, const struct host *host, const struc
 
     peer.known[pin->kind][pin->digest] = true;
     memcpy(peer.digests[pin->kind][pin->digest], pins_digest(pins, pin), digest_size((enum digest)pin->digest));
-    require(fuzz_judge(pins, host, &peer).reason == REASON_MATCH);
+    require(fuzz_judge_host(pins, host, &peer).reason == REASON_MATCH);
     text_add(&text, "* ");
     pins_print_pin(pins, pin, &text);
     fuzz_require_plain(&text);
@@ -91,7 +91,7 @@ static void visit(const struct pins *pins, const char *line, size_t length)
     if (rules.first == NULL && line[blank] == '*')
         rules = pins_lookup_any(pins, &host);
     require(rules.first != NULL);
-    (void)fuzz_judge(pins, &host, &nobody);
+    (void)fuzz_judge_host(pins, &host, &nobody);
     for (const struct pin *pin = pins_next_pin(pins, rules.first, NULL); pin != NULL; pin = pins_next_pin(pins, rules.first, pin))
         if (pin->kind <= PIN_CERT && rules.first->action == RULE_PINS)
             honour(pins, &host, pin);

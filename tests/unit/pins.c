@@ -607,8 +607,12 @@ static const struct refused options[] = {
         {{1, 15, "; this is a SHA-1 fingerprint"}}},
     {"a digest of another length", BYTES("a spki-sha512:ERERERERERERERERERERERERERERERERERERERERERE=\n"),
         {{1, 15, "; this has the length of a SHA-256"}}},
-    {"the hex of base64", BYTES("a spki-sha256:4552455245524552455245524552455245524552455245524552455245524552455245524552455245524552453d\n"),
-        {{1, 15, "32 bytes"}}},
+    {"the hex of base64", BYTES("a spki-sha256:455245524552455245524552455245524552455245524552455245524552455245524552455245524552453d\n"),
+        {{1, 15, "; this is the hex of base64: decode it first"}}},
+    {"the base64 of hex", BYTES("a cert-sha256:MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMQ==\n"),
+        {{1, 15, "; this is the base64 of hex: decode it first"}}},
+    {"a SHA-1 fingerprint in base64", BYTES("a spki-sha256:ERERERERERERERERERERERERERE=\n"), {{1, 15, "; this is a SHA-1 fingerprint"}}},
+    {"a SHA-1 fingerprint in quotes", BYTES("a pin-sha256=\"ERERERERERERERERERERERERERE=\"\n"), {{1, 15, " and a closing quote; this is a SHA-1 fingerprint"}}},
 };
 
 static const struct refused contradictions[] = {

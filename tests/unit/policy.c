@@ -56,9 +56,21 @@ static void on_error(void *arg, uint32_t line, uint32_t column, const char *mess
     check(false, "a pins file of the tests is right: %u:%u: %s", (unsigned)line, (unsigned)column, message);
 }
 
+/* Every client certificate can be read. */
+static bool read_client(const struct pins_reader *from, const char *const paths[static CLIENT_FILES], struct client_cert *out,
+    enum client_file *faulty, struct text *problem)
+{
+    (void)from;
+    (void)faulty;
+    (void)problem;
+    out->paths[CLIENT_CERT] = strdup(paths[CLIENT_CERT]);
+    return true;
+}
+
 static struct pins *parse(const char *string)
 {
-    struct pins *pins = pins_parse(string, strlen(string), NULL, on_error, NULL);
+    static const struct pins_reader reader = {.read_client = read_client, .beside = "/pins"};
+    struct pins *pins = pins_parse(string, strlen(string), &reader, on_error, NULL);
 
     if (pins == NULL)
         abort();
@@ -114,8 +126,8 @@ static struct target target_of(const char *identities, int flags, const char *re
     return target;
 }
 
-static const char *const reasons[] = {"internal", "fault", "unidentifiable", "deny", "no match", "no certificate", "no rule",
-    "allow", "match"};
+static const char *const reasons[] = {"internal", "fault", "unidentifiable", "deny", "no match", "no certificate", "revoked", "expired",
+    "untrusted", "unproven", "no rule", "allow", "match"};
 
 struct row {
     const char *why;
@@ -348,6 +360,382 @@ static const struct row unidentifiable_rows[] = {
         REASON_NO_RULE, "b.example", ""},
 };
 
+/* What the fake paths below say of the peer. */
+enum path {
+    ISSUED = 1, /* an issuer with a key of 0x55 is in a verified path */
+    TRUSTED = 2, /* a path to the system's trust store is verified */
+    IGNORANT = 4, /* nothing can tell: each function is NULL */
+    PATHLESS = 8, /* there is not even a table of functions */
+    FORGOTTEN = 16, /* not of a path: a name was resolved that could not be remembered */
+};
+
+static int path_flags;
+static const char *path_names; /* that the leaf is valid for */
+static unsigned path_asked;
+
+static bool valid_for(const struct host *host)
+{
+    const char *at = path_names;
+    struct host name;
+
+    while (next_word(&at, &name)) {
+        if (name.kind == host->kind && strcmp(name.name, host->name) == 0 && memcmp(name.address, host->address, 16) == 0)
+            return true;
+    }
+    return false;
+}
+
+static const struct pin *of_issuer(const struct pins *pins, const struct rule *rule, enum pin_kind kind, uint16_t today)
+{
+    for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
+        if (pin->kind == kind && pins_digest(pins, pin)[0] == 0x55 && (pin->expires == 0 || today < pin->expires))
+            return pin;
+    }
+    return NULL;
+}
+
+static const struct pin *fake_authority(const struct peer *peer, const struct pins *pins, const struct rule *rule, const struct host *host,
+    const char **problem)
+{
+    path_asked++;
+    *problem = "no such issuer";
+    return (path_flags & ISSUED) != 0 && valid_for(host) ? of_issuer(pins, rule, PIN_CA, peer->today) : NULL;
+}
+
+static bool fake_trusted(const struct peer *peer, const struct pins *pins, const struct host *host, const char **problem)
+{
+    (void)pins;
+    path_asked++;
+    *problem = "no such path";
+    return (path_flags & TRUSTED) != 0 && peer->has[PIN_CERT] && valid_for(host);
+}
+
+static const struct pin *fake_revoked(const struct peer *peer, const struct pins *pins)
+{
+    (void)peer;
+    path_asked++;
+    return (path_flags & ISSUED) != 0 ? of_issuer(pins, pins_revoked(pins), PIN_SPKI, 0) : NULL;
+}
+
+#define A5 "ca-sha256:VVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVU="
+#define S5 "spki-sha256:VVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVU="
+#define A1 "ca-sha256:ERERERERERERERERERERERERERERERERERERERERERE=" /* the leaf's own key */
+#define UNTIL " expires=1970-01-10" /* day 9 */
+
+enum outcome {
+    ENFORCED = 0,
+    REPORTED = 1, /* `report` is set */
+    PINNED = 2, /* `pinned` is set */
+    UNASKED = 4, /* nothing is asked of a path */
+};
+
+struct path_row {
+    const char *why;
+    const char *pins;
+    const char *identities; /* behind "=" those that were resolved, by a program that gave no name; behind "~", by one that did */
+    enum who who;
+    uint16_t today;
+    int path;
+    const char *names; /* the leaf's */
+    enum reason reason;
+    const char *host;
+    int outcome;
+    const char *text; /* the reason as printed */
+};
+
+static void judge_path_row(const struct path_row *row)
+{
+    static const struct peer_path fake = {fake_authority, fake_trusted, fake_revoked};
+    static const struct peer_path ignorant = {NULL, NULL, NULL};
+    const char *resolved = strpbrk(row->identities, "=~");
+    char *given = strndup(row->identities, strcspn(row->identities, "=~"));
+    int flags = (resolved == NULL || *resolved == '~' ? NAMED : 0) | ((row->path & FORGOTTEN) != 0 ? FORGOT : 0);
+    struct target target = target_of(given, flags, resolved != NULL ? resolved + 1 : "");
+    struct pins *pins = parse(row->pins);
+    struct peer peer = peer_of(row->who);
+    struct judgement judgement;
+    char buffer[400];
+    struct text text = text_over(buffer, sizeof(buffer));
+
+    free(given);
+    peer.today = row->today;
+    peer.path = (row->path & PATHLESS) != 0 ? NULL : (row->path & IGNORANT) != 0 ? &ignorant : &fake;
+    path_flags = row->path;
+    path_names = row->names;
+    path_asked = 0;
+    memset(&judgement, 0xaa, sizeof(judgement));
+    policy_judge(pins, &target, &peer, &judgement);
+    check(judgement.reason == row->reason, "%s: because of %s", row->why,
+        judgement.reason < ROWS(reasons) ? reasons[judgement.reason] : "?");
+    check(judgement.verdict == (row->reason >= REASON_NO_RULE ? VERDICT_ACCEPT : VERDICT_REFUSE), "%s: is %s", row->why,
+        judgement.verdict == VERDICT_REFUSE ? "refused" : "accepted");
+    check(judgement.report == ((row->outcome & REPORTED) != 0), "%s: is %s", row->why, judgement.report ? "reported" : "enforced");
+    check(judgement.pinned == ((row->outcome & PINNED) != 0), "%s: was%s accepted by a pin", row->why, judgement.pinned ? "" : " not");
+    check((path_asked == 0) == ((row->outcome & UNASKED) != 0), "%s: a path was asked %u times", row->why, path_asked);
+    check(judgement.matched == NULL || row->reason == REASON_MATCH || row->reason == REASON_EXPIRED || row->reason == REASON_REVOKED,
+        "%s: no pin decided", row->why);
+    check(judgement.verdict == VERDICT_REFUSE || judgement.problem == NULL, "%s: no problem with what is accepted", row->why);
+    host_print(&judgement.host, &text);
+    check(strcmp(buffer, row->host) == 0, "%s: decided by [%s]", row->why, buffer);
+    text = text_over(buffer, sizeof(buffer));
+    policy_print_reason(pins, "P", &judgement, &text);
+    check(strcmp(buffer, row->text) == 0, "%s: printed: [%s]", row->why, buffer);
+    pins_free(pins);
+}
+
+static const struct path_row expires_rows[] = {
+    {"the day before", "a " S1 UNTIL, "a", GOOD, 8, 0, "", REASON_MATCH, "a", PINNED | UNASKED, "P:1 matched " S1},
+    {"on the day", "a " S1 UNTIL, "a", GOOD, 9, 0, "", REASON_EXPIRED, "a", UNASKED, "P:1 matched, but its pin expired on 1970-01-10"},
+    {"the day after", "a " S1 UNTIL, "a", GOOD, 10, 0, "", REASON_EXPIRED, "a", UNASKED,
+        "P:1 matched, but its pin expired on 1970-01-10"},
+    {"without a clock", "a " S1 " expires=2149-06-06", "a", GOOD, UINT16_MAX, 0, "", REASON_EXPIRED, "a", UNASKED,
+        "P:1 matched, but its pin expired on 2149-06-06"},
+    {"without a date, for ever", "a " S1, "a", GOOD, UINT16_MAX, 0, "", REASON_MATCH, "a", PINNED | UNASKED, "P:1 matched " S1},
+    {"each pin of the line", "a " S3 " " C2 UNTIL, "a", GOOD, 9, 0, "", REASON_EXPIRED, "a", UNASKED,
+        "P:1 matched, but its pin expired on 1970-01-10"},
+    {"not those of another line", "a " S3 UNTIL "\na " C2, "a", GOOD, 9, 0, "", REASON_MATCH, "a", PINNED | UNASKED, "P:2 matched " C2},
+    {"another line's pin of the same key", "a " S1 UNTIL "\na " S1, "a", GOOD, 9, 0, "", REASON_MATCH, "a", PINNED | UNASKED,
+        "P:2 matched " S1},
+    {"what expired is told before what does not match", "a " S3 "\na " S1 UNTIL, "a", GOOD, 9, 0, "", REASON_EXPIRED, "a", UNASKED,
+        "P:2 matched, but its pin expired on 1970-01-10"},
+    {"what did not match has not expired", "a " S1 UNTIL, "a", BAD, 9, 0, "", REASON_NO_MATCH, "a", UNASKED, "no pin of P:1 matched"},
+    {"at one of several ports", "a:1 " S3 "\na:2 " S1 UNTIL "\na:3 " S3, "a", GOOD, 9, 0, "", REASON_EXPIRED, "a", UNASKED,
+        "P:2 matched, but its pin expired on 1970-01-10"},
+    {"a CA's pin is in force", "a " S1 UNTIL "\na " A5, "a", GOOD, 9, ISSUED, "a", REASON_MATCH, "a", PINNED, "P:2 matched " A5},
+    {"a CA's pin is not", "a " A5 UNTIL, "a", GOOD, 9, ISSUED, "a", REASON_NO_MATCH, "a", 0, "no pin of P:1 matched (no such issuer)"},
+    {"for *", "* " S1 UNTIL, "a", GOOD, 9, 0, "", REASON_EXPIRED, "a", UNASKED, "P:1 matched, but its pin expired on 1970-01-10"},
+    {"for a name that was resolved", "b " S1 UNTIL, "192.0.2.1=b", GOOD, 9, 0, "", REASON_EXPIRED, "b", UNASKED,
+        "P:1 matched, but its pin expired on 1970-01-10"},
+};
+
+static const struct path_row pkix_rows[] = {
+    {"pkix alone", "a pkix", "a", GOOD, 0, TRUSTED, "a", REASON_MATCH, "a", PINNED, "P:1 satisfied: pkix"},
+    {"no trusted path", "a pkix", "a", GOOD, 0, ISSUED, "a", REASON_UNTRUSTED, "a", 0, "pkix of P:1 is not satisfied (no such path)"},
+    {"another name", "a pkix", "a", GOOD, 0, TRUSTED, "b", REASON_UNTRUSTED, "a", 0, "pkix of P:1 is not satisfied (no such path)"},
+    {"nothing that could tell", "a pkix", "a", GOOD, 0, TRUSTED | IGNORANT, "a", REASON_UNTRUSTED, "a", UNASKED,
+        "pkix of P:1 is not satisfied"},
+    {"no table of what could tell", "a pkix", "a", GOOD, 0, TRUSTED | PATHLESS, "a", REASON_UNTRUSTED, "a", UNASKED,
+        "pkix of P:1 is not satisfied"},
+    {"no certificate", "a pkix", "a", BARE, 0, TRUSTED, "a", REASON_NO_CERTIFICATE, "a", 0, "no certificate for the pin of P:1"},
+    {"a key without a certificate", "a pkix", "a", RAW, 0, TRUSTED, "a", REASON_UNTRUSTED, "a", 0,
+        "pkix of P:1 is not satisfied (no such path)"},
+    {"pkix and a pin", "a " S1 " pkix", "a", GOOD, 0, TRUSTED, "a", REASON_MATCH, "a", PINNED, "P:1 matched " S1},
+    {"the pin alone", "a " S1 " pkix", "a", GOOD, 0, 0, "a", REASON_UNTRUSTED, "a", 0, "pkix of P:1 is not satisfied (no such path)"},
+    {"the path alone", "a " S1 " pkix", "a", BAD, 0, TRUSTED, "a", REASON_NO_MATCH, "a", UNASKED, "no pin of P:1 matched"},
+    {"pkix on a line of its own", "a " S1 "\na pkix", "a", GOOD, 0, 0, "a", REASON_UNTRUSTED, "a", 0,
+        "pkix of P:1 is not satisfied (no such path)"},
+    {"on a line of its own, before", "a pkix\na " S1, "a", BAD, 0, TRUSTED, "a", REASON_NO_MATCH, "a", UNASKED,
+        "no pin of P:1,2 matched"},
+    {"and a pin that expired", "a " S1 UNTIL "\na pkix", "a", GOOD, 9, TRUSTED, "a", REASON_EXPIRED, "a", UNASKED,
+        "P:1 matched, but its pin expired on 1970-01-10"},
+    {"and a CA's pin", "a " A5 " pkix", "a", GOOD, 0, ISSUED, "a", REASON_UNTRUSTED, "a", 0,
+        "pkix of P:1 is not satisfied (no such path)"},
+    {"and a CA's pin, both", "a " A5 " pkix", "a", GOOD, 0, ISSUED | TRUSTED, "a", REASON_MATCH, "a", PINNED, "P:1 matched " A5},
+    {"at one of several ports", "a:1 " S3 "\na:2 pkix", "a", GOOD, 0, 0, "a", REASON_UNTRUSTED, "a", 0,
+        "pkix of P:2 is not satisfied (no such path)"},
+    {"a pin of the second line, without a path", "a pkix\na " S1, "a", GOOD, 0, 0, "a", REASON_UNTRUSTED, "a", 0,
+        "pkix of P:1 is not satisfied (no such path)"},
+    {"each of two names", "*.example pkix", "a.example b.example", GOOD, 0, TRUSTED, "a.example", REASON_UNTRUSTED, "b.example", PINNED,
+        "pkix of P:1 is not satisfied (no such path)"},
+    {"an address with a rule", "192.0.2.1 pkix", "a 192.0.2.1", GOOD, 0, TRUSTED, "a", REASON_UNTRUSTED, "192.0.2.1", 0,
+        "pkix of P:1 is not satisfied (no such path)"},
+    {"for *", "* pkix", "a", GOOD, 0, TRUSTED, "a", REASON_MATCH, "a", PINNED, "P:1 satisfied: pkix"},
+    {"for *, another name", "* pkix", "a 192.0.2.1", GOOD, 0, TRUSTED, "192.0.2.1", REASON_UNTRUSTED, "a", 0,
+        "pkix of P:1 is not satisfied (no such path)"},
+    {"for *, and no name", "* pkix", "192.0.2.1=", GOOD, 0, TRUSTED, "192.0.2.1", REASON_MATCH, "192.0.2.1", PINNED,
+        "P:1 satisfied: pkix"},
+    {"for *, and no name, for which it is not valid", "* pkix", "192.0.2.1=", GOOD, 0, TRUSTED, "a", REASON_UNTRUSTED, "192.0.2.1", 0,
+        "pkix of P:1 is not satisfied (no such path)"},
+    {"for *, and a name that was resolved", "* pkix", "192.0.2.1=b c", GOOD, 0, TRUSTED, "c", REASON_MATCH, "c", PINNED,
+        "P:1 satisfied: pkix"},
+    {"for *, and none of the names that were resolved", "* pkix", "192.0.2.1=b c", GOOD, 0, TRUSTED, "d", REASON_UNTRUSTED, "192.0.2.1",
+        0, "pkix of P:1 is not satisfied (no such path)"},
+    {"for *, and a name that was resolved by a program that gave another", "*:443 pkix", "a:25 192.0.2.1:443~b", GOOD, 0, TRUSTED, "b",
+        REASON_UNTRUSTED, "192.0.2.1:443", 0, "pkix of P:1 is not satisfied (no such path)"},
+    {"for a name that was resolved", "b pkix", "192.0.2.1=b", GOOD, 0, TRUSTED, "b", REASON_MATCH, "b", PINNED, "P:1 satisfied: pkix"},
+    {"for a name that was resolved, the address is none", "b pkix", "192.0.2.1=b", GOOD, 0, TRUSTED, "192.0.2.1", REASON_UNTRUSTED, "b",
+        0, "pkix of P:1 is not satisfied (no such path)"},
+};
+
+static const struct path_row authority_rows[] = {
+    {"a pinned issuer", "a " A5, "a", GOOD, 0, ISSUED, "a", REASON_MATCH, "a", PINNED, "P:1 matched " A5},
+    {"another issuer", "a " A5, "a", GOOD, 0, TRUSTED, "a", REASON_NO_MATCH, "a", 0, "no pin of P:1 matched (no such issuer)"},
+    {"another name", "a " A5, "a", GOOD, 0, ISSUED, "b", REASON_NO_MATCH, "a", 0, "no pin of P:1 matched (no such issuer)"},
+    {"the leaf is no issuer of its own", "a " A1, "a", GOOD, 0, ISSUED, "a", REASON_NO_MATCH, "a", 0,
+        "no pin of P:1 matched (no such issuer)"},
+    {"an issuer's key is no leaf's", "a " S5, "a", GOOD, 0, ISSUED, "a", REASON_NO_MATCH, "a", UNASKED, "no pin of P:1 matched"},
+    {"nothing that could tell", "a " A5, "a", GOOD, 0, ISSUED | IGNORANT, "a", REASON_NO_MATCH, "a", UNASKED, "no pin of P:1 matched"},
+    {"no table of what could tell", "a " A5, "a", GOOD, 0, ISSUED | PATHLESS, "a", REASON_NO_MATCH, "a", UNASKED, "no pin of P:1 matched"},
+    {"beside the leaf's pin", "a " A5 "\na " S1, "a", GOOD, 0, 0, "", REASON_MATCH, "a", PINNED | UNASKED, "P:2 matched " S1},
+    {"beside another's", "a " S3 "\na " A5, "a", GOOD, 0, ISSUED, "a", REASON_MATCH, "a", PINNED, "P:2 matched " A5},
+    {"before another's", "a " A5 "\na " S3, "a", GOOD, 0, ISSUED, "a", REASON_MATCH, "a", PINNED, "P:1 matched " A5},
+    {"at one of several ports", "a:1 " S3 "\na:2 " A5, "a", GOOD, 0, ISSUED, "a", REASON_MATCH, "a", PINNED, "P:2 matched " A5},
+    {"each of two names", "*.example " A5, "a.example b.example", GOOD, 0, ISSUED, "a.example", REASON_NO_MATCH, "b.example", PINNED,
+        "no pin of P:1 matched (no such issuer)"},
+    {"for *", "* " A5, "a 192.0.2.1", GOOD, 0, ISSUED, "a", REASON_MATCH, "a", PINNED, "P:1 matched " A5},
+    {"for *, and a name that was resolved", "* " A5, "192.0.2.1=b", GOOD, 0, ISSUED, "b", REASON_MATCH, "b", PINNED, "P:1 matched " A5},
+};
+
+static const struct path_row revoked_rows[] = {
+    {"the leaf's key", "a " S1 "\n@revoked " S1, "a", GOOD, 0, 0, "", REASON_REVOKED, "a", UNASKED, "P:2 revokes " S1},
+    {"the leaf", "a " S1 "\n@revoked " C2, "a", GOOD, 0, 0, "", REASON_REVOKED, "a", UNASKED, "P:2 revokes " C2},
+    {"the second of them", "a " S1 "\n@revoked " S3 "\n@revoked " C3 " " S1, "a", GOOD, 0, 0, "", REASON_REVOKED, "a", UNASKED,
+        "P:3 revokes " S1},
+    {"the key, written as a CA's", "a " S1 "\n@revoked " A1, "a", GOOD, 0, 0, "", REASON_REVOKED, "a", UNASKED, "P:2 revokes " S1},
+    {"an issuer", "a " S1 "\n@revoked " A5, "a", GOOD, 0, ISSUED, "", REASON_REVOKED, "a", 0, "P:2 revokes " S5},
+    {"an issuer, written as a leaf's key", "a " S1 "\n@revoked " S5, "a", GOOD, 0, ISSUED, "", REASON_REVOKED, "a", 0, "P:2 revokes " S5},
+    {"an issuer that is pinned", "a " A5 "\n@revoked " A5, "a", GOOD, 0, ISSUED, "a", REASON_REVOKED, "a", 0, "P:2 revokes " S5},
+    {"an issuer that is not there", "a " S1 "\n@revoked " A5, "a", GOOD, 0, 0, "", REASON_MATCH, "a", PINNED, "P:1 matched " S1},
+    {"nothing that could tell", "a " S1 "\n@revoked " A5, "a", GOOD, 0, ISSUED | IGNORANT, "", REASON_MATCH, "a", PINNED | UNASKED,
+        "P:1 matched " S1},
+    {"no table of what could tell", "a " S1 "\n@revoked " A5, "a", GOOD, 0, ISSUED | PATHLESS, "", REASON_MATCH, "a", PINNED | UNASKED,
+        "P:1 matched " S1},
+    {"another", "a " S1 "\n@revoked " S3 " " C3, "a", GOOD, 0, 0, "", REASON_MATCH, "a", PINNED, "P:1 matched " S1},
+    {"it vetoes allow", "a allow\n@revoked " S1, "a", GOOD, 0, 0, "", REASON_REVOKED, "a", UNASKED, "P:2 revokes " S1},
+    {"an issuer vetoes allow", "a allow\n@revoked " S5, "a", GOOD, 0, ISSUED, "", REASON_REVOKED, "a", 0, "P:2 revokes " S5},
+    {"it vetoes * allow", "@revoked " S1 "\n* allow", "a", GOOD, 0, 0, "", REASON_REVOKED, "a", UNASKED, "P:1 revokes " S1},
+    {"it vetoes what has no rule", "b " S3 "\n@revoked " S1, "a", GOOD, 0, 0, "", REASON_REVOKED, "a", UNASKED, "P:2 revokes " S1},
+    {"it vetoes where there is no other line", "@revoked " S1, "a", GOOD, 0, 0, "", REASON_REVOKED, "a", UNASKED, "P:1 revokes " S1},
+    {"an issuer vetoes where there is no other line", "@revoked " S5, "a", GOOD, 0, ISSUED, "", REASON_REVOKED, "a", 0,
+        "P:1 revokes " S5},
+    {"another, and no other line", "@revoked " S3, "a", GOOD, 0, 0, "", REASON_NO_RULE, "a", 0, "no rule for this target"},
+    {"it is enforced where the target is reported", "a " S1 " mode=report\n@revoked " S1, "a", GOOD, 0, 0, "", REASON_REVOKED, "a",
+        UNASKED, "P:2 revokes " S1},
+    {"it vetoes pkix", "a pkix\n@revoked " C2, "a", GOOD, 0, TRUSTED, "a", REASON_REVOKED, "a", UNASKED, "P:2 revokes " C2},
+    {"no target is known", "a allow\n@revoked " S1, "", GOOD, 0, 0, "", REASON_REVOKED, "", UNASKED, "P:2 revokes " S1},
+    {"the target cannot be read", "a allow\n@revoked " S1, "a:x", GOOD, 0, 0, "", REASON_REVOKED, "a:x", UNASKED, "P:2 revokes " S1},
+    {"a key without a certificate", "a allow\n@revoked " S1, "a", RAW, 0, 0, "", REASON_REVOKED, "a", UNASKED, "P:2 revokes " S1},
+    {"neither key nor certificate", "a allow\n@revoked " S1 " " C2, "a", BARE, 0, 0, "", REASON_ALLOW, "a", 0, "P:1 says allow"},
+    {"the name was resolved", "b allow\n@revoked " S1, "192.0.2.1=b", GOOD, 0, 0, "", REASON_REVOKED, "192.0.2.1", UNASKED,
+        "P:2 revokes " S1},
+};
+
+static const struct path_row report_rows[] = {
+    {"what would be refused is reported", "a " S1 " mode=report", "a", BAD, 0, 0, "", REASON_NO_MATCH, "a", REPORTED | UNASKED,
+        "no pin of P:1 matched"},
+    {"what is accepted was not held to a pin", "a " S1 " mode=report", "a", GOOD, 0, 0, "", REASON_MATCH, "a", REPORTED | UNASKED,
+        "P:1 matched " S1},
+    {"all lines of the target", "a " S3 "\na " C3 " mode=report", "a", GOOD, 0, 0, "", REASON_NO_MATCH, "a", REPORTED | UNASKED,
+        "no pin of P:1,2 matched"},
+    {"not another target", "b " S3 " mode=report\na " S3, "a", GOOD, 0, 0, "", REASON_NO_MATCH, "a", UNASKED, "no pin of P:2 matched"},
+    {"a pin that expired", "a " S1 " mode=report" UNTIL, "a", GOOD, 9, 0, "", REASON_EXPIRED, "a", REPORTED | UNASKED,
+        "P:1 matched, but its pin expired on 1970-01-10"},
+    {"pkix", "a pkix mode=report", "a", GOOD, 0, 0, "", REASON_UNTRUSTED, "a", REPORTED, "pkix of P:1 is not satisfied (no such path)"},
+    {"no certificate", "a " S1 " mode=report", "a", BARE, 0, 0, "", REASON_NO_CERTIFICATE, "a", REPORTED | UNASKED,
+        "no certificate for the pin of P:1"},
+    {"both fail: what is enforced is told, the second", "a " S1 " mode=report\nb " S1, "a b", BAD, 0, 0, "", REASON_NO_MATCH, "b", UNASKED,
+        "no pin of P:2 matched"},
+    {"both fail: what is enforced is told, the first", "a " S1 " mode=report\nb " S1, "b a", BAD, 0, 0, "", REASON_NO_MATCH, "b", UNASKED,
+        "no pin of P:2 matched"},
+    {"what is reported fails, what is enforced does not", "a " S3 " mode=report\nb " S1, "a b", GOOD, 0, 0, "", REASON_NO_MATCH, "a",
+        REPORTED | PINNED | UNASKED, "no pin of P:1 matched"},
+    {"the same, the other way round", "a " S3 " mode=report\nb " S1, "b a", GOOD, 0, 0, "", REASON_NO_MATCH, "a",
+        REPORTED | PINNED | UNASKED, "no pin of P:1 matched"},
+    {"what is enforced fails, what is reported does not", "a " S1 " mode=report\nb " S3, "a b", GOOD, 0, 0, "", REASON_NO_MATCH, "b",
+        UNASKED, "no pin of P:2 matched"},
+    {"it satisfies nothing that is enforced", "a " S1 " mode=report\nb " S3, "b a", GOOD, 0, 0, "", REASON_NO_MATCH, "b", UNASKED,
+        "no pin of P:2 matched"},
+    {"deny is enforced", "a " S3 " mode=report\n192.0.2.1 deny", "a 192.0.2.1", GOOD, 0, 0, "", REASON_DENY, "192.0.2.1", UNASKED,
+        "P:2 says deny"},
+    {"both are reported: the first is told", "a " S3 " mode=report\nb " C3 " mode=report", "a b", GOOD, 0, 0, "", REASON_NO_MATCH, "a",
+        REPORTED | UNASKED, "no pin of P:1 matched"},
+    {"allow beside it", "a allow\nb " S3 " mode=report", "a b", GOOD, 0, 0, "", REASON_NO_MATCH, "b", REPORTED | UNASKED,
+        "no pin of P:2 matched"},
+    {"a rule of its own keeps * away", "a " S3 " mode=report\n* deny", "a 192.0.2.1", GOOD, 0, 0, "", REASON_NO_MATCH, "a",
+        REPORTED | UNASKED, "no pin of P:1 matched"},
+    {"of *", "* " S3 " mode=report", "a", GOOD, 0, 0, "", REASON_NO_MATCH, "a", REPORTED | UNASKED, "no pin of P:1 matched"},
+    {"of *, but not of its port", "* " S3 " mode=report\n*:25 " S3, "a:25", GOOD, 0, 0, "", REASON_NO_MATCH, "a:25", UNASKED,
+        "no pin of P:2 matched"},
+    {"of * at one port, enforced at the other", "*:443 " S3 " mode=report\n*:25 deny", "a:443 b:25 192.0.2.1:443", GOOD, 0, 0, "", REASON_DENY, "b:25",
+        UNASKED, "P:2 says deny"},
+    {"of * at one port, satisfied at the other", "*:443 " S3 " mode=report\n*:25 " S1, "a:443 b:25 192.0.2.1:443", GOOD, 0, 0, "", REASON_NO_MATCH,
+        "a:443", REPORTED | PINNED | UNASKED, "no pin of P:1 matched"},
+    {"of *, and a target that is enforced", "* " S3 " mode=report\na " S3, "a 192.0.2.1", GOOD, 0, 0, "", REASON_NO_MATCH, "a", UNASKED,
+        "no pin of P:2 matched"},
+    {"of *, and no target at all", "* " S3 " mode=report", "", GOOD, 0, 0, "", REASON_UNIDENTIFIABLE, "", UNASKED,
+        "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and P has rules"},
+    {"at one of several ports: it is enforced", "a:1 " S3 " mode=report\na:2 " C3, "a", GOOD, 0, 0, "", REASON_NO_MATCH, "a", UNASKED,
+        "no pin of P:1,2 matched"},
+    {"at the last of several ports: it is enforced", "a:1 " S3 "\na:2 " C3 " mode=report", "a", GOOD, 0, 0, "", REASON_NO_MATCH, "a",
+        UNASKED, "no pin of P:1,2 matched"},
+    {"at all of several ports", "a:1 " S3 " mode=report\na:2 " C3 " mode=report", "a", GOOD, 0, 0, "", REASON_NO_MATCH, "a",
+        REPORTED | UNASKED, "no pin of P:1,2 matched"},
+    {"for a name that was resolved", "b " S3 " mode=report", "192.0.2.1=b", GOOD, 0, 0, "", REASON_NO_MATCH, "b", REPORTED | UNASKED,
+        "no pin of P:1 matched"},
+    {"for the first of two that were resolved", "b " S3 " mode=report\nc " S3, "192.0.2.1=b c", GOOD, 0, 0, "", REASON_NO_MATCH, "c",
+        UNASKED, "no pin of P:2 matched"},
+    {"for the second of two that were resolved", "b " S3 "\nc " S3 " mode=report", "192.0.2.1=b c", GOOD, 0, 0, "", REASON_NO_MATCH, "b",
+        UNASKED, "no pin of P:1 matched"},
+    {"for one of two that were resolved, the other is satisfied", "b " S3 " mode=report\nc " S1, "192.0.2.1=b c", GOOD, 0, 0, "",
+        REASON_MATCH, "c", PINNED | UNASKED, "P:2 matched " S1},
+    {"for one of two that were resolved, and satisfied", "b " S1 " mode=report\nc " S3, "192.0.2.1=b c", GOOD, 0, 0, "", REASON_MATCH, "b",
+        REPORTED | UNASKED, "P:1 matched " S1},
+    {"the same, the other way round", "b " S1 " mode=report\nc " S3, "192.0.2.1=c b", GOOD, 0, 0, "", REASON_MATCH, "b",
+        REPORTED | UNASKED, "P:1 matched " S1},
+    {"for an address; the name resolved to it was forgotten", "192.0.2.1 " S3 " mode=report", "192.0.2.1=", GOOD, 0, FORGOTTEN, "",
+        REASON_UNIDENTIFIABLE, "192.0.2.1", UNASKED,
+        "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and P has rules"},
+    {"for a name that was resolved to an address that is enforced", "192.0.2.1 " S3 "\nb " S3 " mode=report", "192.0.2.1=b", GOOD, 0, 0,
+        "", REASON_NO_MATCH, "192.0.2.1", UNASKED, "no pin of P:1 matched"},
+    {"for an address whose resolved name is enforced", "192.0.2.1 " S3 " mode=report\nb " S3, "192.0.2.1=b", GOOD, 0, 0, "",
+        REASON_NO_MATCH, "b", UNASKED, "no pin of P:2 matched"},
+};
+
+static void judge_path_rows(const struct path_row *table, size_t rows)
+{
+    for (size_t i = 0; i < rows; i++)
+        judge_path_row(&table[i]);
+}
+
+/* Whose client certificate a server gets: that of a rule which it has satisfied. */
+static void test_clients(void)
+{
+    static const struct {
+        const char *why;
+        const char *pins;
+        const char *identities; /* behind "=" those that were resolved */
+        enum who who;
+        const char *client; /* NULL: none */
+    } table[] = {
+        {"its pin matched", "a " S1 " client-cert=/x", "a", GOOD, "/x"},
+        {"none matched", "a " S3 " client-cert=/x", "a", GOOD, NULL},
+        {"under mode=report its pin matched", "a " S1 " mode=report client-cert=/x", "a", GOOD, "/x"},
+        {"under mode=report none matched", "a " S3 " mode=report client-cert=/x", "a", GOOD, NULL},
+        {"another target's", "a " S1 " client-cert=/x\nb " S1, "b", GOOD, NULL},
+        {"no rule", "a " S1 " client-cert=/x", "b", GOOD, NULL},
+        {"an allowed target", "a " S1 " client-cert=/x\nb allow", "b", GOOD, NULL},
+        {"a denied one", "a " S1 " client-cert=/x\nb deny", "b", GOOD, NULL},
+        {"of *", "* " S1 " client-cert=/x", "a 192.0.2.1", GOOD, "/x"},
+        {"of * though the target has a rule", "* " S1 " client-cert=/x\na " S1, "a", GOOD, NULL},
+        {"the first of two that were satisfied", "a " S1 " client-cert=/x\n192.0.2.1 " S1 " client-cert=/y", "a 192.0.2.1", GOOD, "/x"},
+        {"the second, where the first has none", "a " S1 "\n192.0.2.1 " S1 " client-cert=/y", "a 192.0.2.1", GOOD, "/y"},
+        {"the second, where the first is allowed", "a allow\n192.0.2.1 " S1 " client-cert=/y", "a 192.0.2.1", GOOD, "/y"},
+        {"the port's", "a:1 " S1 " client-cert=/x\na:2 " S1 " client-cert=/y", "a:2", GOOD, "/y"},
+        {"of several ports that which matched", "a:1 " S3 " client-cert=/x\na:2 " S1 " client-cert=/y", "a", GOOD, "/y"},
+        {"of the resolved name", "b " S1 " client-cert=/x", "192.0.2.1=b", GOOD, "/x"},
+        {"of the resolved name that was satisfied", "b " S3 " client-cert=/x\nc " S1 " client-cert=/y", "192.0.2.1=b c", GOOD, "/y"},
+        {"no certificate", "a " S1 " client-cert=/x", "a", BARE, NULL},
+    };
+
+    for (size_t i = 0; i < ROWS(table); i++) {
+        const char *resolved = strchr(table[i].identities, '=');
+        char *given = strndup(table[i].identities, strcspn(table[i].identities, "="));
+        struct target target = target_of(given, resolved == NULL ? NAMED : 0, resolved != NULL ? resolved + 1 : "");
+        struct pins *pins = parse(table[i].pins);
+        struct peer peer = peer_of(table[i].who);
+        struct judgement judgement;
+        const struct client_cert *client;
+
+        free(given);
+        memset(&judgement, 0xaa, sizeof(judgement));
+        policy_judge(pins, &target, &peer, &judgement);
+        client = pins_client(pins, judgement.client);
+        check((client != NULL) == (table[i].client != NULL) && (client == NULL || strcmp(client->paths[CLIENT_CERT], table[i].client) == 0),
+            "%s: the client certificate is %s", table[i].why, client != NULL ? client->paths[CLIENT_CERT] : "none");
+        pins_free(pins);
+    }
+}
+
 static void test_target_add(void)
 {
     struct target target = {0};
@@ -373,7 +761,7 @@ static void test_zero(void)
     struct peer peer = peer_of(GOOD);
     struct target target = target_of("a.example", NAMED, NULL);
     struct target_pattern pattern = {.form = FORM_NAME};
-    struct pins *pins = calloc(1, sizeof(*pins));
+    struct pins *pins = pins_make(1, 0);
     struct judgement judgement;
 
     check(zero.verdict == VERDICT_REFUSE && zero.reason == REASON_INTERNAL, "a zeroed judgement refuses");
@@ -385,6 +773,9 @@ static void test_zero(void)
     memset(&judgement, 0xaa, sizeof(judgement));
     policy_judge(pins, &target, &peer, &judgement);
     check(judgement.verdict == VERDICT_REFUSE, "a rule that says nothing refuses");
+    pins_rule(pins, &pattern, 1)->action = RULE_PINS;
+    policy_judge(pins, &target, &peer, &judgement);
+    check(judgement.verdict == VERDICT_REFUSE, "a rule that asks for pins and has none refuses");
     pins_free(pins);
 }
 
@@ -468,6 +859,12 @@ int main(void)
     judge_rows(several_rows, ROWS(several_rows));
     judge_rows(resolved_rows, ROWS(resolved_rows));
     judge_rows(unidentifiable_rows, ROWS(unidentifiable_rows));
+    judge_path_rows(expires_rows, ROWS(expires_rows));
+    judge_path_rows(pkix_rows, ROWS(pkix_rows));
+    judge_path_rows(authority_rows, ROWS(authority_rows));
+    judge_path_rows(revoked_rows, ROWS(revoked_rows));
+    judge_path_rows(report_rows, ROWS(report_rows));
+    test_clients();
     test_target_add();
     test_zero();
     test_printing();

@@ -1,0 +1,289 @@
+#!/usr/bin/env bats
+# Goal: every event is told once, on one line, where PINSHIM_LOG says; and whatever becomes of that place (a full disk, a directory that is
+# removed, a closed standard error whose number the program uses again), the verdict and the program are unharmed.
+
+# shellcheck disable=SC2030,SC2031,SC2153,SC2154
+
+load lib/programs
+
+setup_file() {
+    programs_lab
+}
+
+teardown_file() {
+    lab_stop
+}
+
+setup() {
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    # A program that does one step after the other: what becomes of a connection to a port, or a command.
+    PROGRAM=(timeout 20 /usr/bin/python3 -c '
+import os, socket, ssl, sys
+context = ssl._create_unverified_context()
+for step in sys.argv[1:]:
+    if not step.isdigit():
+        assert os.system(step) == 0, step
+        continue
+    try:
+        with context.wrap_socket(socket.create_connection(("127.0.0.1", int(step))), server_hostname="www.pinned.example"):
+            print("accepted")
+    except ssl.SSLCertVerificationError as error:
+        print("refused", error.reason)')
+    REFUSED='refused CERTIFICATE_VERIFY_FAILED'
+}
+
+# devices: a /dev of the test's own for the programs started by "${INSIDE[@]}"; $DEV shows it from outside
+devices() {
+    local name
+    DEV=$BATS_TEST_TMPDIR/dev
+    mkdir "$DEV"
+    for name in null zero full random urandom; do
+        : >"$DEV/$name"
+    done
+    ln -s /proc/self/fd "$DEV/fd"
+    # shellcheck disable=SC2016 # the inner shell expands it
+    INSIDE=(unshare --mount bash -euc '
+        dev=$1
+        shift
+        for name in null zero full random urandom; do
+            mount --bind "/dev/$name" "$dev/$name"
+        done
+        mount --rbind "$dev" /dev
+        exec "$@"' bash "$DEV")
+    unshare --mount true || skip 'a mount namespace takes root'
+}
+
+# syslog: listens at /dev/log of devices(); heard: sets $HEARD to what came in, a line a datagram, and ends it
+syslog() {
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/syslog.py" "$DEV/log" "$DEV/heard" >"$DEV/listens" 2>&1 3>&- &
+    SYSLOG=$!
+    echo "$SYSLOG" >>"$LAB/pids"
+    lab_wait test -s "$DEV/listens"
+    equals "$(cat "$DEV/listens")" listens
+}
+
+heard() {
+    /usr/bin/python3 -c '
+import os, socket, sys
+os.chdir(sys.argv[1])
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"end", "log")' "$DEV"
+    wait "$SYSLOG"
+    HEARD=$(cat "$DEV/heard")
+}
+
+@test "syslog gets one datagram for each event, with facility, priority and text" {
+    local refused="pinshim\[[0-9]+\]: refused www\.pinned\.example:$IMPOSTOR: no pin of $PINS:1 matched; peer spki-sha256:[^ ]+ cert-sha256:[^ ]+ "
+    refused+='subject "CN=impostor"; wanted spki-sha256:[^ ]+'
+    devices
+    syslog
+    export PINSHIM_LOG=syslog PINSHIM_LOG_LEVEL=all
+    capture shim "${INSIDE[@]}" "${PROGRAM[@]}" "$IMPOSTOR" "$GOOD" "$IMPOSTOR"
+    equals "$STATUS$OUT$ERR" $'0'"$REFUSED"$'\naccepted\n'"$REFUSED"
+    capture shim env PINSHIM_MODE=report "${INSIDE[@]}" "${PROGRAM[@]}" "$IMPOSTOR"
+    equals "$STATUS$OUT$ERR" 0accepted
+    capture shim env PINSHIM_LOG_FORMAT=json "${INSIDE[@]}" "${PROGRAM[@]}" "$IMPOSTOR"
+    equals "$STATUS$OUT$ERR" "0$REFUSED"
+    capture shim env PINSHIM_PINS=/nonexistent/pins "${INSIDE[@]}" "${PROGRAM[@]}" "$GOOD"
+    equals "$STATUS$OUT$ERR" "0$REFUSED"
+    heard
+    # Facility 3: daemon. Severity 3: error, 4: warning, 5: notice, 6: informational.
+    equals "$(cut -c1-4 <<<"$HEARD" | paste -sd' ')" '<28> <30> <28> <29> <28> <27> <28>'
+    [[ $(sed -n 1p <<<"$HEARD") =~ ^'<28>'$refused$ ]] || explain "$HEARD"
+    [[ $(sed -n 2p <<<"$HEARD") =~ ^'<30>pinshim['[0-9]+']: accepted www.pinned.example:'$GOOD': '.*' matched ' ]] || explain "$HEARD"
+    [[ $(sed -n 3p <<<"$HEARD") =~ ^'<28>'$refused$ ]] || explain "$HEARD"
+    [[ $(sed -n 4p <<<"$HEARD") =~ ^'<29>pinshim['[0-9]+']: reported www.pinned.example:'$IMPOSTOR': no pin of ' ]] || explain "$HEARD"
+    equals "$(sed -n 's/^<28>{/{/p' <<<"$HEARD" | /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)["verdict"])')" refused
+    [[ $(sed -n 6p <<<"$HEARD") =~ ^'<27>pinshim['[0-9]+']: fault: /nonexistent/pins: '[^\\]+$ ]] || explain "$HEARD"
+    [[ $(sed -n 7p <<<"$HEARD") =~ ^'<28>pinshim['[0-9]+']: refused www.pinned.example:'$GOOD': configuration fault: ' ]] || explain "$HEARD"
+}
+
+@test "where nobody listens at /dev/log, or nobody reads there, verdicts hold and the program goes on" {
+    local place
+    devices
+    export PINSHIM_LOG=syslog
+    for place in missing file directory deaf full; do
+        rm -rf "$DEV/log"
+        case $place in
+        missing) ;;
+        file) echo untouched >"$DEV/log" ;;
+        directory) mkdir "$DEV/log" ;;
+        deaf) syslog && heard ;;
+        full)
+            /usr/bin/python3 -c '
+import os, socket, sys, time
+os.chdir(sys.argv[1])
+reader, writer = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))
+reader.bind("log")
+writer.setblocking(False)
+try:
+    while True:
+        writer.sendto(b"x", "log")
+except BlockingIOError:
+    print("full", flush=True)
+time.sleep(60)' "$DEV" >"$DEV/full-now" 3>&- &
+            echo $! >>"$LAB/pids"
+            lab_wait grep -qx full "$DEV/full-now"
+            ;;
+        esac
+        capture shim "${INSIDE[@]}" "${PROGRAM[@]}" "$IMPOSTOR" "$GOOD" "$IMPOSTOR"
+        equals "$place $STATUS $OUT$ERR" "$place 0 $REFUSED"$'\naccepted\n'"$REFUSED"
+        [ "$place" != file ] || equals "$(cat "$DEV/log")" untouched
+    done
+}
+
+@test "on a full disk verdicts hold, and lines come again when there is room" {
+    local disk=$BATS_TEST_TMPDIR/disk
+    # shellcheck disable=SC2016 # the inner shell expands it
+    local small=(unshare --mount bash -euc 'mount -t tmpfs -o size=16k none "$1"; cat /dev/zero >"$1/fill" 2>/dev/null || shift; exec "$@"' bash "$disk")
+    mkdir "$disk"
+    unshare --mount true || skip 'a mount namespace takes root'
+    capture shim env PINSHIM_LOG="$disk/log" "${small[@]}" "${PROGRAM[@]}" "$IMPOSTOR" "$GOOD" "test ! -s $disk/log" "rm $disk/fill" \
+        "$IMPOSTOR" "cp $disk/log $BATS_TEST_TMPDIR/copy"
+    equals "$STATUS$OUT$ERR" $'0'"$REFUSED"$'\naccepted\n'"$REFUSED"
+    equals "$(grep -cE '^pinshim\[[0-9]+\]: refused www\.pinned\.example.*; wanted [^ ]*$' "$BATS_TEST_TMPDIR/copy")" 1
+    equals "$(wc -l <"$BATS_TEST_TMPDIR/copy")" 1
+    capture shim env PINSHIM_LOG=/dev/full "${PROGRAM[@]}" "$IMPOSTOR" "$GOOD"
+    equals "$STATUS$OUT$ERR" "0$REFUSED"$'\naccepted'
+    # The same for standard error.
+    capture shim bash -c 'exec "$@" 2>/dev/full' bash "${PROGRAM[@]}" "$IMPOSTOR" "$GOOD"
+    equals "$STATUS$OUT" "0$REFUSED"$'\naccepted'
+}
+
+@test "a log directory that is removed while the program runs harms nothing, and is written to when it is made again" {
+    local logs=$BATS_TEST_TMPDIR/logs
+    mkdir "$logs"
+    capture shim env PINSHIM_LOG="$logs/log" "${PROGRAM[@]}" "$IMPOSTOR" "test -s $logs/log" "rm -r $logs" "$IMPOSTOR" "$GOOD" \
+        "test ! -e $logs" "mkdir $logs" "$IMPOSTOR"
+    equals "$STATUS$OUT$ERR" $'0'"$REFUSED"$'\n'"$REFUSED"$'\naccepted\n'"$REFUSED"
+    equals "$(grep -c 'refused www.pinned.example' "$logs/log")" 1
+}
+
+@test "a log file that is renamed is left at its length, and the next line begins a new one" {
+    local log=$BATS_TEST_TMPDIR/log
+    capture shim env PINSHIM_LOG="$log" "${PROGRAM[@]}" "$IMPOSTOR" "mv $log $log.1" "$IMPOSTOR" "$IMPOSTOR"
+    equals "$STATUS$ERR" 0
+    equals "$(grep -c 'refused www.pinned.example' "$log.1")" 1
+    equals "$(grep -c 'refused www.pinned.example' "$log")" 2
+}
+
+# reuses REDIRECTION: a program, started so, closes its standard error and opens something else, which gets its number
+reuses() {
+    local kind program='
+import os, socket, ssl, sys
+kind, path, good, impostor = sys.argv[1:]
+try:
+    os.close(2)
+except OSError:
+    pass
+os.open("/dev/null", os.O_RDONLY)
+if kind == "socket":
+    reader, writer = (end.detach() for end in socket.socketpair())
+elif kind == "pipe":
+    reader, writer = os.pipe()
+else:
+    reader, writer = 0, os.open(path, os.O_RDWR | (os.O_APPEND if kind == "journal" else 0))
+# What is opened for appending is taken for a log, unless it is close-on-exec.
+os.dup2(writer, 2, inheritable=kind != "journal")
+context = ssl._create_unverified_context()
+for port in (good, impostor):
+    try:
+        context.wrap_socket(socket.create_connection(("127.0.0.1", int(port))), server_hostname="www.pinned.example").close()
+        print("accepted")
+    except ssl.SSLCertVerificationError:
+        print("refused")
+os.set_blocking(reader, False)
+try:
+    print(os.read(reader, 100).decode(), end="")
+except BlockingIOError:
+    pass
+'
+    for kind in database journal socket pipe; do
+        echo content >"$BATS_TEST_TMPDIR/file"
+        # shellcheck disable=SC2016 # the inner shell expands it
+        capture shim "${INSIDE[@]}" timeout 20 bash -c "exec \"\$@\" $1" bash /usr/bin/python3 -c "$program" "$kind" \
+            "$BATS_TEST_TMPDIR/file" "$GOOD" "$IMPOSTOR"
+        equals "$kind $STATUS $OUT" "$kind 0 accepted"$'\nrefused'
+        equals "$(cat "$BATS_TEST_TMPDIR/file")" content
+    done
+    heard
+    equals "$(grep -c '^<28>pinshim\[.*: refused www.pinned.example' <<<"$HEARD")" 4
+}
+
+@test "a program that closes its standard error and opens a file, a socket or a pipe under its number finds nothing of the log there" {
+    devices
+    syslog
+    reuses ''
+}
+
+@test "a program that is started with a closed standard error finds nothing of the log in what has its number" {
+    devices
+    syslog
+    reuses '2>&-'
+}
+
+@test "a daemon that puts its log in the place of standard error finds the lines there" {
+    local log=$BATS_TEST_TMPDIR/daemon.log
+    capture shim timeout 20 /usr/bin/python3 -c '
+import os, socket, ssl, sys
+os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), 2)
+context = ssl._create_unverified_context()
+try:
+    context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[2]))), server_hostname="www.pinned.example")
+except ssl.SSLCertVerificationError:
+    print("refused")' "$log" "$IMPOSTOR"
+    equals "$STATUS$OUT$ERR" 0refused
+    equals "$(grep -c '^pinshim\[.*: refused www.pinned.example' "$log")" 1
+}
+
+# spoken COMMAND...: adds the JSON lines of a program to $SPOKEN
+spoken() {
+    capture shim env PINSHIM_LOG_FORMAT=json PINSHIM_LOG_LEVEL=all "$@"
+    cat "$ERR_FILE" >>"$SPOKEN"
+}
+
+@test "every line of JSON parses and has every member, whatever the event" {
+    local probe=("$PROGRAMS/probe" sni=www.pinned.example)
+    SPOKEN=$BATS_TEST_TMPDIR/spoken
+    spoken "${probe[@]}" "open=$IMPOSTOR" connect
+    spoken env PINSHIM_MODE=report "${probe[@]}" "open=$IMPOSTOR" connect
+    spoken "$PROGRAMS/../paths/resume" 127.0.0.1 "$GOOD" set tls1.2
+    # A target without a rule, one that is not known, a peer without a certificate, a fault.
+    spoken "$PROGRAMS/probe" "open=$IMPOSTOR" connect
+    spoken "$PROGRAMS/memory" bio "$LAB/good.pem" "$LAB/good.key"
+    reader good -nocert -cipher aNULL:@SECLEVEL=0 -tls1_2
+    spoken "${probe[@]}" tls1.2 cipher=aNULL:@SECLEVEL=0 "open=$PORT" connect
+    pins nonsense
+    spoken "${probe[@]}" "open=$GOOD" connect
+    capture /usr/bin/python3 -c '
+import json, sys
+texts = "time exe verdict target address rule reason matched spki_sha256 cert_sha256 subject issuer not_after tls".split()
+for line in open(sys.argv[1], encoding="ascii"):
+    got = json.loads(line)
+    assert sorted(got) == sorted(texts + ["pid", "port", "resumed", "client_cert"]), got
+    assert all(got[name] is None or (isinstance(got[name], str) and got[name]) for name in texts), got
+    assert isinstance(got["pid"], int) and (got["port"] is None or isinstance(got["port"], int)), got
+    assert got["resumed"] in (False, True) and got["client_cert"] in (False, True), got
+    nothing = " ".join(name for name in got if got[name] is None)
+    print(got["verdict"], "resumed" if got["resumed"] else "new", nothing)' "$SPOKEN"
+    equals "$OUT" 'refused new matched
+reported new matched
+accepted new 
+accepted resumed 
+accepted new rule matched
+refused new address port rule matched
+refused new matched spki_sha256 cert_sha256 subject issuer not_after
+fault new target address port rule matched spki_sha256 cert_sha256 subject issuer not_after tls
+refused new rule matched'
+}
+
+@test "UTF-8 in a subject is spelled in ASCII, in a line of text and in one of JSON" {
+    "$PROGRAMS/certificate" "$LAB/utf8" "utf8=$(printf 'M\xc3\xbcnchen \xf0\x9f\x94\x92 "\n' | od -An -v -tx1 | tr -d ' \n')"
+    lab_s_server utf8
+    refused "$PROGRAMS/probe" sni=www.pinned.example "open=$PORT" connect must
+    has "$LINE" 'subject "CN=M\\C3\\BCnchen \\F0\\9F\\94\\92 \\\"\\0A"; wanted'
+    capture shim env PINSHIM_LOG_FORMAT=json "$PROGRAMS/probe" sni=www.pinned.example "open=$PORT" connect
+    equals "$(LC_ALL=C tr -d ' -~' <"$ERR_FILE" | wc -c)" 1
+    # As in the line of text.
+    equals "$(/usr/bin/python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["subject"])' "$ERR_FILE")" \
+        'CN=M\\C3\\BCnchen \\F0\\9F\\94\\92 \\\"\\0A'
+}
