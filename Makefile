@@ -28,9 +28,9 @@ shim_link := -shared -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,te
 # What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
 core := text file host pins pins_parse policy
 shim := $(core) resolved wire config log loader ossl param pinstore pinfile clientfile peer path intent hearing session conn verify offer client exports exports_libc exports_dl interpose
-command := main output targets objects workers dial lint pin check linked
+command := main output run doctor learn launch examine program tls libraries elf_file preload event targets objects workers dial lint pin check linked
 # Of the shim, beside the core.
-shared := peer path pinfile clientfile
+shared := peer path pinfile clientfile config
 # What unit tests need besides the core.
 in_unit := resolved config log pinstore
 
@@ -39,6 +39,14 @@ all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
 $(BUILD)/shim/%.o: shim/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(common) $(shim_flags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# Where the command looks for the object; written only when it is another directory than before.
+$(BUILD)/libdir: always
+	@mkdir -p $(@D)
+	@echo '$(LIBDIR)' | cmp -s - $@ || echo '$(LIBDIR)' > $@
+
+$(BUILD)/cmd/preload.o: $(BUILD)/libdir
+$(BUILD)/cmd/preload.o: CPPFLAGS += -DPINSHIM_LIBDIR='"$(LIBDIR)"'
 
 $(BUILD)/cmd/%.o: cmd/%.c
 	@mkdir -p $(@D)
@@ -119,6 +127,12 @@ hollow: tools
 matrix: tools
 	$(Q)tests/matrix
 
+## doctor-table  docs/doctor.md: what pinshim doctor says of sixty programs, and what becomes of their connections
+doctor-table:
+	$(Q)tests/tools doctor
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/doctor
+
 ## bench       what a handshake and a call cost, with the shim and without
 bench: tools
 	$(Q)bench/run
@@ -194,6 +208,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: all demo test hollow matrix bench fuzz soak deb fleet check programs paths tools tools-for-checks install uninstall clean help
+.PHONY: always all demo test hollow matrix doctor-table bench fuzz soak deb fleet check programs paths tools tools-for-checks install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)

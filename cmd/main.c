@@ -11,6 +11,9 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *usage;
 } commands[] = {
+    {"run", run_main, "run [--pins F] CMD...  start a program under the shim"},
+    {"doctor", doctor_main, "doctor CMD             say whether a program would be covered"},
+    {"learn", learn_main, "learn [-o F] CMD...    write a pins file for what a program speaks to"},
     {"pin", pin_main, "pin HOST|FILE...       print pins of servers, certificates, requests and keys"},
     {"lint", lint_main, "lint FILE              name every error of a pins file, and what may hurt"},
     {"check", check_main, "check FILE [HOST...]   say which pin matches each server, and its renewal"},

@@ -179,6 +179,8 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, c
     if (pins != NULL && hearing->remark == NULL)
         policy_print_wanted(pins, judgement, &text);
     peer_show(ossl, shown, &strings->peer);
+    if (config_get()->level == LEVEL_DEBUG)
+        peer_show_issuer(ossl, shown, &strings->peer);
     if (hearing->client != NULL)
         peer_show_subject(ossl, hearing->client, strings->client, sizeof(strings->client));
     event = (struct event) {
@@ -194,6 +196,7 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, c
         .cert_sha256 = strings->peer.cert,
         .subject = shown->leaf != NULL ? strings->peer.subject : NULL,
         .issuer = strings->peer.issuer,
+        .issuer_spki_sha256 = strings->peer.issuer_spki,
         .not_after = strings->peer.not_after,
         .tls = ossl->SSL_get_version(ssl),
         .resumed = ossl->SSL_session_reused(ssl) == 1,
