@@ -104,7 +104,7 @@ paths := $(patsubst tests/paths/%.c,$(BUILD)/paths/%,$(wildcard tests/paths/*.c)
 fuzz := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 FUZZ_SECONDS ?= 600
 # Tests of what does not need the object.
-without_object := tests/command_pin.bats tests/completion.bats tests/manual.bats
+without_object := tests/command_pin.bats tests/completion.bats tests/manual.bats tests/fleet.bats
 
 ## demo        show the main job on real clients and servers
 demo: tools
@@ -153,6 +153,17 @@ soak: tools-for-checks
 	$(Q)$(MAKE) --no-print-directory all programs
 	$(Q)tests/soak
 
+## deb         the Debian package, in build/deb
+deb:
+	$(Q)tests/tools deb
+	$(Q)packaging/deb
+
+## fleet       test the package, the container image, the whole host and the Kubernetes component, in whole systems; as root
+fleet:
+	$(Q)tests/tools fleet
+	$(Q)$(MAKE) --no-print-directory all programs
+	$(Q)tests/run tests/fleet.bats
+
 ## check       linters, both compilers, and the sanitizers
 check: tools
 	$(Q)tests/check
@@ -197,6 +208,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: always all demo test hollow matrix doctor-table bench fuzz soak check programs paths tools tools-for-checks install uninstall clean help
+.PHONY: always all demo test hollow matrix doctor-table bench fuzz soak deb fleet check programs paths tools tools-for-checks install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)
