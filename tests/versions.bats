@@ -90,6 +90,28 @@ setup() {
     done
 }
 
+@test "a pinned QUIC server that asks gets the client certificate, an impostor gets none, and the program's own goes first" {
+    local how
+    needs quic
+    lab_cert first '/CN=first client' 'extendedKeyUsage=clientAuth'
+    lab_cert second '/CN=second client' 'extendedKeyUsage=clientAuth'
+    chmod 600 "$LAB/first.key"
+    pins "www.pinned.example spki-sha256:$PIN_GOOD client-cert=$LAB/first.pem client-key=$LAB/first.key"
+    for how in connect write stream thread poll; do
+        capture bare "$PATHS/quic" "$LAB/good" $how asks
+        has "$OUT" 'the server saw nobody'
+        accepted "$PATHS/quic" "$LAB/good" $how asks
+        has "$OUT" 'the server saw /CN=first client'
+        accepted "$PATHS/quic" "$LAB/good" $how asks own="$LAB/second"
+        has "$OUT" 'the server saw /CN=second client'
+        refused "$PATHS/quic" "$LAB/impostor" $how asks
+        lacks "$OUT" 'the server saw'
+    done
+    pins "www.pinned.example spki-sha256:$PIN_GOOD client-cert=$LAB/first.pem client-key=$LAB/first.key mode=report"
+    capture shim "$PATHS/quic" "$LAB/impostor" connect asks
+    has "$OUT" 'the server saw nobody'
+}
+
 @test "an impostor is refused by both of two libssl of different releases in one process" {
     local other=$BATS_TEST_DIRNAME/../other/libssl.so.1.1 own libraries
     own=$(ldd "$PATHS/connect" | sed -n 's/.*=> \(.*libssl.so.[^ ]*\) .*/\1/p')

@@ -1,7 +1,8 @@
 /* quic SERVER [first=NAME] [connect|write|stream|thread|poll] [again]: OpenSSL's own QUIC client and its server with SERVER.pem, over loopback. The
  * handshake is run by SSL_connect, by SSL_write, or by a write on a stream; "thread": by OpenSSL's own thread; "poll": without waiting, by SSL_handle_events.
- * "again": a second connection with the session of the first, which was for NAME. The server prints what it receives. Exits with 77
- * where OpenSSL has no QUIC server (before 3.5). */
+ * "again": a second connection with the session of the first, which was for NAME. The server prints what it receives. "asks": it asks for a
+ * client certificate, and prints whose it sees; own=NAME: the client has NAME.pem, and gives it when it is asked. Exits with 77 where OpenSSL has no
+ * QUIC server (before 3.5). */
 
 #include "paths.h"
 #if OPENSSL_VERSION_NUMBER >= 0x30500000L
@@ -21,7 +22,20 @@ static int choose(SSL *ssl, const unsigned char **out, unsigned char *length, co
         : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-static void serve(int fd, const char *name)
+static int accept_all(int result, X509_STORE_CTX *store)
+{
+    (void)result;
+    (void)store;
+    return 1;
+}
+
+static int give_own(SSL *ssl, void *name)
+{
+    identity(ssl, name);
+    return 1;
+}
+
+static void serve(int fd, const char *name, bool asks)
 {
     SSL_CTX *ctx = SSL_CTX_new(OSSL_QUIC_server_method());
     char path[4096];
@@ -32,6 +46,8 @@ static void serve(int fd, const char *name)
     snprintf(path, sizeof(path), "%s.key", name);
     SSL_CTX_use_PrivateKey_file(ctx, path, SSL_FILETYPE_PEM);
     SSL_CTX_set_alpn_select_cb(ctx, choose, NULL);
+    if (asks)
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_all);
     listener = SSL_new_listener(ctx, 0);
     if (listener == NULL || SSL_set_fd(listener, fd) != 1 || SSL_listen(listener) != 1)
         die("SSL_listen");
@@ -43,7 +59,11 @@ static void serve(int fd, const char *name)
         if (connection == NULL)
             continue;
         if (SSL_read_ex(connection, text, sizeof(text), &got) == 1) {
+            X509 *client = SSL_get0_peer_certificate(connection);
+
             printf("the server received %.*s\n", (int)got, text);
+            if (asks)
+                printf("the server saw %s\n", client != NULL ? X509_NAME_oneline(X509_get_subject_name(client), text, sizeof(text)) : "nobody");
             fflush(stdout);
             SSL_write_ex(connection, "hello", 5, &got);
             SSL_stream_conclude(connection, 0);
@@ -120,7 +140,9 @@ int main(int argc, char **argv)
     if (pid < 0)
         die("fork");
     if (pid == 0)
-        serve(fd, argv[1]);
+        serve(fd, argv[1], word(argv, "asks"));
+    if (option(argv, "own", NULL) != NULL)
+        SSL_CTX_set_cert_cb(ctx, give_own, (void *)(uintptr_t)option(argv, "own", NULL));
     ssl = open_connection(ctx, &server, first);
     done = converse(ssl, argv, "FIRST");
     if (word(argv, "again")) {
