@@ -66,16 +66,20 @@ void hearing_notice(const struct hearing *hearing)
     for (const struct rule *rule = pins != NULL ? rules.first : NULL; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
         for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
             uint64_t key = (uint64_t)pin->line << 16 | hearing->today;
-            char buffer[400];
-            struct text text = text_over(buffer, sizeof(buffer));
+            char rule_at[400];
+            char reason[480];
+            struct text at = text_over(rule_at, sizeof(rule_at));
+            struct text text = text_over(reason, sizeof(reason));
+            const struct event event = {.verdict = EVENT_FAULT, .rule = rule_at, .reason = reason};
 
             if (pin->expires == 0 || pin->expires > hearing->today + NOTICE_DAYS
                 || atomic_exchange(&noticed[pin->line % (sizeof(noticed) / sizeof(noticed[0]))], key) == key)
                 continue;
-            text_add_escaped(&text, config_get()->pins, strlen(config_get()->pins), 300);
-            text_add(&text, ":%u: %s on ", (unsigned)pin->line, pin->expires > hearing->today ? "its pins expire" : "its pins have expired");
+            text_add_escaped(&at, config_get()->pins, strlen(config_get()->pins), 300);
+            text_add(&at, ":%u", (unsigned)pin->line);
+            text_add(&text, "%s: its pins %s on ", rule_at, pin->expires > hearing->today ? "expire" : "expired");
             text_add_date(&text, pin->expires);
-            log_fault("%s", buffer);
+            log_event(&event);
         }
     }
 }
@@ -170,6 +174,9 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, c
         text_add(&text, "configuration fault: %s", hearing->store->fault);
     else
         policy_print_reason(pins, path, judgement, &text);
+    if (pins != NULL && hearing->remark == NULL && verdict != EVENT_ACCEPTED && judgement->rule != NULL && judgement->rule->port != 0
+        && judgement->host.port != 0 && judgement->rule->port != judgement->host.port)
+        text_add(&text, " (its port is not the connection's, which is in doubt)");
     if (pins != NULL && hearing->remark == NULL)
         add_hint(ossl, shown, hearing, &text);
     text = text_over(strings->matched, sizeof(strings->matched));

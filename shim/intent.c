@@ -99,6 +99,24 @@ static bool read_address(const struct ossl *ossl, SSL *ssl, struct host *address
     return read_datagram_peer(ossl, ssl, address);
 }
 
+/* RFC 6761, section 6.3: programs need not have it resolved. */
+static bool is_localhost(const struct host *name)
+{
+    size_t length = strlen(name->name);
+    size_t own = strlen("localhost");
+
+    return length >= own && strcmp(name->name + length - own, "localhost") == 0 && (length == own || name->name[length - own - 1] == '.');
+}
+
+/* 127.0.0.0/8, as an IPv4-mapped address, or ::1. */
+static bool is_loopback(const struct host *address)
+{
+    static const uint8_t mapped[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
+    static const uint8_t one[16] = {[15] = 1};
+
+    return memcmp(address->address, mapped, sizeof(mapped)) == 0 || memcmp(address->address, one, sizeof(one)) == 0;
+}
+
 /* Return true if the socket's port is the one that the program meant for the name: the name resolved to the address. If only other
  * names did, the socket leads elsewhere first (to a proxy). Where nothing is known of the address, `otherwise`. */
 static bool port_is_of(const struct host *name, const struct host *address, bool otherwise)
@@ -106,6 +124,8 @@ static bool port_is_of(const struct host *name, const struct host *address, bool
     struct host resolved;
     uintptr_t cursor = 0;
 
+    if (is_localhost(name) && is_loopback(address))
+        return true;
     while (resolved_next(address->address, &cursor, &resolved)) {
         if (same_host(&resolved, name))
             return true;

@@ -25,7 +25,7 @@ struct parser {
     void *arg;
     const char *line_start;
     uint32_t line;
-    bool faulty;
+    uint32_t complaints;
     bool out_of_memory;
 };
 
@@ -40,7 +40,7 @@ static void complain(struct parser *parser, const char *at, const char *format, 
     va_start(args, format);
     text_add_va(&message, format, args);
     va_end(args);
-    parser->faulty = true;
+    parser->complaints++;
     parser->report(parser->arg, parser->line, (uint32_t)(at - parser->line_start) + 1, buffer);
 }
 
@@ -171,6 +171,50 @@ static bool read_ipv6_target(struct parser *parser, struct field field, struct h
     return read_port(parser, &field, close + 1, &host->port);
 }
 
+/* The spellings of a pin. An alias takes base64 alone, as the tools that it comes from do. */
+static const struct spelling {
+    const char *prefix;
+    const char *suffix;
+    uint8_t kind;
+    uint8_t digest;
+    bool base64_only;
+} spellings[] = {
+    {"spki-sha256:", "", PIN_SPKI, DIGEST_SHA256, false},
+    {"spki-sha384:", "", PIN_SPKI, DIGEST_SHA384, false},
+    {"spki-sha512:", "", PIN_SPKI, DIGEST_SHA512, false},
+    {"cert-sha256:", "", PIN_CERT, DIGEST_SHA256, false},
+    {"cert-sha384:", "", PIN_CERT, DIGEST_SHA384, false},
+    {"cert-sha512:", "", PIN_CERT, DIGEST_SHA512, false},
+    {"ca-sha256:", "", PIN_CA, DIGEST_SHA256, false},
+    {"ca-sha384:", "", PIN_CA, DIGEST_SHA384, false},
+    {"ca-sha512:", "", PIN_CA, DIGEST_SHA512, false},
+    {"sha256//", "", PIN_SPKI, DIGEST_SHA256, true}, /* curl: before the next, which it starts with */
+    {"sha256/", "", PIN_SPKI, DIGEST_SHA256, true}, /* OkHttp */
+    {"pin-sha256=\"", "\"", PIN_SPKI, DIGEST_SHA256, true}, /* RFC 7469, section 2.1 */
+};
+
+static const char *const files[PIN_KINDS] = {"spki-file:", "cert-file:", "ca-file:"};
+
+/* Return the first spelling of a pin that the field begins as; NULL: none. */
+static const struct spelling *find_spelling(struct field field)
+{
+    for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
+        if (starts(field, spellings[i].prefix))
+            return &spellings[i];
+    }
+    return NULL;
+}
+
+/* Return the kind of pin that the field names a file of; PIN_KINDS: it names none. */
+static int find_file(struct field field)
+{
+    int kind = 0;
+
+    while (kind < PIN_KINDS && !starts(field, files[kind]))
+        kind++;
+    return kind;
+}
+
 static bool read_target(struct parser *parser, struct field field, struct target_pattern *target)
 {
     const char *colon;
@@ -184,6 +228,10 @@ static bool read_target(struct parser *parser, struct field field, struct target
                 "prints it");
             return false;
         }
+    }
+    if (find_spelling(field) != NULL || find_file(field) != PIN_KINDS) {
+        complain(parser, field.at, "\"%s\" where the target is to stand; expected the host before it, as in example.com", quote(field).text);
+        return false;
     }
     if (memchr(field.at, '/', field.length) != NULL) {
         scheme = memmem(field.at, field.length, "://", 3);
@@ -228,32 +276,8 @@ static bool read_target(struct parser *parser, struct field field, struct target
     return read_name(parser, field, &target->host);
 }
 
-/* The spellings of a pin. An alias takes base64 alone, as the tools that it comes from do. */
-static const struct spelling {
-    const char *prefix;
-    const char *suffix;
-    uint8_t kind;
-    uint8_t digest;
-    bool base64_only;
-} spellings[] = {
-    {"spki-sha256:", "", PIN_SPKI, DIGEST_SHA256, false},
-    {"spki-sha384:", "", PIN_SPKI, DIGEST_SHA384, false},
-    {"spki-sha512:", "", PIN_SPKI, DIGEST_SHA512, false},
-    {"cert-sha256:", "", PIN_CERT, DIGEST_SHA256, false},
-    {"cert-sha384:", "", PIN_CERT, DIGEST_SHA384, false},
-    {"cert-sha512:", "", PIN_CERT, DIGEST_SHA512, false},
-    {"ca-sha256:", "", PIN_CA, DIGEST_SHA256, false},
-    {"ca-sha384:", "", PIN_CA, DIGEST_SHA384, false},
-    {"ca-sha512:", "", PIN_CA, DIGEST_SHA512, false},
-    {"sha256//", "", PIN_SPKI, DIGEST_SHA256, true}, /* curl: before the next, which it starts with */
-    {"sha256/", "", PIN_SPKI, DIGEST_SHA256, true}, /* OkHttp */
-    {"pin-sha256=\"", "\"", PIN_SPKI, DIGEST_SHA256, true}, /* RFC 7469, section 2.1 */
-};
-
 static const char *const weak[] = {"spki-sha1:", "cert-sha1:", "ca-sha1:", "sha1/", "pin-sha1=", "sha1:", "spki-md5:", "cert-md5:",
     "ca-md5:", "md5/", "pin-md5=", "md5:"};
-
-static const char *const files[PIN_KINDS] = {"spki-file:", "cert-file:", "ca-file:"};
 
 static const char *const client_files[CLIENT_FILES] = {"client-cert=", "client-key=", "client-key-pass-file="};
 
@@ -306,16 +330,6 @@ static const char *guess_digest(struct field value, size_t size)
     return "";
 }
 
-/* Return the first spelling of a pin that the field begins as; NULL: none. */
-static const struct spelling *find_spelling(struct field field)
-{
-    for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
-        if (starts(field, spellings[i].prefix))
-            return &spellings[i];
-    }
-    return NULL;
-}
-
 /* Read the digest of a field that begins as `spelling`. Complain and return NULL where it is none. */
 static const struct spelling *read_pin(struct parser *parser, struct field field, const struct spelling *spelling, uint8_t *out)
 {
@@ -345,6 +359,7 @@ struct line {
     struct rule *rule; /* NULL: the target is faulty, and the rest is only checked */
     bool revoked;
     bool alone; /* one field follows the target */
+    uint32_t complaints; /* the parser's, when it began */
     size_t pins; /* that it added, from... */
     size_t first_pin;
     bool pkix;
@@ -416,7 +431,7 @@ static void read_file(struct parser *parser, struct field field, struct line *li
         text_add(&problem, "files are not read here");
     if (parser->reader == NULL || !parser->reader->read(parser->reader, kind, path, fill, &filling, &problem))
         complain(parser, field.at + prefix, "\"%s\" cannot be used: %s; expected certificates%s in PEM or DER",
-            quote((struct field) {field.at + prefix, field.length - prefix}).text, buffer, kind == PIN_SPKI ? " or public keys" : "");
+            quote((struct field) {field.at + prefix, field.length - prefix}).text, buffer, kind == PIN_SPKI ? ", requests or public keys" : "");
 }
 
 static void read_expires(struct parser *parser, struct field field, struct line *line)
@@ -595,6 +610,7 @@ static void read_what(struct parser *parser, struct field field, struct line *li
 {
     const struct spelling *spelling = find_spelling(field);
     uint8_t digest[DIGEST_MAX];
+    int kind;
 
     if (spelling != NULL) {
         spelling = read_pin(parser, field, spelling, digest);
@@ -613,9 +629,8 @@ static void read_what(struct parser *parser, struct field field, struct line *li
     }
     if (read_option(parser, field, line) || read_client_file(parser, field, line) || reject(parser, field))
         return;
-    for (int kind = 0; kind < PIN_KINDS; kind++) {
-        if (!starts(field, files[kind]))
-            continue;
+    kind = find_file(field);
+    if (kind != PIN_KINDS) {
         if (line->rule == NULL || line->revoked || set_action(parser, field, line->rule, RULE_PINS))
             read_file(parser, field, line, (enum pin_kind)kind);
         return;
@@ -627,9 +642,11 @@ static void read_what(struct parser *parser, struct field field, struct line *li
 /* What a line says of itself as a whole. */
 static void finish_line(struct parser *parser, const struct line *line)
 {
-    if (line->pins == 0 && line->expires.at != NULL && !parser->faulty)
+    bool sound = parser->complaints == line->complaints;
+
+    if (line->pins == 0 && line->expires.at != NULL && sound)
         complain(parser, line->expires.at, "\"%s\" without a pin on its line; expected one that expires", quote(line->expires).text);
-    if (line->pins == 0 && line->mode.at != NULL && !line->pkix && !parser->faulty)
+    if (line->pins == 0 && line->mode.at != NULL && !line->pkix && sound)
         complain(parser, line->mode.at, "\"%s\" without a pin or pkix on its line; expected one to report on", quote(line->mode).text);
     for (size_t i = line->first_pin; line->day != 0 && i < parser->pins->pin_count; i++)
         parser->pins->pins[i].expires = line->day;
@@ -683,7 +700,7 @@ static void parse_line(struct parser *parser, const char *at, size_t length)
     struct field field;
     struct field next;
     struct target_pattern target;
-    struct line line = {0};
+    struct line line = {.complaints = parser->complaints};
     bool more;
 
     if (length > 0 && at[length - 1] == '\r')
@@ -749,18 +766,18 @@ struct pins *pins_parse(const char *buffer, size_t length, const struct pins_rea
         parse_line(&parser, at, (size_t)(stop - at));
         at = newline != NULL ? newline + 1 : end;
     }
-    if (!parser.faulty && !parser.out_of_memory)
+    if (parser.complaints == 0 && !parser.out_of_memory)
         check_clients(&parser);
     free(parser.clients);
     if (parser.out_of_memory) {
         report(arg, 0, 0, "out of memory");
-        parser.faulty = true;
-    } else if (parser.pins->rule_count == 0 && pins_revoked(parser.pins) == NULL && !parser.faulty) {
+        parser.complaints++;
+    } else if (parser.pins->rule_count == 0 && pins_revoked(parser.pins) == NULL && parser.complaints == 0) {
         /* A file that was truncated must not switch every pin off. */
         report(arg, 0, 0, "no rule in the file; expected at least one, or \"* allow\" where nothing is to be pinned");
-        parser.faulty = true;
+        parser.complaints++;
     }
-    if (parser.faulty) {
+    if (parser.complaints > 0) {
         pins_free(parser.pins);
         return NULL;
     }

@@ -155,6 +155,19 @@ resolving() {
     accepted curl -sk "https://www.pinned.example:$IMPOSTOR/"
 }
 
+@test "a rule for another port of localhost says nothing about this one, though the program did not resolve it" {
+    local curl=(curl -sSk "https://localhost:$GOOD/")
+    pins 'localhost:1 deny'
+    accepted "${curl[@]}"
+    has "$OUT" 'hello from good'
+    pins "localhost:$GOOD deny"
+    refused "${curl[@]}"
+    # Of another name it cannot be told where it leads, and the line says so.
+    pins 'www.pinned.example:1 deny'
+    refused curl -sSk --resolve "www.pinned.example:$GOOD:127.0.0.1" "https://www.pinned.example:$GOOD/"
+    has "$LINE" "says deny (its port is not the connection's, which is in doubt)"
+}
+
 @test "wildcards and * take a port as well" {
     local -x PRELOAD_ALSO=$NAMES
     pins "*.pinned.example:$IMPOSTOR spki-sha256:$PIN_GOOD" "*:$GOOD deny"

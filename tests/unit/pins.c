@@ -508,7 +508,7 @@ static const struct refused bad_targets[] = {
     {"two *.", BYTES("*.*.example allow\n"), {{1, 3, "has a \"*\" inside"}}},
     {"** alone", BYTES("** allow\n"), {{1, 1, "has a \"*\" inside"}}},
     {"three stars", BYTES("***.example allow\n"), {{1, 1, "has a \"*\" inside"}}},
-    {"a pin in the target's place", BYTES("b.example deny\n" S1 " allow\n"), {{2, 13, "is not a port"}}},
+    {"a pin in the target's place", BYTES("b.example deny\n" S1 " allow\n"), {{2, 1, "where the target is to stand"}}},
     {"a bad target: the rest is looked at as well", BYTES("a..example maybe\n"),
         {{1, 3, "is not a label"}, {1, 12, "\"maybe\" is not known"}}},
     {"a bad target alone", BYTES("a..example\n"), {{1, 3, "is not a label"}, {1, 11, "nothing after the target"}}},
@@ -563,6 +563,15 @@ static const struct refused bad_fields[] = {
     {"a long field is shortened in the message", BYTES("a " X64 X64 "\n"), {{1, 3, "...\" is not known"}}},
 };
 
+/* One round of mending is to be enough, and a line that lacks its beginning is to be told so. */
+static const struct refused misplaced[] = {
+    {"what is wrong with a line whatever stood before it", BYTES("b bogus\nd pkix expires=2027-01-01\na mode=report\n"),
+        {{1, 3, "\"bogus\" is not known"}, {2, 8, "without a pin on its line"}, {3, 3, "without a pin or pkix"}}},
+    {"a pin without a target", BYTES(S1 "\n"), {{1, 1, "where the target is to stand; expected the host before it"}, {1, 57, "nothing after the target"}}},
+    {"curl's pin without a target", BYTES("sha256//" B1 "\n"), {{1, 1, "where the target is to stand"}, {1, 53, "nothing after"}}},
+    {"a file without a target", BYTES("spki-file:/k " S1 "\n"), {{1, 1, "where the target is to stand"}}},
+};
+
 static const struct refused weak_digests[] = {
     {"spki-sha1", BYTES("a spki-sha1:" X40 "\n"), {{1, 3, "broken digest, SHA-1; expected sha256, sha384 or sha512"}}},
     {"cert-sha1", BYTES("a cert-sha1:" X40 "\n"), {{1, 3, "broken digest, SHA-1"}}},
@@ -594,7 +603,7 @@ static const struct refused options[] = {
     {"pkix and allow on two lines", BYTES("a allow\na pkix\n"), {{2, 3, "\"pkix\" contradicts line 1, which says allow"}}},
     {"pkix and deny on two lines", BYTES("a pkix\na deny\n"), {{2, 3, "\"deny\" contradicts line 1, which says a pin"}}},
     {"expires= of nothing", BYTES("a expires=2030-01-01\nb pkix expires=2030-01-01\n"),
-        {{1, 3, "\"expires=2030-01-01\" without a pin"}}},
+        {{1, 3, "\"expires=2030-01-01\" without a pin"}, {2, 8, "without a pin"}}},
     {"a day that is none", BYTES("a " S1 " expires=2030-13-01\nb " S1 " expires=2030-02-29\nc " S1 " expires=tomorrow\nd " S1 " expires=\n"),
         {{1, 68, "\"2030-13-01\" is not a day; expected YYYY-MM-DD"}, {2, 68, "is not a day"}, {3, 68, "is not a day"}, {4, 68, "is not a day"}}},
     {"an option twice", BYTES("a " S1 " expires=2030-01-01 expires=2031-01-01\nb " S1 " mode=report mode=report\n"),
@@ -993,6 +1002,7 @@ int main(void)
     test_refused(bad_layout, ROWS(bad_layout));
     test_refused(bad_targets, ROWS(bad_targets));
     test_refused(bad_fields, ROWS(bad_fields));
+    test_refused(misplaced, ROWS(misplaced));
     test_refused(weak_digests, ROWS(weak_digests));
     test_refused(options, ROWS(options));
     test_refused(contradictions, ROWS(contradictions));
