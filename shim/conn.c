@@ -518,12 +518,9 @@ struct offer *conn_offer_make(const struct ossl *ossl, SSL *ssl)
 static void allow_requests(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     static const struct shown nothing;
-    const struct pinstore *store = hearing_pins(ossl);
-    bool any = store != NULL && store->pins != NULL && pins_client(store->pins, 1) != NULL;
-    struct hearing *hearing = any ? malloc(sizeof(*hearing)) : NULL;
+    struct hearing *hearing = pinstore_had_client() ? malloc(sizeof(*hearing)) : NULL;
     const struct rule *rule;
 
-    pinstore_release(store);
     /* As the program had set it, for the last target. */
     if (conn->later)
         ossl->SSL_set_post_handshake_auth(ssl, conn->offer.later);
@@ -531,7 +528,8 @@ static void allow_requests(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     if (hearing == NULL)
         return;
     (void)hear(ossl, ssl, conn, &nothing, hearing);
-    for (rule = hearing->judgement.rules.first; rule != NULL && rule->client == 0;)
+    rule = hearing->judgement.rules.first;
+    while (rule != NULL && rule->client == 0)
         rule = pins_next_rule(hearing->store->pins, hearing->judgement.rules, rule);
     if (rule != NULL) {
         client_stand_ready(ossl, ssl);

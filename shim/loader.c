@@ -221,21 +221,31 @@ size_t loader_list(const char *mark, struct loaded *out, size_t room)
     return listing.count;
 }
 
-void *loader_symbol(const struct loaded *object, const char *name, bool keep)
+void *loader_hold(const struct loaded *object)
 {
-    /* By name, not by struct link_map *: as a handle, that crashes for objects loaded at start-up. */
     void *handle;
-    void *found = NULL;
 
     loader_ready();
+    /* By name, not by struct link_map *: as a handle, that crashes for objects loaded at start-up. */
     handle = loader_real_dlopen(object->name[0] == '\0' ? NULL : object->name, RTLD_LAZY | RTLD_NOLOAD);
-    if (handle != NULL)
-        found = loader_real_dlsym(handle, name);
-    if (found == NULL)
+    if (handle == NULL)
         (void)real_dlerror(); /* the program must not see this one */
-    if (handle != NULL && !keep)
-        (void)real_dlclose(handle);
+    return handle;
+}
+
+void *loader_symbol(void *handle, const char *name)
+{
+    void *found = handle != NULL ? loader_real_dlsym(handle, name) : NULL;
+
+    if (handle != NULL && found == NULL)
+        (void)real_dlerror();
     return found != NULL && loader_is_own(found) ? loader_next(name) : found;
+}
+
+void loader_let_go(void *handle)
+{
+    if (handle != NULL)
+        (void)real_dlclose(handle);
 }
 
 void *loader_for_caller(const void *caller, const char *name)
@@ -243,8 +253,12 @@ void *loader_for_caller(const void *caller, const char *name)
     struct loaded object;
     void *found = NULL;
 
-    if (loader_find(caller, name, &object))
-        found = loader_symbol(&object, name, false);
+    if (loader_find(caller, name, &object)) {
+        void *handle = loader_hold(&object);
+
+        found = loader_symbol(handle, name);
+        loader_let_go(handle);
+    }
     return found != NULL ? found : loader_next(name);
 }
 

@@ -27,9 +27,13 @@ MUST_CHECK bool loader_find(const void *address, const char *mark, struct loaded
 /* List the loaded objects that define `mark`; return how many were written, at most `room`. */
 size_t loader_list(const char *mark, struct loaded *out, size_t room);
 
+/* Return a handle of the object, which stays loaded until loader_let_go; NULL where it is gone. Slow. */
+void *loader_hold(const struct loaded *object);
+void loader_let_go(void *handle);
+
 /* Return the address of `name` as the object sees it: in itself, then in what it was linked to, never in this object. NULL where
- * there is none. With `keep` the object stays loaded from then on. Slow. */
-void *loader_symbol(const struct loaded *object, const char *name, bool keep);
+ * there is none. */
+void *loader_symbol(void *handle, const char *name);
 
 /* Return the definition of `name` that code at `caller` would have called without this object. NULL where there is none. Slow. */
 void *loader_for_caller(const void *caller, const char *name);

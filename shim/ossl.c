@@ -60,12 +60,12 @@ static int note_copied(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **st
     return 1;
 }
 
-static enum ossl_kind kind_of(const struct loaded *object, bool complete)
+static enum ossl_kind kind_of(void *handle, bool complete)
 {
-    const char *(*version)(int) = (const char *(*)(int))loader_symbol(object, "OpenSSL_version", true);
+    const char *(*version)(int) = (const char *(*)(int))loader_symbol(handle, "OpenSSL_version");
 
     if (version == NULL)
-        version = (const char *(*)(int))loader_symbol(object, "SSLeay_version", true); /* before 1.1.0 */
+        version = (const char *(*)(int))loader_symbol(handle, "SSLeay_version"); /* before 1.1.0 */
     if (version == NULL || strncmp(version(OPENSSL_VERSION), "OpenSSL ", 8) != 0)
         return OSSL_FOREIGN;
     return complete ? OSSL_USABLE : OSSL_UNUSABLE;
@@ -121,6 +121,7 @@ static struct ossl *examine(const struct loaded *object)
 {
     struct ossl *ossl = known_at(object->start);
     bool complete = true;
+    void *handle;
 
     if (ossl != NULL || !object->marked)
         return ossl;
@@ -131,14 +132,16 @@ static struct ossl *examine(const struct loaded *object)
     ossl->end = object->end;
     /* 0 is where programs keep their own. */
     ossl->ssl_index = ossl->ctx_index = ossl->session_index = -1;
-#define OPTIONAL(name, result, parameters) ossl->name = (result(*) parameters)loader_symbol(object, #name, true);
+    /* It stays loaded from now on. */
+    handle = loader_hold(object);
+#define OPTIONAL(name, result, parameters) ossl->name = (result(*) parameters)loader_symbol(handle, #name);
 #define NEEDED(name, result, parameters) OPTIONAL(name, result, parameters) complete &= ossl->name != NULL;
 #include "ossl_symbols.h"
 #undef NEEDED
 #undef OPTIONAL
     complete &= ossl->SSL_get1_peer_certificate != NULL || ossl->SSL_get_peer_certificate != NULL;
     complete &= ossl->ERR_put_error != NULL || (ossl->ERR_new != NULL && ossl->ERR_set_debug != NULL && ossl->ERR_set_error != NULL);
-    ossl->kind = kind_of(object, complete);
+    ossl->kind = kind_of(handle, complete);
     if (ossl->kind == OSSL_USABLE && !param_is_readable(ossl))
         ossl->kind = OSSL_UNUSABLE;
     if (ossl->kind == OSSL_USABLE) {
@@ -159,7 +162,7 @@ bool ossl_is_at(const void *address)
     bool is = ossl != NULL && ossl->kind != OSSL_FOREIGN;
 
     if (ossl == NULL)
-        is = loader_find(address, MARK, &object) && object.marked && kind_of(&object, true) != OSSL_FOREIGN;
+        is = loader_find(address, MARK, &object) && object.marked && kind_of(loader_hold(&object), true) != OSSL_FOREIGN;
     errno = saved;
     return is;
 }
@@ -235,7 +238,10 @@ struct ossl *ossl_of_caller(const void *caller)
     struct loaded object;
 
     if (ossl == NULL && loader_find(caller, MARK, &object)) {
-        ossl = ossl_at(loader_symbol(&object, "SSL_new", false));
+        void *handle = loader_hold(&object);
+
+        ossl = ossl_at(loader_symbol(handle, "SSL_new"));
+        loader_let_go(handle);
         /* libcrypto calls back for its libssl (PEM), but does not link it. */
         for (int i = 0; ossl == NULL && i < OSSL_MAX; i++) {
             struct ossl *known = atomic_load_explicit(&ossl_known[i], memory_order_acquire);

@@ -40,6 +40,13 @@ static struct slot {
     _Atomic(struct loaded *) loaded;
 } slots[SLOTS];
 
+static _Atomic bool any_client;
+
+bool pinstore_had_client(void)
+{
+    return atomic_load_explicit(&any_client, memory_order_relaxed);
+}
+
 static _Atomic int current; /* the slot in force, from 1; 0: nothing was loaded yet */
 
 static uint64_t this_process(void)
@@ -265,6 +272,8 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
     }
     if (loaded->shared != NULL)
         loaded->store.pins = loaded->shared->pins;
+    if (loaded->store.pins != NULL && pins_client(loaded->store.pins, 1) != NULL)
+        atomic_store(&any_client, true);
     return loaded;
 }
 
@@ -280,13 +289,13 @@ static bool stays(const struct loaded *held, bool raced, struct file_identity *s
     }
     if (config_get()->fault[0] != '\0')
         return true;
+    file_identify(config_get()->pins_file, seen);
+    if ((held->settled || raced || clock_now() < atomic_load(&held->next_look)) && file_same(seen, &held->file)
+        && same_clients(held->store.pins))
+        return true;
     /* After chroot the path is no longer the file's. */
     file_identify("/", &root);
-    if (root.device != held->root.device || root.inode != held->root.inode)
-        return true;
-    file_identify(config_get()->pins_file, seen);
-    return (held->settled || raced || clock_now() < atomic_load(&held->next_look)) && file_same(seen, &held->file)
-        && same_clients(held->store.pins);
+    return root.device != held->root.device || root.inode != held->root.inode;
 }
 
 /* Return true if `loaded` is only what is known already: a fault is looked at again at each call, because it may pass without a

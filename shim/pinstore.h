@@ -14,6 +14,9 @@ struct pinstore {
  * another one than that; its faults are logged then, once each. NULL when memory ran out. errno is preserved. */
 MUST_CHECK const struct pinstore *pinstore_acquire(const struct pins_reader *reader);
 
+/* Return true if pins with a client certificate have been in force in this process. */
+MUST_CHECK bool pinstore_had_client(void);
+
 /* Give it back, from whichever thread. NULL does nothing. errno is preserved. */
 void pinstore_release(const struct pinstore *store);
 
