@@ -157,7 +157,7 @@ static double transfer(void)
     put(connection, BIG);
     while ((got = get(connection, buffer, sizeof(buffer) - 1)) > 0) {
         buffer[got] = '\0';
-        if (bytes == 0 && (length = strstr(buffer, "\r\nContent-Length: ")) != NULL)
+        if (bytes == 0 && (length = strcasestr(buffer, "\r\nContent-Length: ")) != NULL)
             expected = strtod(length + strlen("\r\nContent-Length: "), NULL);
         bytes += got;
     }

@@ -12,7 +12,7 @@ data_call() {
 }
 
 bench_data() {
-    local command=("$programs/client" tls "$good" "$LAB/ca.pem" bulk "$(scaled 8)")
+    local command=("$programs/client" tls "$good" "$LAB/trusted.pem" bulk "$(scaled 8)")
     with_pins "$LAB/pins"
     data_call 'SSL_read that finds nothing' 1000000 1 nothing
     data_call 'record of 1 byte' 100000 2 record 1

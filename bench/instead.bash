@@ -1,63 +1,62 @@
 # What a user would take instead: curl's own --pinnedpubkey, and sidecars that a client without TLS talks to and that pin the server.
 # "without" is always the client that goes to the server by itself, with TLS, the CA verified, and no pins.
 
-# instead_listens PID COMMAND...: notes the process; waits until it listens on $PORT
-instead_started() {
-    echo "$1" >>"$LAB/pids"
+# instead_sidecar SERVER stunnel|haproxy [tcp|http]: one that leads to the server and accepts the pinned certificate alone; its port goes
+# into $PORT, its process into $SIDECAR
+instead_sidecar() {
+    PORT=$(lab_free_port)
+    if [ "$2" = stunnel ]; then
+        printf '%s\n' 'foreground = yes' 'pid =' 'debug = 3' '[pinned]' 'client = yes' "accept = 127.0.0.1:$PORT" \
+            "connect = 127.0.0.1:$1" "CAfile = $LAB/good.pem" 'verifyPeer = yes' 'sni = localhost' >"$LAB/sidecar-$PORT"
+        stunnel4 "$LAB/sidecar-$PORT" >"$LAB/sidecar-$PORT.log" 2>&1 &
+    else
+        printf '%s\n' global 'maxconn 1000' defaults "mode $3" 'timeout connect 30s' 'timeout client 30s' 'timeout server 30s' \
+            'listen pinned' "bind 127.0.0.1:$PORT" "server pinned 127.0.0.1:$1 ssl verify required ca-file $LAB/good.pem sni str(localhost)" \
+            >"$LAB/sidecar-$PORT"
+        haproxy -db -f "$LAB/sidecar-$PORT" >"$LAB/sidecar-$PORT.log" 2>&1 &
+    fi
+    SIDECAR=$!
+    echo "$SIDECAR" >>"$LAB/pids"
     lab_wait lab_listens "$PORT"
 }
 
-# instead_stunnel SERVER: a stunnel that leads to it and accepts the pinned certificate alone; its port goes into $PORT, its process into $SIDECAR
-instead_stunnel() {
-    PORT=$(lab_free_port)
-    printf '%s\n' 'foreground = yes' 'pid =' 'debug = 3' '[pinned]' 'client = yes' "accept = 127.0.0.1:$PORT" "connect = 127.0.0.1:$1" \
-        "CAfile = $LAB/good.pem" 'verifyPeer = yes' 'sni = localhost' >"$LAB/stunnel-$PORT.conf"
-    stunnel4 "$LAB/stunnel-$PORT.conf" >"$LAB/stunnel-$PORT.log" 2>&1 &
-    SIDECAR=$!
-    instead_started "$SIDECAR"
+# instead_says hello|nothing COMMAND...: what is received of the server
+instead_says() {
+    local said
+    said=$("${@:2}" 2>"$work/said") || said=nothing
+    [ "$said" = "$1" ] || { say "$said was received, not $1: ${*:2}"; return 1; }
 }
 
-# instead_haproxy SERVER [tcp|http]: the same by haproxy
-instead_haproxy() {
-    PORT=$(lab_free_port)
-    printf '%s\n' global '    maxconn 1000' defaults "    mode ${2:-tcp}" '    timeout connect 30s' '    timeout client 30s' '    timeout server 30s' \
-        'listen pinned' "    bind 127.0.0.1:$PORT" "    server pinned 127.0.0.1:$1 ssl verify required ca-file $LAB/good.pem sni str(localhost)" \
-        >"$LAB/haproxy-$PORT.conf"
-    haproxy -db -f "$LAB/haproxy-$PORT.conf" >"$LAB/haproxy-$PORT.log" 2>&1 &
-    SIDECAR=$!
-    instead_started "$SIDECAR"
-}
-
-# instead_pins COMMAND...: each must refuse the impostor
-instead_pins() {
-    ! "$@" >"$work/refused" 2>&1 || { say "not refused: $*"; return 1; }
-    ! grep -q hello "$work/refused" || { say "an impostor's answer: $*"; return 1; }
-}
-
-# instead_all_pin: shows each of them the impostor
+# instead_all_pin: each of them is shown the good server and the impostor, which the client would trust as well
 instead_all_pin() {
-    local sidecar
-    instead_pins env "${shim[@]}" "${curl[@]}" "https://localhost:$impostor/"
-    instead_pins "${curl[@]}" --pinnedpubkey "sha256//$(lab_spki "$LAB/good.pem")" "https://localhost:$impostor/"
-    for sidecar in stunnel haproxy; do
-        "instead_$sidecar" "$impostor"
-        instead_pins "${curl[@]}" -f "http://localhost:$PORT/"
+    local server expected sidecar
+    for server in "$good" "$impostor"; do
+        expected=$([ "$server" = "$good" ] && echo hello || echo nothing)
+        instead_says hello "${curl[@]}" "https://localhost:$server/"
+        instead_says "$expected" env "${shim[@]}" "${curl[@]}" "https://localhost:$server/"
+        instead_says "$expected" "${curl[@]}" --pinnedpubkey "sha256//$(lab_spki "$LAB/good.pem")" "https://localhost:$server/"
+        for sidecar in stunnel 'haproxy tcp' 'haproxy http'; do
+            # shellcheck disable=SC2086
+            instead_sidecar "$server" $sidecar
+            instead_says "$expected" "${curl[@]}" -f "http://localhost:$PORT/"
+            kill "$SIDECAR"
+        done
     done
 }
 
 # instead_client NAME UNIT ROUNDS MEASUREMENT COUNT [THREADS]: by the small client: alone, with the shim, and through each sidecar
 instead_client() {
-    local name=$1 unit=$2 rounds=$3 way=${4} server=$good k=0 sidecar
+    local name=$1 unit=$2 rounds=$3 way=$4 server=$good k=1 sidecar
     shift 3
     [ "$way" != resumed ] || server=$resuming
-    local client=("$programs/client" tls "$server" "$LAB/ca.pem" "$@") columns=() ports
-    ports=${sidecar_ports[$server]}
-    for sidecar in $ports; do
+    local client=("$programs/client" tls "$server" "$LAB/trusted.pem" "$@") columns=()
+    for sidecar in ${sidecar_ports[$server]}; do
         columns+=(-- "$programs/client" tcp "$sidecar" - "$@")
     done
     turns value "$rounds" "${client[@]}" -- "${shim[@]}" "${client[@]}" "${columns[@]}" >"$work/instead"
     for sidecar in shim stunnel haproxy 'haproxy with mode http'; do
-        columns 1 $((k += 1, k + 1)) <"$work/instead" | row "instead/$name/$sidecar" "$unit"
+        k=$((k + 1))
+        columns 1 "$k" <"$work/instead" | row "instead/$name/$sidecar" "$unit"
     done
 }
 
@@ -66,9 +65,9 @@ instead_resident() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
 
 # instead_memory: the client and the sidecar together
 instead_memory() {
-    local client=(connections 1) k=1 name
-    turns memory 5 "$programs/client" tls "$good" "$LAB/ca.pem" "${client[@]}" -- \
-        "${shim[@]}" "$programs/client" tls "$good" "$LAB/ca.pem" "${client[@]}" -- \
+    local client=(connections 1) name
+    turns memory 5 "$programs/client" tls "$good" "$LAB/trusted.pem" "${client[@]}" -- \
+        "${shim[@]}" "$programs/client" tls "$good" "$LAB/trusted.pem" "${client[@]}" -- \
         "$programs/client" tcp "${sidecar_ports[$good]%% *}" - "${client[@]}" >"$work/memory"
     columns 1 2 <"$work/memory" | row instead/memory/shim kB
     for name in stunnel haproxy; do
@@ -94,13 +93,13 @@ bench_instead() {
     with_pins "$LAB/pins"
     instead_all_pin
     for server in "$good" "$resuming"; do
-        instead_stunnel "$server"
+        instead_sidecar "$server" stunnel
         sidecar_ports[$server]=$PORT
         [ "$server" != "$good" ] || sidecars[stunnel]=$SIDECAR
-        instead_haproxy "$server"
+        instead_sidecar "$server" haproxy tcp
         sidecar_ports[$server]+=" $PORT"
         [ "$server" != "$good" ] || sidecars[haproxy]=$SIDECAR
-        instead_haproxy "$server" http
+        instead_sidecar "$server" haproxy http
         sidecar_ports[$server]+=" $PORT"
     done
     instead_client 'new connections' connections/s 9 connections "$(scaled 250)" 4
