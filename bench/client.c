@@ -149,15 +149,17 @@ static double transfer(void)
 {
     static char buffer[65536];
     struct connection connection = begin(NULL);
-    const char *length;
     double bytes = 0;
     double expected = 0;
     int got;
 
     put(connection, BIG);
     while ((got = get(connection, buffer, sizeof(buffer) - 1)) > 0) {
+        const char *length;
+
         buffer[got] = '\0';
-        if (bytes == 0 && (length = strcasestr(buffer, "\r\nContent-Length: ")) != NULL)
+        length = bytes == 0 ? strcasestr(buffer, "\r\nContent-Length: ") : NULL;
+        if (length != NULL)
             expected = strtod(length + strlen("\r\nContent-Length: "), NULL);
         bytes += got;
     }

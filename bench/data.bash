@@ -7,7 +7,7 @@ data_call() {
     turns value 25 "${command[@]}" "$(scaled "$count")" "$@" -- "${shim[@]}" "${command[@]}" "$(scaled "$count")" "$@" |
         row "data/$name/time" ns '' "$calls"
     count=$(scaled 5000)
-    counted --toggle-collect=measured "${command[@]}" "$count" "$@" |
+    counted "--toggle-collect=measured*" "${command[@]}" "$count" "$@" |
         awk -v n="$count" '{ print $1 / n, $2 / n }' | row "data/$name/instructions" instructions '' "$calls"
 }
 

@@ -28,7 +28,7 @@ bench_handshake() {
                     row "handshake/$way/TLS $version/$key/time" ns
                 # The mean of a few: signatures differ in how long they take.
                 count=$(scaled 100)
-                counted --toggle-collect=measured "${command[@]}" "$count" |
+                counted "--toggle-collect=measured*" "${command[@]}" "$count" |
                     awk -v n="$count" '{ print $1 / n, $2 / n }' | row "handshake/$way/TLS $version/$key/instructions" instructions '' 1
             done
         done

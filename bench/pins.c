@@ -72,7 +72,7 @@ static void read_once(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
-    char *buffer;
+    char *buffer = NULL;
 
     if (fd < 0 || fstat(fd, &status) != 0 || (buffer = malloc((size_t)status.st_size)) == NULL)
         die(path);

@@ -52,7 +52,7 @@ static void work(const char *what, struct contexts contexts, struct pair pair, S
 }
 
 /* callgrind counts what is done in here alone (bench/run, "counted"). */
-__attribute__((noinline, noclone)) static void measured(const char *what, struct contexts contexts, struct pair pair, SSL_SESSION *session, int size,
+__attribute__((noinline)) static void measured(const char *what, struct contexts contexts, struct pair pair, SSL_SESSION *session, int size,
     long count)
 {
     work(what, contexts, pair, session, size, count);
