@@ -5,6 +5,9 @@ PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 BINDIR ?= $(PREFIX)/bin
 DOCDIR ?= $(PREFIX)/share/doc/pinshim
+MANDIR ?= $(PREFIX)/share/man
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 BUILD ?= build
 CFLAGS ?= -O2 -g
 V ?= 0
@@ -25,9 +28,9 @@ shim_link := -shared -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,te
 # What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
 core := text file host pins pins_parse policy
 shim := $(core) resolved wire config log loader ossl param pinstore pinfile clientfile peer path intent hearing session conn verify offer client exports exports_libc exports_dl interpose
-command := main lint linked
+command := main output run doctor learn launch examine program tls libraries elf_file preload event targets objects workers dial lint pin check linked
 # Of the shim, beside the core.
-shared := peer path pinfile clientfile
+shared := peer path pinfile clientfile config
 # What unit tests need besides the core.
 in_unit := resolved config log pinstore
 
@@ -36,6 +39,14 @@ all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
 $(BUILD)/shim/%.o: shim/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(common) $(shim_flags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# Where the command looks for the object; written only when it is another directory than before.
+$(BUILD)/libdir: always
+	@mkdir -p $(@D)
+	@echo '$(LIBDIR)' | cmp -s - $@ || echo '$(LIBDIR)' > $@
+
+$(BUILD)/cmd/preload.o: $(BUILD)/libdir
+$(BUILD)/cmd/preload.o: CPPFLAGS += -DPINSHIM_LIBDIR='"$(LIBDIR)"'
 
 $(BUILD)/cmd/%.o: cmd/%.c
 	@mkdir -p $(@D)
@@ -101,6 +112,8 @@ paths := $(patsubst tests/paths/%.c,$(BUILD)/paths/%,$(wildcard tests/paths/*.c)
 bench := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)) $(BUILD)/bench/empty.so
 fuzz := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 FUZZ_SECONDS ?= 600
+# Tests of what does not need the object.
+without_object := tests/command_pin.bats tests/completion.bats tests/manual.bats
 
 ## demo        show the main job on real clients and servers
 demo: tools
@@ -116,12 +129,18 @@ test: tools
 hollow: tools
 	$(Q)$(MAKE) --no-print-directory all programs
 	$(Q)echo | $(CC) -shared -x c -o $(BUILD)/hollow.so -
-	$(Q)PINSHIM_SO=$(CURDIR)/$(BUILD)/hollow.so tests/run tests/*.bats | tee $(BUILD)/hollow.log | tail -n 1
+	$(Q)PINSHIM_SO=$(CURDIR)/$(BUILD)/hollow.so tests/run $(filter-out $(without_object),$(wildcard tests/*.bats)) | tee $(BUILD)/hollow.log | tail -n 1
 	$(Q)if grep '^ok' $(BUILD)/hollow.log; then exit 1; fi
 
 ## matrix      run path programs and clients in whole systems with OpenSSL 1.1.1 to 4.0, and on arm64; takes an hour
 matrix: tools
 	$(Q)tests/matrix
+
+## doctor-table  docs/doctor.md: what pinshim doctor says of sixty programs, and what becomes of their connections
+doctor-table:
+	$(Q)tests/tools doctor
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/doctor
 
 ## bench       what it costs, with the shim and without: build/results gets a CSV and plots; takes a quarter of an hour
 bench: tools
@@ -163,14 +182,21 @@ tools:
 
 ## install     put everything below $(DESTDIR)$(PREFIX)
 install: all
-	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)
+	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) \
+		$(addprefix $(DESTDIR)$(MANDIR)/man,1 5 8)
 	install -m 0755 $(BUILD)/libpinshim.so $(DESTDIR)$(LIBDIR)/libpinshim.so
 	install -m 0755 $(BUILD)/pinshim $(DESTDIR)$(BINDIR)/pinshim
 	install -m 0644 README.md LICENSE CHANGELOG.md pins.example $(DESTDIR)$(DOCDIR)
+	install -m 0644 man/pinshim.1 $(DESTDIR)$(MANDIR)/man1
+	install -m 0644 man/pins.5 $(DESTDIR)$(MANDIR)/man5
+	install -m 0644 man/libpinshim.8 $(DESTDIR)$(MANDIR)/man8
+	install -m 0644 completion/pinshim $(DESTDIR)$(BASHDIR)
+	install -m 0644 completion/_pinshim $(DESTDIR)$(ZSHDIR)
 
 ## uninstall   remove what install put there
 uninstall:
-	rm -f $(DESTDIR)$(LIBDIR)/libpinshim.so $(DESTDIR)$(BINDIR)/pinshim
+	rm -f $(DESTDIR)$(LIBDIR)/libpinshim.so $(DESTDIR)$(BINDIR)/pinshim $(DESTDIR)$(BASHDIR)/pinshim $(DESTDIR)$(ZSHDIR)/_pinshim
+	rm -f $(addprefix $(DESTDIR)$(MANDIR)/,man1/pinshim.1 man5/pins.5 man8/libpinshim.8)
 	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,README.md LICENSE CHANGELOG.md pins.example)
 	-rmdir $(DESTDIR)$(DOCDIR)
 
@@ -183,6 +209,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: all demo test hollow matrix bench bench-programs fuzz soak check programs paths tools tools-for-checks install uninstall clean help
+.PHONY: always all demo test hollow matrix doctor-table bench bench-programs fuzz soak check programs paths tools tools-for-checks install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)

@@ -5,7 +5,12 @@
 #include "ossl.h"
 
 /* Each takes the arguments from its own name on and returns the exit status. */
+int run_main(int argc, char **argv);
+int doctor_main(int argc, char **argv);
+int learn_main(int argc, char **argv);
+int pin_main(int argc, char **argv);
 int lint_main(int argc, char **argv);
+int check_main(int argc, char **argv);
 
 /* Return the OpenSSL that the command is linked to, as the shim's own modules call it. */
 const struct ossl *linked_ossl(void);

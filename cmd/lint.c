@@ -1,33 +1,390 @@
 #include "command.h"
 
 #include "clientfile.h"
+#include "output.h"
 #include "pinfile.h"
+#include "targets.h"
 
-#include <stdio.h>
+#include <getopt.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-static void print_error(void *arg, uint32_t line, uint32_t column, const char *message)
+#define SOON 30 /* days */
+
+static const char help[] =
+    "usage: pinshim lint [--json] [--strict] FILE\n"
+    "\n"
+    "Name every error of the pins file FILE, as FILE:LINE:COLUMN. Where there is\n"
+    "none, warn of what is likely to hurt later: a target without a backup pin, pins\n"
+    "of a single certificate, what has expired or will within 30 days, duplicates,\n"
+    "and pins that can never match.\n"
+    "\n"
+    "  --json     print one JSON object\n"
+    "  --strict   exit with 1 if there are warnings\n"
+    "\n"
+    "Exit status: 0 no error (warnings alone: also 0, unless --strict), 1 errors,\n"
+    "2 wrong usage.\n";
+
+struct finding {
+    size_t number; /* in the order in which they were found */
+    uint32_t line; /* 0: the file as a whole */
+    uint32_t column; /* 0: the line as a whole */
+    bool warning;
+    char *message;
+};
+
+/* A pin that came from a certificate in a file that a rule names. */
+struct filed {
+    enum pin_kind kind;
+    uint8_t digest[32];
+    char *path;
+    uint16_t until; /* the certificate's last day */
+};
+
+struct lint {
+    struct pins_reader reader; /* first */
+    struct finding *findings;
+    size_t count;
+    size_t warnings;
+    struct filed *filed;
+    size_t filed_count;
+    uint16_t today;
+};
+
+static void add_finding(struct lint *lint, uint32_t line, uint32_t column, bool warning, const char *message)
 {
-    if (line == 0)
-        printf("%s: %s\n", (const char *)arg, message);
+    lint->findings = output_allocate(lint->findings, (lint->count + 1) * sizeof(*lint->findings));
+    lint->findings[lint->count] = (struct finding) {lint->count, line, column, warning, output_copy(message)};
+    lint->count++;
+    lint->warnings += warning;
+}
+
+static void take_error(void *arg, uint32_t line, uint32_t column, const char *message)
+{
+    add_finding(arg, line, column, false, message);
+}
+
+static void warn(struct lint *lint, uint32_t line, const char *format, ...) PRINTF_LIKE(3, 4);
+
+static void warn(struct lint *lint, uint32_t line, const char *format, ...)
+{
+    char buffer[2048];
+    struct text message = text_over(buffer, sizeof(buffer));
+    va_list args;
+
+    va_start(args, format);
+    text_add_va(&message, format, args);
+    va_end(args);
+    /* Two pins of a line may have the same to say. */
+    for (size_t i = lint->count; i > 0 && lint->findings[i - 1].line == line; i--) {
+        if (strcmp(lint->findings[i - 1].message, buffer) == 0)
+            return;
+    }
+    add_finding(lint, line, 0, true, buffer);
+}
+
+/* Return the last day of the certificate's validity; 0 where it cannot be told. */
+static uint16_t last_day(const void *der, size_t length)
+{
+    const unsigned char *at = der;
+    X509 *certificate = d2i_X509(NULL, &at, (long)length);
+    struct tm utc;
+    time_t until = 0;
+
+    if (certificate != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &utc) == 1)
+        until = timegm(&utc);
+    X509_free(certificate);
+    return until <= 0 ? 0 : until / 86400 > UINT16_MAX ? UINT16_MAX : (uint16_t)(until / 86400);
+}
+
+/* What stands between pinfile_read and the parser. */
+struct passing {
+    struct lint *lint;
+    enum pin_kind kind;
+    const char *path;
+    pins_found *found;
+    void *to;
+};
+
+static void pass_on(void *to, const uint8_t digest[static 32], const void *der, size_t length)
+{
+    struct passing *passing = to;
+    struct lint *lint = passing->lint;
+    struct filed *filed;
+
+    if (der != NULL) {
+        lint->filed = output_allocate(lint->filed, (lint->filed_count + 1) * sizeof(*lint->filed));
+        filed = &lint->filed[lint->filed_count++];
+        *filed = (struct filed) {.kind = passing->kind, .path = output_copy(passing->path), .until = last_day(der, length)};
+        memcpy(filed->digest, digest, sizeof(filed->digest));
+    }
+    passing->found(passing->to, digest, der, length);
+}
+
+static bool read_and_remember(const struct pins_reader *reader, enum pin_kind kind, const char *path, pins_found *found, void *to,
+    struct text *problem)
+{
+    struct passing passing = {(struct lint *)(uintptr_t)reader, kind, path, found, to};
+
+    return pinfile_read(reader, kind, path, pass_on, &passing, problem);
+}
+
+static const struct filed *file_of(const struct lint *lint, const struct pins *pins, const struct pin *pin)
+{
+    for (size_t i = 0; i < lint->filed_count; i++) {
+        const struct filed *filed = &lint->filed[i];
+
+        if (pin->kind == filed->kind && pin->digest == DIGEST_SHA256 && memcmp(filed->digest, pins_digest(pins, pin), 32) == 0)
+            return filed;
+    }
+    return NULL;
+}
+
+static bool same_pin(const struct pins *pins, const struct pin *a, const struct pin *b)
+{
+    return a->kind == b->kind && a->digest == b->digest
+        && memcmp(pins_digest(pins, a), pins_digest(pins, b), digest_size((enum digest)a->digest)) == 0;
+}
+
+static void warn_of_expiry(struct lint *lint, const struct pin *pin, const char *target)
+{
+    char buffer[16];
+    struct text day = text_over(buffer, sizeof(buffer));
+    int left = (int)pin->expires - lint->today;
+
+    if (pin->expires == 0)
+        return;
+    text_add_date(&day, pin->expires);
+    if (left <= 0)
+        warn(lint, pin->line, "the pins of this line expired on %s and accept nothing for %s; delete the line, or set a later day", buffer,
+            target);
+    else if (left <= SOON)
+        warn(lint, pin->line, "the pins of this line expire on %s (days left: %d), and accept nothing for %s from then on; add the "
+            "pin that is to follow, or set a later day", buffer, left, target);
+}
+
+static void warn_of_file(struct lint *lint, const struct pin *pin, const struct filed *filed)
+{
+    static const char *const effects[PIN_KINDS] = {
+        "its key stays pinned; when it is renewed with another key, put the new certificate beside it",
+        "put the renewed certificate beside it before the server shows that",
+        "no path to it is valid any longer after that; put the certificate of the CA that follows beside it",
+    };
+    char buffer[16];
+    struct text day = text_over(buffer, sizeof(buffer));
+
+    if (filed == NULL || filed->until == 0 || filed->until > lint->today + SOON)
+        return;
+    text_add_date(&day, filed->until);
+    warn(lint, pin->line, "a certificate in %s %s on %s; %s", filed->path, filed->until < lint->today ? "expired" : "expires", buffer,
+        effects[filed->kind]);
+}
+
+/* Warn where the pin stands a second time. Two of one file are the file's affair. */
+static void warn_of_duplicate(struct lint *lint, const struct pins *pins, const struct rule *rule, const struct pin *pin,
+    const char *target)
+{
+    for (const struct pin *other = pins_next_pin(pins, rule, NULL); other != NULL && other != pin;
+         other = pins_next_pin(pins, rule, other)) {
+        if (!same_pin(pins, other, pin) || (other->line == pin->line && file_of(lint, pins, pin) != NULL))
+            continue;
+        if (other->line == pin->line)
+            warn(lint, pin->line, "a pin of %s stands twice on this line; delete one", target);
+        else
+            warn(lint, pin->line, "a pin of %s that line %u has already; delete one of them", target, (unsigned)other->line);
+        return;
+    }
+}
+
+/* Warn of a pin that is revoked. @revoked knows no pins of issuers: a key is revoked wherever it stands. */
+static bool is_vetoed(struct lint *lint, const struct pins *pins, const struct pin *pin, const char *target)
+{
+    const struct rule *revoked = pins_revoked(pins);
+    struct pin sought = *pin;
+
+    if (pin->kind == PIN_CA)
+        sought.kind = PIN_SPKI;
+    for (const struct pin *veto = revoked != NULL ? pins_next_pin(pins, revoked, NULL) : NULL; veto != NULL;
+         veto = pins_next_pin(pins, revoked, veto)) {
+        if (!same_pin(pins, veto, &sought))
+            continue;
+        warn(lint, pin->line, "a pin of %s that can never match: line %u revokes it; delete the one that is wrong", target,
+            (unsigned)veto->line);
+        return true;
+    }
+    return false;
+}
+
+/* A target that depends on one key is lost with it. A CA can issue another certificate. */
+static void warn_of_pins(struct lint *lint, const struct pins *pins, const struct rule *rule, const char *target)
+{
+    const struct pin *only = NULL;
+    size_t count = 0;
+    bool authority = false;
+
+    for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
+        warn_of_expiry(lint, pin, target);
+        warn_of_file(lint, pin, file_of(lint, pins, pin));
+        warn_of_duplicate(lint, pins, rule, pin, target);
+        if (pin->kind == PIN_CERT)
+            warn(lint, pin->line, "a pin of one certificate: the next renewal of %s breaks it; pin its key instead (spki-)", target);
+        if (is_vetoed(lint, pins, pin, target) || (pin->expires != 0 && pin->expires <= lint->today))
+            continue;
+        authority |= pin->kind == PIN_CA;
+        count += only == NULL || !same_pin(pins, only, pin);
+        only = pin;
+    }
+    if (count == 1 && !authority)
+        warn(lint, only->line, "no backup pin: if this key is lost, %s is refused until this file is changed; add the pin of a key that is "
+            "kept offline (\"pinshim pin --for %s KEY\" prints it)", target, target);
+}
+
+static void warn_of_clients(struct lint *lint, const struct pins *pins)
+{
+    const struct client_cert *client;
+
+    for (uint32_t number = 1; (client = pins_client(pins, number)) != NULL; number++) {
+        char buffer[16];
+        struct text day = text_over(buffer, sizeof(buffer));
+        uint16_t until = last_day(client->chain, client->chain_length);
+
+        if (until == 0 || until > lint->today + SOON)
+            continue;
+        text_add_date(&day, until);
+        warn(lint, client->line, "the client certificate in %s %s on %s; put the renewed one in its place, which is picked up at the next "
+            "handshake", client->paths[CLIENT_CERT], until < lint->today ? "expired" : "expires", buffer);
+    }
+}
+
+static void look_for_warnings(struct lint *lint, const struct pins *pins)
+{
+    for (const struct rule *rule = targets_next(pins, NULL); rule != NULL; rule = targets_next(pins, rule)) {
+        char buffer[HOST_NAME_MAX_LENGTH + 16];
+        struct text target = text_over(buffer, sizeof(buffer));
+
+        targets_print(pins, rule, &target);
+        warn_of_pins(lint, pins, rule, buffer);
+    }
+    warn_of_clients(lint, pins);
+}
+
+static int by_line(const void *a, const void *b)
+{
+    const struct finding *one = a;
+    const struct finding *other = b;
+
+    if (one->line != other->line)
+        return one->line < other->line ? -1 : 1;
+    return one->number < other->number ? -1 : 1;
+}
+
+static void print_findings(const struct lint *lint, const char *path)
+{
+    for (size_t i = 0; i < lint->count; i++) {
+        const struct finding *finding = &lint->findings[i];
+        char *message = output_printable(finding->message);
+
+        printf("%s:", path);
+        if (finding->line != 0)
+            printf("%u:", (unsigned)finding->line);
+        if (finding->column != 0)
+            printf("%u:", (unsigned)finding->column);
+        if (finding->warning)
+            printf(" %swarning:%s", output_tone(stdout, TONE_DOUBT), output_tone(stdout, TONE_PLAIN));
+        printf(" %s\n", message);
+        free(message);
+    }
+}
+
+static void print_place(struct output_json *json, const char *name, uint32_t at)
+{
+    if (at != 0)
+        output_json_number(json, name, at);
     else
-        printf("%s:%u:%u: %s\n", (const char *)arg, (unsigned)line, (unsigned)column, message);
+        output_json_null(json, name);
+}
+
+static void print_json(const struct lint *lint, const char *path)
+{
+    struct output_json json = {stdout, false};
+
+    output_json_open(&json, NULL, '{');
+    output_json_string(&json, "file", path);
+    output_json_number(&json, "errors", (long long)(lint->count - lint->warnings));
+    output_json_number(&json, "warnings", (long long)lint->warnings);
+    output_json_open(&json, "findings", '[');
+    for (size_t i = 0; i < lint->count; i++) {
+        const struct finding *finding = &lint->findings[i];
+
+        output_json_open(&json, NULL, '{');
+        output_json_string(&json, "severity", finding->warning ? "warning" : "error");
+        print_place(&json, "line", finding->line);
+        print_place(&json, "column", finding->column);
+        output_json_string(&json, "message", finding->message);
+        output_json_close(&json, '}');
+    }
+    output_json_close(&json, ']');
+    output_json_close(&json, '}');
+    output_json_end(&json);
+}
+
+static void discard(struct lint *lint)
+{
+    for (size_t i = 0; i < lint->count; i++)
+        free(lint->findings[i].message);
+    for (size_t i = 0; i < lint->filed_count; i++)
+        free(lint->filed[i].path);
+    free(lint->findings);
+    free(lint->filed);
+}
+
+/* Return the exit status. */
+static int lint_file(const char *path, bool json, bool strict)
+{
+    struct lint lint = {.reader = {.read = read_and_remember, .read_client = clientfile_read, .library = linked_ossl(), .beside = path}, .today = (uint16_t)(time(NULL) / 86400)};
+    struct pins *pins = pins_load(path, &lint.reader, NULL, take_error, &lint);
+    int status;
+
+    if (pins != NULL)
+        look_for_warnings(&lint, pins);
+    status = pins == NULL || (strict && lint.warnings > 0) ? 1 : 0;
+    if (lint.count > 0)
+        qsort(lint.findings, lint.count, sizeof(*lint.findings), by_line);
+    if (json)
+        print_json(&lint, path);
+    else
+        print_findings(&lint, path);
+    pins_free(pins);
+    discard(&lint);
+    return status;
 }
 
 int lint_main(int argc, char **argv)
 {
-    struct pins_reader reader = {pinfile_read, clientfile_read, linked_ossl(), argv[argc - 1]};
-    struct pins *pins;
+    enum { JSON = 256, STRICT, HELP };
+    static const struct option options[] = {{"json", no_argument, NULL, JSON}, {"strict", no_argument, NULL, STRICT},
+        {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0}};
+    bool json = false;
+    bool strict = false;
+    int option;
 
-    if (argc != 2 || argv[1][0] == '-') {
-        int asked = argc == 2 && strcmp(argv[1], "--help") == 0;
-
-        fprintf(asked ? stdout : stderr, "usage: pinshim lint FILE\n");
-        return asked ? 0 : 2;
+    while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        switch (option) {
+        case JSON:
+            json = true;
+            break;
+        case STRICT:
+            strict = true;
+            break;
+        case HELP:
+            printf("%s", help);
+            return 0;
+        default:
+            return output_bad_option("lint", option, argv);
+        }
     }
-    pins = pins_load(argv[1], &reader, NULL, print_error, argv[1]);
-    if (pins == NULL)
-        return 1;
-    pins_free(pins);
-    return 0;
+    if (argc - optind != 1)
+        return output_bad_usage("lint", "%s; expected one pins file", optind == argc ? "no file" : "more than one file");
+    return lint_file(argv[optind], json, strict);
 }

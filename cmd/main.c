@@ -1,6 +1,7 @@
 /* pinshim: the command beside the preloaded object. */
 
 #include "command.h"
+#include "output.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +11,12 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *usage;
 } commands[] = {
-    {"lint", lint_main, "lint FILE    name every error of a pins file"},
+    {"run", run_main, "run [--pins F] CMD...  start a program under the shim"},
+    {"doctor", doctor_main, "doctor CMD             say whether a program would be covered"},
+    {"learn", learn_main, "learn [-o F] CMD...    write a pins file for what a program speaks to"},
+    {"pin", pin_main, "pin HOST|FILE...       print pins of servers, certificates, requests and keys"},
+    {"lint", lint_main, "lint FILE              name every error of a pins file, and what may hurt"},
+    {"check", check_main, "check FILE [HOST...]   say which pin matches each server, and its renewal"},
 };
 
 static void print_usage(FILE *out)
@@ -18,7 +24,7 @@ static void print_usage(FILE *out)
     fprintf(out, "usage: pinshim COMMAND [ARGUMENT...]\n\n");
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         fprintf(out, "  pinshim %s\n", commands[i].usage);
-    fprintf(out, "  pinshim --help | --version\n");
+    fprintf(out, "  pinshim --help | --version\n\n\"pinshim COMMAND --help\" says more of each.\n");
 }
 
 int main(int argc, char **argv)
@@ -36,9 +42,12 @@ int main(int argc, char **argv)
         return 0;
     }
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            int status = commands[i].run(argc - 1, argv + 1);
+
+            return output_flush() || status != 0 ? status : 1;
+        }
     }
-    fprintf(stderr, "pinshim: \"%s\" is not a command; \"pinshim --help\" lists them\n", argv[1]);
+    output_error("\"%s\" is not a command; \"pinshim --help\" lists them", argv[1]);
     return 2;
 }

@@ -92,7 +92,7 @@ static void tell(const struct ossl *ossl, SSL *ssl, const struct client_cert *cl
 }
 
 /* Offer the certificate of the server's rule. */
-static enum answer offer_own(const struct ossl *ossl, SSL *ssl, const struct client_cert *client, struct hearing *hearing)
+static enum answer offer_own(const struct ossl *ossl, SSL *ssl, SSL *connection, const struct client_cert *client, struct hearing *hearing)
 {
     char buffer[200];
     struct text problem = text_over(buffer, sizeof(buffer));
@@ -101,45 +101,45 @@ static enum answer offer_own(const struct ossl *ossl, SSL *ssl, const struct cli
     if (!server_has_proven(ossl, ssl)) {
         text_add(&problem, "is not offered: with the suite %s the server has not proven its key yet",
             ossl->SSL_CIPHER_get_name(ossl->SSL_get_pending_cipher(ssl)));
-        tell(ossl, ssl, client, buffer, EVENT_FAULT, hearing);
+        tell(ossl, connection, client, buffer, EVENT_FAULT, hearing);
         return ANSWER_GO_ON;
     }
     text_add(&problem, "cannot be used: ");
     leaf = put(ossl, ssl, client, &problem);
     if (leaf == NULL) {
-        tell(ossl, ssl, client, buffer, EVENT_REFUSED, hearing);
+        tell(ossl, connection, client, buffer, EVENT_REFUSED, hearing);
         return ANSWER_FAIL;
     }
-    conn_gave_client(ossl, ssl, leaf, hearing);
+    conn_gave_client(ossl, connection, leaf, hearing);
     return ANSWER_GO_ON;
 }
 
-/* libssl asks for a certificate, because the server does. */
+/* libssl asks for a certificate, because the server does. A QUIC connection's state hangs on `arg`; what libssl gives is the TLS within. */
 static int answer_request(SSL *ssl, void *arg)
 {
-    const struct ossl *ossl = ossl_of(ssl);
-    const struct offer *offer = ossl != NULL ? conn_offer(ossl, ssl) : NULL;
+    SSL *connection = arg != NULL ? arg : ssl;
+    const struct ossl *ossl = ossl_of(connection);
+    const struct offer *offer = ossl != NULL ? conn_offer(ossl, connection) : NULL;
     const struct client_cert *client;
     struct hearing *hearing;
     int answer = ANSWER_GO_ON;
     int saved = errno;
 
-    (void)arg;
     if (ossl == NULL)
         return ANSWER_GO_ON;
-    conn_take_client_back(ossl, ssl);
+    conn_take_client_back(ossl, connection);
     if (offer != NULL && offer->cert != NULL)
         answer = offer->cert(ssl, offer->cert_arg);
-    if (answer <= 0 || ossl->SSL_is_server(ssl) || ossl->SSL_get_certificate(ssl) != NULL)
+    if (answer <= 0 || ossl->SSL_is_server(ssl) || ossl->SSL_get_certificate(ssl) != NULL || ossl->SSL_get_privatekey(ssl) != NULL)
         return answer;
     hearing = calloc(1, sizeof(*hearing));
     (void)ossl->ERR_set_mark();
-    client = hearing != NULL ? conn_hear_client(ossl, ssl, hearing) : NULL;
+    client = hearing != NULL ? conn_hear_client(ossl, connection, hearing) : NULL;
     (void)ossl->ERR_pop_to_mark();
     errno = saved;
     if (client != NULL && !ask_program(ossl, ssl, &answer)) {
         (void)ossl->ERR_set_mark();
-        answer = offer_own(ossl, ssl, client, hearing);
+        answer = offer_own(ossl, ssl, connection, client, hearing);
         (void)ossl->ERR_pop_to_mark();
         errno = saved;
     }
@@ -153,15 +153,35 @@ void client_stand_ready(const struct ossl *ossl, SSL *ssl)
 {
     struct offer *place = conn_offer_make(ossl, ssl);
 
-    if (place == NULL || place->cert_watched)
+    /* What is set for one of two that share their certificates would be shown by the other. */
+    if (place == NULL || place->cert_watched || place->certs_shared)
         return;
     place->cert_watched = true;
-    ossl->SSL_set_cert_cb(ssl, answer_request, NULL);
+    ossl->SSL_set_cert_cb(ssl, answer_request, ossl->SSL_is_quic != NULL && ossl->SSL_is_quic(ssl) ? ssl : NULL);
+}
+
+static void stand_aside(const struct ossl *ossl, SSL *ssl)
+{
+    struct offer *place = conn_offer_make(ossl, ssl);
+
+    conn_take_client_back(ossl, ssl);
+    if (place == NULL)
+        return;
+    if (place->cert_watched)
+        ossl->SSL_set_cert_cb(ssl, place->cert, place->cert_arg);
+    place->cert_watched = false;
+    place->certs_shared = true;
+}
+
+void client_share(const struct ossl *ossl, SSL *to, SSL *from)
+{
+    stand_aside(ossl, from);
+    stand_aside(ossl, to);
 }
 
 void client_take_back(const struct ossl *ossl, SSL *ssl, const X509 *given)
 {
-    /* There was none before. */
+    /* There was none before, and what the program sets takes it back first. */
     if (ossl->SSL_get_certificate(ssl) == given)
         ossl->SSL_certs_clear(ssl);
 }

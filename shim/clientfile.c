@@ -2,9 +2,11 @@
 
 #include "pinfile.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define LIMIT (1 << 20) /* bytes */
 #define PASSPHRASE_LIMIT 1024 /* what OpenSSL reads at most (PEM_BUFSIZE) */
@@ -25,6 +27,7 @@ struct gathering {
     X509 *leaf;
     EVP_PKEY *key;
     bool asked; /* for the passphrase */
+    bool shut; /* a file that this program may not open */
     struct text *problem;
 };
 
@@ -97,6 +100,29 @@ static PKCS12 *as_pkcs12(const struct ossl *ossl, const struct content *file)
     return pinfile_is_pem(file->bytes, file->length) ? NULL : ossl->d2i_PKCS12(NULL, &at, (long)file->length);
 }
 
+/* Append each issuer after what it has issued, as RFC 5246, section 7.4.2, wants it; 1.1.1 gives them the other way round. What has issued nothing of it
+ * is not sent. */
+static bool add_chain(struct gathering *gathering, X509 *leaf, const void *others)
+{
+    const struct ossl *ossl = gathering->ossl;
+    int count = ossl->OPENSSL_sk_num(others);
+    X509 *last = leaf;
+    int added = 0;
+
+    for (int i = 0; i < count && added < count; i++) {
+        X509 *issuer = ossl->OPENSSL_sk_value(others, i);
+
+        if (issuer == last || ossl->X509_check_issued(issuer, last) != X509_V_OK)
+            continue;
+        if (!add_certificate(gathering, issuer))
+            return false;
+        last = issuer;
+        added++;
+        i = -1;
+    }
+    return true;
+}
+
 /* Take the key out of PKCS #12, and with `certificates` those as well. */
 static bool take_pkcs12(struct gathering *gathering, PKCS12 *bag, bool certificates)
 {
@@ -115,11 +141,9 @@ static bool take_pkcs12(struct gathering *gathering, PKCS12 *bag, bool certifica
         return false;
     }
     if (certificates)
-        taken = leaf != NULL && add_certificate(gathering, leaf);
-    for (int i = 0; others != NULL && i < ossl->OPENSSL_sk_num(others); i++) {
-        taken = taken && (!certificates || add_certificate(gathering, ossl->OPENSSL_sk_value(others, i)));
+        taken = leaf != NULL && add_certificate(gathering, leaf) && (others == NULL || add_chain(gathering, leaf, others));
+    for (int i = 0; others != NULL && i < ossl->OPENSSL_sk_num(others); i++)
         ossl->X509_free(ossl->OPENSSL_sk_value(others, i));
-    }
     if (others != NULL)
         ossl->OPENSSL_sk_free(others);
     if (leaf != NULL)
@@ -224,8 +248,10 @@ static bool read_whole(struct gathering *gathering, enum client_file which, cons
         text_add(gathering->problem, "out of memory");
         return false;
     }
+    errno = 0;
     file->bytes = (unsigned char *)file_read(out->paths[which], "it", which == CLIENT_PASS ? PASSPHRASE_LIMIT : LIMIT, &out->files[which],
         &file->length, gathering->problem);
+    gathering->shut = file->bytes == NULL && errno == EACCES;
     return file->bytes != NULL;
 }
 
@@ -266,14 +292,32 @@ static bool gather(struct gathering *gathering, const char *const paths[static C
     *faulty = CLIENT_PASS;
     if (paths[CLIENT_PASS] != NULL && (!is_private(gathering, CLIENT_PASS) || !take_passphrase(gathering)))
         return false;
-    *faulty = keeper;
-    if (!is_private(gathering, keeper))
-        return false;
     *faulty = CLIENT_CERT;
     if (!take_certificates(gathering))
         return false;
     *faulty = keeper;
-    return (gathering->key != NULL && keeper == CLIENT_CERT) || take_key(gathering);
+    return ((gathering->key != NULL && keeper == CLIENT_CERT) || take_key(gathering)) && is_private(gathering, keeper);
+}
+
+/* Find what was read of the same files, if they have not changed. */
+static const struct client_cert *find_known(const struct pins_reader *reader, const char *const paths[static CLIENT_FILES])
+{
+    const struct client_cert *client;
+
+    for (uint32_t number = 1; reader->before != NULL && (client = pins_client(reader->before, number)) != NULL; number++) {
+        bool same = true;
+
+        for (int which = 0; same && which < CLIENT_FILES; which++) {
+            char *whole = paths[which] != NULL ? file_beside(paths[which], reader->beside) : NULL;
+
+            same = whole == NULL || client->paths[which] == NULL ? paths[which] == NULL && client->paths[which] == NULL
+                : strcmp(whole, client->paths[which]) == 0 && file_stays(whole, &client->files[which]);
+            free(whole);
+        }
+        if (same)
+            return client;
+    }
+    return NULL;
 }
 
 bool clientfile_read(const struct pins_reader *reader, const char *const paths[static CLIENT_FILES], struct client_cert *out,
@@ -281,9 +325,13 @@ bool clientfile_read(const struct pins_reader *reader, const char *const paths[s
 {
     struct gathering gathering = {.ossl = reader->library, .out = out, .problem = problem};
     const struct ossl *ossl = gathering.ossl;
+    const struct client_cert *known = find_known(reader, paths);
+    struct timespec now = {0, 0};
     bool fine;
 
     *faulty = CLIENT_CERT;
+    if (known != NULL && known->settled && pins_copy_client(known, out))
+        return true;
     if (ossl == NULL || ossl->kind != OSSL_USABLE) {
         text_add(problem, "there is no OpenSSL to read it with");
         return false;
@@ -303,7 +351,14 @@ bool clientfile_read(const struct pins_reader *reader, const char *const paths[s
             explicit_bzero(gathering.files[which].bytes, gathering.files[which].length);
         free(gathering.files[which].bytes);
     }
-    if (!fine)
-        pins_clear_client(out);
-    return fine;
+    if (fine) {
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        out->settled = true;
+        for (int which = 0; which < CLIENT_FILES; which++)
+            out->settled &= file_is_settled(&out->files[which], now.tv_sec);
+        return true;
+    }
+    pins_clear_client(out);
+    /* It was read while the program had the right to. */
+    return gathering.shut && known != NULL && pins_copy_client(known, out);
 }

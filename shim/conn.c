@@ -31,9 +31,20 @@ struct conn {
     bool told; /* that the peer was accepted */
     X509 *client; /* the certificate that was offered to the server; a reference */
     bool client_is_on; /* the SSL */
+    bool later; /* see allow_requests */
     SSL_SESSION *judged; /* what may be resumed; a reference */
     struct clues clues;
 };
+
+_Atomic uint64_t conn_epoch;
+_Thread_local struct conn_last conn_last;
+
+static void set_phase(struct conn *conn, enum phase phase)
+{
+    if (conn->phase == PHASE_CONFIRMED && phase != PHASE_CONFIRMED)
+        atomic_fetch_add(&conn_epoch, 1);
+    conn->phase = phase;
+}
 
 static void keep_leaf(const struct ossl *ossl, struct conn *conn, X509 *leaf)
 {
@@ -70,6 +81,7 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
 
 static void release(const struct ossl *ossl, void *attached)
 {
+    set_phase(attached, PHASE_UNJUDGED);
     forget_handshake(ossl, attached);
     free(attached);
 }
@@ -286,7 +298,7 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
         int mode = ossl->SSL_get_verify_mode(ssl);
 
         if (conn != NULL) {
-            conn->phase = PHASE_REFUSED;
+            set_phase(conn, PHASE_REFUSED);
             conn->mode = conn->mode_changed ? conn->mode : mode;
             conn->mode_changed = true;
         }
@@ -299,6 +311,60 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
     (void)ossl->ERR_pop_to_mark();
     errno = saved;
     return result;
+}
+
+/* Log what has become of the client certificate, whose name goes between the two texts, and forget it. */
+static void remark_client(const struct ossl *ossl, SSL *ssl, struct conn *conn, const char *before, const char *after)
+{
+    static const struct shown nothing;
+    struct hearing *hearing = malloc(sizeof(*hearing));
+    char subject[320];
+    char buffer[500];
+    struct text remark = text_over(buffer, sizeof(buffer));
+
+    conn_take_client_back(ossl, ssl);
+    (void)ossl->ERR_set_mark();
+    if (hearing != NULL) {
+        (void)hear(ossl, ssl, conn, &nothing, hearing);
+        peer_show_subject(ossl, conn->client, subject, sizeof(subject));
+        text_add(&remark, "%s \"%s\"%s", before, subject, after);
+        hearing->remark = buffer;
+        hearing_log(ossl, ssl, &nothing, hearing, EVENT_FAULT);
+        hearing_end(hearing);
+        free(hearing);
+    }
+    (void)ossl->ERR_pop_to_mark();
+    ossl->X509_free(conn->client);
+    conn->client = NULL;
+}
+
+/* The server may end the connection over the client certificate, in the handshake or, in TLS 1.3, at the first read after it. libssl makes
+ * errors of alerts: their number (RFC 8446, section 6.2) and 1000. */
+static void note_client_refused(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    int alert = (int)(ossl->ERR_peek_last_error() & 0xfff) - 1000;
+    bool of_certificates = (alert >= 40 && alert <= 46) || alert == 48 || alert == 49 || alert == 51 || alert == 116;
+    char buffer[100];
+    struct text problem = text_over(buffer, sizeof(buffer));
+
+    /* The error may be of another connection; a fatal alert has ended this one, which is not finished any more then. */
+    if (!of_certificates || (ossl->SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) == 0 || ossl->SSL_is_init_finished(ssl))
+        return;
+    text_add(&problem, ": alert %d, %s", alert, ossl->SSL_alert_desc_string_long(alert));
+    remark_client(ossl, ssl, conn, "the server refused the client certificate", buffer);
+}
+
+/* A client certificate was put on the SSL, and libssl waits for the server, or has finished: it has used it, or found that it does not suit what the
+ * server asks for. */
+static void settle_client(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    int nid;
+
+    if (!conn->client_is_on || (!ossl->SSL_is_init_finished(ssl) && ossl->SSL_want(ssl) != SSL_READING))
+        return;
+    conn_take_client_back(ossl, ssl);
+    if (ossl->SSL_get_signature_type_nid(ssl, &nid) != 1)
+        remark_client(ossl, ssl, conn, "the client certificate", " was not sent: it does not suit what the server asks for");
 }
 
 /* What the peer has shown up to now, as libssl keeps it. Return the leaf, a reference. */
@@ -323,14 +389,15 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     int saved = errno;
 
     (void)ossl->ERR_set_mark();
+    if (conn != NULL)
+        settle_client(ossl, ssl, conn);
     leaf = look_at(ossl, ssl, &shown);
-    conn_take_client_back(ossl, ssl);
     session = ossl->SSL_get_session(ssl);
     lives = conn != NULL && leaf != NULL && (conn->leaf == leaf || (ossl->SSL_session_reused(ssl) == 1 && conn->judged == session))
         && (conn->proven || !log_wants(EVENT_ACCEPTED));
     lives = lives || admit(ossl, ssl, conn, &shown, true);
     if (conn != NULL) {
-        conn->phase = lives ? PHASE_CONFIRMED : PHASE_REFUSED;
+        set_phase(conn, lives ? PHASE_CONFIRMED : PHASE_REFUSED);
         if (conn->leaf != leaf)
             keep_leaf(ossl, conn, leaf);
         conn->proven = lives;
@@ -457,14 +524,19 @@ static void allow_requests(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     const struct rule *rule;
 
     pinstore_release(store);
+    /* As the program had set it, for the last target. */
+    if (conn->later)
+        ossl->SSL_set_post_handshake_auth(ssl, conn->offer.later);
+    conn->later = false;
     if (hearing == NULL)
         return;
     (void)hear(ossl, ssl, conn, &nothing, hearing);
     for (rule = hearing->judgement.rules.first; rule != NULL && rule->client == 0;)
         rule = pins_next_rule(hearing->store->pins, hearing->judgement.rules, rule);
     if (rule != NULL) {
-        ossl->SSL_set_post_handshake_auth(ssl, 1);
         client_stand_ready(ossl, ssl);
+        ossl->SSL_set_post_handshake_auth(ssl, 1);
+        conn->later = true;
     }
     hearing_end(hearing);
     free(hearing);
@@ -480,7 +552,7 @@ static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     restore_mode(ossl, ssl, conn);
     conn_take_client_back(ossl, ssl);
     forget_handshake(ossl, conn);
-    conn->phase = PHASE_UNJUDGED;
+    set_phase(conn, PHASE_UNJUDGED);
     /* Where the program set none, the name of a session for TLS 1.2 is given; it is not sent. */
     if (session != NULL && sni == ossl->SSL_SESSION_get0_hostname(session))
         sni = NULL;
@@ -523,7 +595,7 @@ static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn
     (void)admit(ossl, ssl, conn, &nothing, false);
     (void)ossl->ERR_pop_to_mark();
     if (conn->suite_refused) {
-        conn->phase = PHASE_REFUSED;
+        set_phase(conn, PHASE_REFUSED);
         ossl->SSL_set_verify_result(ssl, X509_V_ERR_CERT_REJECTED);
         /* libssl has cleared the queue when the handshake function was called: what is there tells of the suite. */
         ossl->ERR_clear_error();
@@ -532,40 +604,16 @@ static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn
     errno = saved;
 }
 
-/* The server may end the connection over the client certificate, in the handshake or, in TLS 1.3, at the first read after it. libssl makes
- * errors of alerts: their number (RFC 8446, section 6.2) and 1000. */
-static void note_client_refused(const struct ossl *ossl, SSL *ssl, struct conn *conn)
-{
-    static const struct shown nothing;
-    int alert = (int)(ossl->ERR_peek_last_error() & 0xfff) - 1000;
-    bool of_certificates = (alert >= 42 && alert <= 46) || alert == 48 || alert == 49 || alert == 116;
-    struct hearing *hearing;
-    char subject[320];
-    char buffer[480];
-    struct text remark = text_over(buffer, sizeof(buffer));
-
-    if (!of_certificates || (ossl->SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) == 0 || (hearing = malloc(sizeof(*hearing))) == NULL)
-        return;
-    (void)ossl->ERR_set_mark();
-    (void)hear(ossl, ssl, conn, &nothing, hearing);
-    peer_show_subject(ossl, conn->client, subject, sizeof(subject));
-    text_add(&remark, "the server refused the client certificate \"%s\": alert %d, %s", subject, alert, ossl->SSL_alert_desc_string_long(alert));
-    hearing->remark = buffer;
-    hearing_log(ossl, ssl, &nothing, hearing, EVENT_FAULT);
-    hearing_end(hearing);
-    free(hearing);
-    (void)ossl->ERR_pop_to_mark();
-    ossl->X509_free(conn->client);
-    conn->client = NULL;
-    conn->client_is_on = false;
-}
+_Atomic bool conn_gave_any_client;
 
 int conn_was_read(const struct ossl *ossl, SSL *ssl, int result)
 {
-    struct conn *conn = result <= 0 ? conn_of(ossl, ssl) : NULL;
+    struct conn *conn = conn_of(ossl, ssl);
     int saved = errno;
 
-    if (conn != NULL && conn->client != NULL)
+    if (conn != NULL)
+        settle_client(ossl, ssl, conn);
+    if (conn != NULL && conn->client != NULL && result <= 0)
         note_client_refused(ossl, ssl, conn);
     errno = saved;
     return result;
@@ -599,6 +647,7 @@ void conn_gave_client(const struct ossl *ossl, SSL *ssl, X509 *leaf, struct hear
         ossl->X509_free(conn->client);
     conn->client = leaf;
     conn->client_is_on = true;
+    atomic_store(&conn_gave_any_client, true);
     /* Where a wrapper drives the handshake, this is said when it is finished. */
     if (conn->driven && !conn->told)
         return;
@@ -669,7 +718,7 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
         push_error(ossl);
         return -1;
     }
-    conn->phase = PHASE_UNJUDGED;
+    set_phase(conn, PHASE_UNJUDGED);
     driven_before = conn->driven;
     conn->driven = true;
     /* Of a context that was not seen to be made. */
@@ -693,8 +742,8 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
         if (!confirm(ossl, ssl, conn))
             result = -1;
     } else if (result <= 0) {
-        explain_failure(ossl, ssl, conn);
         (void)conn_was_read(ossl, ssl, result);
+        explain_failure(ossl, ssl, conn);
     }
     conn->driven = driven_before;
     return result;
@@ -702,11 +751,14 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
 
 bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
 {
+    uint64_t epoch = atomic_load(&conn_epoch);
     struct conn *conn = ossl->kind == OSSL_USABLE ? conn_of(ossl, ssl) : NULL;
 
-    /* Nearly every call. */
-    if (conn != NULL && conn->phase == PHASE_CONFIRMED && ossl->SSL_is_init_finished(ssl))
+    if (conn != NULL && conn->phase == PHASE_CONFIRMED && ossl->SSL_is_init_finished(ssl)) {
+        /* The epoch first: if the phase changes meanwhile, it is an old one. */
+        conn_last = (struct conn_last) {ssl, ossl, epoch};
         return true;
+    }
     if (serves(ossl, ssl))
         return true;
     if (!may_go_on(ossl, &ssl, &conn))
@@ -745,7 +797,7 @@ int conn_clear(const struct ossl *ossl, SSL *ssl)
         restore_mode(ossl, ssl, conn);
         conn_take_client_back(ossl, ssl);
         forget_handshake(ossl, conn);
-        conn->phase = PHASE_UNJUDGED;
+        set_phase(conn, PHASE_UNJUDGED);
     }
     return ossl->SSL_clear(ssl);
 }
@@ -777,18 +829,22 @@ void conn_made(const struct ossl *ossl, SSL *ssl)
 
 static void *copied(const struct ossl *ossl, const void *from, void *there)
 {
-    const struct conn *conn = from;
-    struct conn *copy = there;
+    static const struct offer nothing;
+    const struct offer *offer = from != NULL && from != &plain ? &((const struct conn *)from)->offer : &nothing;
+    struct conn *copy = there != &plain ? there : NULL;
 
     (void)ossl;
-    if (conn == NULL || from == &plain || (conn->offer.psk == NULL && conn->offer.psk_session == NULL && conn->offer.security == NULL
-            && conn->offer.cert == NULL))
+    if (from == NULL)
         return there;
-    if ((copy == NULL || there == &plain) && (copy = calloc(1, sizeof(*copy))) == NULL)
+    if (copy == NULL && offer_is_empty(offer))
+        return &plain;
+    if (copy == NULL && (copy = calloc(1, sizeof(*copy))) == NULL)
         return NULL;
     copy->attached.release = release;
-    copy->offer = conn->offer;
+    copy->offer = *offer;
     copy->offer.suspended = false;
+    copy->offer.secret = NULL;
+    copy->offer.secret_arg = NULL;
     return copy;
 }
 

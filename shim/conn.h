@@ -35,8 +35,10 @@ enum conn_call {
  * nothing, but what it finds finished is judged. */
 MUST_CHECK bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call);
 
-/* A read returned `result`: if the server ended the connection over the client certificate, say so. Return `result`. */
+/* A call that reads returned `result`: take off a client certificate that the server got meanwhile; if the server ended the connection over it, say
+ * so. Return `result`. Does nothing where conn_gave_any_client is false. */
 int conn_was_read(const struct ossl *ossl, SSL *ssl, int result);
+extern _Atomic bool conn_gave_any_client;
 
 /* Judge the server anew that asks for a client certificate. Return the one to offer, or NULL. It is held by `out`, zeroed before, which is to be
  * ended in either case. */
@@ -47,6 +49,26 @@ void conn_gave_client(const struct ossl *ossl, SSL *ssl, X509 *leaf, struct hear
 
 /* Take it off again. */
 void conn_take_client_back(const struct ossl *ossl, SSL *ssl);
+
+/* The connection that this thread has used last and that was confirmed then, and when: a connection that is begun anew, or freed, ends the epoch. */
+struct conn_last {
+    const SSL *ssl;
+    const struct ossl *ossl;
+    uint64_t epoch;
+};
+extern _Thread_local struct conn_last conn_last;
+extern _Atomic uint64_t conn_epoch;
+
+/* Return the library of a connection on which data may flow, without a look at it; NULL where that takes conn_ready. Nearly every call. */
+static inline const struct ossl *conn_sure(const SSL *ssl)
+{
+    const struct conn_last *last = &conn_last;
+
+    return last->ssl == ssl && ssl != NULL && last->epoch == atomic_load_explicit(&conn_epoch, memory_order_acquire)
+            && last->ossl->SSL_is_init_finished(ssl)
+        ? last->ossl
+        : NULL;
+}
 
 /* Return the shutdown state that may be set where the program asks for `mode`: a refused connection stays shut. */
 MUST_CHECK int conn_shutdown_mode(const struct ossl *ossl, const SSL *ssl, int mode);

@@ -1,5 +1,6 @@
 /* The functions of OpenSSL that the shim stands before. Each makes ready, delegates and returns; nothing is decided here. */
 
+#include "client.h"
 #include "conn.h"
 #include "hearing.h"
 #include "loader.h"
@@ -50,10 +51,29 @@ static enum conn_call asker(const struct ossl *ossl, const void *caller, enum co
     return ossl_calls(ossl, caller) ? CONN_INNER : call;
 }
 
+/* On a connection that is known to be confirmed, delegate at once. */
+#define DELEGATE_IF_SURE(call) \
+    do { \
+        const struct ossl *sure = conn_sure(ssl); \
+ \
+        if (sure != NULL) \
+            return sure->call; \
+    } while (0)
+#define READ_IF_SURE(call) \
+    do { \
+        const struct ossl *sure = conn_sure(ssl); \
+ \
+        if (sure != NULL) \
+            return after_read(sure, ssl, sure->call); \
+    } while (0)
+
 #define MAY_MOVE(call) (!held(ossl) || conn_ready(ossl, ssl, asker(ossl, __builtin_return_address(0), call)))
 
-/* What a read returned; if it failed, perhaps by what the server thinks of the client certificate. */
-#define AFTER(result) (guarded(ossl) ? conn_was_read(ossl, ssl, result) : (result))
+/* Return what a read returned. It may have answered a request for a client certificate, or met what the server thinks of it. */
+static int after_read(const struct ossl *ossl, SSL *ssl, int result)
+{
+    return atomic_load_explicit(&conn_gave_any_client, memory_order_relaxed) && guarded(ossl) ? conn_was_read(ossl, ssl, result) : result;
+}
 
 EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
 {
@@ -159,34 +179,39 @@ EXPORT void SSL_set_verify(SSL *ssl, int mode, int (*callback)(int, X509_STORE_C
 
 EXPORT int SSL_read(SSL *ssl, void *buffer, int size)
 {
+    READ_IF_SURE(SSL_read(ssl, buffer, size));
     FIND(SSL_read, ssl, -1)
 
-    return MAY_MOVE(CONN_READS) ? AFTER(real(ssl, buffer, size)) : -1;
+    return MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size)) : -1;
 }
 
 EXPORT int SSL_read_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 {
+    READ_IF_SURE(SSL_read_ex(ssl, buffer, size, done));
     FIND(SSL_read_ex, ssl, 0)
 
-    return MAY_MOVE(CONN_READS) ? AFTER(real(ssl, buffer, size, done)) : 0;
+    return MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size, done)) : 0;
 }
 
 EXPORT int SSL_peek(SSL *ssl, void *buffer, int size)
 {
+    READ_IF_SURE(SSL_peek(ssl, buffer, size));
     FIND(SSL_peek, ssl, -1)
 
-    return MAY_MOVE(CONN_READS) ? AFTER(real(ssl, buffer, size)) : -1;
+    return MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size)) : -1;
 }
 
 EXPORT int SSL_peek_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 {
+    READ_IF_SURE(SSL_peek_ex(ssl, buffer, size, done));
     FIND(SSL_peek_ex, ssl, 0)
 
-    return MAY_MOVE(CONN_READS) ? AFTER(real(ssl, buffer, size, done)) : 0;
+    return MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size, done)) : 0;
 }
 
 EXPORT int SSL_write(SSL *ssl, const void *buffer, int size)
 {
+    DELEGATE_IF_SURE(SSL_write(ssl, buffer, size));
     FIND(SSL_write, ssl, -1)
 
     return MAY_MOVE(CONN_WRITES) ? real(ssl, buffer, size) : -1;
@@ -194,6 +219,7 @@ EXPORT int SSL_write(SSL *ssl, const void *buffer, int size)
 
 EXPORT int SSL_write_ex(SSL *ssl, const void *buffer, size_t size, size_t *done)
 {
+    DELEGATE_IF_SURE(SSL_write_ex(ssl, buffer, size, done));
     FIND(SSL_write_ex, ssl, 0)
 
     return MAY_MOVE(CONN_WRITES) ? real(ssl, buffer, size, done) : 0;
@@ -223,19 +249,37 @@ EXPORT int SSL_write_early_data(SSL *ssl, const void *buffer, size_t size, size_
 EXPORT int SSL_copy_session_id(SSL *to, const SSL *from)
 {
     FIND(SSL_copy_session_id, to, 0)
-    int result = real(to, from);
+    int result;
 
+    if (guarded(ossl))
+        client_share(ossl, to, (SSL *)(uintptr_t)from);
+    result = real(to, from);
     if (guarded(ossl))
         offer_share(ossl, to, from);
     return result;
 }
 
+EXPORT SSL *SSL_dup(SSL *ssl)
+{
+    FIND(SSL_dup, ssl, NULL)
+    SSL *copy;
+
+    if (guarded(ossl))
+        conn_take_client_back(ossl, ssl);
+    copy = real(ssl);
+    /* Of an SSL with a session the copy does not have copies of the certificates. */
+    if (guarded(ossl) && copy != NULL && copy != ssl && ossl->SSL_get_session(ssl) != NULL)
+        client_share(ossl, copy, ssl);
+    return copy;
+}
+
 EXPORT SSL_CTX *SSL_set_SSL_CTX(SSL *ssl, SSL_CTX *ctx)
 {
     FIND(SSL_set_SSL_CTX, ssl, NULL)
+    const SSL_CTX *before = guarded(ossl) ? ossl->SSL_get_SSL_CTX(ssl) : NULL;
     SSL_CTX *result = real(ssl, ctx);
 
-    if (guarded(ossl))
+    if (guarded(ossl) && result != NULL && result != before)
         offer_change_ctx(ossl, ssl);
     return result;
 }
@@ -293,6 +337,49 @@ EXPORT void SSL_set_cert_cb(SSL *ssl, int (*callback)(SSL *, void *), void *arg)
     else
         real(ssl, callback, arg);
 }
+
+EXPORT void SSL_CTX_set_post_handshake_auth(SSL_CTX *ctx, int enabled)
+{
+    FIND(SSL_CTX_set_post_handshake_auth, ctx, )
+
+    if (guarded(ossl))
+        offer_set_later(ossl, ctx, NULL, enabled);
+    else
+        real(ctx, enabled);
+}
+
+EXPORT void SSL_set_post_handshake_auth(SSL *ssl, int enabled)
+{
+    FIND(SSL_set_post_handshake_auth, ssl, )
+
+    if (guarded(ossl))
+        offer_set_later(ossl, NULL, ssl, enabled);
+    else
+        real(ssl, enabled);
+}
+
+/* The program sets a certificate or a key of its own on the SSL: what was offered for it goes first. */
+#define SETS_CERTIFICATE(name, parameters, ...) \
+    EXPORT int name parameters \
+    { \
+        FIND(name, ssl, 0) \
+ \
+        if (guarded(ossl)) \
+            conn_take_client_back(ossl, ssl); \
+        return real(__VA_ARGS__); \
+    }
+
+SETS_CERTIFICATE(SSL_use_PrivateKey, (SSL *ssl, EVP_PKEY *key), ssl, key)
+SETS_CERTIFICATE(SSL_use_PrivateKey_ASN1, (int type, SSL *ssl, const unsigned char *der, long length), type, ssl, der, length)
+SETS_CERTIFICATE(SSL_use_PrivateKey_file, (SSL *ssl, const char *file, int type), ssl, file, type)
+SETS_CERTIFICATE(SSL_use_RSAPrivateKey, (SSL *ssl, struct rsa_st *key), ssl, key)
+SETS_CERTIFICATE(SSL_use_RSAPrivateKey_ASN1, (SSL *ssl, const unsigned char *der, long length), ssl, der, length)
+SETS_CERTIFICATE(SSL_use_RSAPrivateKey_file, (SSL *ssl, const char *file, int type), ssl, file, type)
+SETS_CERTIFICATE(SSL_use_cert_and_key, (SSL *ssl, X509 *leaf, EVP_PKEY *key, STACK_OF(X509) *chain, int override), ssl, leaf, key, chain, override)
+SETS_CERTIFICATE(SSL_use_certificate, (SSL *ssl, X509 *leaf), ssl, leaf)
+SETS_CERTIFICATE(SSL_use_certificate_ASN1, (SSL *ssl, const unsigned char *der, int length), ssl, der, length)
+SETS_CERTIFICATE(SSL_use_certificate_chain_file, (SSL *ssl, const char *file), ssl, file)
+SETS_CERTIFICATE(SSL_use_certificate_file, (SSL *ssl, const char *file, int type), ssl, file, type)
 
 EXPORT void SSL_CTX_set_psk_client_callback(SSL_CTX *ctx, offer_psk *callback)
 {

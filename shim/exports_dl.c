@@ -17,6 +17,9 @@ struct answer exports_dlvsym(void *handle, const char *name, const char *version
 
 static const struct answer not_answered = {NULL, 0};
 
+/* Whoever asks for them may have them. */
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
 struct own {
     const char *name;
     void *function;

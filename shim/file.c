@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define COARSEST_CLOCK 2 /* seconds; of the file systems', that of FAT */
 #define TRIES 5 /* of a file that is being rewritten */
 
 /* Not fstat() and stat(): their symbols are newer than the oldest glibc that the object serves. */
@@ -35,6 +36,20 @@ bool file_same(const struct file_identity *a, const struct file_identity *b)
     return a->device == b->device && a->inode == b->inode && a->size == b->size && a->modified.tv_sec == b->modified.tv_sec
         && a->modified.tv_nsec == b->modified.tv_nsec && a->changed.tv_sec == b->changed.tv_sec
         && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+bool file_stays(const char *path, const struct file_identity *before)
+{
+    struct file_identity now;
+
+    errno = 0;
+    file_identify(path, &now);
+    return errno == EACCES || file_same(&now, before);
+}
+
+bool file_is_settled(const struct file_identity *file, time_t now)
+{
+    return now > file->changed.tv_sec + COARSEST_CLOCK;
 }
 
 char *file_beside(const char *path, const char *beside)

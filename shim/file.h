@@ -23,6 +23,13 @@ void file_identify(const char *path, struct file_identity *out);
 /* Return true if both are of one file that has not changed. */
 MUST_CHECK bool file_same(const struct file_identity *a, const struct file_identity *b);
 
+/* Return true if what stands at `path` is what was there. In a directory that the program may no longer look into it is taken to be. errno is not
+ * preserved. */
+MUST_CHECK bool file_stays(const char *path, const struct file_identity *before);
+
+/* Return true if the file had not just been written at `now` (seconds): written again, it would be the same to the file system's clock. */
+MUST_CHECK bool file_is_settled(const struct file_identity *file, time_t now);
+
 /* Return `path` as it is meant in the file `beside`: a relative one starts in that file's directory. To be freed; NULL when memory ran
  * out. */
 MUST_CHECK char *file_beside(const char *path, const char *beside);

@@ -11,7 +11,7 @@
 
 const struct pinstore *hearing_pins(const struct ossl *ossl)
 {
-    struct pins_reader reader = {pinfile_read, clientfile_read, ossl, config_get()->pins_file};
+    struct pins_reader reader = {.read = pinfile_read, .read_client = clientfile_read, .library = ossl, .beside = config_get()->pins_file};
 
     return pinstore_acquire(&reader);
 }
@@ -86,16 +86,16 @@ static void add_hint(const struct ossl *ossl, const struct shown *shown, const s
     static const struct {
         enum pin_kind written; /* as what */
         enum pin_kind is;
+        enum pin_kind meant;
         bool issuer; /* of one that was sent, not of the leaf */
         const char *what;
-        enum pin_kind meant;
     } mistakes[] = {
-        {PIN_SPKI, PIN_CERT, false, "the certificate's fingerprint; its SPKI pin is ", PIN_SPKI},
-        {PIN_CERT, PIN_SPKI, false, "the SPKI pin, not a fingerprint; write ", PIN_SPKI},
-        {PIN_CA, PIN_SPKI, false, "the server's own key, not an issuer's; write ", PIN_SPKI},
-        {PIN_CA, PIN_CERT, false, "the certificate's fingerprint; its SPKI pin is ", PIN_SPKI},
-        {PIN_SPKI, PIN_CA, true, "an issuer's key; write ", PIN_CA},
-        {PIN_CA, PIN_CERT, true, "the fingerprint of an issuer; its pin is ", PIN_CA},
+        {PIN_SPKI, PIN_CERT, PIN_SPKI, false, "the certificate's fingerprint; its SPKI pin is "},
+        {PIN_CERT, PIN_SPKI, PIN_SPKI, false, "the SPKI pin, not a fingerprint; write "},
+        {PIN_CA, PIN_SPKI, PIN_SPKI, false, "the server's own key, not an issuer's; write "},
+        {PIN_CA, PIN_CERT, PIN_SPKI, false, "the certificate's fingerprint; its SPKI pin is "},
+        {PIN_SPKI, PIN_CA, PIN_CA, true, "an issuer's key; write "},
+        {PIN_CA, PIN_CERT, PIN_CA, true, "the fingerprint of an issuer; its pin is "},
     };
     const struct pins *pins = hearing->store->pins;
     const struct rules rules = hearing->judgement.rules;
@@ -179,6 +179,8 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, c
     if (pins != NULL && hearing->remark == NULL)
         policy_print_wanted(pins, judgement, &text);
     peer_show(ossl, shown, &strings->peer);
+    if (config_get()->level == LEVEL_DEBUG)
+        peer_show_issuer(ossl, shown, &strings->peer);
     if (hearing->client != NULL)
         peer_show_subject(ossl, hearing->client, strings->client, sizeof(strings->client));
     event = (struct event) {
@@ -194,6 +196,7 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, c
         .cert_sha256 = strings->peer.cert,
         .subject = shown->leaf != NULL ? strings->peer.subject : NULL,
         .issuer = strings->peer.issuer,
+        .issuer_spki_sha256 = strings->peer.issuer_spki,
         .not_after = strings->peer.not_after,
         .tls = ossl->SSL_get_version(ssl),
         .resumed = ossl->SSL_session_reused(ssl) == 1,

@@ -20,6 +20,7 @@ struct event {
     const char *cert_sha256; /* base64 */
     const char *subject;
     const char *issuer;
+    const char *issuer_spki_sha256; /* base64; at the level debug */
     const char *not_after;
     const char *tls;
     bool resumed;

@@ -39,13 +39,17 @@ static struct watched *make_of_ctx(const struct ossl *ossl, SSL_CTX *ctx)
     return watched;
 }
 
+bool offer_is_empty(const struct offer *offer)
+{
+    return offer->psk == NULL && offer->psk_session == NULL && offer->security == NULL && offer->secret == NULL && offer->cert == NULL
+        && !offer->later;
+}
+
 const struct offer *offer_of_ctx(const struct ossl *ossl, const SSL_CTX *ctx)
 {
     const struct watched *watched = of_ctx(ossl, ctx);
 
-    if (watched == NULL || (watched->offer.psk == NULL && watched->offer.psk_session == NULL && watched->offer.security == NULL && watched->offer.cert == NULL))
-        return NULL;
-    return &watched->offer;
+    return watched != NULL && !offer_is_empty(&watched->offer) ? &watched->offer : NULL;
 }
 
 /* The security callback of an SSL_CTX, or (`ssl`) of an SSL: what the program had set, else the library's own. NULL: neither is known,
@@ -213,7 +217,6 @@ void offer_share(const struct ossl *ossl, SSL *ssl, const SSL *from)
     shared = conn_offer(ossl, from);
     place->cert = shared != NULL ? shared->cert : NULL;
     place->cert_arg = shared != NULL ? shared->cert_arg : NULL;
-    place->cert_watched = shared != NULL && shared->cert_watched;
 }
 
 void offer_change_ctx(const struct ossl *ossl, SSL *ssl)
@@ -227,6 +230,7 @@ void offer_change_ctx(const struct ossl *ossl, SSL *ssl)
     place->cert = inherited != NULL ? inherited->cert : NULL;
     place->cert_arg = inherited != NULL ? inherited->cert_arg : NULL;
     place->cert_watched = false;
+    place->certs_shared = false;
 }
 
 void offer_withhold_secret(const struct ossl *ossl, SSL *ssl)
@@ -307,6 +311,18 @@ void offer_set_cert(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, ossl_cert_c
         ossl->SSL_CTX_set_cert_cb(ctx, callback, arg);
     else if (place == NULL || !place->cert_watched)
         ossl->SSL_set_cert_cb(ssl, callback, arg);
+}
+
+void offer_set_later(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, int enabled)
+{
+    struct offer *place = place_of(ossl, ctx, ssl);
+
+    if (place != NULL)
+        place->later = enabled != 0;
+    if (ssl != NULL)
+        ossl->SSL_set_post_handshake_auth(ssl, enabled);
+    else
+        ossl->SSL_CTX_set_post_handshake_auth(ctx, enabled);
 }
 
 ossl_security_callback offer_get_security(const struct ossl *ossl, const SSL_CTX *ctx, const SSL *ssl)

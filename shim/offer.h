@@ -18,6 +18,8 @@ struct offer {
     ossl_cert_callback cert; /* what is asked for a client certificate, with its argument */
     void *cert_arg;
     bool cert_watched; /* of an SSL only: client.c stands before it */
+    bool certs_shared; /* of an SSL only: its certificates are another SSL's as well */
+    bool later; /* the program lets the server ask for a certificate after the handshake */
     bool suspended; /* see offer_suspend */
 };
 
@@ -38,6 +40,9 @@ void offer_resume(const struct ossl *ossl, SSL *ssl);
 /* A question about suites, in which no handshake begins: say so before and after, with what it returned before. */
 bool offer_asking(bool asking);
 
+/* Return true if the program set nothing of it. */
+bool offer_is_empty(const struct offer *offer);
+
 /* The SSL shares the callbacks of another, or has those of another SSL_CTX now. */
 void offer_share(const struct ossl *ossl, SSL *ssl, const SSL *from);
 void offer_change_ctx(const struct ossl *ossl, SSL *ssl);
@@ -52,6 +57,7 @@ int offer_set_secret(const struct ossl *ossl, SSL *ssl, tls_session_secret_cb_fn
 void offer_set_psk(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, offer_psk *callback);
 void offer_set_psk_session(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, offer_psk_session *callback);
 void offer_set_cert(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, ossl_cert_callback callback, void *arg);
+void offer_set_later(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, int enabled);
 void offer_set_security(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, ossl_security_callback callback);
 ossl_security_callback offer_get_security(const struct ossl *ossl, const SSL_CTX *ctx, const SSL *ssl);
 

@@ -169,3 +169,33 @@ void peer_show(const struct ossl *ossl, const struct shown *shown, struct peer_t
         text_add(&text, "%04d-%02d-%02dT%02d:%02d:%02dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
             utc.tm_sec);
 }
+
+static X509 *issuer_among(const struct ossl *ossl, const void *stack, X509 *leaf)
+{
+    /* The first is the leaf, also where it is its own issuer. */
+    for (int i = 1; stack != NULL && i < ossl->OPENSSL_sk_num(stack); i++) {
+        X509 *issuer = ossl->OPENSSL_sk_value(stack, i);
+        EVP_PKEY *key = ossl->X509_get0_pubkey(issuer);
+
+        if (ossl->X509_check_issued(issuer, leaf) == X509_V_OK && key != NULL && ossl->X509_verify(leaf, key) == 1)
+            return issuer;
+    }
+    return NULL;
+}
+
+void peer_show_issuer(const struct ossl *ossl, const struct shown *shown, struct peer_text *out)
+{
+    struct text text = text_over(out->issuer_spki, sizeof(out->issuer_spki));
+    uint8_t digest[DIGEST_MAX];
+    X509 *issuer;
+
+    if (shown->leaf == NULL)
+        return;
+    (void)ossl->ERR_set_mark();
+    issuer = issuer_among(ossl, shown->chain, shown->leaf);
+    if (issuer == NULL)
+        issuer = issuer_among(ossl, shown->verified, shown->leaf);
+    if (issuer != NULL && peer_hash_certificate(ossl, issuer, PIN_SPKI, DIGEST_SHA256, digest))
+        text_add_base64(&text, digest, digest_size(DIGEST_SHA256));
+    (void)ossl->ERR_pop_to_mark();
+}

@@ -42,11 +42,15 @@ struct peer_text {
     char subject[320];
     char issuer[320];
     char not_after[40]; /* RFC 3339, UTC */
+    char issuer_spki[64]; /* see peer_show_issuer */
 };
 
 /* Write the subject of a certificate, escaped. */
 void peer_show_subject(const struct ossl *ossl, const X509 *certificate, char *out, size_t size);
 
 void peer_show(const struct ossl *ossl, const struct shown *shown, struct peer_text *out);
+
+/* Show the key that signed the leaf, where its certificate was sent, or used by the program's own verification. */
+void peer_show_issuer(const struct ossl *ossl, const struct shown *shown, struct peer_text *out);
 
 #endif

@@ -205,6 +205,32 @@ uint32_t pins_add_client(struct pins *pins, const struct client_cert *client)
     return (uint32_t)++pins->client_count;
 }
 
+static uint8_t *copy_bytes(const uint8_t *bytes, size_t length)
+{
+    uint8_t *copy = malloc(length);
+
+    return copy != NULL ? memcpy(copy, bytes, length) : NULL;
+}
+
+bool pins_copy_client(const struct client_cert *from, struct client_cert *to)
+{
+    uint32_t line = to->line;
+    bool fine;
+
+    *to = *from;
+    to->line = line;
+    to->chain = copy_bytes(from->chain, from->chain_length);
+    to->key = copy_bytes(from->key, from->key_length);
+    fine = to->chain != NULL && to->key != NULL;
+    for (size_t i = 0; i < CLIENT_FILES; i++) {
+        to->paths[i] = from->paths[i] != NULL ? strdup(from->paths[i]) : NULL;
+        fine &= (to->paths[i] == NULL) == (from->paths[i] == NULL);
+    }
+    if (!fine)
+        pins_clear_client(to);
+    return fine;
+}
+
 void pins_clear_client(struct client_cert *client)
 {
     if (client->key != NULL)

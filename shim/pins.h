@@ -57,6 +57,7 @@ struct client_cert {
     size_t key_length;
     char *paths[CLIENT_FILES]; /* absolute; NULL: there is no such file */
     struct file_identity files[CLIENT_FILES]; /* what was read there */
+    bool settled; /* none of them had just been written (file_is_settled) */
 };
 
 /* Called by a reader for each object in a file: its SHA-256 digest of the kind that was asked for; for PIN_CA the certificate as well,
@@ -73,6 +74,7 @@ struct pins_reader {
     bool (*read_client)(const struct pins_reader *reader, const char *const paths[static CLIENT_FILES], struct client_cert *out,
         enum client_file *faulty, struct text *problem);
     const void *library; /* of the reader's own */
+    const struct pins *before; /* what of their client certificates has not changed need not be read again; NULL: none */
     const char *beside;
 };
 
@@ -106,6 +108,9 @@ const struct rule *pins_revoked(const struct pins *pins);
 
 /* Return the `index`th certificate that a ca-file held, as DER, with its length; NULL after the last. */
 const uint8_t *pins_issuer(const struct pins *pins, size_t index, size_t *length);
+
+/* Copy all that it holds but the line. Return false when memory ran out. */
+MUST_CHECK bool pins_copy_client(const struct client_cert *from, struct client_cert *to);
 
 /* Free what it holds. The key does not stay in memory. */
 void pins_clear_client(struct client_cert *client);

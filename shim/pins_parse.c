@@ -477,8 +477,8 @@ static uint32_t load_client(struct parser *parser, const struct line *line)
     } else if (!parser->out_of_memory) {
         struct field field = line->client[faulty].at != NULL ? line->client[faulty] : line->client[CLIENT_CERT];
 
-        complain(parser, field.at, "\"%s\" cannot be used: %s; expected a client certificate with its key, in PEM or PKCS #12",
-            quote(field).text, buffer);
+        complain(parser, field.at, "\"%s\" cannot be used: %s%s", quote(field).text, buffer,
+            strstr(buffer, "; expected ") != NULL ? "" : "; expected a client certificate with its key, in PEM or PKCS #12");
     }
     for (size_t i = 0; i < CLIENT_FILES; i++)
         free(paths[i]);

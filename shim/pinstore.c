@@ -11,7 +11,7 @@
 #define SLOTS 32
 #define NO_SLOT (-1)
 #define LOST_TRIES 16 /* of publishing; each lost to a thread that has loaded meanwhile */
-#define COARSEST_CLOCK 2 /* seconds; of the file systems', that of FAT */
+#define PATIENCE 8 /* times as long as a look took, until what has not changed is looked at again */
 
 /* Pins, shared by each store in which they are the last good ones. */
 struct shared {
@@ -24,9 +24,9 @@ struct loaded {
     struct shared *shared; /* NULL: no good ones yet */
     struct file_identity file; /* what was looked at, good or faulty */
     struct file_identity root; /* the root directory of the first load */
-    uid_t user; /* who loaded it */
     bool opened; /* and read or refused for what it is */
     bool settled; /* good, and see is_settled */
+    _Atomic int64_t next_look; /* clock_now from which on it is looked at again, though it has not changed */
     int slot; /* NO_SLOT: of its one holder alone */
 };
 
@@ -187,37 +187,38 @@ static struct shared *share(struct pins *pins)
     return shared;
 }
 
-/* Return true if the files of client certificates are still those that were read. One in a directory that the program may no longer look into is
- * taken to be. */
+/* Return true if the files of client certificates are still those that were read. */
 static bool same_clients(const struct pins *pins)
 {
     const struct client_cert *client;
-    struct file_identity now;
 
     for (uint32_t number = 1; pins != NULL && (client = pins_client(pins, number)) != NULL; number++) {
         for (size_t i = 0; i < CLIENT_FILES; i++) {
-            if (client->paths[i] == NULL)
-                continue;
-            errno = 0;
-            file_identify(client->paths[i], &now);
-            if (errno != EACCES && !file_same(&now, &client->files[i]))
+            if (client->paths[i] != NULL && !file_stays(client->paths[i], &client->files[i]))
                 return false;
         }
     }
     return true;
 }
 
-/* Return true if all that was read had not just been written, when it would be the same to the file system's clock if written again. */
+/* Return true if nothing of what was read had just been written. */
 static bool is_settled(const struct loaded *loaded, time_t now)
 {
     const struct client_cert *client;
-    bool settled = now > loaded->file.changed.tv_sec + COARSEST_CLOCK;
+    bool settled = file_is_settled(&loaded->file, now);
 
-    for (uint32_t number = 1; (client = pins_client(loaded->shared->pins, number)) != NULL; number++) {
-        for (size_t i = 0; i < CLIENT_FILES; i++)
-            settled &= now > client->files[i].changed.tv_sec + COARSEST_CLOCK;
-    }
+    for (uint32_t number = 1; (client = pins_client(loaded->shared->pins, number)) != NULL; number++)
+        settled &= client->settled;
     return settled;
+}
+
+/* Nanoseconds of a clock that only goes on. */
+static int64_t clock_now(void)
+{
+    struct timespec now = {0, 0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* Read the file, which was seen as `seen`. If it is faulty, the pins of `before` (or NULL), the last good ones, go on. NULL: no
@@ -228,13 +229,16 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
     const struct config *config = config_get();
     struct loaded *loaded = calloc(1, sizeof(*loaded));
     struct timespec now = {0, 0};
+    struct pins_reader renewing = {.read = NULL};
     struct pins *pins = NULL;
     struct text fault;
 
     if (loaded == NULL)
         return NULL;
     loaded->slot = NO_SLOT;
-    loaded->user = geteuid();
+    if (reader != NULL)
+        renewing = *reader;
+    renewing.before = before != NULL ? before->store.pins : NULL;
     if (before != NULL)
         loaded->root = before->root;
     else
@@ -243,7 +247,7 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
     if (config->fault[0] != '\0')
         keep_fault(faults, config->fault);
     else
-        pins = pins_load(config->pins_file, reader, &loaded->file, on_error, faults);
+        pins = pins_load(config->pins_file, reader != NULL ? &renewing : NULL, &loaded->file, on_error, faults);
     loaded->opened = !file_same(&loaded->file, &none);
     if (!loaded->opened)
         loaded->file = *seen;
@@ -281,7 +285,8 @@ static bool stays(const struct loaded *held, bool raced, struct file_identity *s
     if (root.device != held->root.device || root.inode != held->root.inode)
         return true;
     file_identify(config_get()->pins_file, seen);
-    return (held->settled || raced) && file_same(seen, &held->file) && same_clients(held->store.pins);
+    return (held->settled || raced || clock_now() < atomic_load(&held->next_look)) && file_same(seen, &held->file)
+        && same_clients(held->store.pins);
 }
 
 /* Return true if `loaded` is only what is known already: a fault is looked at again at each call, because it may pass without a
@@ -292,7 +297,7 @@ static bool is_no_news(const struct loaded *held, const struct loaded *loaded)
         return false;
     /* A file that is in force and has not changed may be shut to the program since. */
     if (held->store.fault[0] == '\0')
-        return !loaded->opened || (loaded->user != held->user && same_clients(held->store.pins));
+        return !loaded->opened;
     return strcmp(held->store.fault, loaded->store.fault) == 0;
 }
 
@@ -300,10 +305,16 @@ static bool is_no_news(const struct loaded *held, const struct loaded *loaded)
 static const struct loaded *renew(const struct loaded *held, const struct file_identity *seen, const struct pins_reader *reader, bool last_try)
 {
     struct faults faults = {NULL, 0, 0};
+    int64_t start = clock_now();
     struct loaded *loaded = load(held, seen, reader, &faults);
+    int64_t end = clock_now();
     enum publication publication;
 
+    if (loaded != NULL)
+        atomic_init(&loaded->next_look, end + (end - start) * PATIENCE);
     if (loaded == NULL || is_no_news(held, loaded)) {
+        if (held != NULL)
+            atomic_store(&((struct loaded *)(uintptr_t)held)->next_look, end + (end - start) * PATIENCE);
         drop(loaded);
         free(faults.bytes);
         return held;

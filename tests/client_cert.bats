@@ -272,6 +272,63 @@ for end in "pem", "key": shutil.copy(f"{lab}/second.{end}", f"new.{end}"); os.re
     rm -r "$open"
 }
 
+@test "a program that gives up its rights obeys a changed pins file with the client certificate that it had read" {
+    [ "$(id -u)" -eq 0 ] || skip 'it takes root to give up its rights'
+    local open
+    open=$(mktemp -d "${TMPDIR:-/tmp}/pinshim-XXXXXX")
+    chmod 755 "$open"
+    cp "$LAB/first.pem" "$LAB/first.key" "$open"
+    PINS=$open/pins
+    printf '%s\n' "www.pinned.example spki-sha256:$PIN_GOOD client-cert=first.pem client-key=first.key" >"$PINS"
+    asking_nginx
+    handshakes "$PORT" "os.setuid(65534)"
+    equals "$OUT" $'saw CN=first client\nsaw CN=first client'
+    handshakes "$PORT" "open('$PINS', 'a').write('@revoked spki-sha256:$PIN_GOOD\\n'); os.setuid(65534)"
+    equals "$STATUS" 1
+    equals "$OUT" 'saw CN=first client'
+    equals "$(count_lines refused)" 1
+    lacks "$ERR" fault
+    rm -r "$open"
+}
+
+@test "what was offered is taken off again, and does not go to the next server of the same SSL" {
+    local second
+    for second in '' refuses=23; do
+        for words in tls1.2 'tls1.3 later willing' tls1.3; do
+            # shellcheck disable=SC2086 # several words
+            capture shim "$CLIENT" "$LAB/good" $words $second next="$LAB/impostor"
+            has "$OUT" 'the next server saw nobody'
+            lacks "$OUT" 'the next server saw /'
+        done
+    done
+    # The program's own, set meanwhile, does.
+    capture shim "$CLIENT" "$LAB/good" tls1.3 later willing next="$LAB/impostor" own="$LAB/second" in=between
+    has "$OUT" 'the server saw /CN=first client'
+    has "$OUT" 'the next server saw /CN=second client'
+}
+
+@test "SSLs that share their certificates are not given one" {
+    local words
+    for words in tls1.2 'tls1.2 bio' 'tls1.3 bio'; do
+        # shellcheck disable=SC2086 # several words
+        capture shim "$CLIENT" "$LAB/good" $words next="$LAB/impostor" copied
+        has "$OUT" 'the server saw /CN=first client'
+        has "$OUT" 'the next server saw nobody'
+    done
+}
+
+@test "a client certificate that does not suit what the server asks for is not said to be offered" {
+    capture shim "$CLIENT" "$LAB/good" tls1.2 wants=RSA+SHA256
+    has "$OUT" 'the server saw nobody'
+    lacks "$ERR" offered
+    equals "$(count_lines fault)" 1
+    has "$(lines fault)" 'the client certificate "CN=first client" was not sent: it does not suit what the server asks for'
+    capture shim "$CLIENT" "$LAB/good" tls1.3 wants=RSA-PSS+SHA256
+    has "$OUT" 'the server saw nobody'
+    lacks "$ERR" offered
+    equals "$(count_lines fault)" 1
+}
+
 @test "an encrypted key never asks the terminal for its passphrase" {
     openssl pkcs8 -topk8 -in "$LAB/first.key" -passout pass:julio -out "$LAB/locked.key"
     chmod 600 "$LAB/locked.key"

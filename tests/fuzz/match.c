@@ -368,6 +368,22 @@ static enum opinion ask(const struct pins *pins, const struct meant *meant, cons
     return opinion != NO_OPINION ? opinion : ask_any(pins, meant, fake);
 }
 
+/* The peer satisfies, for one of the hosts that were meant, a rule that has this client certificate. */
+static bool has_earned(const struct pins *pins, const struct meant *meant, const struct fake *fake, uint32_t client)
+{
+    for (size_t i = 0; i < pins->rule_count; i++) {
+        const struct rule *rule = &pins->rules[i];
+
+        for (size_t j = 0; rule->client == client && j < meant->target.count + meant->resolved_count; j++) {
+            const struct host *host = j < meant->target.count ? &meant->target.identities[j] : &meant->resolved[j - meant->target.count];
+
+            if (rule->action == RULE_PINS && ask_rule(pins, rule, fake, host) == ACCEPTS)
+                return !is_revoked(pins, fake);
+        }
+    }
+    return false;
+}
+
 /* Return the next line of the input, and go behind it; NULL: there is none. */
 static const char *next_line(const uint8_t **at, const uint8_t *end, size_t *length)
 {
@@ -420,6 +436,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         opinion = ask(pins, &meant, &fake);
         require((judgement.verdict == VERDICT_REFUSE) == (opinion == REFUSES || opinion == REPORTS));
         require(judgement.verdict == VERDICT_ACCEPT || judgement.report == (opinion == REPORTS));
+        require(judgement.client == 0 || has_earned(pins, &meant, &fake, judgement.client));
     }
     pins_free(pins);
     return 0;

@@ -3,11 +3,13 @@
 
 umask 022
 
-# lab_cert NAME SUBJECT [EXTENSION-LINE...]: a key and a certificate of the private CA in $LAB/NAME.key and $LAB/NAME.pem
+# lab_cert NAME SUBJECT [EXTENSION-LINE...]: a key and a certificate of the private CA in $LAB/NAME.key and $LAB/NAME.pem. $KEY_KIND says of
+# what kind, as "openssl genpkey" takes it.
 lab_cert() {
     local name=$1 subject=$2
     shift 2
-    openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$LAB/$name.key" 2>>"$LAB/openssl.log"
+    # shellcheck disable=SC2086 # words
+    openssl genpkey -algorithm ${KEY_KIND:-EC -pkeyopt ec_paramgen_curve:P-256} -out "$LAB/$name.key" 2>>"$LAB/openssl.log"
     openssl req -new -key "$LAB/$name.key" -subj "$subject" -out "$LAB/$name.csr" 2>>"$LAB/openssl.log"
     if [ $# -eq 0 ]; then
         set -- 'subjectAltName=DNS:localhost,DNS:www.pinned.example,IP:127.0.0.1,IP:::1' 'extendedKeyUsage=serverAuth'
@@ -60,7 +62,8 @@ lab_listens() {
     (exec 9<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# lab_nginx NAME [SSL-LINE]: an nginx that shows $LAB/NAME.pem; its port goes into $PORT
+# lab_nginx NAME [SSL-LINE]: an nginx that shows $LAB/NAME.pem; its port goes into $PORT. Only with NGINX_MASTER=on can it be told to
+# read its files again.
 lab_nginx() {
     local name=$1 _
     mkdir -p "$LAB/nginx-$name"
@@ -68,7 +71,7 @@ lab_nginx() {
         PORT=$(lab_free_port)
         cat >"$LAB/nginx-$name/nginx.conf" <<CONF
 daemon off;
-master_process off;
+master_process ${NGINX_MASTER:-off};
 pid $LAB/nginx-$name/pid;
 error_log $LAB/nginx-$name/error.log info;
 events { worker_connections 512; }

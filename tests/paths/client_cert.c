@@ -6,15 +6,21 @@
  * insists     the server ends the connection with an alert where it gets no certificate or, with refuses=ERROR, one that it refuses so
  * own=NAME    the client has NAME.pem; in=ctx, in=ssl: from the start; in=cert_cb, in=ctx_cert_cb, in=client_cb: from its callback of
  *             that kind; in=verify: from its verify callback
+ * next=NAME   after that the client's SSL is cleared and used with another server, NAME.pem, for the name other.example; in=between: it has
+ *             own=NAME set before; with "copied" it is another SSL, after SSL_copy_session_id
+ * wants=LIST  the server takes these kinds of signatures only
  * none        that callback has nothing to give; pause: it asks for time once
  * sni=NAME, level=SECURITY-LEVEL */
 
 #include "paths.h"
+#include <signal.h>
 #include <sys/wait.h>
 
 static char **words;
 static int refuses;
 static bool paused;
+
+static const char *who = "the server";
 
 static int judge_client(int result, X509_STORE_CTX *store)
 {
@@ -30,7 +36,7 @@ static void print_client(SSL *ssl)
     char text[256];
     X509 *peer = SSL_SESSION_get0_peer(SSL_get_session(ssl));
 
-    printf("the server saw %s\n", peer != NULL ? X509_NAME_oneline(X509_get_subject_name(peer), text, sizeof(text)) : "nobody");
+    printf("%s saw %s\n", who, peer != NULL ? X509_NAME_oneline(X509_get_subject_name(peer), text, sizeof(text)) : "nobody");
     fflush(stdout);
 }
 
@@ -49,6 +55,8 @@ static void serve(int fd, const char *name)
         SSL_set_security_level(ssl, 0);
     if (option(words, "cipher", NULL) != NULL)
         (void)SSL_set_cipher_list(ssl, option(words, "cipher", NULL));
+    if (option(words, "wants", NULL) != NULL && SSL_set1_client_sigalgs_list(ssl, option(words, "wants", NULL)) != 1)
+        die("wants");
     identity(ssl, name);
     if (!word(words, "later") && !word(words, "again"))
         SSL_set_verify(ssl, mode, judge_client);
@@ -164,29 +172,74 @@ static int drive_chain(SSL *ssl)
     return BIO_read(bio, text, sizeof(text)) > 0 && BIO_puts(bio, "x") > 0;
 }
 
-int main(int argc, char **argv)
+/* Fork the server. Return the client's end. */
+static int fork_server(const char *name, pid_t *pid)
 {
     int fds[2];
+
+    fflush(stdout);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0 || (*pid = fork()) < 0)
+        die("fork");
+    if (*pid == 0) {
+        close(fds[0]);
+        serve(fds[1], name);
+    }
+    close(fds[1]);
+    return fds[0];
+}
+
+static void end_server(int fd, pid_t pid)
+{
+    /* The server still sends tickets. */
+    shutdown(fd, SHUT_WR);
+    fflush(stdout);
+    if (waitpid(pid, NULL, 0) != pid)
+        die("waitpid");
+    close(fd);
+}
+
+/* Another server, with the same SSL or, in its place, one that shares its certificates. */
+static void go_on(SSL *ssl)
+{
+    SSL *other = ssl;
+    pid_t pid;
+    int fd;
+
+    if (word(words, "copied")) {
+        other = SSL_new(SSL_get_SSL_CTX(ssl));
+        if (other == NULL || SSL_copy_session_id(other, ssl) != 1)
+            die("SSL_copy_session_id");
+        SSL_set_session(other, NULL);
+    } else {
+        SSL_clear(ssl);
+    }
+    if (is("in", "between"))
+        identity(other, option(words, "own", ""));
+    who = "the next server";
+    fd = fork_server(option(words, "next", ""), &pid);
+    SSL_set_tlsext_host_name(other, "other.example");
+    SSL_set_fd(other, fd);
+    (void)drive(other);
+    end_server(fd, pid);
+}
+
+int main(int argc, char **argv)
+{
     int result;
+    int fd;
     SSL_CTX *ctx;
     SSL *ssl;
     pid_t pid;
 
-    if (argc < 2 || socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0)
+    if (argc < 2)
         return 2;
     words = argv;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    pid = fork();
-    if (pid < 0)
-        die("fork");
-    if (pid == 0) {
-        close(fds[0]);
-        serve(fds[1], argv[1]);
-    }
-    close(fds[1]);
+    signal(SIGPIPE, SIG_IGN);
+    fd = fork_server(argv[1], &pid);
     ctx = context(argv);
     prepare_ctx(ctx);
-    ssl = client(ctx, fds[0], option(argv, "sni", PINNED));
+    ssl = client(ctx, fd, option(argv, "sni", PINNED));
     if (is("in", "ssl"))
         identity(ssl, option(argv, "own", ""));
     if (is("in", "cert_cb"))
@@ -196,10 +249,8 @@ int main(int argc, char **argv)
     if (word(argv, "willing"))
         SSL_set_post_handshake_auth(ssl, 1);
     result = word(argv, "bio") ? drive_chain(ssl) : drive(ssl);
-    /* The server still sends tickets. */
-    shutdown(fds[0], SHUT_WR);
-    fflush(stdout);
-    if (waitpid(pid, NULL, 0) != pid)
-        die("waitpid");
+    end_server(fd, pid);
+    if (option(argv, "next", NULL) != NULL)
+        go_on(ssl);
     return result == 1 ? 0 : 1;
 }

@@ -1,0 +1,582 @@
+#include "command.h"
+
+#include "clientfile.h"
+#include "dial.h"
+#include "objects.h"
+#include "output.h"
+#include "peer.h"
+#include "pinfile.h"
+#include "targets.h"
+#include "workers.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PARALLEL 32
+#define DEFAULT_PORT 443
+
+static const char help[] =
+    "usage: pinshim check [OPTION...] FILE [HOST[:PORT]...]\n"
+    "\n"
+    "Connect to each name and address that the pins file FILE has a rule for, or to\n"
+    "the HOSTs, and say whether a program under the shim would accept that server,\n"
+    "and by which pin. The port is 443 by default. Targets with a * can only be\n"
+    "checked where a HOST is given.\n"
+    "\n"
+    "  --next FILE           say as well whether a server with this certificate (and\n"
+    "                        the issuers beside it), certificate request or key\n"
+    "                        would be accepted: for the targets that it names, or\n"
+    "                        for all if it names none of them\n"
+    "  --json                print one JSON object\n"
+    "  --starttls PROTOCOL   " DIAL_PROTOCOLS ": what is spoken\n"
+    "                        before TLS; by default as usual at each port\n"
+    "  --timeout SECONDS     for each server; 10 by default\n"
+    "\n"
+    "Exit status: 0 all would be accepted, 1 one would not or could not be asked, or\n"
+    "the pins file is faulty, 2 wrong usage.\n";
+
+enum answer_kind {
+    ANSWER_FAILED = 0, /* the server could not be asked */
+    ANSWER_REFUSED,
+    ANSWER_REPORTED, /* refused, but mode=report lets it live */
+    ANSWER_UNPINNED, /* there is no rule */
+    ANSWER_UNKNOWN, /* --next gives too little to tell */
+    ANSWER_ACCEPTED,
+    ANSWER_NOT_ASKED,
+};
+
+static const struct {
+    const char *name;
+    enum tone tone;
+} answers[] = {
+    [ANSWER_FAILED] = {"failed", TONE_BAD},
+    [ANSWER_REFUSED] = {"refused", TONE_BAD},
+    [ANSWER_REPORTED] = {"reported", TONE_DOUBT},
+    [ANSWER_UNPINNED] = {"unpinned", TONE_BAD},
+    [ANSWER_UNKNOWN] = {"unknown", TONE_DOUBT},
+    [ANSWER_ACCEPTED] = {"accepted", TONE_GOOD},
+    [ANSWER_NOT_ASKED] = {"-", TONE_PLAIN},
+};
+
+struct answer {
+    enum answer_kind kind;
+    char reason[1800];
+    char rule[400];
+    char matched[160];
+};
+
+/* What a child finds out, in memory that it shares. */
+struct result {
+    const char *volatile stage;
+    struct answer now;
+    struct answer next;
+    char address[64];
+    char tls[16];
+    struct peer_text peer;
+};
+
+struct row {
+    char *target;
+    struct host host;
+    const char *skipped; /* why it is not checked; NULL: it is */
+    bool next; /* --next is asked for it */
+};
+
+struct check {
+    const char *path;
+    struct pins *pins;
+    struct row *rows;
+    size_t count;
+    struct result *results; /* one for each row */
+    size_t *jobs; /* the rows that are checked */
+    size_t job_count;
+    size_t finished;
+    const char *next_path; /* NULL: not given */
+    struct objects next;
+    const char *protocol;
+    unsigned seconds;
+};
+
+static bool no_resolved_names(const struct target *target, uintptr_t *cursor, struct host *out)
+{
+    (void)target;
+    (void)cursor;
+    (void)out;
+    return false;
+}
+
+/* What a program means that connects to the host. `address`: where that led; HOST_UNREADABLE: not known. */
+static void mean(const struct host *host, const struct host *address, struct target *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->named = host->kind == HOST_NAME;
+    (void)target_add(out, host);
+    if (address->kind == HOST_ADDRESS && target_add(out, address) != NULL)
+        out->next_resolved = no_resolved_names;
+}
+
+static enum answer_kind kind_of(const struct judgement *judgement)
+{
+    if (judgement->verdict != VERDICT_ACCEPT)
+        return judgement->report ? ANSWER_REPORTED : ANSWER_REFUSED;
+    return judgement->reason == REASON_NO_RULE ? ANSWER_UNPINNED : ANSWER_ACCEPTED;
+}
+
+/* A key alone does not tell what a certificate with it will be: whether that satisfies pkix, or a pin that is not one of a key. */
+static const char *needs_certificate(const struct check *check, const struct judgement *judgement)
+{
+    const struct rules rules = judgement->rules;
+
+    if (judgement->reason == REASON_UNTRUSTED)
+        return "pkix asks for more than a key; give the certificate";
+    for (const struct rule *rule = judgement->reason == REASON_NO_MATCH ? rules.first : NULL; rule != NULL;
+         rule = pins_next_rule(check->pins, rules, rule)) {
+        for (const struct pin *pin = pins_next_pin(check->pins, rule, NULL); pin != NULL; pin = pins_next_pin(check->pins, rule, pin)) {
+            if (pin->kind != PIN_SPKI)
+                return "no pin of its key, and the other pins need a certificate; give that";
+        }
+    }
+    return NULL;
+}
+
+static void judge(const struct check *check, const struct host *host, const struct host *address, const struct shown *shown,
+    struct answer *out)
+{
+    struct target target;
+    struct evidence evidence;
+    struct judgement judgement;
+    struct text text;
+    const char *missing = NULL;
+
+    mean(host, address, &target);
+    peer_read(linked_ossl(), check->pins, shown, &evidence);
+    if (shown->leaf == NULL)
+        evidence.peer.path = NULL;
+    policy_judge(check->pins, &target, &evidence.peer, &judgement);
+    ERR_clear_error();
+    out->kind = kind_of(&judgement);
+    if (shown->leaf == NULL && out->kind != ANSWER_ACCEPTED)
+        missing = needs_certificate(check, &judgement);
+    text = text_over(out->reason, sizeof(out->reason));
+    if (missing != NULL) {
+        out->kind = ANSWER_UNKNOWN;
+        text_add(&text, "%s", missing);
+    } else if (out->kind == ANSWER_UNPINNED) {
+        text_add(&text, "no rule of the file is for this host at this port; is it spelled right?");
+    } else {
+        policy_print_reason(check->pins, check->path, &judgement, &text);
+    }
+    text = text_over(out->rule, sizeof(out->rule));
+    policy_print_rule(check->path, &judgement, &text);
+    text = text_over(out->matched, sizeof(out->matched));
+    if (judgement.matched != NULL)
+        pins_print_pin(check->pins, judgement.matched, &text);
+}
+
+/* Judge what --next gives. `sent` are the certificates that the server sends now: the coming one may have the same issuers. */
+static void judge_next(const struct check *check, const struct row *row, const struct host *address, const STACK_OF(X509) * sent,
+    struct answer *out)
+{
+    const struct object *leaf = objects_find(&check->next, OBJECT_CERTIFICATE);
+    const struct object *request = objects_find(&check->next, OBJECT_REQUEST);
+    const struct object *key = objects_find(&check->next, OBJECT_KEY);
+    STACK_OF(X509) *beside = sk_X509_new_null();
+    struct shown shown = {NULL, NULL, NULL, NULL};
+
+    out->kind = ANSWER_NOT_ASKED;
+    if (row->next && beside != NULL) {
+        for (size_t i = 0; i < check->next.count; i++) {
+            if (check->next.at[i].certificate != NULL)
+                (void)sk_X509_push(beside, check->next.at[i].certificate);
+        }
+        shown.chain = beside;
+        shown.verified = sent;
+        if (leaf != NULL)
+            shown.leaf = leaf->certificate;
+        else
+            shown.raw_key = request != NULL ? X509_REQ_get0_pubkey(request->request) : key->key;
+        judge(check, &row->host, address, &shown, out);
+    }
+    sk_X509_free(beside);
+}
+
+/* In a child. */
+static int check_server(void *arg, size_t job)
+{
+    const struct check *check = arg;
+    const struct row *row = &check->rows[check->jobs[job]];
+    struct result *result = &check->results[check->jobs[job]];
+    struct text text = text_over(result->now.reason, sizeof(result->now.reason));
+    struct host nowhere = {.kind = HOST_UNREADABLE};
+    struct shown shown = {NULL, NULL, NULL, NULL};
+    struct dialled dialled;
+
+    judge_next(check, row, &nowhere, NULL, &result->next);
+    if (!dial(&row->host, check->protocol, check->seconds, &result->stage, &dialled, &text))
+        return 0;
+    (void)alarm(0);
+    shown.leaf = sk_X509_value(dialled.chain, 0);
+    shown.chain = dialled.chain;
+    text = text_over(result->address, sizeof(result->address));
+    host_print_bare(&dialled.address, &text);
+    text = text_over(result->tls, sizeof(result->tls));
+    text_add(&text, "%s", SSL_get_version(dialled.ssl));
+    peer_show(linked_ossl(), &shown, &result->peer);
+    judge_next(check, row, &dialled.address, dialled.chain, &result->next);
+    judge(check, &row->host, &dialled.address, &shown, &result->now);
+    dial_close(&dialled);
+    return 0;
+}
+
+static void note_outcome(void *arg, size_t job, int outcome)
+{
+    struct check *check = arg;
+    struct result *result = &check->results[check->jobs[job]];
+    char *reason = result->now.reason;
+
+    if (outcome == WORKER_TIMED_OUT)
+        (void)snprintf(reason, sizeof(result->now.reason), "no answer within %u seconds, while %s; does the server run, and at this port?",
+            check->seconds, result->stage);
+    else if (outcome == WORKER_DIED)
+        (void)snprintf(reason, sizeof(result->now.reason), "the process that asked it ended unexpectedly; try again");
+    check->finished++;
+    output_progress("%zu of %zu checked", check->finished, check->job_count);
+}
+
+static struct row *add_row(struct check *check, const struct host *host, const char *target, const char *skipped)
+{
+    struct row *row;
+
+    check->rows = output_allocate(check->rows, (check->count + 1) * sizeof(*check->rows));
+    row = &check->rows[check->count++];
+    *row = (struct row) {output_copy(target), *host, skipped, false};
+    if (row->host.port == 0 && skipped == NULL)
+        row->host.port = DEFAULT_PORT;
+    return row;
+}
+
+static void add_printed(struct check *check, struct host host)
+{
+    char buffer[1100];
+    struct text target = text_over(buffer, sizeof(buffer));
+
+    if (host.port == 0)
+        host.port = DEFAULT_PORT;
+    host_print(&host, &target);
+    (void)add_row(check, &host, buffer, NULL);
+}
+
+/* A row for each target of the file, checked or not. */
+static void add_targets(struct check *check)
+{
+    for (const struct rule *rule = targets_next(check->pins, NULL); rule != NULL; rule = targets_next(check->pins, rule)) {
+        char buffer[HOST_NAME_MAX_LENGTH + 32];
+        struct text target = text_over(buffer, sizeof(buffer));
+        struct host host;
+        bool exact = targets_host(check->pins, rule, &host);
+
+        targets_print(check->pins, rule, &target);
+        if (rule->action != RULE_PINS) {
+            (void)add_row(check, &host, buffer, rule->action == RULE_ALLOW ? "not checked: it says allow" : "not checked: it says deny");
+            continue;
+        }
+        if (!exact) {
+            (void)add_row(check, &host, buffer, "not checked: give a HOST that it is for");
+            continue;
+        }
+        if (host.port == 0)
+            host.port = DEFAULT_PORT;
+        /* Where another line is for that port, this one says nothing there. */
+        if (pins_lookup(check->pins, &host).first == rule)
+            add_printed(check, host);
+        else
+            (void)add_row(check, &host, buffer, "not checked: another line is for port 443; give a HOST with the port");
+    }
+}
+
+/* A pins file in the making, with each name that --next is for. */
+static void add_name(void *to, const char *name)
+{
+    char **lines = to;
+    size_t length = *lines != NULL ? strlen(*lines) : 0;
+    size_t size = length + strlen(name) + sizeof(" deny\n");
+
+    *lines = output_allocate(*lines, size);
+    (void)snprintf(*lines + length, size - length, "%s deny\n", name);
+}
+
+static void ignore(void *arg, uint32_t line, uint32_t column, const char *message)
+{
+    (void)arg;
+    (void)line;
+    (void)column;
+    (void)message;
+}
+
+/* Choose the rows that --next is asked for. Which names it covers is looked up as targets are: they are written the same way. */
+static void choose_next(struct check *check, bool chosen)
+{
+    const struct object *object = objects_find(&check->next, OBJECT_CERTIFICATE);
+    struct pins *names = NULL;
+    char *lines = NULL;
+    bool any = false;
+
+    if (object == NULL)
+        object = objects_find(&check->next, OBJECT_REQUEST);
+    if (object != NULL && !chosen)
+        objects_names(object, add_name, &lines);
+    if (lines != NULL)
+        names = pins_parse(lines, strlen(lines), NULL, ignore, NULL);
+    for (size_t i = 0; names != NULL && i < check->count; i++) {
+        check->rows[i].next = check->rows[i].skipped == NULL && pins_lookup(names, &check->rows[i].host).first != NULL;
+        any |= check->rows[i].next;
+    }
+    for (size_t i = 0; !any && i < check->count; i++)
+        check->rows[i].next = check->rows[i].skipped == NULL;
+    pins_free(names);
+    free(lines);
+}
+
+static bool is_good(const struct check *check, size_t row)
+{
+    const struct result *result = &check->results[row];
+
+    return check->rows[row].skipped != NULL
+        || (result->now.kind == ANSWER_ACCEPTED && (result->next.kind == ANSWER_ACCEPTED || result->next.kind == ANSWER_NOT_ASKED));
+}
+
+static void print_table(const struct check *check)
+{
+    static const char *const headings[] = {"TARGET", "SERVER", "UNTIL", "WHY"};
+    static const char *const headings_with_next[] = {"TARGET", "SERVER", "NEXT", "UNTIL", "WHY"};
+    bool next = check->next_path != NULL;
+    struct output_table *table = output_table_new(next ? 5 : 4, next ? headings_with_next : headings, 1);
+
+    for (size_t i = 0; i < check->count; i++) {
+        const struct row *row = &check->rows[i];
+        const struct result *result = &check->results[i];
+        bool refused = result->now.kind == ANSWER_REFUSED || result->now.kind == ANSWER_REPORTED;
+        bool asked = result->next.kind != ANSWER_NOT_ASKED && row->skipped == NULL;
+        char why[4096];
+        char until[16];
+        struct text text = text_over(why, sizeof(why));
+        struct text day = text_over(until, sizeof(until));
+        const char *server = row->skipped != NULL ? "-" : answers[result->now.kind].name;
+        const char *coming = asked ? answers[result->next.kind].name : "-";
+
+        text_add(&day, "%.10s", result->peer.not_after);
+        text_add(&text, "%s", row->skipped != NULL ? row->skipped : result->now.reason);
+        if (refused && result->now.matched[0] == '\0')
+            text_add(&text, "; it shows spki-sha256:%s", result->peer.spki);
+        if (asked)
+            text_add(&text, "; next: %s", result->next.reason);
+        output_table_add(table, row->skipped != NULL ? TONE_PLAIN : answers[result->now.kind].tone,
+            next ? (const char *const[]) {row->target, server, coming, until, why}
+                 : (const char *const[]) {row->target, server, until, why});
+        if (asked)
+            output_table_tone(table, 2, answers[result->next.kind].tone);
+    }
+    output_table_print(table, stdout);
+    output_table_free(table);
+}
+
+/* As in the log, every object has every member: null where there is nothing to say. */
+static void print_member(struct output_json *json, const char *name, const char *value)
+{
+    if (value[0] != '\0')
+        output_json_string(json, name, value);
+    else
+        output_json_null(json, name);
+}
+
+static void print_answer(struct output_json *json, const char *verdict, const char *reason, const struct answer *answer)
+{
+    output_json_string(json, "verdict", verdict);
+    print_member(json, "reason", reason);
+    print_member(json, "rule", answer->rule);
+    print_member(json, "matched", answer->matched);
+}
+
+/* The members are those of the log, where it has them. */
+static void print_row(struct output_json *json, const struct check *check, size_t at)
+{
+    const struct row *row = &check->rows[at];
+    const struct result *result = &check->results[at];
+    const struct peer_text *peer = &result->peer;
+
+    output_json_open(json, NULL, '{');
+    output_json_string(json, "target", row->target);
+    print_member(json, "address", result->address);
+    if (row->host.port != 0)
+        output_json_number(json, "port", row->host.port);
+    else
+        output_json_null(json, "port");
+    if (row->skipped != NULL)
+        print_answer(json, "not-checked", row->skipped, &result->now);
+    else
+        print_answer(json, answers[result->now.kind].name, result->now.reason, &result->now);
+    print_member(json, "spki_sha256", peer->spki);
+    print_member(json, "cert_sha256", peer->cert);
+    print_member(json, "subject", peer->subject);
+    print_member(json, "issuer", peer->issuer);
+    print_member(json, "not_after", peer->not_after);
+    print_member(json, "tls", result->tls);
+    if (result->next.kind == ANSWER_NOT_ASKED) {
+        output_json_null(json, "next");
+    } else {
+        output_json_open(json, "next", '{');
+        print_answer(json, answers[result->next.kind].name, result->next.reason, &result->next);
+        output_json_close(json, '}');
+    }
+    output_json_close(json, '}');
+}
+
+static void print_json(const struct check *check, size_t bad)
+{
+    struct output_json json = {stdout, false};
+
+    output_progress(NULL);
+    output_json_open(&json, NULL, '{');
+    output_json_string(&json, "file", check->path);
+    print_member(&json, "next", check->next_path != NULL ? check->next_path : "");
+    output_json_number(&json, "checked", (long long)check->job_count);
+    output_json_number(&json, "failed", (long long)bad);
+    output_json_open(&json, "targets", '[');
+    for (size_t i = 0; i < check->count; i++)
+        print_row(&json, check, i);
+    output_json_close(&json, ']');
+    output_json_close(&json, '}');
+    output_json_end(&json);
+}
+
+/* Ask all servers, and print the answers. Return the exit status. */
+static int run(struct check *check, bool as_json)
+{
+    struct workers workers = {0, PARALLEL, check->seconds, check_server, note_outcome, check};
+    size_t bad = 0;
+
+    check->results = workers_share(check->count * sizeof(*check->results));
+    check->jobs = output_allocate(NULL, check->count * sizeof(*check->jobs));
+    for (size_t i = 0; i < check->count; i++) {
+        check->results[i].stage = "starting";
+        check->results[i].next.kind = ANSWER_NOT_ASKED;
+        if (check->rows[i].skipped == NULL)
+            check->jobs[check->job_count++] = i;
+    }
+    workers.count = check->job_count;
+    workers_run(&workers);
+    for (size_t i = 0; i < check->count; i++)
+        bad += !is_good(check, i);
+    if (as_json)
+        print_json(check, bad);
+    else
+        print_table(check);
+    (void)fflush(stdout);
+    free(check->jobs);
+    if (check->job_count == 0) {
+        output_error("nothing was checked: no target of %s can be reached by itself; give a HOST", check->path);
+        return 2;
+    }
+    if (bad == 0)
+        return 0;
+    output_error("%zu of %zu failed. Where a key has changed for good, ask the server's owner, and put the line in that "
+        "\"pinshim pin HOST\" prints", bad, check->job_count);
+    return 1;
+}
+
+static void print_error(void *arg, uint32_t line, uint32_t column, const char *message)
+{
+    const struct check *check = arg;
+
+    if (line == 0)
+        output_error("%s: %s", check->path, message);
+    else
+        output_error("%s:%u:%u: %s", check->path, (unsigned)line, (unsigned)column, message);
+}
+
+/* Read the files and the HOSTs. Return 0, or the exit status. */
+static int prepare(struct check *check, char **hosts)
+{
+    struct pins_reader reader = {.read = pinfile_read, .read_client = clientfile_read, .library = linked_ossl(), .beside = check->path};
+    char message[400];
+    struct text problem = text_over(message, sizeof(message));
+
+    check->pins = pins_load(check->path, &reader, NULL, print_error, check);
+    if (check->pins == NULL) {
+        output_error("%s is faulty: a program under the shim would be refused everything; mend it, and see \"pinshim lint\"", check->path);
+        return 1;
+    }
+    if (check->next_path != NULL && !objects_read(check->next_path, &check->next, &problem)) {
+        output_error("%s: %s", check->next_path, message);
+        return 1;
+    }
+    for (char **host = hosts; *host != NULL; host++) {
+        struct host read;
+
+        if (!dial_host(*host, &read, &problem))
+            return output_bad_usage("check", "\"%s\": %s", *host, message);
+        add_printed(check, read);
+    }
+    if (*hosts == NULL)
+        add_targets(check);
+    if (check->next_path != NULL)
+        choose_next(check, *hosts != NULL);
+    return 0;
+}
+
+static void discard(struct check *check)
+{
+    for (size_t i = 0; i < check->count; i++)
+        free(check->rows[i].target);
+    free(check->rows);
+    objects_free(&check->next);
+    pins_free(check->pins);
+}
+
+int check_main(int argc, char **argv)
+{
+    enum { NEXT = 256, JSON, STARTTLS, TIMEOUT, HELP };
+    static const struct option options[] = {{"next", required_argument, NULL, NEXT}, {"json", no_argument, NULL, JSON},
+        {"starttls", required_argument, NULL, STARTTLS}, {"timeout", required_argument, NULL, TIMEOUT}, {"help", no_argument, NULL, HELP},
+        {NULL, 0, NULL, 0}};
+    struct check check = {.seconds = 10};
+    bool json = false;
+    int status;
+    int option;
+
+    while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        switch (option) {
+        case NEXT:
+            check.next_path = optarg;
+            break;
+        case JSON:
+            json = true;
+            break;
+        case STARTTLS:
+            check.protocol = optarg;
+            break;
+        case TIMEOUT:
+            check.seconds = text_port(optarg, strlen(optarg));
+            break;
+        case HELP:
+            printf("%s", help);
+            return 0;
+        default:
+            return output_bad_option("check", option, argv);
+        }
+    }
+    if (check.protocol != NULL && !dial_knows(check.protocol))
+        return output_bad_usage("check", "the protocol \"%s\" is not known; expected " DIAL_PROTOCOLS, check.protocol);
+    if (check.seconds == 0)
+        return output_bad_usage("check", "--timeout expects a number of seconds from 1 to 65535");
+    if (optind == argc)
+        return output_bad_usage("check", "no pins file; expected one, and perhaps hosts after it");
+    check.path = argv[optind];
+    status = prepare(&check, argv + optind + 1);
+    if (status == 0)
+        status = run(&check, json);
+    discard(&check);
+    return status;
+}

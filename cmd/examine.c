@@ -1,0 +1,616 @@
+#include "examine.h"
+
+#include "libraries.h"
+#include "output.h"
+#include "preload.h"
+#include "tls.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <glob.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+/* What the TLS libraries of a program are, the nearest ones: how many steps lie between them and the program. */
+struct survey {
+    struct examination *out;
+    const struct found *openssl;
+    unsigned openssl_depth;
+    const char *unusable; /* the function that this OpenSSL lacks */
+    const struct found *other;
+    unsigned other_depth;
+    bool other_is_openssl; /* linked into an object */
+};
+
+static char *format(const char *form, ...) PRINTF_LIKE(1, 2);
+
+static char *format(const char *form, ...)
+{
+    char buffer[2 * PATH_MAX];
+    struct text text = text_over(buffer, sizeof(buffer));
+    va_list args;
+
+    va_start(args, form);
+    text_add_va(&text, form, args);
+    va_end(args);
+    return output_copy(buffer);
+}
+
+/* The verdict; takes `reason` and `next`. */
+static void decide(struct examination *out, enum cover cover, const char *code, char *reason, char *next)
+{
+    free(out->reason);
+    free(out->next);
+    out->cover = cover;
+    out->code = code;
+    out->reason = reason;
+    out->next = next;
+}
+
+static const char *spaced(const char *text)
+{
+    return text != NULL ? text : "";
+}
+
+/* Append "OpenSSL 3.0.19 (libssl.so.3, through libcurl.so.4)". */
+static void describe(const struct found *found, struct text *out)
+{
+    text_add(out, "%s%s%s", found->name, found->version != NULL ? " " : "", spaced(found->version));
+    if (strcmp(found->how, "inside") == 0 && found->through == NULL)
+        return;
+    text_add(out, " (%s", program_base(found->path));
+    if (found->through != NULL)
+        text_add(out, ", through %s", found->through);
+    text_add(out, ")");
+}
+
+static char *described(const struct found *found)
+{
+    char buffer[PATH_MAX];
+    struct text text = text_over(buffer, sizeof(buffer));
+
+    describe(found, &text);
+    return output_copy(buffer);
+}
+
+/* Note a TLS library and say where it was seen. */
+static const struct found *note(struct examination *out, const struct tls *tls, const char *path, const char *through, const char *how)
+{
+    struct found **end = &out->found;
+    struct found *found = output_allocate(NULL, sizeof(*found));
+
+    *found = (struct found) {.name = tls->name, .how = how, .path = output_copy(path)};
+    if (tls->version[0] != '\0')
+        found->version = output_copy(tls->version);
+    if (through != NULL && through[0] != '\0')
+        found->through = output_copy(through);
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = found;
+    seen_add(&out->seen, "tls", "%s%s%s: %s%s%s%s", found->name, found->version != NULL ? " " : "", spaced(found->version), path,
+        strcmp(how, "inside") == 0 ? " has it linked in" : strcmp(how, "later") == 0 ? ", loaded later" : ", loaded at the start",
+        found->through != NULL ? ", through " : "", spaced(found->through));
+    return found;
+}
+
+/* Append the libraries that lead to this one, the first one first. */
+static void add_way(const struct library *library, const char *root, struct text *out)
+{
+    const struct library *by = library->by;
+
+    if (by == NULL || by->by == NULL) {
+        if (root != NULL && by != NULL)
+            text_add(out, "%s", root);
+        return;
+    }
+    add_way(by, root, out);
+    text_add(out, "%s%s", out->length > 0 ? ", " : "", library_name(by));
+}
+
+/* Look at every library. `root` NULL: they are a program's. Else they are those of an object of that name, which the program loads
+ * later: as if it needed it. */
+static void survey_libraries(const struct libraries *libraries, const char *root, struct survey *survey)
+{
+    for (const struct library *library = libraries->first; library != NULL; library = library->next) {
+        struct tls tls = tls_of(libraries, library, root == NULL && library->depth == 0);
+        unsigned depth = library->depth + (root != NULL ? 1 : 0);
+        char buffer[PATH_MAX];
+        struct text way = text_over(buffer, sizeof(buffer));
+        const struct found *found;
+        bool usable = tls.kind == TLS_OPENSSL || tls.kind == TLS_UNUSABLE;
+
+        if (tls.kind == TLS_NONE)
+            continue;
+        add_way(library, root, &way);
+        /* A library that is another's by its file name is loaded; otherwise its code is within. */
+        found = note(survey->out, &tls, library->path, buffer,
+            tls.kind == TLS_INSIDE || (library->depth == 0 && tls.kind == TLS_OTHER) ? "inside" : root != NULL ? "later" : "linked");
+        if (usable && (survey->openssl == NULL || depth < survey->openssl_depth)) {
+            survey->openssl = found;
+            survey->openssl_depth = depth;
+            survey->unusable = tls.lacks;
+        }
+        if (!usable && (survey->other == NULL || depth < survey->other_depth)) {
+            survey->other = found;
+            survey->other_depth = depth;
+            survey->other_is_openssl = tls.kind == TLS_INSIDE;
+        }
+    }
+}
+
+/* Look for an object that a language's runtime, or a server, loads when TLS is wanted. */
+static void survey_plugins(const char *program, struct survey *survey)
+{
+    static const struct {
+        const char *runtime; /* how its file name begins */
+        const char *pattern; /* below the directory that its bin/ is in; %s: its file name; %v: the version in that */
+    } plugins[] = {
+        {"python", "lib/%s/lib-dynload/_ssl.*.so"},
+        {"pypy", "lib/%s/_ssl*.so"},
+        {"ruby", "lib/*/ruby/%v*/openssl.so"},
+        {"ruby", "lib/ruby/%v*/*/openssl.so"},
+        {"perl", "lib/*/perl5/*/auto/Net/SSLeay/SSLeay.so"},
+        {"perl", "local/lib/*/perl/*/auto/Net/SSLeay/SSLeay.so"},
+        {"perl", "lib/perl5/*/*/auto/Net/SSLeay/SSLeay.so"},
+        {"php", "lib/php/*/openssl.so"},
+        {"php", "lib/php/*/curl.so"},
+        {"lua", "lib/*/lua/%v*/ssl.so"},
+        {"tclsh", "lib/tcltk/*/tcltls*/*tcltls*.so"},
+        {"wish", "lib/tcltk/*/tcltls*/*tcltls*.so"},
+        {"apache2", "lib/apache2/modules/mod_ssl.so"},
+        {"httpd", "lib64/httpd/modules/mod_ssl.so"},
+    };
+    const char *name = program_base(program);
+    char last[PATH_MAX] = "";
+
+    for (size_t i = 0; i < sizeof(plugins) / sizeof(plugins[0]); i++) {
+        char pattern[2 * PATH_MAX];
+        struct text text = text_over(pattern, sizeof(pattern));
+        glob_t paths;
+
+        if (strncmp(name, plugins[i].runtime, strlen(plugins[i].runtime)) != 0)
+            continue;
+        text_add(&text, "%.*s../", (int)(name - program), program);
+        for (const char *at = plugins[i].pattern; *at != '\0'; at++) {
+            if (at[0] == '%' && at[1] == 's')
+                text_add(&text, "%s", name);
+            else if (at[0] == '%' && at[1] == 'v')
+                text_add(&text, "%s", name + strcspn(name, "0123456789"));
+            else if (at == plugins[i].pattern || at[-1] != '%')
+                text_add(&text, "%c", *at);
+        }
+        if (glob(pattern, 0, NULL, &paths) != 0)
+            continue;
+        for (size_t k = 0; k < paths.gl_pathc; k++) {
+            char *path = realpath(paths.gl_pathv[k], NULL);
+            struct libraries *libraries = path != NULL && strcmp(path, last) != 0 ? libraries_of(path) : NULL;
+
+            if (libraries != NULL) {
+                seen_add(&survey->out->seen, "plugin", "%s loads %s when TLS is wanted", name, path);
+                survey_libraries(libraries, program_base(path), survey);
+                text = text_over(last, sizeof(last));
+                text_add(&text, "%s", path);
+            }
+            libraries_free(libraries);
+            free(path);
+        }
+        globfree(&paths);
+    }
+}
+
+/* Runtimes with a TLS of their own in a language that no preload sees. */
+static const char *own_tls(const char *name)
+{
+    static const char *const own[][2] = {
+        {"java", "Java's own (JSSE)"}, {"beam.smp", "Erlang's own (ssl)"}, {"mono", "BoringSSL (btls)"}};
+
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        if (strcmp(name, own[i][0]) == 0)
+            return own[i][1];
+    }
+    return NULL;
+}
+
+/* A libssl that is named among the strings of the program or of a library is loaded later. */
+static const struct library *names_libssl(const struct libraries *libraries)
+{
+    for (const struct library *library = libraries->first; library != NULL; library = library->next) {
+        if (tls_is_named(&library->elf) || strncmp(library_name(library), "libQt5Network.so", 16) == 0
+            || strncmp(library_name(library), "libQt6Network.so", 16) == 0)
+            return library;
+    }
+    return NULL;
+}
+
+static bool is_shell(const char *name)
+{
+    static const char *const shells[] = {"sh", "dash", "bash", "zsh", "ksh", "mksh", "fish", "tcsh", "csh", "rbash"};
+
+    for (size_t i = 0; i < sizeof(shells) / sizeof(shells[0]); i++) {
+        if (strcmp(name, shells[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* No OpenSSL and no other TLS library was found. */
+static void decide_without(struct examination *out, const struct libraries *libraries)
+{
+    const char *name = program_base(out->program.path);
+    const struct library *naming = names_libssl(libraries);
+
+    if (naming != NULL) {
+        seen_add(&out->seen, "later", "%s can load a libssl by itself", naming->path);
+        decide(out, COVER_IF, "later",
+            format("the OpenSSL that it loads later (%s names one) is 1.1.1 to 4.0", library_name(naming)), NULL);
+        return;
+    }
+    if (is_shell(name)) {
+        decide(out, COVER_IF, "starts-others",
+            output_copy("what it starts does TLS with OpenSSL: a shell does none itself, and its children inherit the shim"),
+            output_copy("run \"pinshim doctor\" on the programs that it starts"));
+        return;
+    }
+    if (libraries_find(libraries, "libcrypto.so") != NULL)
+        seen_add(&out->seen, "note", "it uses OpenSSL's cryptography (libcrypto), not its TLS (libssl)");
+    decide(out, COVER_IF, "no-tls", output_copy("what it loads later or starts does TLS with OpenSSL: it has no TLS library itself"), NULL);
+}
+
+static void decide_other(struct examination *out, const struct survey *survey)
+{
+    char *other = described(survey->other);
+
+    if (survey->other_is_openssl)
+        decide(out, COVER_NOT, "openssl-inside",
+            format("%s is linked into %s, and calls within one object go past a preloaded one", other,
+                survey->other_depth == 0 ? "the program" : program_base(survey->other->path)),
+            output_copy("use a build that is linked to the system's libssl, as Debian's packages are"));
+    else
+        decide(out, COVER_NOT, "other-tls",
+            format("its TLS is %s, and the shim stands before OpenSSL alone%s", other,
+                survey->openssl != NULL ? " (which it has as well)" : ""),
+            output_copy("use a build or a program that does its TLS with OpenSSL, or let it connect through a proxy that is one"));
+    free(other);
+}
+
+static void decide_openssl(struct examination *out, const struct survey *survey)
+{
+    char *openssl = described(survey->openssl);
+    char *other = survey->other != NULL ? described(survey->other) : NULL;
+    bool later = strcmp(survey->openssl->how, "later") == 0;
+
+    if (survey->unusable != NULL)
+        decide(out, COVER_NOT, "openssl-unusable",
+            format("its %s lacks %s: the shim would refuse every connection", openssl, survey->unusable),
+            output_copy("use OpenSSL 1.1.1 or later"));
+    else if (other != NULL)
+        decide(out, COVER_IF, "openssl-beside-other",
+            format("it does TLS with %s: what goes through %s is not judged", openssl, other), NULL);
+    else if (later)
+        decide(out, COVER_IF, "openssl-later",
+            format("TLS goes through %s: an extension may bring a TLS library of its own", openssl), NULL);
+    else
+        decide(out, COVER_FULL, "openssl", format("its TLS is %s", openssl), NULL);
+    free(openssl);
+    free(other);
+}
+
+static void decide_tls(struct examination *out, const struct libraries *libraries)
+{
+    struct survey survey = {.out = out};
+    struct tls own = {.kind = TLS_OTHER, .name = own_tls(program_base(out->program.path))};
+
+    if (own.name != NULL) {
+        survey.other = note(out, &own, out->program.path, NULL, "inside");
+        decide_other(out, &survey);
+        return;
+    }
+    survey_libraries(libraries, NULL, &survey);
+    survey_plugins(out->program.path, &survey);
+    if (elf_imports(&libraries->first->elf, "dlmopen"))
+        seen_add(&out->seen, "note", "it can load libraries into a namespace of their own (dlmopen), where no preloaded object is");
+    if (strncmp(program_base(out->program.path), "php", 3) == 0)
+        seen_add(&out->seen, "note", "it loads extensions with RTLD_DEEPBIND; the shim takes that flag away");
+    if (survey.other != NULL && (survey.openssl == NULL || survey.other_depth <= survey.openssl_depth))
+        decide_other(out, &survey);
+    else if (survey.openssl != NULL)
+        decide_openssl(out, &survey);
+    else
+        decide_without(out, libraries);
+}
+
+/* With more rights than its user's, the loader takes no object from the environment (AT_SECURE). */
+static bool has_rights(struct examination *out)
+{
+    struct stat status;
+    const char *path = out->program.path;
+
+    if (stat(path, &status) == 0 && (status.st_mode & (S_ISUID | S_ISGID)) != 0) {
+        seen_add(&out->seen, "rights", "%s is %s (mode %04o, owner %u, group %u)", path,
+            (status.st_mode & S_ISUID) != 0 ? "set-user-ID" : "set-group-ID", (unsigned)(status.st_mode & 07777), (unsigned)status.st_uid,
+            (unsigned)status.st_gid);
+        decide(out, COVER_NOT, "set-user-id",
+            format("it is %s, and the loader ignores LD_PRELOAD in such programs",
+                (status.st_mode & S_ISUID) != 0 ? "set-user-ID" : "set-group-ID"),
+            format("if it starts another program (as sudo does), put \"pinshim run\" behind it: %s pinshim run -- COMMAND",
+                program_base(path)));
+        return true;
+    }
+    if (getxattr(path, "security.capability", NULL, 0) > 0) {
+        seen_add(&out->seen, "rights", "%s has file capabilities (security.capability)", path);
+        decide(out, COVER_NOT, "capabilities", output_copy("it has file capabilities, and the loader ignores LD_PRELOAD in such programs"),
+            format("take them away (setcap -r %s) and give the rights in another way, as systemd's AmbientCapabilities=", path));
+        return true;
+    }
+    return false;
+}
+
+/* The loader tells the libc: each has its own, under a name of its own. */
+static bool is_foreign(struct examination *out, const struct elf *elf)
+{
+    const char *name = program_base(elf->interpreter);
+
+    seen_add(&out->seen, "loader", "%s", elf->interpreter);
+    if (strncmp(name, "ld-linux", 8) == 0)
+        return false;
+    decide(out, COVER_NOT, "libc",
+        format("its C library is %s (loader %s), and the shim is made for glibc",
+            strncmp(name, "ld-musl", 7) == 0     ? "musl"
+                : strncmp(name, "linker", 6) == 0 ? "Android's"
+                                                  : "not glibc",
+            elf->interpreter),
+        output_copy("use a build of it for glibc"));
+    return true;
+}
+
+static void name_static(struct examination *out, const struct libraries *libraries)
+{
+    struct survey survey = {.out = out};
+
+    survey_libraries(libraries, NULL, &survey);
+    if ((libraries->first->elf.flags_1 & DF_1_PIE) == 0 && libraries->first->elf.type == ET_DYN) {
+        decide(out, COVER_NOT, "no-program", output_copy("it is a shared object, not a program"),
+            output_copy("name the program that loads it"));
+        return;
+    }
+    if (survey.other != NULL) {
+        char *other = described(survey.other);
+
+        decide(out, COVER_NOT, "static", format("it is linked statically, with %s: nothing can be preloaded", other),
+            output_copy("use a build that is linked to the system's libssl"));
+        free(other);
+        return;
+    }
+    decide(out, COVER_NOT, "static", output_copy("it is linked statically: nothing can be preloaded"),
+        output_copy("use a build that is linked dynamically"));
+}
+
+/* Name the first version of glibc's symbols that the shim needs and the program's libc has not; NULL: none. */
+static const char *lacking_version(const struct elf *object, const struct libraries *libraries)
+{
+    const struct library *libc = libraries_find(libraries, "libc.so.6");
+    const char *file;
+    const char *version;
+
+    for (size_t i = 0; libc != NULL && elf_needs_version(object, i, &file, &version); i++) {
+        if (strcmp(file, "libc.so.6") == 0 && !elf_has_version(&libc->elf, version))
+            return version;
+    }
+    return NULL;
+}
+
+/* Return true if the program's loader may be started although nobody has decided to start the program. */
+static bool is_roots(const char *loader)
+{
+    struct stat status;
+
+    return stat(loader, &status) == 0 && status.st_uid == 0 && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/* Have the loader map the shim into the program. Return false if it does not. */
+static bool try_object(struct examination *out, const struct libraries *libraries, bool trusted)
+{
+    const struct elf *elf = &libraries->first->elf;
+    char buffer[PATH_MAX];
+    struct text said = text_over(buffer, sizeof(buffer));
+
+    if (!trusted && !is_roots(elf->interpreter)) {
+        seen_add(&out->seen, "shim", "not tried: the loader %s does not belong to root, or others may write it", elf->interpreter);
+        return true;
+    }
+    switch (preload_try(elf->interpreter, out->program.path, out->object, &said)) {
+    case PRELOAD_MAPPED:
+        out->mapped = true;
+        seen_add(&out->seen, "shim", "%s: %s maps it into this program", out->object, elf->interpreter);
+        return true;
+    case PRELOAD_INCOMPLETE:
+        decide(out, COVER_NOT, "missing-library", format("it would not start without the shim either: %s", buffer),
+            output_copy("install what is missing, or set LD_LIBRARY_PATH as the program's own start script does"));
+        return false;
+    default:
+        decide(out, COVER_NOT, "shim-not-loadable", format("its loader does not take the shim: %s", buffer),
+            format("compare what \"LD_PRELOAD=%s %s --list %s\" says", out->object, elf->interpreter, out->program.path));
+        return false;
+    }
+}
+
+static void examine_elf(struct examination *out, const struct libraries *libraries, const struct elf *object, bool trusted)
+{
+    const struct elf *elf = &libraries->first->elf;
+    char machine[64];
+    struct text text = text_over(machine, sizeof(machine));
+    const char *version;
+
+    elf_print_machine(elf, &text);
+    seen_add(&out->seen, "program", "%s (%s)", out->program.path, machine);
+    if (!elf_alike(elf, object)) {
+        char own[64];
+
+        text = text_over(own, sizeof(own));
+        elf_print_machine(object, &text);
+        decide(out, COVER_NOT, "architecture", format("it is for %s, and this shim is for %s", machine, own),
+            format("build the shim for %s", machine));
+        return;
+    }
+    if (elf->interpreter == NULL) {
+        name_static(out, libraries);
+        return;
+    }
+    if (is_foreign(out, elf) || has_rights(out))
+        return;
+    if (libraries->missing != NULL)
+        seen_add(&out->seen, "note", "%s, which %s needs, was not found here", libraries->missing, library_name(libraries->missing_by));
+    version = lacking_version(object, libraries);
+    if (version != NULL) {
+        decide(out, COVER_NOT, "shim-not-loadable", format("its glibc has no %s, which the shim needs", version),
+            output_copy("use glibc 2.31 or later"));
+        return;
+    }
+    decide_tls(out, libraries);
+    if (out->cover != COVER_NOT && !try_object(out, libraries, trusted))
+        return;
+    if (out->cover == COVER_FULL && !out->mapped)
+        decide(out, COVER_IF, "untried", format("its loader takes the shim, which was not tried: %s", out->reason), NULL);
+}
+
+/* Some programs leave TLS to another one that they start. Return its path, NULL: none. */
+static char *helper_of(const char *program)
+{
+    static const char *const helpers[][2] = {
+        {"git", "lib/git-core/git-remote-https"},
+        {"git", "libexec/git-core/git-remote-https"},
+        {"apt", "lib/apt/methods/https"},
+        {"apt-get", "lib/apt/methods/https"},
+        {"postfix", "lib/postfix/sbin/smtp"},
+        {"gpg", "bin/dirmngr"},
+        {"erl", "erts-*/bin/beam.smp"},
+        {"pg_wrapper", "../lib/postgresql/*/bin/psql"}, /* Debian's psql */
+    };
+    char *real = realpath(program, NULL);
+    const char *name = program_base(real != NULL ? real : program);
+    char *path = NULL;
+
+    for (size_t i = 0; i < sizeof(helpers) / sizeof(helpers[0]) && real != NULL && path == NULL; i++) {
+        char *pattern = strcmp(name, helpers[i][0]) == 0 ? format("%.*s../%s", (int)(name - real), real, helpers[i][1]) : NULL;
+        glob_t paths;
+
+        if (pattern != NULL && glob(pattern, 0, NULL, &paths) == 0) {
+            path = realpath(paths.gl_pathv[0], NULL);
+            globfree(&paths);
+        }
+        free(pattern);
+    }
+    free(real);
+    return path;
+}
+
+static void examine_program(struct examination *out, bool trusted)
+{
+    struct libraries *libraries;
+    struct elf object;
+    char problem[PATH_MAX];
+    struct text text = text_over(problem, sizeof(problem));
+    const char *started = out->program.script ? out->program.subject : out->program.path;
+    char *helper = helper_of(started);
+
+    if (helper != NULL) {
+        seen_add(&out->seen, "starts", "%s leaves TLS to %s", started, helper);
+        free(out->program.path);
+        out->program.path = helper;
+    }
+    free(out->object);
+    out->object = preload_find(&text);
+    if (out->object == NULL || elf_open(out->object, &object) != ELF_READ) {
+        decide(out, COVER_NOT, "no-shim", format("the shim cannot be used: %s", problem), output_copy("install it with \"make install\""));
+        return;
+    }
+    libraries = libraries_of(out->program.path);
+    if (libraries == NULL) {
+        out->error = EACCES;
+        decide(out, COVER_NOT, "unreadable", format("%s cannot be read", out->program.path),
+            output_copy("examine it as a user who may read it"));
+    } else {
+        examine_elf(out, libraries, &object, trusted);
+    }
+    libraries_free(libraries);
+    elf_close(&object);
+}
+
+static void decide_error(struct examination *out)
+{
+    const char *called = out->program.called;
+
+    switch (out->error) {
+    case ENOENT:
+    case ENOTDIR:
+        decide(out, COVER_NOT, "not-found", format("\"%s\" is not found", called),
+            output_copy(strchr(called, '/') != NULL ? "look whether the path is right" : "write its path, or add its directory to PATH"));
+        break;
+    case ENOEXEC:
+        decide(out, COVER_NOT, "cannot-run", format("\"%s\" is neither a program nor a script", called), output_copy("name a program"));
+        break;
+    case ELOOP:
+        decide(out, COVER_NOT, "cannot-run", format("\"%s\" is a script whose interpreter is a script, too many times over", called),
+            output_copy("name the program that runs in the end"));
+        break;
+    default:
+        decide(out, COVER_NOT, "cannot-run", format("\"%s\" cannot be run: %s", called, strerror(out->error)),
+            output_copy("look at its permissions (ls -l), which must let you read and execute it"));
+        break;
+    }
+}
+
+void examine(char *const *argv, bool trusted, struct examination *out)
+{
+    const char *now = getenv("LD_LIBRARY_PATH");
+    char *before = now != NULL ? output_copy(now) : NULL;
+
+    memset(out, 0, sizeof(*out));
+    program_follow(argv, &out->program, &out->seen);
+    out->error = out->program.error;
+    if (out->error != 0) {
+        decide_error(out);
+        free(before);
+        return;
+    }
+    /* The program's own search goes by what it is started with. */
+    if (out->program.library_path != NULL && setenv("LD_LIBRARY_PATH", out->program.library_path, 1) != 0)
+        output_error("the environment cannot be set: %s", strerror(errno));
+    examine_program(out, trusted);
+    if (out->program.library_path != NULL
+        && (before != NULL ? setenv("LD_LIBRARY_PATH", before, 1) : unsetenv("LD_LIBRARY_PATH")) != 0)
+        output_error("the environment cannot be set: %s", strerror(errno));
+    free(before);
+    if (out->program.obstacle != NULL && out->cover != COVER_NOT)
+        decide(out, COVER_NOT, "environment", output_copy(out->program.obstacle),
+            output_copy("put \"pinshim run\" behind it: env ... pinshim run -- COMMAND"));
+}
+
+void examination_free(struct examination *examination)
+{
+    struct found *next;
+
+    for (struct found *found = examination->found; found != NULL; found = next) {
+        next = found->next;
+        free(found->version);
+        free(found->path);
+        free(found->through);
+        free(found);
+    }
+    seen_free(examination->seen);
+    program_free(&examination->program);
+    free(examination->reason);
+    free(examination->next);
+    free(examination->object);
+    memset(examination, 0, sizeof(*examination));
+}
+
+int examination_status(const struct examination *examination)
+{
+    if (examination->error != 0)
+        return examination->error == ENOENT || examination->error == ENOTDIR ? 127 : 126;
+    return examination->cover == COVER_NOT ? 1 : 0;
+}

@@ -1,0 +1,40 @@
+/* Whether the shim would cover a program: what `run` asks before it starts one, and what `doctor` tells. */
+#ifndef PINSHIM_EXAMINE_H
+#define PINSHIM_EXAMINE_H
+
+#include "program.h"
+
+enum cover { COVER_NOT = 0, COVER_IF, COVER_FULL };
+
+/* A TLS library that was found. */
+struct found {
+    const char *name; /* "OpenSSL" */
+    char *version; /* NULL: not known */
+    char *path; /* of the library, or of the object that has it within */
+    char *through; /* which libraries lead to it: "libcurl.so.4, librtmp.so.1"; NULL: the program itself */
+    const char *how; /* "linked": at the start. "later": by dlopen. "inside": its code is a part of the object */
+    struct found *next;
+};
+
+struct examination {
+    enum cover cover;
+    int error; /* as in struct program: there is nothing to run */
+    const char *code; /* one word for machines: "openssl", "gnutls", "static" */
+    char *reason; /* a clause: "its TLS is OpenSSL 3.0.19" */
+    char *next; /* what to do; NULL: nothing */
+    struct program program;
+    struct seen *seen;
+    struct found *found;
+    char *object; /* the shim's path; NULL: not found */
+    bool mapped; /* the loader was seen to map it into the program */
+};
+
+/* Examine the command `argv`, which ends with NULL. Nothing of it runs but the loader that the program names; unless `trusted`, only
+ * one that belongs to root. */
+void examine(char *const *argv, bool trusted, struct examination *out);
+void examination_free(struct examination *examination);
+
+/* Return the exit status that says the same: 0, 1 (not covered), 126 (cannot be run) or 127 (not found). */
+int examination_status(const struct examination *examination);
+
+#endif

@@ -1,0 +1,75 @@
+#include "launch.h"
+
+#include "output.h"
+#include "preload.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int launch_examine(char *const *argv, bool force, struct examination *out)
+{
+    int status;
+
+    examine(argv, true, out);
+    status = examination_status(out);
+    if (status == 0)
+        return 0;
+    /* Nothing to run, or nothing to put before it. */
+    if (out->error != 0 || out->object == NULL) {
+        output_error("%s", out->reason);
+        output_error("next: %s", out->next);
+        status = out->error != 0 ? status : (int)LAUNCH_FAILED;
+        examination_free(out);
+        return status;
+    }
+    output_error("%s is not covered: %s", argv[0], out->reason);
+    if (force) {
+        output_error("it is started all the same (--force): where the shim is not loaded, nothing is pinned");
+        return 0;
+    }
+    output_error("not started; next: %s", out->next);
+    output_error("\"pinshim doctor %s\" shows what was seen; --force starts it all the same, without protection", argv[0]);
+    examination_free(out);
+    return LAUNCH_FAILED;
+}
+
+void launch_set(const char *name, const char *value)
+{
+    if (setenv(name, value, 1) == 0)
+        return;
+    output_error("%s cannot be set: %s", name, strerror(errno));
+    exit(LAUNCH_FAILED);
+}
+
+char *launch_absolute(const char *path)
+{
+    char directory[PATH_MAX];
+    char *absolute;
+    struct text text;
+    size_t size;
+
+    if (path[0] == '/' || getcwd(directory, sizeof(directory)) == NULL)
+        return output_copy(path);
+    size = strlen(directory) + strlen(path) + 2;
+    absolute = output_allocate(NULL, size);
+    text = text_over(absolute, size);
+    text_add(&text, "%s/%s", directory[1] != '\0' ? directory : "", path);
+    return absolute;
+}
+
+int launch_exec(const struct examination *examination, char *const *argv)
+{
+    char *preload = preload_value(examination->object);
+    int error;
+
+    launch_set("LD_PRELOAD", preload);
+    free(preload);
+    /* It has a slash, so nothing is searched for; what is no ELF file and has no #! goes to /bin/sh. */
+    (void)execvp(examination->program.first, argv);
+    error = errno;
+    output_error("\"%s\" cannot be run: %s", argv[0], strerror(error));
+    return error == ENOENT ? LAUNCH_NOT_FOUND : LAUNCH_CANNOT_RUN;
+}

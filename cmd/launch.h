@@ -1,0 +1,23 @@
+/* What `run` and `learn` share: starting a program under the shim, and refusing to. */
+#ifndef PINSHIM_LAUNCH_H
+#define PINSHIM_LAUNCH_H
+
+#include "examine.h"
+
+/* As env(1) has it. */
+enum launch_status { LAUNCH_FAILED = 125, LAUNCH_CANNOT_RUN = 126, LAUNCH_NOT_FOUND = 127 };
+
+/* Examine the command, and refuse with a message what the shim does not cover; with `force`, warn only. Return 0, or the status to exit with;
+ * then `out` is freed. */
+MUST_CHECK int launch_examine(char *const *argv, bool force, struct examination *out);
+
+/* Set a variable of this process's environment; a failure ends the command. */
+void launch_set(const char *name, const char *value);
+
+/* Return `path` as an absolute one, for the caller to free. Symbolic links stay: they may be swapped later. */
+char *launch_absolute(const char *path);
+
+/* Become the command, with the shim before it. Returns only the status to exit with where that fails. */
+int launch_exec(const struct examination *examination, char *const *argv);
+
+#endif

@@ -1,0 +1,493 @@
+/* pinshim learn: runs a program under the shim, letting everything live, and writes a pins file for what it spoke to. */
+
+#include "command.h"
+#include "event.h"
+#include "host.h"
+#include "launch.h"
+#include "output.h"
+#include "pins.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char help[] =
+    "usage: pinshim learn [-o FILE] [-f] [--force] [--] CMD [ARGUMENT...]\n"
+    "\n"
+    "Runs CMD under the shim, lets every connection live, and writes a pins file for\n"
+    "the hosts that CMD, and what it started, really spoke to. First CMD is examined,\n"
+    "as by \"pinshim doctor\". What the network shows meanwhile is believed: learn on a\n"
+    "path that you trust, and compare the pins with what the servers' owners say.\n"
+    "\n"
+    "  -o FILE     write there, when CMD has ended (default: standard output)\n"
+    "  -f          replace FILE; without this, an existing FILE is an error, and CMD\n"
+    "              is not started\n"
+    "  --force     run CMD although it is not covered\n"
+    "  --help      print this\n"
+    "\n"
+    "Not seen is what outlives CMD, and what CMD does after it has changed its user\n"
+    "or its root directory: the log is private to who learns.\n"
+    "\n"
+    "Exit status: CMD's, or 128 and the number of the signal that ended it; 125 if\n"
+    "CMD was not started, or ended with 0 and nothing could be learnt or written; 126\n"
+    "if CMD cannot be run, 127 if it is not found.\n";
+
+struct learn {
+    const char *file; /* NULL: standard output */
+    bool replace;
+    bool force;
+    char directory[PATH_MAX]; /* a private one, for the two files below */
+    char *pins;
+    char *log;
+};
+
+/* A host that was spoken to, with one of the keys that it showed. */
+struct learnt {
+    struct host host;
+    char target[600]; /* as the log has it */
+    char spki[64];
+    char subject[400];
+    char issuer[400];
+    char issuer_spki[64];
+    char not_after[40];
+    char tls[40];
+    struct learnt *next;
+};
+
+static volatile sig_atomic_t child;
+
+/* What a terminal sends goes to the program as well; what was sent to this process alone is passed on. */
+static void pass_on(int signal, siginfo_t *info, void *context)
+{
+    int saved = errno;
+
+    (void)context;
+    if (info->si_code <= 0 && child > 0)
+        (void)kill(child, signal);
+    errno = saved;
+}
+
+static void pass_signals(void)
+{
+    static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+    struct sigaction action = {.sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_RESTART};
+    struct sigaction before;
+
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        /* What nohup has it ignore, the program ignores as well. */
+        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            (void)sigaction(signals[i], &action, NULL);
+    }
+}
+
+static char *beside(const char *directory, const char *name)
+{
+    size_t size = strlen(directory) + strlen(name) + 2;
+    char *path = output_allocate(NULL, size);
+    struct text text = text_over(path, size);
+
+    text_add(&text, "%s/%s", directory, name);
+    return path;
+}
+
+/* A rule that allows everything leaves every connection as it is, and has it logged with its key. */
+static bool prepare(struct learn *learn)
+{
+    const char *parent = getenv("TMPDIR");
+    struct text text = text_over(learn->directory, sizeof(learn->directory));
+    FILE *file;
+    bool good;
+
+    text_add(&text, "%s/pinshim-learn-XXXXXX", parent != NULL && parent[0] == '/' ? parent : "/tmp");
+    if (text.cut || mkdtemp(learn->directory) == NULL) {
+        output_error("no private directory can be made in %s: %s; next: set TMPDIR to a directory that you may write",
+            parent != NULL && parent[0] == '/' ? parent : "/tmp", strerror(errno));
+        return false;
+    }
+    learn->pins = beside(learn->directory, "pins");
+    learn->log = beside(learn->directory, "log");
+    file = fopen(learn->pins, "we");
+    good = file != NULL && fputs("* allow\n", file) >= 0;
+    if (file != NULL)
+        good = fclose(file) == 0 && good;
+    if (good && chmod(learn->pins, 0600) == 0)
+        return true;
+    output_error("%s cannot be written: %s; next: make room there, or set TMPDIR to another directory", learn->pins, strerror(errno));
+    return false;
+}
+
+static void clean_up(struct learn *learn)
+{
+    if (learn->log != NULL) {
+        (void)unlink(learn->log);
+        (void)unlink(learn->pins);
+        (void)rmdir(learn->directory);
+    }
+    free(learn->log);
+    free(learn->pins);
+    learn->log = learn->pins = NULL;
+}
+
+static void set_environment(const struct learn *learn)
+{
+    launch_set("PINSHIM_PINS", learn->pins);
+    launch_set("PINSHIM_MODE", "report");
+    launch_set("PINSHIM_LOG", learn->log);
+    launch_set("PINSHIM_LOG_FORMAT", "json");
+    launch_set("PINSHIM_LOG_LEVEL", "debug");
+}
+
+/* Run the program to its end. Return its exit status as a shell has it, or one of enum launch_status. */
+static int run_program(const struct learn *learn, const struct examination *examination, char *const *argv)
+{
+    int status = 0;
+    sigset_t all;
+    sigset_t before;
+    pid_t pid;
+
+    /* No signal may come between the fork and the child's number. */
+    sigfillset(&all);
+    (void)sigprocmask(SIG_BLOCK, &all, &before);
+    pid = fork();
+    if (pid == 0) {
+        (void)sigprocmask(SIG_SETMASK, &before, NULL);
+        set_environment(learn);
+        _exit(launch_exec(examination, argv));
+    }
+    child = (sig_atomic_t)pid;
+    pass_signals();
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0) {
+        output_error("\"%s\" cannot be started: %s", argv[0], strerror(errno));
+        return LAUNCH_FAILED;
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    child = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static bool member(const char *line, const char *name, char *out, size_t size)
+{
+    struct text text = text_over(out, size);
+
+    return event_member(line, name, &text);
+}
+
+static bool same_host(const struct host *a, const struct host *b)
+{
+    return a->kind == b->kind && strcmp(a->name, b->name) == 0
+        && (a->kind != HOST_ADDRESS || memcmp(a->address, b->address, sizeof(a->address)) == 0);
+}
+
+/* Take in one line of the log. */
+static void learn_line(const char *line, struct learnt **list)
+{
+    struct learnt *learnt = output_allocate(NULL, sizeof(*learnt));
+    char verdict[16];
+
+    memset(learnt, 0, sizeof(*learnt));
+    if (!member(line, "verdict", verdict, sizeof(verdict)))
+        goto skip;
+    if (strcmp(verdict, "fault") == 0) {
+        char reason[1024];
+
+        if (member(line, "reason", reason, sizeof(reason)))
+            output_error("the shim reported: %s", reason);
+        goto skip;
+    }
+    if (!member(line, "target", learnt->target, sizeof(learnt->target)))
+        goto skip;
+    (void)host_parse(learnt->target, strlen(learnt->target), &learnt->host);
+    /* An address is compared as such, whatever its spelling. */
+    if (learnt->host.kind == HOST_ADDRESS)
+        learnt->host.name[0] = '\0';
+    (void)member(line, "spki_sha256", learnt->spki, sizeof(learnt->spki));
+    (void)member(line, "subject", learnt->subject, sizeof(learnt->subject));
+    (void)member(line, "issuer", learnt->issuer, sizeof(learnt->issuer));
+    (void)member(line, "issuer_spki_sha256", learnt->issuer_spki, sizeof(learnt->issuer_spki));
+    (void)member(line, "not_after", learnt->not_after, sizeof(learnt->not_after));
+    (void)member(line, "tls", learnt->tls, sizeof(learnt->tls));
+    for (; *list != NULL; list = &(*list)->next) {
+        if (!same_host(&(*list)->host, &learnt->host) || (*list)->host.port != learnt->host.port
+            || strcmp((*list)->spki, learnt->spki) != 0)
+            continue;
+        /* A resumed session does not tell its issuer. */
+        if ((*list)->issuer_spki[0] == '\0')
+            memcpy((*list)->issuer_spki, learnt->issuer_spki, sizeof(learnt->issuer_spki));
+        goto skip;
+    }
+    *list = learnt;
+    return;
+skip:
+    free(learnt);
+}
+
+static struct learnt *read_log(const struct learn *learn)
+{
+    FILE *file = fopen(learn->log, "re");
+    struct learnt *list = NULL;
+    char *line = NULL;
+    size_t size = 0;
+
+    if (file == NULL)
+        return NULL;
+    while (getline(&line, &size, file) > 0)
+        learn_line(line, &list);
+    free(line);
+    (void)fclose(file);
+    return list;
+}
+
+static void free_learnt(struct learnt *list)
+{
+    while (list != NULL) {
+        struct learnt *next = list->next;
+
+        free(list);
+        list = next;
+    }
+}
+
+/* A host that showed one key at one port and another at another is pinned by port. */
+static bool by_port(const struct learnt *list, const struct learnt *one)
+{
+    for (const struct learnt *a = list; a != NULL; a = a->next) {
+        for (const struct learnt *b = a->next; b != NULL; b = b->next) {
+            if (same_host(&a->host, &one->host) && same_host(&b->host, &one->host) && a->host.port != b->host.port
+                && strcmp(a->spki, b->spki) != 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void ignore(void *arg, uint32_t line, uint32_t column, const char *message)
+{
+    (void)arg;
+    (void)line;
+    (void)column;
+    (void)message;
+}
+
+static bool is_accepted(const char *rules)
+{
+    struct pins *pins = pins_parse(rules, strlen(rules), NULL, ignore, NULL);
+    bool good = pins != NULL;
+
+    pins_free(pins);
+    return good;
+}
+
+/* Print what was learnt of one host and key. Return true if that was a rule. */
+static bool print_learnt(const struct learnt *list, const struct learnt *learnt, FILE *out)
+{
+    struct host host = learnt->host;
+    char target[400];
+    char line[600];
+    struct text text = text_over(target, sizeof(target));
+    bool rule;
+
+    if (!by_port(list, learnt))
+        host.port = 0;
+    host_print(&host, &text);
+    text = text_over(line, sizeof(line));
+    text_add(&text, "%-30s spki-sha256:%s", target, learnt->spki);
+    rule = learnt->spki[0] != '\0' && is_accepted(line);
+    for (const struct learnt *before = list; before != learnt; before = before->next) {
+        /* Seen at another port, or twice with one key. */
+        if (host.port == 0 && same_host(&before->host, &learnt->host) && strcmp(before->spki, learnt->spki) == 0)
+            return false;
+    }
+    (void)fprintf(out, "\n# %s%s%s\n", learnt->target, learnt->tls[0] != '\0' ? ", " : "", learnt->tls);
+    if (learnt->spki[0] == '\0') {
+        (void)fprintf(out, "#   showed no certificate and no key: there is nothing to pin\n");
+        return false;
+    }
+    if (learnt->subject[0] != '\0')
+        (void)fprintf(out, "#   subject  %s\n", learnt->subject);
+    if (learnt->issuer[0] != '\0')
+        (void)fprintf(out, "#   issuer   %s\n", learnt->issuer);
+    if (learnt->not_after[0] != '\0')
+        (void)fprintf(out, "#   expires  %s\n", learnt->not_after);
+    if (!rule) {
+        (void)fprintf(out, "#   cannot be the target of a rule; its pin is spki-sha256:%s\n", learnt->spki);
+        return false;
+    }
+    if (host.kind == HOST_ADDRESS)
+        (void)fprintf(out, "#   The program gave OpenSSL no name. A rule for a name that it resolves to this address holds as well.\n");
+    (void)fprintf(out, "%s\n", line);
+    if (learnt->issuer_spki[0] != '\0')
+        (void)fprintf(out, "#%-29s ca-sha256:%s   # backup candidate: what this issuer signs for the name\n", target,
+            learnt->issuer_spki);
+    return true;
+}
+
+static void print_command(char *const *argv, FILE *out)
+{
+    char shown[1000];
+    struct text text = text_over(shown, sizeof(shown));
+
+    for (; *argv != NULL; argv++) {
+        text_add(&text, " ");
+        text_add_escaped(&text, *argv, strlen(*argv), 300);
+    }
+    (void)fprintf(out, "# Learnt from:%s%s\n", shown, text.cut ? "..." : "");
+}
+
+/* Put the pins file together, for the caller to free. Return the number of its rules. */
+static size_t compose(const struct learnt *list, char *const *argv, char **whole)
+{
+    size_t length = 0;
+    size_t rules = 0;
+    FILE *out = open_memstream(whole, &length);
+    time_t now = time(NULL);
+    struct tm utc;
+    char when[40] = "";
+
+    if (out == NULL)
+        return 0;
+    if (gmtime_r(&now, &utc) != NULL)
+        (void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &utc);
+    (void)fprintf(out, "# Written by pinshim learn, %s.\n", when);
+    print_command(argv, out);
+    (void)fprintf(out, "#\n"
+                       "# What the network showed at that moment is believed here: compare each pin with what the server's owner says.\n"
+                       "# Then give each host a backup pin, that of a key which is kept offline (\"pinshim pin KEY\" prints it): one more line\n"
+                       "# with spki-sha256. Where the issuer is known, its pin is a candidate, as a comment: it accepts more.\n"
+                       "# To let nothing be reached but these hosts, add the line:  * deny\n");
+    for (const struct learnt *learnt = list; learnt != NULL; learnt = learnt->next)
+        rules += print_learnt(list, learnt, out) ? 1 : 0;
+    if (fclose(out) != 0)
+        return 0;
+    return rules;
+}
+
+/* Write FILE whole or not at all. */
+static bool write_file(const struct learn *learn, const char *whole)
+{
+    size_t size = strlen(learn->file) + 8;
+    char *temporary = output_allocate(NULL, size);
+    struct text text = text_over(temporary, size);
+    size_t length = strlen(whole);
+    mode_t mask = umask(0);
+    bool written;
+    bool placed = false;
+    int fd;
+
+    (void)umask(mask);
+    text_add(&text, "%s.XXXXXX", learn->file);
+    fd = mkstemp(temporary);
+    written = fd >= 0 && write(fd, whole, length) == (ssize_t)length && fchmod(fd, 0644 & ~mask) == 0 && fsync(fd) == 0;
+    /* link() fails where the name is taken meanwhile. */
+    if (written)
+        placed = (learn->replace ? rename(temporary, learn->file) : link(temporary, learn->file)) == 0;
+    if (!placed)
+        output_error("%s cannot be written: %s; next: name another file with -o, the pins follow on standard output", learn->file,
+            strerror(errno));
+    if (fd >= 0) {
+        (void)close(fd);
+        if (!placed || !learn->replace)
+            (void)unlink(temporary);
+    }
+    free(temporary);
+    return placed;
+}
+
+/* Write what was learnt. Return true if there was something. */
+static bool report(const struct learn *learn, char *const *argv)
+{
+    struct learnt *list = read_log(learn);
+    char *whole = NULL;
+    size_t rules = compose(list, argv, &whole);
+    bool good = rules > 0 && whole != NULL && is_accepted(whole);
+
+    if (!good) {
+        output_error("%s; nothing is written", list == NULL ? "no TLS connection was seen"
+                                                            : "none of the connections that were seen has something to pin");
+        output_error("next: let the command connect; \"pinshim doctor %s\" says whether its TLS can be seen", argv[0]);
+    } else if (learn->file == NULL || !write_file(learn, whole)) {
+        good = learn->file == NULL;
+        (void)fputs(whole, stdout);
+        good = fflush(stdout) == 0 && good; /* main() says so */
+    } else {
+        output_error("%zu pin%s written to %s; next: compare, add backup pins, then \"pinshim run --pins %s -- %s\"", rules,
+            rules == 1 ? "" : "s", learn->file, learn->file, argv[0]);
+    }
+    free(whole);
+    free_learnt(list);
+    return good;
+}
+
+/* Read the options. Return 0 with `*first` on the command, -1 after the help, or the status to exit with. */
+static int read_options(int argc, char **argv, struct learn *learn, int *first)
+{
+    enum { FORCE = 256, HELP };
+    static const struct option options[] = {
+        {"force", no_argument, NULL, FORCE}, {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0}};
+    int option;
+
+    while ((option = getopt_long(argc, argv, "+:o:f", options, NULL)) != -1) {
+        switch (option) {
+        case 'o':
+            learn->file = strcmp(optarg, "-") == 0 ? NULL : optarg;
+            break;
+        case 'f':
+            learn->replace = true;
+            break;
+        case FORCE:
+            learn->force = true;
+            break;
+        case HELP:
+            (void)fputs(help, stdout);
+            return -1;
+        default:
+            (void)output_bad_option("learn", option, argv);
+            return LAUNCH_FAILED;
+        }
+    }
+    if (optind == argc) {
+        (void)output_bad_usage("learn", "learn needs a command to run");
+        return LAUNCH_FAILED;
+    }
+    *first = optind;
+    return 0;
+}
+
+int learn_main(int argc, char **argv)
+{
+    struct learn learn = {.file = NULL};
+    struct examination examination;
+    struct stat there;
+    int first = 0;
+    int status = read_options(argc, argv, &learn, &first);
+
+    if (status != 0)
+        return status < 0 ? 0 : status;
+    if (learn.file != NULL && !learn.replace && lstat(learn.file, &there) == 0) {
+        output_error("%s exists and is not replaced; next: name another file, or add -f", learn.file);
+        return LAUNCH_FAILED;
+    }
+    status = launch_examine(argv + first, learn.force, &examination);
+    if (status != 0)
+        return status;
+    if (prepare(&learn)) {
+        status = run_program(&learn, &examination, argv + first);
+        if (!report(&learn, argv + first) && status == 0)
+            status = LAUNCH_FAILED;
+    } else {
+        status = LAUNCH_FAILED;
+    }
+    clean_up(&learn);
+    examination_free(&examination);
+    return status;
+}

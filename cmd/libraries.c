@@ -1,0 +1,269 @@
+#include "libraries.h"
+
+#include "file.h"
+#include "output.h"
+
+#include <elf.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIBRARIES_MAX 4096
+
+const char *library_name(const struct library *library)
+{
+    const char *slash = strrchr(library->path, '/');
+
+    return slash != NULL ? slash + 1 : library->path;
+}
+
+const struct library *libraries_find(const struct libraries *libraries, const char *prefix)
+{
+    for (const struct library *library = libraries->first; library != NULL; library = library->next) {
+        if (strncmp(library_name(library), prefix, strlen(prefix)) == 0)
+            return library;
+    }
+    return NULL;
+}
+
+/* Map the file at `path` if it is for the program's processor; the loader passes over others. Takes `path`. */
+static struct library *map(const struct libraries *libraries, char *path)
+{
+    struct library *library;
+    struct elf elf;
+
+    if (elf_open(path, &elf) != ELF_READ) {
+        free(path);
+        return NULL;
+    }
+    if (libraries->first != NULL && !elf_alike(&elf, &libraries->first->elf)) {
+        elf_close(&elf);
+        free(path);
+        return NULL;
+    }
+    library = output_allocate(NULL, sizeof(*library));
+    memset(library, 0, sizeof(*library));
+    library->path = path;
+    library->elf = elf;
+    return library;
+}
+
+static char *join(const char *directory, size_t length, const char *name)
+{
+    size_t rest = strlen(name);
+    char *path = output_allocate(NULL, length + rest + 2);
+
+    memcpy(path, directory, length);
+    path[length] = '/';
+    memcpy(path + length + 1, name, rest + 1);
+    return path;
+}
+
+/* Return one directory of a DT_RPATH with $ORIGIN, $LIB and $PLATFORM in the loader's place; `lib` is what $LIB stands for. */
+static char *expand(const char *entry, size_t length, const struct library *owner, const char *lib)
+{
+    const struct {
+        const char *token;
+        const char *value;
+        size_t value_length;
+    } tokens[] = {
+        {"ORIGIN", owner->path, (size_t)(library_name(owner) - owner->path) - 1}, /* paths are absolute */
+        {"LIB", lib, strlen(lib)},
+        {"PLATFORM", "x86_64", strlen("x86_64")},
+    };
+    char *out = output_allocate(NULL, length * (strlen(owner->path) + 64) + 1);
+    size_t used = 0;
+
+    for (size_t i = 0; i < length;) {
+        size_t taken = 1;
+
+        out[used] = entry[i];
+        for (size_t k = 0; entry[i] == '$' && k < sizeof(tokens) / sizeof(tokens[0]); k++) {
+            size_t name = strlen(tokens[k].token);
+            size_t braces = i + 1 < length && entry[i + 1] == '{';
+
+            if (i + 1 + braces + name + braces > length || strncmp(entry + i + 1 + braces, tokens[k].token, name) != 0)
+                continue;
+            memcpy(out + used, tokens[k].value, tokens[k].value_length);
+            used += tokens[k].value_length - 1;
+            taken = 1 + name + 2 * braces;
+            break;
+        }
+        used++;
+        i += taken;
+    }
+    out[used] = '\0';
+    return out;
+}
+
+/* Look for `name` in each of the directories of `list`, that of `owner`. */
+static struct library *in_list(const struct libraries *libraries, const char *list, const char *separators, const struct library *owner,
+    const char *name)
+{
+    static const char *const lib[] = {"lib/x86_64-linux-gnu", "lib64", "lib/aarch64-linux-gnu", "lib"};
+
+    if (list == NULL)
+        return NULL;
+    for (const char *at = list; at != NULL; at = *at != '\0' ? at + 1 : NULL) {
+        size_t length = strcspn(at, separators);
+        bool of_lib = memmem(at, length, "LIB", 3) != NULL;
+
+        for (size_t i = 0; i < (of_lib ? sizeof(lib) / sizeof(lib[0]) : 1); i++) {
+            char *directory = expand(length > 0 ? at : ".", length > 0 ? length : 1, owner, lib[i]);
+            struct library *found = map(libraries, join(directory, strlen(directory), name));
+
+            free(directory);
+            if (found != NULL)
+                return found;
+        }
+        at += length;
+    }
+    return NULL;
+}
+
+/* /etc/ld.so.cache as ldconfig of glibc 2.2 and later writes it, alone or behind an older table. */
+struct cache_header {
+    char magic[20];
+    uint32_t count;
+    uint32_t strings;
+    uint32_t unused[5];
+};
+
+struct cache_entry {
+    int32_t flags;
+    uint32_t key;
+    uint32_t value;
+    uint32_t os_version;
+    uint64_t hwcap;
+};
+
+static const char *cache_string(const char *cache, size_t size, size_t offset)
+{
+    return offset < size && memchr(cache + offset, '\0', size - offset) != NULL ? cache + offset : NULL;
+}
+
+static struct library *in_cache(const struct libraries *libraries, const char *name)
+{
+    static const char magic[] = "glibc-ld.so.cache1.1";
+    static char *whole;
+    static size_t whole_size;
+    struct file_identity identity;
+    char problem[200];
+    struct text text = text_over(problem, sizeof(problem));
+    struct cache_header header;
+    const char *cache;
+    size_t size;
+
+    if (whole == NULL)
+        whole = file_read("/etc/ld.so.cache", "cache", (size_t)64 << 20, &identity, &whole_size, &text);
+    if (whole == NULL || whole_size < sizeof(header))
+        return NULL;
+    cache = memmem(whole, whole_size, magic, sizeof(magic) - 1);
+    if (cache == NULL)
+        return NULL;
+    size = whole_size - (size_t)(cache - whole);
+    if (size < sizeof(header))
+        return NULL;
+    memcpy(&header, cache, sizeof(header));
+    for (size_t i = 0; i < header.count && (i + 1) * sizeof(struct cache_entry) <= size - sizeof(header); i++) {
+        struct cache_entry entry;
+        const char *key;
+        const char *value;
+        struct library *found;
+
+        memcpy(&entry, cache + sizeof(header) + i * sizeof(entry), sizeof(entry));
+        key = cache_string(cache, size, entry.key);
+        value = cache_string(cache, size, entry.value);
+        if (key == NULL || value == NULL || strcmp(key, name) != 0)
+            continue;
+        found = map(libraries, output_copy(value));
+        if (found != NULL)
+            return found;
+    }
+    return NULL;
+}
+
+static struct library *search(const struct libraries *libraries, const struct library *by, const char *name)
+{
+    static const char *const standard[] = {"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"};
+    struct library *found = NULL;
+
+    if (strchr(name, '/') != NULL)
+        return map(libraries, output_copy(name));
+    /* A DT_RPATH is handed down to what the object needs; a DT_RUNPATH is not, and switches the object's DT_RPATH off. */
+    for (const struct library *owner = by; found == NULL && by->elf.runpath == NULL && owner != NULL; owner = owner->by)
+        found = owner->elf.runpath == NULL ? in_list(libraries, owner->elf.rpath, ":", owner, name) : NULL;
+    if (found == NULL)
+        found = in_list(libraries, getenv("LD_LIBRARY_PATH"), ":;", libraries->first, name);
+    if (found == NULL)
+        found = in_list(libraries, by->elf.runpath, ":", by, name);
+    if (found == NULL && (by->elf.flags_1 & DF_1_NODEFLIB) == 0)
+        found = in_cache(libraries, name);
+    for (size_t i = 0; found == NULL && i < sizeof(standard) / sizeof(standard[0]) && (by->elf.flags_1 & DF_1_NODEFLIB) == 0; i++)
+        found = map(libraries, join(standard[i], strlen(standard[i]), name));
+    return found;
+}
+
+static bool is_there(const struct libraries *libraries, const char *name)
+{
+    for (const struct library *library = libraries->first; library != NULL; library = library->next) {
+        if (strcmp(library_name(library), name) == 0 || (library->elf.soname != NULL && strcmp(library->elf.soname, name) == 0)
+            || strcmp(library->path, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+struct libraries *libraries_of(const char *path)
+{
+    struct libraries *libraries = output_allocate(NULL, sizeof(*libraries));
+    size_t count = 1;
+
+    memset(libraries, 0, sizeof(*libraries));
+    libraries->first = map(libraries, output_copy(path));
+    if (libraries->first == NULL) {
+        free(libraries);
+        return NULL;
+    }
+    libraries->last = libraries->first;
+    for (const struct library *by = libraries->first; by != NULL && count < LIBRARIES_MAX; by = by->next) {
+        const char *name;
+
+        for (size_t i = 0; (name = elf_needed(&by->elf, i)) != NULL; i++) {
+            struct library *found;
+
+            if (is_there(libraries, name))
+                continue;
+            found = search(libraries, by, name);
+            if (found == NULL) {
+                if (libraries->missing == NULL) {
+                    libraries->missing = output_copy(name);
+                    libraries->missing_by = by;
+                }
+                continue;
+            }
+            found->by = by;
+            found->depth = by->depth + 1;
+            libraries->last->next = found;
+            libraries->last = found;
+            count++;
+        }
+    }
+    return libraries;
+}
+
+void libraries_free(struct libraries *libraries)
+{
+    struct library *next;
+
+    if (libraries == NULL)
+        return;
+    for (struct library *library = libraries->first; library != NULL; library = next) {
+        next = library->next;
+        elf_close(&library->elf);
+        free(library->path);
+        free(library);
+    }
+    free(libraries->missing);
+    free(libraries);
+}

@@ -1,0 +1,33 @@
+/* What the loader would map for a program before it starts, found without running anything. */
+#ifndef PINSHIM_LIBRARIES_H
+#define PINSHIM_LIBRARIES_H
+
+#include "elf_file.h"
+
+struct library {
+    char *path;
+    struct elf elf;
+    const struct library *by; /* the first that needs it; NULL: the program itself */
+    unsigned depth; /* 0: the program */
+    struct library *next; /* in the loader's order, breadth first */
+};
+
+struct libraries {
+    struct library *first; /* the program */
+    struct library *last;
+    char *missing; /* the first library that was not found, NULL: none */
+    const struct library *missing_by;
+};
+
+/* Find what the ELF file at `path` needs, and what that needs, as ld.so(8) says: DT_RPATH, LD_LIBRARY_PATH, DT_RUNPATH, /etc/ld.so.cache, the
+ * standard directories. Return it, to be freed with libraries_free; NULL if the file cannot be read as ELF. */
+struct libraries *libraries_of(const char *path);
+void libraries_free(struct libraries *libraries);
+
+/* Return the last part of the library's path. */
+const char *library_name(const struct library *library);
+
+/* Find a library by the beginning of its name; NULL: none. */
+const struct library *libraries_find(const struct libraries *libraries, const char *prefix);
+
+#endif

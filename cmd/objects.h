@@ -1,0 +1,37 @@
+/* Certificates, requests and keys in a file. */
+#ifndef PINSHIM_OBJECTS_H
+#define PINSHIM_OBJECTS_H
+
+#include "ossl.h"
+
+enum object_kind { OBJECT_CERTIFICATE = 0, OBJECT_REQUEST, OBJECT_KEY };
+
+struct object {
+    enum object_kind kind;
+    X509 *certificate; /* these are NULL but for the one of its kind */
+    X509_REQ *request;
+    EVP_PKEY *key; /* private or public */
+};
+
+struct objects {
+    struct object *at;
+    size_t count;
+};
+
+/* Read what the file holds: PEM with one object or several, or DER with one; "-" is standard input. Return false with what is wrong, and
+ * what to do, in `problem`: also where a key is encrypted and nothing else is there. Nobody is asked for a passphrase. */
+MUST_CHECK bool objects_read(const char *path, struct objects *out, struct text *problem);
+
+/* Free what was read. */
+void objects_free(struct objects *objects);
+
+/* Return the first object of that kind, for a certificate one that is no CA's if there is such; NULL: none. */
+const struct object *objects_find(const struct objects *objects, enum object_kind kind);
+
+/* Write the SHA-256 digest of the object's SubjectPublicKeyInfo. Return false if it cannot be encoded. */
+MUST_CHECK bool objects_spki(const struct object *object, uint8_t out[static 32]);
+
+/* Give each name and address that the certificate or the request is for, as the pins file spells it, to `take`. */
+void objects_names(const struct object *object, void (*take)(void *to, const char *name), void *to);
+
+#endif

@@ -1,0 +1,335 @@
+#include "command.h"
+
+#include "dial.h"
+#include "objects.h"
+#include "output.h"
+#include "peer.h"
+#include "targets.h"
+#include "workers.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char help[] =
+    "usage: pinshim pin [OPTION...] HOST[:PORT]... | FILE...\n"
+    "\n"
+    "Print lines for a pins file: the pin of the key that a server shows now, or of\n"
+    "a certificate (PEM or DER, or a bundle), a certificate request or a key. The\n"
+    "pin of a request or a key is a backup, good before any server shows it. Pins of\n"
+    "issuers come as comments. Arguments are FILEs if they have a slash or such a\n"
+    "file exists; \"-\" is standard input. The port of a HOST is 443 by default. A key\n"
+    "after a HOST is that host's backup:\n"
+    "\n"
+    "  pinshim pin www.example.com backup.key >>pins\n"
+    "\n"
+    "Nothing verifies what a server shows: compare it with what its owner says.\n"
+    "\n"
+    "  --for TARGET          print this target, or @revoked, and no other\n"
+    "  --starttls PROTOCOL   " DIAL_PROTOCOLS ": what is spoken\n"
+    "                        before TLS; by default as usual at the port\n"
+    "  --timeout SECONDS     for each server; 10 by default\n"
+    "\n"
+    "Exit status: 0 printed, 1 something could not be reached or read, 2 wrong usage.\n";
+
+struct pinning {
+    const char *target; /* --for; NULL: not given */
+    char last[1100]; /* the HOST before a file: a key there is its backup */
+    const char *protocol;
+    unsigned seconds;
+    const char *argument;
+    struct host host; /* of the argument */
+    const char *volatile *stage; /* shared with the child */
+    int outcome; /* of the child */
+};
+
+/* What a line begins with, and how wide all of those are. */
+struct lines {
+    const char *before; /* "#" for a candidate */
+    const char *pin;
+    int width;
+};
+
+static void measure(void *to, const char *target)
+{
+    struct lines *lines = to;
+
+    if ((int)strlen(target) > lines->width)
+        lines->width = (int)strlen(target);
+}
+
+static void print_line(void *to, const char *target)
+{
+    const struct lines *lines = to;
+
+    printf("%s%-*s   %s\n", lines->before, lines->width, target, lines->pin);
+}
+
+/* Print the pin for each name that the object is for, or for the target; where there is neither, the pin alone. */
+static void print_lines(const char *target, const struct object *named, const char *before, const char *pin)
+{
+    struct lines lines = {before, pin, 0};
+
+    if (target != NULL) {
+        print_line(&lines, target);
+        return;
+    }
+    if (named != NULL)
+        objects_names(named, measure, &lines);
+    if (lines.width > 0)
+        objects_names(named, print_line, &lines);
+    else
+        printf("%s%s\n", before, pin);
+}
+
+/* Write the object's pin of that kind (PIN_SPKI or PIN_CA) as the file spells it. Return false if it cannot be encoded. */
+static bool spell(const struct object *object, enum pin_kind kind, char *out, size_t size)
+{
+    struct text text = text_over(out, size);
+    uint8_t digest[32];
+
+    if (!objects_spki(object, digest)) {
+        output_error("a public key cannot be encoded, and is passed over");
+        return false;
+    }
+    pins_print_digest(kind, DIGEST_SHA256, digest, &text);
+    return true;
+}
+
+/* Print what is known of the certificate, as a comment. */
+static void describe(const char *what, X509 *certificate)
+{
+    struct shown shown = {certificate, NULL, NULL, NULL};
+    struct peer_text text;
+
+    peer_show(linked_ossl(), &shown, &text);
+    printf("# %s subject \"%s\", issuer \"%s\", valid until %.10s\n", what, text.subject, text.issuer, text.not_after);
+}
+
+/* Print the pin of what may issue certificates for the target, or for the names of `leaf`: as a comment, to be chosen. */
+static void print_issuer(X509 *certificate, const char *target, const struct object *leaf)
+{
+    struct object issuer = {OBJECT_CERTIFICATE, certificate, NULL, NULL};
+    char pin[128];
+
+    if (!spell(&issuer, PIN_CA, pin, sizeof(pin)))
+        return;
+    describe("To accept every certificate for this name from its issuer, delete the # of the next line:", certificate);
+    print_lines(target, leaf, "#", pin);
+}
+
+/* In the child. */
+static int pin_server(void *arg, size_t job)
+{
+    const struct pinning *pinning = arg;
+    struct object leaf = {OBJECT_CERTIFICATE, NULL, NULL, NULL};
+    struct host host = pinning->host;
+    struct dialled dialled;
+    char name[1100];
+    char message[400];
+    char reached[64];
+    char pin[128];
+    char day[16];
+    struct text text = text_over(message, sizeof(message));
+    const char *target = pinning->target != NULL ? pinning->target : name;
+
+    (void)job;
+    host.port = host.port != 0 ? host.port : 443;
+    if (!dial(&host, pinning->protocol, pinning->seconds, pinning->stage, &dialled, &text)) {
+        output_error("%s: %s", pinning->argument, message);
+        return 1;
+    }
+    (void)alarm(0);
+    text = text_over(name, sizeof(name));
+    host_print(&pinning->host, &text);
+    text = text_over(reached, sizeof(reached));
+    host_print(&dialled.address, &text);
+    text = text_over(day, sizeof(day));
+    text_add_date(&text, (uint16_t)(time(NULL) / 86400));
+    leaf.certificate = sk_X509_value(dialled.chain, 0);
+    if (!spell(&leaf, PIN_SPKI, pin, sizeof(pin)))
+        return 1;
+    printf("# %s showed this at %s on %s, over %s. Nothing has verified it: compare it with what the server's owner says.\n", name,
+        reached, day, SSL_get_version(dialled.ssl));
+    describe("It has", leaf.certificate);
+    if (dialled.asks)
+        printf("# It asks for a client certificate: client-cert= names one.\n");
+    print_lines(target, NULL, "", pin);
+    for (int i = 1; i < sk_X509_num(dialled.chain); i++)
+        print_issuer(sk_X509_value(dialled.chain, i), target, NULL);
+    dial_close(&dialled);
+    return 0;
+}
+
+/* Say what the child could not. */
+static void note_outcome(void *arg, size_t job, int outcome)
+{
+    struct pinning *pinning = arg;
+
+    (void)job;
+    pinning->outcome = outcome;
+    if (outcome == WORKER_TIMED_OUT)
+        output_error("%s: no answer within %u seconds, while %s; does the server run, and at this port? --timeout sets another limit",
+            pinning->argument, pinning->seconds, *pinning->stage);
+    else if (outcome == WORKER_DIED)
+        output_error("%s: the process that asked it ended unexpectedly; try again", pinning->argument);
+}
+
+static void note_name(void *to, const char *name)
+{
+    (void)name;
+    *(bool *)to = true;
+}
+
+/* Return the certificate that a server shows: NULL where there are only those of CAs, that are for no name. */
+static const struct object *find_leaf(const struct objects *objects)
+{
+    const struct object *leaf = objects_find(objects, OBJECT_CERTIFICATE);
+    bool named = false;
+
+    if (leaf != NULL)
+        objects_names(leaf, note_name, &named);
+    return leaf != NULL && (named || X509_check_ca(leaf->certificate) == 0) ? leaf : NULL;
+}
+
+static void print_certificate(const struct object *object, const struct object *leaf, const char *path, const char *target)
+{
+    char pin[128];
+
+    if (leaf != NULL && object != leaf) {
+        print_issuer(object->certificate, target, leaf);
+        return;
+    }
+    if (!spell(object, leaf != NULL ? PIN_SPKI : PIN_CA, pin, sizeof(pin)))
+        return;
+    printf("# %s: a certificate%s\n", path, leaf != NULL ? "" : " of a CA. It accepts a server with a certificate from there for its name");
+    describe("It has", object->certificate);
+    print_lines(target, leaf, "", pin);
+    if (leaf != NULL && X509_check_ca(leaf->certificate) != 0)
+        print_issuer(object->certificate, target, leaf);
+}
+
+/* Return true if the leaf, or an object before `object`, has the same key. */
+static bool is_repeated(const struct objects *objects, const struct object *object, const struct object *leaf)
+{
+    uint8_t digest[32];
+    uint8_t other[32];
+
+    if (object == leaf || !objects_spki(object, digest))
+        return false;
+    for (const struct object *at = objects->at; at < objects->at + objects->count; at++) {
+        if ((at < object || at == leaf) && objects_spki(at, other) && memcmp(digest, other, sizeof(digest)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool pin_file(const struct pinning *pinning, const char *path)
+{
+    char message[400];
+    struct text problem = text_over(message, sizeof(message));
+    struct objects objects = {NULL, 0};
+    const struct object *leaf;
+    const char *target = pinning->target;
+
+    if (!objects_read(path, &objects, &problem)) {
+        output_error("%s: %s", path, message);
+        return false;
+    }
+    leaf = find_leaf(&objects);
+    if (leaf == NULL && target == NULL && pinning->last[0] != '\0')
+        target = pinning->last;
+    path = output_printable(path);
+    for (const struct object *object = objects.at; object < objects.at + objects.count; object++) {
+        char pin[128];
+
+        if (is_repeated(&objects, object, leaf))
+            continue;
+        if (object->kind == OBJECT_CERTIFICATE) {
+            print_certificate(object, leaf, path, target);
+        } else if (spell(object, PIN_SPKI, pin, sizeof(pin))) {
+            printf("# %s: a %s. Its pin is good as a backup%s\n", path, object->kind == OBJECT_KEY ? "key" : "certificate request",
+                target == NULL && object->kind == OBJECT_KEY ? ": write the server's name before it, or give it with --for" : "");
+            print_lines(target, object, "", pin);
+        }
+    }
+    free((char *)(uintptr_t)path);
+    objects_free(&objects);
+    return true;
+}
+
+/* Return true if the argument names a file. */
+static bool is_file(const char *argument)
+{
+    struct stat status;
+
+    if (strstr(argument, "://") != NULL)
+        return false;
+    return strcmp(argument, "-") == 0 || strchr(argument, '/') != NULL || (stat(argument, &status) == 0 && !S_ISDIR(status.st_mode));
+}
+
+static bool pin_argument(struct pinning *pinning, const char *argument)
+{
+    struct workers workers = {1, 1, pinning->seconds, pin_server, note_outcome, pinning};
+    char message[400];
+    struct text problem = text_over(message, sizeof(message));
+    struct text text;
+
+    if (is_file(argument))
+        return pin_file(pinning, argument);
+    if (!dial_host(argument, &pinning->host, &problem)) {
+        output_error("\"%s\": %s", argument, message);
+        return false;
+    }
+    text = text_over(pinning->last, sizeof(pinning->last));
+    host_print(&pinning->host, &text);
+    pinning->argument = argument;
+    *pinning->stage = "starting";
+    workers_run(&workers);
+    return pinning->outcome == 0;
+}
+
+int pin_main(int argc, char **argv)
+{
+    enum { FOR = 256, STARTTLS, TIMEOUT, HELP };
+    static const struct option options[] = {{"for", required_argument, NULL, FOR}, {"starttls", required_argument, NULL, STARTTLS},
+        {"timeout", required_argument, NULL, TIMEOUT}, {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0}};
+    struct pinning pinning = {.seconds = 10, .stage = workers_share(sizeof(*pinning.stage))};
+    int status = 0;
+    int option;
+
+    while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        switch (option) {
+        case FOR:
+            pinning.target = optarg;
+            break;
+        case STARTTLS:
+            pinning.protocol = optarg;
+            break;
+        case TIMEOUT:
+            pinning.seconds = text_port(optarg, strlen(optarg));
+            break;
+        case HELP:
+            printf("%s", help);
+            return 0;
+        default:
+            return output_bad_option("pin", option, argv);
+        }
+    }
+    if (pinning.target != NULL && strcmp(pinning.target, "@revoked") != 0 && !targets_valid(pinning.target))
+        return output_bad_usage("pin", "\"%s\" cannot be a target; expected one as in a pins file", pinning.target);
+    if (pinning.protocol != NULL && !dial_knows(pinning.protocol))
+        return output_bad_usage("pin", "the protocol \"%s\" is not known; expected " DIAL_PROTOCOLS, pinning.protocol);
+    if (pinning.seconds == 0)
+        return output_bad_usage("pin", "--timeout expects a number of seconds from 1 to 65535");
+    if (optind == argc)
+        return output_bad_usage("pin", "nothing to pin; expected hosts or files");
+    for (int i = optind; i < argc; i++) {
+        if (!pin_argument(&pinning, argv[i]))
+            status = 1;
+    }
+    return status;
+}

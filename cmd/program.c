@@ -1,0 +1,432 @@
+#include "program.h"
+
+#include "output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define HEAD 256 /* what Linux reads of a script's first line (BINPRM_BUF_SIZE) */
+#define STEPS 6 /* scripts that run scripts; Linux follows five */
+
+void seen_add(struct seen **list, const char *what, const char *format, ...)
+{
+    char buffer[2 * PATH_MAX];
+    struct text text = text_over(buffer, sizeof(buffer));
+    struct seen *seen = output_allocate(NULL, sizeof(*seen));
+    va_list args;
+
+    va_start(args, format);
+    text_add_va(&text, format, args);
+    va_end(args);
+    seen->what = what;
+    seen->text = output_copy(buffer);
+    seen->next = NULL;
+    while (*list != NULL)
+        list = &(*list)->next;
+    *list = seen;
+}
+
+void seen_free(struct seen *list)
+{
+    while (list != NULL) {
+        struct seen *next = list->next;
+
+        free(list->text);
+        free(list);
+        list = next;
+    }
+}
+
+const char *program_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* Arguments that grow. They are copies. */
+struct words {
+    char **at;
+    size_t count;
+};
+
+static void add_word(struct words *words, const char *word)
+{
+    words->at = output_allocate(words->at, (words->count + 2) * sizeof(*words->at));
+    words->at[words->count++] = output_copy(word);
+    words->at[words->count] = NULL;
+}
+
+static void free_words(struct words *words)
+{
+    for (size_t i = 0; i < words->count; i++)
+        free(words->at[i]);
+    free(words->at);
+    *words = (struct words) {NULL, 0};
+}
+
+static int can_run(const char *path)
+{
+    struct stat status;
+
+    if (stat(path, &status) != 0)
+        return errno;
+    if (!S_ISREG(status.st_mode) || faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) != 0)
+        return EACCES;
+    return 0;
+}
+
+/* Find `name` as execvp does. Return it for the caller to free; NULL with the error. */
+static char *find(const char *name, const char *path, int *error)
+{
+    int worst = ENOENT;
+
+    if (strchr(name, '/') != NULL || name[0] == '\0') {
+        *error = name[0] == '\0' ? ENOENT : can_run(name);
+        return *error == 0 ? output_copy(name) : NULL;
+    }
+    for (const char *at = path != NULL ? path : "/bin:/usr/bin"; at != NULL; at = *at != '\0' ? at + 1 : NULL) {
+        size_t length = strcspn(at, ":");
+        char candidate[PATH_MAX];
+        struct text text = text_over(candidate, sizeof(candidate));
+
+        text_add(&text, "%.*s/%s", length > 0 ? (int)length : 1, length > 0 ? at : ".", name);
+        *error = text.cut ? ENAMETOOLONG : can_run(candidate);
+        if (*error == 0)
+            return output_copy(candidate);
+        if (*error == EACCES)
+            worst = EACCES;
+        at += length;
+    }
+    *error = worst;
+    return NULL;
+}
+
+/* Split the operand of env -S: blanks part it, quotes and backslashes hold it together, ${NAME} is a variable. */
+static void split(const char *string, struct words *out)
+{
+    size_t size = strlen(string) + 1;
+    char *buffer = output_allocate(NULL, size + 8192);
+    struct text word = text_over(buffer, size + 8192);
+    char quote = '\0';
+    bool begun = false;
+
+    for (const char *at = string;; at++) {
+        size_t name = strncmp(at, "${", 2) == 0 ? strcspn(at, "}") : 0;
+
+        if (*at == '\0' || (quote == '\0' && strchr(" \t\n\v\f\r", *at) != NULL)) {
+            if (begun)
+                add_word(out, buffer);
+            if (*at == '\0')
+                break;
+            word = text_over(buffer, size + 8192);
+            begun = false;
+        } else if (*at == quote || (quote == '\0' && (*at == '"' || *at == '\''))) {
+            quote = *at == quote ? '\0' : *at;
+            begun = true;
+        } else if (quote != '\'' && name > 2 && at[name] == '}') {
+            char *variable = strndup(at + 2, name - 2);
+            const char *value = variable != NULL ? getenv(variable) : NULL;
+
+            text_add(&word, "%s", value != NULL ? value : "");
+            free(variable);
+            at += name;
+            begun = true;
+        } else {
+            if (*at == '\\' && at[1] != '\0' && quote != '\'')
+                at++;
+            text_add(&word, "%c", *at);
+            begun = true;
+        }
+    }
+    free(buffer);
+}
+
+/* What env is asked to do before it starts its program. */
+struct env {
+    struct words command;
+    char *path; /* for PATH; NULL: as it is */
+    bool no_path;
+    char *directory;
+};
+
+static bool ours(const char *name, size_t length)
+{
+    return (length == 10 && strncmp(name, "LD_PRELOAD", length) == 0) || (length >= 8 && strncmp(name, "PINSHIM_", 8) == 0);
+}
+
+static void hinder(struct program *program, const char *what)
+{
+    char buffer[300];
+    struct text text = text_over(buffer, sizeof(buffer));
+
+    if (program->obstacle != NULL)
+        return;
+    text_add(&text, "env %.200s takes the shim out of its environment", what);
+    program->obstacle = output_copy(buffer);
+}
+
+static void assign(struct program *program, struct env *env, const char *word)
+{
+    size_t name = strcspn(word, "=");
+
+    if (ours(word, name))
+        hinder(program, word);
+    if (name == 4 && strncmp(word, "PATH", name) == 0) {
+        free(env->path);
+        env->path = output_copy(word + name + 1);
+    }
+    if (name == 15 && strncmp(word, "LD_LIBRARY_PATH", name) == 0) {
+        free(program->library_path);
+        program->library_path = output_copy(word + name + 1);
+    }
+}
+
+/* Read one option of env at `words->at[*i]`. An operand of -S is put in its place. */
+static void read_option(struct program *program, struct env *env, struct words *words, size_t *i)
+{
+    static const struct {
+        const char *name;
+        char letter;
+    } names[] = {{"--ignore-environment", 'i'}, {"--unset", 'u'}, {"--chdir", 'C'}, {"--split-string", 'S'}, {"--argv0", 'a'}};
+    const char *word = words->at[*i];
+    const char *operand = NULL;
+    const char *letters = word + 1;
+    char letter[2] = "v";
+
+    if (strncmp(word, "--", 2) == 0) {
+        for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+            size_t length = strcspn(word, "=");
+
+            if (length > 2 && strncmp(names[k].name, word, length) == 0) {
+                letter[0] = names[k].letter;
+                operand = word[length] == '=' ? word + length + 1 : NULL;
+            }
+        }
+        letters = letter;
+    }
+    for (; *letters != '\0'; letters++) {
+        if (*letters == 'i') {
+            hinder(program, word);
+            env->no_path = true;
+        }
+        if (strchr("uCSa", *letters) == NULL)
+            continue;
+        if (operand == NULL && letters != letter && letters[1] != '\0')
+            operand = letters + 1;
+        if (operand == NULL && *i + 1 < words->count)
+            operand = words->at[++*i];
+        if (operand == NULL)
+            return;
+        if (*letters == 'u' && ours(operand, strlen(operand)))
+            hinder(program, "-u");
+        if (*letters == 'C') {
+            free(env->directory);
+            env->directory = output_copy(operand);
+        }
+        if (*letters == 'S') {
+            struct words with = {NULL, 0};
+
+            for (size_t k = 0; k <= *i; k++)
+                add_word(&with, words->at[k]);
+            split(operand, &with);
+            for (size_t k = *i + 1; k < words->count; k++)
+                add_word(&with, words->at[k]);
+            free_words(words);
+            *words = with;
+        }
+        return;
+    }
+}
+
+/* Read the arguments of env. Its command is empty where env only prints. */
+static void read_env(struct program *program, const struct words *arguments, struct env *out)
+{
+    struct words words = {NULL, 0};
+    size_t i = 1;
+
+    memset(out, 0, sizeof(*out));
+    for (size_t k = 0; k < arguments->count; k++)
+        add_word(&words, arguments->at[k]);
+    for (; i < words.count && words.at[i][0] == '-'; i++) {
+        if (strcmp(words.at[i], "--") == 0) {
+            i++;
+            break;
+        }
+        if (words.at[i][1] == '\0') {
+            hinder(program, "-");
+            out->no_path = true;
+            continue;
+        }
+        read_option(program, out, &words, &i);
+    }
+    for (; i < words.count && strchr(words.at[i], '=') != NULL; i++)
+        assign(program, out, words.at[i]);
+    for (; i < words.count; i++)
+        add_word(&out->command, words.at[i]);
+    free_words(&words);
+}
+
+/* Read the interpreter and its argument from a script's first line. Return 0, or ENOEXEC where the file is no script. */
+static int read_script(const char *path, char interpreter[static HEAD], char argument[static HEAD])
+{
+    char head[HEAD];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    ssize_t length;
+    char *at;
+    char *end;
+
+    interpreter[0] = argument[0] = '\0';
+    if (fd < 0)
+        return errno;
+    length = read(fd, head, sizeof(head) - 1);
+    (void)close(fd);
+    if (length < 0)
+        return errno;
+    head[length] = '\0';
+    if (strncmp(head, "#!", 2) != 0) {
+        /* As execvp does it. A file with a zero byte is none that a shell would read. */
+        if (strlen(head) != (size_t)length)
+            return ENOEXEC;
+        strcpy(interpreter, "/bin/sh"); /* fits */
+        return 0;
+    }
+    end = strchr(head, '\n');
+    if (end != NULL)
+        *end = '\0';
+    end = head + strlen(head);
+    while (end > head && (end[-1] == ' ' || end[-1] == '\t'))
+        *--end = '\0';
+    at = head + 2 + strspn(head + 2, " \t");
+    if (*at == '\0')
+        return ENOEXEC;
+    end = at + strcspn(at, " \t");
+    if (*end != '\0') {
+        *end++ = '\0';
+        strcpy(argument, end + strspn(end, " \t")); /* fits: a part of head; likewise below */
+    }
+    strcpy(interpreter, at);
+    return 0;
+}
+
+static bool is_elf(const char *path)
+{
+    char magic[4] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    bool is = fd >= 0 && read(fd, magic, sizeof(magic)) == (ssize_t)sizeof(magic) && memcmp(magic, "\177ELF", sizeof(magic)) == 0;
+
+    if (fd >= 0)
+        (void)close(fd);
+    return is;
+}
+
+static void set(char **to, char *value)
+{
+    free(*to);
+    *to = value;
+}
+
+/* Go from env to what it starts. Return false where it starts nothing. */
+static bool through_env(struct program *program, struct words *words, char **path, struct seen **seen)
+{
+    struct env env;
+
+    read_env(program, words, &env);
+    if (env.command.count == 0) {
+        free(env.path);
+        free(env.directory);
+        return false;
+    }
+    if (env.path != NULL || env.no_path)
+        set(path, env.path);
+    if (env.directory != NULL && env.command.at[0][0] != '/' && strchr(env.command.at[0], '/') != NULL) {
+        char buffer[PATH_MAX];
+        struct text text = text_over(buffer, sizeof(buffer));
+
+        text_add(&text, "%s/%s", env.directory, env.command.at[0]);
+        set(&env.command.at[0], output_copy(buffer));
+    }
+    seen_add(seen, "env", "starts %s", env.command.at[0]);
+    free(env.directory);
+    free_words(words);
+    *words = env.command;
+    return true;
+}
+
+/* Go from a script to its interpreter. Return 0 or an error. */
+static int through_script(struct program *program, struct words *words, const char *found, struct seen **seen)
+{
+    char interpreter[HEAD];
+    char argument[HEAD];
+    int error = read_script(found, interpreter, argument);
+    struct words next = {NULL, 0};
+
+    if (error != 0)
+        return error;
+    seen_add(seen, "script", "%s is run by %s%s%s", found, interpreter, argument[0] != '\0' ? " " : "", argument);
+    program->script = true;
+    set(&program->subject, output_copy(found));
+    add_word(&next, interpreter);
+    if (argument[0] != '\0')
+        add_word(&next, argument);
+    add_word(&next, found);
+    for (size_t i = 1; i < words->count; i++)
+        add_word(&next, words->at[i]);
+    free_words(words);
+    *words = next;
+    return 0;
+}
+
+void program_follow(char *const *argv, struct program *out, struct seen **seen)
+{
+    const char *now = getenv("PATH");
+    char *path = now != NULL ? output_copy(now) : NULL;
+    struct words words = {NULL, 0};
+
+    memset(out, 0, sizeof(*out));
+    add_word(&words, argv[0] != NULL ? argv[0] : "");
+    for (size_t i = 1; argv[0] != NULL && argv[i] != NULL; i++)
+        add_word(&words, argv[i]);
+    for (int step = 0;; step++) {
+        char *found = step < STEPS ? find(words.at[0], path, &out->error) : NULL;
+
+        set(&out->called, output_copy(words.at[0]));
+        if (step == STEPS)
+            out->error = ELOOP;
+        if (found == NULL)
+            break;
+        if (out->first == NULL)
+            out->first = output_copy(found);
+        if (strcmp(program_base(found), "env") == 0 && is_elf(found) && through_env(out, &words, &path, seen)) {
+            free(found);
+            continue;
+        }
+        if (!is_elf(found))
+            out->error = through_script(out, &words, found, seen);
+        else
+            out->path = realpath(found, NULL);
+        free(found);
+        if (out->error != 0 || out->path != NULL)
+            break;
+    }
+    if (out->error == 0 && out->path == NULL)
+        out->error = ENOENT;
+    free_words(&words);
+    free(path);
+}
+
+void program_free(struct program *program)
+{
+    free(program->first);
+    free(program->path);
+    free(program->called);
+    free(program->obstacle);
+    free(program->library_path);
+    free(program->subject);
+    memset(program, 0, sizeof(*program));
+}

@@ -1,0 +1,35 @@
+/* Which program a command leads to: through PATH, through #! lines, and through env. */
+#ifndef PINSHIM_PROGRAM_H
+#define PINSHIM_PROGRAM_H
+
+#include "text.h"
+
+/* What was seen, in order: a word that says of what kind it is, and the rest. */
+struct seen {
+    const char *what;
+    char *text;
+    struct seen *next;
+};
+
+void seen_add(struct seen **list, const char *what, const char *format, ...) PRINTF_LIKE(3, 4);
+void seen_free(struct seen *list);
+
+struct program {
+    int error; /* 0; or why there is nothing to run, as exec(3) has it: ENOENT, EACCES, ENOEXEC, ELOOP */
+    char *first; /* what is to be executed for the command itself; NULL: not found */
+    char *path; /* what runs in the end, as an absolute path without symbolic links */
+    char *called; /* by which name that was called */
+    char *obstacle; /* what takes the environment away before it starts; NULL: nothing */
+    char *library_path; /* the LD_LIBRARY_PATH that it is started with; NULL: as it is now */
+    bool script; /* it runs a script, whose path is `subject` */
+    char *subject;
+};
+
+/* Follow the command `argv`, which ends with NULL, to its program. What was met is added to `seen`. */
+void program_follow(char *const *argv, struct program *out, struct seen **seen);
+void program_free(struct program *program);
+
+/* Return the last part of a path. */
+const char *program_base(const char *path);
+
+#endif

@@ -1,0 +1,171 @@
+/* pinshim run: starts a program under the shim, or does not start it at all. */
+
+#include "clientfile.h"
+#include "command.h"
+#include "config.h"
+#include "launch.h"
+#include "output.h"
+#include "pinfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+    "usage: pinshim run [OPTION...] [--] CMD [ARGUMENT...]\n"
+    "\n"
+    "Starts CMD with the shim before its OpenSSL. First CMD is examined, as by\n"
+    "\"pinshim doctor\", its loader is asked whether it takes the shim, and the pins\n"
+    "file is checked. Where one of these fails, CMD is not started. Then this process\n"
+    "becomes CMD: process ID, signals, terminal and exit status are CMD's.\n"
+    "\n"
+    "  --pins F    the pins file (default: $PINSHIM_PINS, else /etc/pinshim/pins)\n"
+    "  --report    log what would be refused, and let it live (PINSHIM_MODE=report)\n"
+    "  --log X     log to stderr, syslog, none, or a file (PINSHIM_LOG)\n"
+    "  --json      log one JSON object a line (PINSHIM_LOG_FORMAT=json)\n"
+    "  --force     start CMD although it is not covered\n"
+    "  --help      print this\n"
+    "\n"
+    "What no option says holds as the environment has it (PINSHIM_MODE, PINSHIM_LOG,\n"
+    "PINSHIM_LOG_FORMAT, PINSHIM_LOG_LEVEL). LD_PRELOAD keeps what it has. The\n"
+    "programs that CMD starts inherit all this.\n"
+    "\n"
+    "Exit status: CMD's; 125 if CMD was not started, 126 if it cannot be run, 127 if\n"
+    "it is not found.\n";
+
+struct run {
+    const char *pins;
+    const char *log;
+    bool report;
+    bool json;
+    bool force;
+};
+
+static void print_fault(void *arg, uint32_t line, uint32_t column, const char *message)
+{
+    if (line == 0)
+        output_error("%s: %s", (const char *)arg, message);
+    else
+        output_error("%s:%u:%u: %s", (const char *)arg, (unsigned)line, (unsigned)column, message);
+}
+
+/* Read the pins as the shim will. */
+static bool pins_are_good(char *path)
+{
+    struct pins_reader reader = {.read = pinfile_read, .read_client = clientfile_read, .library = linked_ossl(), .beside = path};
+    struct pins *pins = pins_load(path, &reader, NULL, print_fault, path);
+    bool good = pins != NULL;
+
+    pins_free(pins);
+    if (!good && access(path, F_OK) != 0)
+        output_error("not started; next: name a pins file with --pins, or have \"pinshim learn -o FILE -- CMD\" write a first one");
+    else if (!good)
+        output_error("not started; next: mend the pins file until \"pinshim lint %s\" finds nothing", path);
+    return good;
+}
+
+static void set_environment(const struct run *run, const char *pins)
+{
+    launch_set("PINSHIM_PINS", pins);
+    if (run->report || getenv("PINSHIM_MODE") == NULL)
+        launch_set("PINSHIM_MODE", run->report ? "report" : "enforce");
+    if (run->json || getenv("PINSHIM_LOG_FORMAT") == NULL)
+        launch_set("PINSHIM_LOG_FORMAT", run->json ? "json" : "text");
+    if (run->log != NULL && strcmp(run->log, "stderr") != 0 && strcmp(run->log, "syslog") != 0 && strcmp(run->log, "none") != 0) {
+        char *file = launch_absolute(run->log);
+
+        launch_set("PINSHIM_LOG", file);
+        free(file);
+    } else if (run->log != NULL || getenv("PINSHIM_LOG") == NULL) {
+        launch_set("PINSHIM_LOG", run->log != NULL ? run->log : "stderr");
+    }
+}
+
+/* Read the environment as the shim will, and see whether the log can be written. */
+static bool environment_is_good(void)
+{
+    const struct config *config = config_get();
+    int fd;
+
+    if (config->fault[0] != '\0') {
+        output_error("%s", config->fault);
+        output_error("not started; next: set that variable right, or unset it");
+        return false;
+    }
+    if (config->log != LOG_TO_FILE)
+        return true;
+    fd = open(config->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    if (fd < 0) {
+        output_error("the log %s cannot be written: %s", config->log_file, strerror(errno));
+        output_error("not started; next: name another file with --log, or make its directory");
+        return false;
+    }
+    (void)close(fd);
+    return true;
+}
+
+/* Read the options. Return 0 with `*first` on the command, -1 after the help, or the status to exit with. */
+static int read_options(int argc, char **argv, struct run *run, int *first)
+{
+    enum { PINS = 256, REPORT, LOG, JSON, FORCE, HELP };
+    static const struct option options[] = {{"pins", required_argument, NULL, PINS}, {"report", no_argument, NULL, REPORT},
+        {"log", required_argument, NULL, LOG}, {"json", no_argument, NULL, JSON}, {"force", no_argument, NULL, FORCE},
+        {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0}};
+    int option;
+
+    while ((option = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
+        switch (option) {
+        case PINS:
+            run->pins = optarg;
+            break;
+        case REPORT:
+            run->report = true;
+            break;
+        case LOG:
+            run->log = optarg;
+            break;
+        case JSON:
+            run->json = true;
+            break;
+        case FORCE:
+            run->force = true;
+            break;
+        case HELP:
+            (void)fputs(help, stdout);
+            return -1;
+        default:
+            (void)output_bad_option("run", option, argv);
+            return LAUNCH_FAILED;
+        }
+    }
+    if (optind == argc) {
+        (void)output_bad_usage("run", "run needs a command to start");
+        return LAUNCH_FAILED;
+    }
+    *first = optind;
+    return 0;
+}
+
+int run_main(int argc, char **argv)
+{
+    struct run run = {.pins = getenv("PINSHIM_PINS")};
+    struct examination examination;
+    int first = 0;
+    int status = read_options(argc, argv, &run, &first);
+    char *pins;
+
+    if (status != 0)
+        return status < 0 ? 0 : status;
+    pins = launch_absolute(run.pins != NULL ? run.pins : "/etc/pinshim/pins");
+    set_environment(&run, pins);
+    status = launch_examine(argv + first, run.force, &examination);
+    if (status == 0) {
+        status = environment_is_good() && pins_are_good(pins) ? launch_exec(&examination, argv + first) : (int)LAUNCH_FAILED;
+        examination_free(&examination);
+    }
+    free(pins);
+    return status;
+}

@@ -1,0 +1,19 @@
+/* The targets of a pins file, one by one: for subcommands that go through all of it. */
+#ifndef PINSHIM_TARGETS_H
+#define PINSHIM_TARGETS_H
+
+#include "pins.h"
+
+/* Return the first rule of the file (`rule` NULL) or the one after `rule`; NULL at the end. */
+const struct rule *targets_next(const struct pins *pins, const struct rule *rule);
+
+/* Read the target of `rule`, if it is one name or one address, with its port (0: every port). Return false for * and its kin. */
+MUST_CHECK bool targets_host(const struct pins *pins, const struct rule *rule, struct host *out);
+
+/* Append the target as a pins file spells it. */
+void targets_print(const struct pins *pins, const struct rule *rule, struct text *out);
+
+/* Return true if the string can stand for a target in a pins file. */
+MUST_CHECK bool targets_valid(const char *target);
+
+#endif

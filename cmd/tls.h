@@ -1,0 +1,28 @@
+/* Which TLS library an object is, or has within. */
+#ifndef PINSHIM_TLS_H
+#define PINSHIM_TLS_H
+
+#include "libraries.h"
+
+enum tls_kind {
+    TLS_NONE = 0,
+    TLS_OPENSSL, /* as a shared object, which the shim can stand before */
+    TLS_UNUSABLE, /* likewise, but without a function that the shim needs */
+    TLS_INSIDE, /* OpenSSL linked into the object: its calls go past the shim */
+    TLS_OTHER, /* another library, or code of another within the object */
+};
+
+struct tls {
+    enum tls_kind kind;
+    const char *name; /* "OpenSSL", "GnuTLS" */
+    char version[40]; /* may be empty */
+    const char *lacks; /* TLS_UNUSABLE: the function */
+};
+
+/* Look at one library of `libraries`. `program`: it is the program itself, whose own functions nothing can stand before. */
+struct tls tls_of(const struct libraries *libraries, const struct library *library, bool program);
+
+/* Return true if the object names a libssl among its strings: it may load one later. */
+MUST_CHECK bool tls_is_named(const struct elf *elf);
+
+#endif

@@ -1,0 +1,586 @@
+#!/usr/bin/env bats
+# Goal: what "pinshim pin", "lint" and "check" print is right and can be used: pasted, read by a person or by a program, and judged as the
+# shim judges; every error says what to do; through a pipe and on a terminal.
+
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
+
+load lib/programs
+
+setup_file() {
+    programs_lab
+    PINSHIM=$BATS_TEST_DIRNAME/../build/pinshim
+    export PINSHIM
+    # The renewal, with a key of its own.
+    lab_cert renewal /CN=renewal
+    PIN_RENEWAL=$(lab_spki "$LAB/renewal.pem")
+    PIN_CA=$(lab_spki "$LAB/ca.pem")
+    export PIN_RENEWAL PIN_CA
+}
+
+teardown_file() {
+    lab_stop
+}
+
+# pinshim ARGUMENT...: through a pipe; sets $STATUS, $OUT and $ERR
+pinshim() {
+    capture "$PINSHIM" "$@"
+}
+
+# on_terminal ARGUMENT...: the same on a terminal of 100 columns; what it writes there is in $OUT
+on_terminal() {
+    capture env TERM=xterm "${terminal_environment[@]}" /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/terminal.py" 100 "$PINSHIM" "$@"
+}
+
+# json EXPRESSION: of what the last command printed, which is called "it"
+json() {
+    /usr/bin/python3 -c 'import json, sys; it = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$OUT_FILE" "$1"
+}
+
+# pin_lines: the lines of $OUT that are no comments
+pin_lines() {
+    grep -v '^#' <<<"$OUT" || true
+}
+
+# talker PROTOCOL: a server that begins without TLS; sets $PORT
+talker() {
+    local out
+    out=$(mktemp "$LAB/talker-XXXXXX")
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/starttls.py" "$LAB/good.pem" "$LAB/good.key" "$1" >"$out" 2>"$out.err" </dev/null 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait test -s "$out" || return 1
+    PORT=$(cat "$out")
+}
+
+# silent: a server that never answers; sets $PORT
+silent() {
+    local out
+    out=$(mktemp "$LAB/silent-XXXXXX")
+    /usr/bin/python3 -c 'import socket, time
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+time.sleep(600)' >"$out" </dev/null 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait test -s "$out" || return 1
+    PORT=$(cat "$out")
+}
+
+# two_pins TARGET: lines that leave nothing to be desired
+two_pins() {
+    printf '%s spki-sha256:%s\n' "$1" "$PIN_GOOD" "$1" "$PIN_RENEWAL"
+}
+
+@test "help is printed for the command and for each subcommand, within 80 columns; wrong usage exits with 2 and points to it" {
+    local subcommand
+    pinshim --help
+    equals "$STATUS" 0
+    for subcommand in pin lint check; do
+        pinshim --help
+        has "$OUT" "  pinshim $subcommand "
+        pinshim "$subcommand" --help
+        equals "$STATUS" 0
+        equals "$ERR" ''
+        has "$OUT" "usage: pinshim $subcommand "
+        has "$OUT" 'Exit status: 0 '
+        equals "$(grep -cE '^.{81}' "$OUT_FILE")" 0
+        pinshim "$subcommand"
+        equals "$STATUS" 2
+        equals "$OUT" ''
+        has "$ERR" "pinshim: \"pinshim $subcommand --help\" says how it is used"
+        pinshim "$subcommand" --nonsense x
+        equals "$STATUS" 2
+        has "$ERR" "pinshim: \"--nonsense\" is not an option of \"pinshim $subcommand\""
+    done
+    pinshim check --next
+    equals "$STATUS" 2
+    has "$ERR" 'pinshim: the option --next needs a value'
+    pinshim lint --json=yes x
+    equals "$STATUS" 2
+    has "$ERR" 'pinshim: the option --json takes no value'
+    pinshim pin --timeout 0 localhost
+    equals "$STATUS" 2
+    pinshim pin --starttls gopher localhost
+    equals "$STATUS" 2
+    has "$ERR" '"gopher" is not known; expected smtp'
+    pinshim pin --for 'a b' localhost
+    equals "$STATUS" 2
+}
+
+@test "lint says nothing of a good file, and names every error of a faulty one; a missing file is an error" {
+    pins "$(two_pins www.example.com)" "*.example.com ca-sha256:$PIN_CA" '* deny'
+    pinshim lint "$PINS"
+    equals "$STATUS" 0
+    equals "$OUT$ERR" ''
+    pins 'www.example.com spki-sha256:short' 'ww/w deny' "a.example.com spki-sha256:$PIN_GOOD"
+    pinshim lint "$PINS"
+    equals "$STATUS" 1
+    equals "$(cut -d: -f1-3 <<<"$OUT")" "$PINS:1:29
+$PINS:2:1"
+    lacks "$OUT" warning
+    pinshim lint "$BATS_TEST_TMPDIR/missing"
+    equals "$STATUS" 1
+    has "$OUT" 'missing: cannot open the pins file: No such file or directory'
+}
+
+# warns LINE TEXT: lint warns of that line, and of nothing else; without --strict that is no failure
+warns() {
+    pinshim lint "$PINS"
+    equals "$STATUS" 0
+    has "$OUT" "$2"
+    has "$OUT" "$PINS:$1: warning: "
+    equals "$(wc -l <"$OUT_FILE")" 1
+    pinshim lint --strict "$PINS"
+    equals "$STATUS" 1
+}
+
+@test "lint warns of what is likely to hurt, with the line and what to do" {
+    pins '' "www.example.com spki-sha256:$PIN_GOOD"
+    warns 2 'no backup pin: if this key is lost, www.example.com is refused'
+    pins '* allow' "www.example.com:443 cert-sha256:$(lab_fingerprint "$LAB/good.pem")" "www.example.com:443 spki-sha256:$PIN_RENEWAL"
+    warns 2 'the next renewal of www.example.com:443 breaks it; pin its key instead'
+    pins "$(two_pins '*.example.com')" "*.example.com sha256/$PIN_GOOD"
+    warns 3 'a pin of *.example.com that line 1 has already; delete one'
+    pins "www.example.com spki-sha256:$PIN_GOOD spki-sha256:$PIN_GOOD spki-sha256:$PIN_RENEWAL"
+    warns 1 'stands twice on this line'
+    pins "$(two_pins '[::1]:8443')" "[::1]:8443 spki-sha256:$PIN_CA expires=$(date -u -d '+30 days' +%F)"
+    warns 3 "expire on $(date -u -d '+30 days' +%F) (days left: 30), and accept nothing for [::1]:8443 from then on"
+    pins "$(two_pins www.example.com)" "www.example.com spki-sha256:$PIN_CA expires=$(date -u -d '+31 days' +%F)"
+    pinshim lint "$PINS"
+    equals "$OUT" ''
+    pins "$(two_pins www.example.com)" "www.example.com spki-sha256:$PIN_CA expires=$(date -u +%F)"
+    warns 3 "expired on $(date -u +%F) and accept nothing"
+    pins "$(two_pins www.example.com)" "www.example.com ca-sha256:$PIN_CA" "@revoked spki-sha256:$PIN_CA"
+    warns 3 'a pin of www.example.com that can never match: line 4 revokes it'
+}
+
+@test "a pin that accepts no more is no backup, and one of a CA needs none" {
+    pins "www.example.com spki-sha256:$PIN_GOOD" "www.example.com spki-sha256:$PIN_RENEWAL expires=2020-01-01"
+    pinshim lint "$PINS"
+    has "$OUT" "$PINS:1: warning: no backup pin"
+    has "$OUT" "$PINS:2: warning: the pins of this line expired on 2020-01-01"
+    pins "www.example.com ca-sha256:$PIN_CA" 'mail.example.com pkix'
+    pinshim lint "$PINS"
+    equals "$STATUS$OUT" 0
+}
+
+@test "lint warns of certificates in files that expire within 30 days" {
+    pins "$(two_pins www.example.com)" "www.example.com spki-file:$LAB/good.pem"
+    sed -i 1d "$PINS"
+    warns 2 "a certificate in $LAB/good.pem expires on $(date -u -d '+30 days' +%F)"
+    openssl x509 -req -in "$LAB/good.csr" -signkey "$LAB/good.key" -days 40 -out "$LAB/longer.pem" 2>/dev/null
+    pins "www.example.com spki-file:$LAB/longer.pem" "www.example.com spki-sha256:$PIN_RENEWAL"
+    pinshim lint "$PINS"
+    equals "$STATUS$OUT" 0
+    chmod 0600 "$LAB/renewal.key"
+    pins "$(two_pins www.example.com)" "www.example.com client-cert=$LAB/renewal.pem client-key=$LAB/renewal.key"
+    warns 3 "the client certificate in $LAB/renewal.pem expires on $(date -u -d '+30 days' +%F)"
+}
+
+@test "lint --json is one object with each finding" {
+    pins "www.example.com spki-sha256:$PIN_GOOD" 'old.example.com deny'
+    pinshim lint --json "$PINS"
+    equals "$STATUS" 0
+    equals "$(json '(it["file"], it["errors"], it["warnings"], it["findings"][0]["line"])')" "('$PINS', 0, 1, 1)"
+    equals "$(json 'it["findings"][0]["severity"]')" warning
+    pins $'a\xff deny' 'b ??"'
+    pinshim lint --json "$PINS"
+    equals "$STATUS" 1
+    equals "$(json '[(f["severity"], f["line"], f["column"]) for f in it["findings"]]')" "[('error', 1, 2), ('error', 2, 3)]"
+}
+
+@test "lint and check are coloured on a terminal only, and not with NO_COLOR" {
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD"
+    pinshim lint "$PINS"
+    lacks "$OUT" $'\033'
+    has "$OUT" warning
+    on_terminal lint "$PINS"
+    equals "$STATUS" 0
+    has "$OUT" $'\033[33mwarning:\033[0m'
+    pinshim check "$PINS"
+    lacks "$OUT$ERR" $'\033'
+    on_terminal check "$PINS"
+    equals "$STATUS" 0
+    has "$OUT" $'\033[32maccepted\033[0m'
+    has "$OUT" '1 of 1 checked'
+    terminal_environment=(NO_COLOR=1)
+    on_terminal lint "$PINS"
+    has "$OUT" ': warning: no backup'
+    on_terminal check "$PINS"
+    has "$OUT" accepted
+    lacks "$OUT" $'\033[32m'
+    terminal_environment=(TERM=dumb)
+    on_terminal check "$PINS"
+    lacks "$OUT" $'\033'
+    lacks "$OUT" '1 of 1'
+}
+
+@test "pin of a live server gives lines that lint and check accept, as comments whose they are, and that nothing verified it" {
+    serve_chain
+    pinshim pin "localhost:$PORT"
+    equals "$STATUS$ERR" 0
+    equals "$(pin_lines)" "localhost:$PORT   spki-sha256:$PIN_GOOD"
+    has "$OUT" 'Nothing has verified it'
+    has "$OUT" "subject \"CN=good\", issuer \"CN=pinshim test CA\", valid until $(date -u -d '+30 days' +%F)"
+    has "$OUT" "#localhost:$PORT   ca-sha256:$PIN_CA"
+    cp "$OUT_FILE" "$BATS_TEST_TMPDIR/printed"
+    pinshim lint "$BATS_TEST_TMPDIR/printed"
+    equals "$STATUS" 0
+    pinshim check "$BATS_TEST_TMPDIR/printed"
+    equals "$STATUS" 0
+    # The candidate as well, when its # is taken away.
+    grep '^#localhost' "$BATS_TEST_TMPDIR/printed" | sed 's/^#//' >"$BATS_TEST_TMPDIR/authority"
+    pinshim check "$BATS_TEST_TMPDIR/authority"
+    equals "$STATUS" 0
+    has "$OUT" "authority:1 matched ca-sha256:$PIN_CA"
+    on_terminal pin "localhost:$PORT"
+    equals "$(pin_lines)" "localhost:$PORT   spki-sha256:$PIN_GOOD"
+}
+
+# serve_chain: the good server, which sends its CA as well; sets $PORT
+serve_chain() {
+    lab_s_server good -cert_chain "$LAB/ca.pem"
+}
+
+@test "pin reaches IPv6, takes the SNI from the host, and works where a client certificate is asked for" {
+    local version
+    lab_s_server good -accept '[::1]:0' -cert2 "$LAB/renewal.pem" -key2 "$LAB/renewal.key" -servername localhost
+    pinshim pin "[::1]:$PORT"
+    equals "$(pin_lines)" "[::1]:$PORT   spki-sha256:$PIN_GOOD"
+    lab_s_server good -cert2 "$LAB/renewal.pem" -key2 "$LAB/renewal.key" -servername localhost
+    pinshim pin "127.0.0.1:$PORT" "localhost:$PORT"
+    equals "$(pin_lines)" "127.0.0.1:$PORT   spki-sha256:$PIN_GOOD
+localhost:$PORT   spki-sha256:$PIN_RENEWAL"
+    for version in 1_2 1_3; do
+        lab_s_server good "-tls$version" -Verify 1
+        pinshim pin "localhost:$PORT"
+        equals "$STATUS$ERR" 0
+        has "$OUT" "localhost:$PORT   spki-sha256:$PIN_GOOD"
+        has "$OUT" '# It asks for a client certificate'
+    done
+}
+
+@test "pin of a server that begins without TLS" {
+    local protocol
+    for protocol in smtp imap pop3 ftp postgres; do
+        talker "$protocol"
+        pinshim pin --starttls "$protocol" "localhost:$PORT"
+        equals "$STATUS$ERR" 0
+        equals "$(pin_lines)" "localhost:$PORT   spki-sha256:$PIN_GOOD"
+        pins "localhost:$PORT spki-sha256:$PIN_GOOD"
+        pinshim check --starttls "$protocol" "$PINS"
+        equals "$STATUS" 0
+        # Otherwise it does not come to TLS.
+        pinshim pin --timeout 2 "localhost:$PORT"
+        equals "$STATUS" 1
+    done
+    talker unwilling
+    pinshim pin --starttls smtp "localhost:$PORT"
+    equals "$STATUS" 1
+    has "$ERR" 'the server does not begin TLS (smtp): it says "502 \x1b[31mno"'
+}
+
+@test "pin of a certificate, a request and a key, in PEM and DER, gives the same pin, for the names that they are for" {
+    local file
+    openssl x509 -in "$LAB/good.pem" -outform DER -out "$LAB/good.der"
+    openssl req -in "$LAB/good.csr" -outform DER -out "$LAB/good-csr.der"
+    openssl pkey -in "$LAB/good.key" -outform DER -out "$LAB/good-key.der"
+    openssl ec -in "$LAB/good.key" -out "$LAB/good-ec.key" 2>/dev/null
+    openssl pkey -in "$LAB/good.key" -pubout -out "$LAB/good.pub"
+    openssl pkey -in "$LAB/good.key" -pubout -outform DER -out "$LAB/good-pub.der"
+    cat "$LAB/good.key" "$LAB/good.pem" "$LAB/ca.pem" >"$LAB/all.pem"
+    for file in good.pem good.der good.csr good-csr.der good.key good-key.der good-ec.key good.pub good-pub.der all.pem; do
+        pinshim pin --for www.example.com "$LAB/$file"
+        equals "$STATUS$ERR" 0
+        equals "$(pin_lines)" "www.example.com   spki-sha256:$PIN_GOOD"
+    done
+    pinshim pin "$LAB/all.pem"
+    equals "$(pin_lines)" "localhost            spki-sha256:$PIN_GOOD
+www.pinned.example   spki-sha256:$PIN_GOOD
+127.0.0.1            spki-sha256:$PIN_GOOD
+[::1]                spki-sha256:$PIN_GOOD"
+    has "$OUT" "#www.pinned.example   ca-sha256:$PIN_CA"
+    pinshim pin "$LAB/good.key"
+    equals "$(pin_lines)" "spki-sha256:$PIN_GOOD"
+    has "$OUT" 'good as a backup'
+    pinshim pin "$LAB/ca.pem"
+    equals "$(pin_lines)" "ca-sha256:$PIN_CA"
+    pinshim pin --for @revoked - <"$LAB/good.pem"
+    equals "$STATUS" 1
+    capture bash -c '"$PINSHIM" pin --for @revoked - <"$LAB/good.pem"'
+    equals "$(pin_lines)" "@revoked   spki-sha256:$PIN_GOOD"
+    # A file in this directory, without a slash.
+    cd "$LAB"
+    pinshim pin good.key
+    equals "$(pin_lines)" "spki-sha256:$PIN_GOOD"
+}
+
+@test "pin of a server and of a key makes a pins file of which lint has nothing to say" {
+    capture bash -c '"$PINSHIM" pin "localhost:$GOOD" "$LAB/renewal.key" >"$BATS_TEST_TMPDIR/pins"'
+    equals "$STATUS$ERR" 0
+    pinshim lint "$BATS_TEST_TMPDIR/pins"
+    equals "$STATUS$OUT" 0
+    pinshim check "$BATS_TEST_TMPDIR/pins"
+    equals "$STATUS" 0
+}
+
+@test "names in a certificate cannot smuggle a line into what pin prints" {
+    cat >"$LAB/evil.cnf" <<'CNF'
+[req]
+distinguished_name = dn
+x509_extensions = ext
+prompt = no
+[dn]
+CN = evil
+[ext]
+subjectAltName = @names
+[names]
+DNS.1 = "a.example.com\n* allow"
+DNS.2 = "b.example.com allow"
+DNS.3 = "@revoked"
+DNS.4 = good.example.com
+CNF
+    openssl req -x509 -config "$LAB/evil.cnf" -key "$LAB/good.key" -out "$LAB/evil.pem" -days 30
+    openssl x509 -in "$LAB/evil.pem" -noout -text | grep -q 'DNS:b.example.com allow'
+    pinshim pin "$LAB/evil.pem"
+    equals "$STATUS" 0
+    equals "$(pin_lines)" "good.example.com   spki-sha256:$PIN_GOOD"
+}
+
+@test "what pin cannot read or reach is an error that says what to do, and the others are printed" {
+    openssl pkey -in "$LAB/good.key" -aes128 -passout pass:x -out "$LAB/encrypted.key"
+    openssl ec -in "$LAB/good.key" -aes128 -passout pass:x -out "$LAB/encrypted-ec.key" 2>/dev/null
+    openssl pkcs8 -topk8 -in "$LAB/good.key" -outform DER -passout pass:x -out "$LAB/encrypted.der"
+    openssl pkcs12 -export -in "$LAB/good.pem" -inkey "$LAB/good.key" -passout pass:x -out "$LAB/good.p12"
+    head -c 300 "$LAB/good.pem" >"$LAB/cut.pem"
+    : >"$LAB/empty.pem"
+    local file
+    for file in encrypted.key encrypted-ec.key encrypted.der; do
+        # Nothing may ask for a passphrase.
+        capture timeout 10 "$PINSHIM" pin "$LAB/$file"
+        equals "$STATUS" 1
+        has "$ERR" "pinshim: $LAB/$file: its key is encrypted, and no passphrase is asked for here; give"
+    done
+    for file in good.p12:openssl\ pkcs12 cut.pem:'cannot be read; expected' empty.pem:nothing missing.pem:'is the path right?'; do
+        pinshim pin "$LAB/${file%%:*}"
+        equals "$STATUS" 1
+        has "$ERR" "pinshim: $LAB/${file%%:*}: "
+        has "$ERR" "${file#*:}"
+    done
+    pinshim pin nohost.invalid "$LAB/good.key"
+    equals "$STATUS" 1
+    has "$ERR" 'pinshim: nohost.invalid: cannot resolve its name'
+    equals "$(pin_lines)" "nohost.invalid   spki-sha256:$PIN_GOOD"
+    pinshim pin "https://localhost:$GOOD/"
+    equals "$STATUS" 1
+    has "$ERR" 'this is a URL; write only the host'
+    pinshim pin 127.0.0.1:1
+    equals "$STATUS" 1
+    has "$ERR" 'cannot connect to 127.0.0.1:1: Connection refused; does the server run, and at this port?'
+    talker smtp
+    pinshim pin "localhost:$PORT"
+    equals "$STATUS" 1
+    has "$ERR" 'If not: --starttls'
+    silent
+    pinshim pin --timeout 1 "localhost:$PORT"
+    equals "$STATUS" 1
+    has "$ERR" 'no answer within 1 seconds, while in the TLS handshake'
+}
+
+@test "check names the pin that matches each server, in aligned columns" {
+    pins '# a comment' "localhost:$GOOD spki-sha256:$PIN_GOOD" "127.0.0.1:$IMPOSTOR spki-sha256:$PIN_RENEWAL" \
+        "127.0.0.1:$IMPOSTOR ca-file:$LAB/ca.pem" '*.example.com deny' '**.pinned.example pkix'
+    pinshim check "$PINS"
+    equals "$STATUS$ERR" 0
+    has "$OUT" "accepted  $(date -u -d '+30 days' +%F)  $PINS:2 matched spki-sha256:$PIN_GOOD"
+    has "$OUT" "accepted  $(date -u -d '+30 days' +%F)  $PINS:4 matched ca-sha256:$PIN_CA"
+    has "$OUT" 'not checked: give a HOST'
+    # Each column begins where its heading does.
+    equals "$(wc -l <"$OUT_FILE")" 5
+    local heading column
+    for heading in SERVER UNTIL WHY; do
+        column=$(head -n 1 "$OUT_FILE" | grep -bo "$heading" | cut -d: -f1)
+        equals "$(cut -c"$((column - 1))-$((column + 1))" "$OUT_FILE" | grep -cE '^  [^ ]$')" 5
+    done
+}
+
+@test "check fails where a server has changed, and says what it shows" {
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD" "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD"
+    pinshim check "$PINS"
+    equals "$STATUS" 1
+    grep -qE "^localhost:$GOOD +accepted " "$OUT_FILE"
+    grep -qE "^localhost:$IMPOSTOR +refused " "$OUT_FILE"
+    has "$OUT" "no pin of $PINS:2 matched; it shows spki-sha256:$PIN_IMPOSTOR"
+    has "$ERR" 'pinshim: 1 of 2 failed. '
+    on_terminal check "$PINS"
+    equals "$STATUS" 1
+    has "$OUT" $'\033[31mrefused\033[0m'
+    # It would only be reported; that is no success either.
+    pins "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD mode=report"
+    pinshim check "$PINS"
+    equals "$STATUS" 1
+    grep -qE "^localhost:$IMPOSTOR +reported " "$OUT_FILE"
+}
+
+@test "check asks the HOSTs that are given, by the rules that are for them" {
+    pins "local* deny"
+    pinshim check "$PINS" localhost
+    equals "$STATUS" 1
+    has "$ERR" 'see "pinshim lint"'
+    pins "**.pinned.example spki-sha256:$PIN_GOOD" "localhost:$IMPOSTOR deny" 'old.example.com deny'
+    pinshim check "$PINS"
+    equals "$STATUS" 2
+    has "$ERR" 'nothing was checked'
+    names
+    PRELOAD_ALSO=$NAMES
+    capture bare "$PINSHIM" check "$PINS" "a.b.pinned.example:$GOOD"
+    equals "$STATUS" 0
+    has "$OUT" "$PINS:1 matched"
+    capture bare "$PINSHIM" check "$PINS" "a.pinned.example:$IMPOSTOR"
+    equals "$STATUS" 1
+    pinshim check "$PINS" "localhost:$IMPOSTOR"
+    equals "$STATUS" 1
+    has "$OUT" 'says deny'
+    # What no rule is for is not pinned: that is no success.
+    pinshim check "$PINS" "localhost:$GOOD"
+    equals "$STATUS" 1
+    grep -qE "^localhost:$GOOD +unpinned .*no rule of the file is for this host" "$OUT_FILE"
+    pinshim check "$PINS" 'x y'
+    equals "$STATUS" 2
+}
+
+@test "check judges as the shim does" {
+    local rule verdict
+    for rule in "localhost spki-sha256:$PIN_GOOD" "localhost ca-file:$LAB/ca.pem" "localhost pkix" "localhost cert-file:$LAB/good.pem" \
+        "localhost:$GOOD spki-sha256:$PIN_IMPOSTOR" "localhost spki-file:$LAB/good.pem expires=2020-01-01" "* ca-file:$LAB/ca.pem" \
+        "127.0.0.1 deny" "@revoked spki-sha256:$PIN_GOOD" "@revoked spki-sha256:$PIN_CA" "localhost allow" "* pkix spki-sha256:$PIN_GOOD"; do
+        pins "$rule" "localhost spki-sha256:$PIN_GOOD"
+        [[ $rule != *allow ]] || pins "$rule"
+        capture shim openssl s_client -brief -connect "localhost:$GOOD" -servername localhost
+        verdict=$STATUS
+        pinshim check "$PINS" "localhost:$GOOD"
+        equals "$rule: $((STATUS > 0))" "$rule: $((verdict > 0))"
+    done
+}
+
+# next_is VERDICT FILE: what check says of the target in $PINS with --next FILE
+next_is() {
+    pinshim check --next "$2" "$PINS"
+    equals "$STATUS" $(($1 != 0))
+    case $1 in
+    0)
+        grep -qE "^localhost:$GOOD +accepted +accepted " "$OUT_FILE"
+        has "$OUT" "; next: $PINS:2 matched spki-sha256:$PIN_RENEWAL"
+        ;;
+    1)
+        grep -qE "^localhost:$GOOD +accepted +refused " "$OUT_FILE"
+        has "$OUT" "; next: no pin of $PINS:1,2 matched"
+        ;;
+    esac
+}
+
+@test "check --next: a renewal on the backup pin is accepted, from a certificate, a request and a key; another is refused" {
+    local file
+    pins "$(two_pins "localhost:$GOOD")"
+    for file in renewal.pem renewal.csr renewal.key; do
+        next_is 0 "$LAB/$file"
+        next_is 1 "$LAB/impostor.${file##*.}"
+    done
+    pinshim check --next "$LAB/missing" "$PINS"
+    equals "$STATUS" 1
+    has "$ERR" "pinshim: $LAB/missing: cannot open it"
+}
+
+@test "check --next: what a key alone does not tell is not taken for accepted" {
+    pins "localhost:$GOOD ca-file:$LAB/ca.pem"
+    pinshim check --next "$LAB/renewal.pem" "$PINS"
+    equals "$STATUS" 0
+    pinshim check --next "$LAB/renewal.key" "$PINS"
+    equals "$STATUS" 1
+    grep -qE "^localhost:$GOOD +accepted +unknown .*give that\$" "$OUT_FILE"
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD pkix" "localhost:$GOOD spki-sha256:$PIN_RENEWAL"
+    export SSL_CERT_FILE=$LAB/ca.pem
+    pinshim check --next "$LAB/renewal.pem" "$PINS"
+    equals "$STATUS" 0
+    pinshim check --next "$LAB/renewal.csr" "$PINS"
+    equals "$STATUS" 1
+    grep -qE "^localhost:$GOOD +accepted +unknown .*pkix asks for more than a key" "$OUT_FILE"
+}
+
+@test "check --next: issuers come from its file, or are those that the server sends now" {
+    serve_chain
+    pins "localhost:$PORT ca-sha256:$PIN_CA"
+    pinshim check --next "$LAB/renewal.pem" "$PINS"
+    equals "$STATUS" 0
+    cat "$LAB/renewal.pem" "$LAB/ca.pem" >"$LAB/renewal-chain.pem"
+    pins "localhost:1 ca-sha256:$PIN_CA"
+    pinshim check --json --next "$LAB/renewal-chain.pem" "$PINS"
+    equals "$(json '[(t["verdict"], t["next"]["verdict"]) for t in it["targets"]]')" "[('failed', 'accepted')]"
+    pinshim check --json --next "$LAB/renewal.pem" "$PINS"
+    equals "$(json '[(t["verdict"], t["next"]["verdict"]) for t in it["targets"]]')" "[('failed', 'refused')]"
+}
+
+@test "check --next is asked for the targets that the certificate names, or for those that are given" {
+    lab_cert elsewhere /CN=elsewhere 'subjectAltName=DNS:localhost' 'extendedKeyUsage=serverAuth'
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD" "localhost:$GOOD spki-file:$LAB/elsewhere.csr" \
+        "127.0.0.1:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
+    pinshim check --next "$LAB/elsewhere.pem" "$PINS"
+    equals "$STATUS" 0
+    grep -qE "^127.0.0.1:$IMPOSTOR +accepted +- " "$OUT_FILE"
+    pinshim check --next "$LAB/elsewhere.pem" "$PINS" "127.0.0.1:$IMPOSTOR"
+    equals "$STATUS" 1
+    grep -qE "^127.0.0.1:$IMPOSTOR +accepted +refused " "$OUT_FILE"
+}
+
+@test "check --json is one object with each target" {
+    pins "$(two_pins "localhost:$GOOD")" "127.0.0.1:$IMPOSTOR spki-sha256:$PIN_GOOD" '*.example.com deny'
+    pinshim check --json --next "$LAB/renewal.key" "$PINS"
+    equals "$STATUS" 1
+    equals "$(json '(it["checked"], it["failed"], [t["verdict"] for t in it["targets"]])')" "(2, 1, ['accepted', 'refused', 'not-checked'])"
+    equals "$(json '{tuple(sorted(t)) for t in it["targets"]} == {tuple(sorted(it["targets"][0]))}')" True
+    equals "$(json '(it["targets"][2]["address"], it["targets"][2]["port"], it["targets"][2]["next"])')" '(None, None, None)'
+    equals "$(json 'it["targets"][0]["next"]["matched"]')" "spki-sha256:$PIN_RENEWAL"
+    equals "$(json '[it["targets"][0][k] for k in ("address", "port", "rule", "matched", "spki_sha256", "subject")]')" \
+        "['127.0.0.1', $GOOD, '$PINS:1', 'spki-sha256:$PIN_GOOD', '$PIN_GOOD', 'CN=good']"
+    on_terminal check --json "$PINS"
+    equals "$(sed -n 's/^[^{]*{/{/p' "$OUT_FILE" | /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)["failed"])')" 1
+}
+
+@test "servers that do not answer are asked side by side, and each for its own time" {
+    local _ begun lines=()
+    for _ in 1 2 3 4 5 6; do
+        silent
+        lines+=("localhost:$PORT spki-sha256:$PIN_GOOD")
+    done
+    pins "${lines[@]}" "localhost:$GOOD spki-sha256:$PIN_GOOD"
+    begun=$SECONDS
+    pinshim check --timeout 2 "$PINS"
+    [ $((SECONDS - begun)) -lt 8 ] || explain "took $((SECONDS - begun)) seconds"
+    equals "$STATUS" 1
+    equals "$(grep -c 'failed .*no answer within 2 seconds' "$OUT_FILE")" 6
+    grep -qE "^localhost:$GOOD +accepted " "$OUT_FILE"
+    # Whatever the caller did with the signal that limits the time.
+    capture timeout 20 bash -c 'trap "" ALRM; exec "$PINSHIM" check --timeout 1 "$1" "localhost:$2"' _ "$PINS" "$PORT"
+    equals "$STATUS" 1
+    has "$OUT" 'no answer within 1 seconds'
+}
+
+@test "output that cannot be written is a failure" {
+    local arguments
+    pins "$(two_pins "localhost:$GOOD")" "localhost:$GOOD cert-file:$LAB/good.pem"
+    for arguments in "pin localhost:$GOOD" "pin $LAB/good.key" "lint $PINS" "check $PINS"; do
+        # shellcheck disable=SC2086
+        pinshim $arguments
+        equals "$STATUS" 0
+        # shellcheck disable=SC2086
+        run -1 bash -c '"$PINSHIM" "$@" >/dev/full' _ $arguments
+        has "$output" 'pinshim: cannot write to standard output: No space left on device'
+    done
+}
+
+@test "a long reason is folded on a terminal, and a line in a pipe" {
+    pins "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD"
+    on_terminal check "$PINS"
+    equals "$(sed 's/\x1b\[[0-9;]*[mK]//g; s/^.*\r//' "$OUT_FILE" | grep -v '^pinshim: ' | grep -cE '^.{101}')" 0
+    has "$OUT" $'\n                 '
+    pinshim check "$PINS"
+    equals "$(wc -l <"$OUT_FILE")" 2
+}

@@ -1,0 +1,604 @@
+#!/usr/bin/env bats
+# Goal: "pinshim run" starts what the shim covers, exactly as it would run without, and nothing else; "pinshim doctor" tells the one from the
+# other and says what it goes by; "pinshim learn" writes pins that "run" then holds a program to.
+
+# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153
+
+load lib/programs
+
+# In a directory with the object that is tested: the command takes the one beside it.
+setup_file() {
+    programs_lab
+    mkdir "$LAB/bin" "$LAB/made"
+    cp "$BATS_TEST_DIRNAME/../build/pinshim" "$PINSHIM_SO" "$LAB/bin/"
+    [ "${PINSHIM_SO##*/}" = libpinshim.so ] || mv "$LAB/bin/${PINSHIM_SO##*/}" "$LAB/bin/libpinshim.so"
+    export PATH=$LAB/bin:/usr/sbin:/usr/bin:/sbin:/bin MADE=$LAB/made
+    export PIN_CA
+    PIN_CA=$(lab_spki "$LAB/ca.pem")
+    unset PINSHIM_PINS PINSHIM_MODE PINSHIM_LOG PINSHIM_LOG_FORMAT PINSHIM_LOG_LEVEL LD_PRELOAD LD_LIBRARY_PATH
+    printf '#include <stdio.h>\nint main(void) { puts("ran"); return 0; }\n' >"$MADE/plain.c"
+    make_programs
+}
+
+teardown_file() {
+    lab_stop
+}
+
+setup() {
+    pins "localhost spki-sha256:$PIN_GOOD" "127.0.0.1 spki-sha256:$PIN_GOOD"
+    cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+# made NAME [OPTION...]: a program that prints "ran"
+made() {
+    gcc -o "$MADE/$1" "$MADE/plain.c" "${@:2}"
+}
+
+# library FILE [OPTION...]: a shared object from standard input, for programs to need
+library() {
+    gcc -shared -fPIC -x c - -x none -o "$MADE/$1" -Wl,-soname,"${1##*/}" "${@:2}"
+}
+
+make_programs() {
+    mkdir "$MADE/lib" "$MADE/deep" "$MADE/empty"
+    made plain
+    made static -static
+    made static-pie -static-pie
+    musl-gcc -o "$MADE/musl" "$MADE/plain.c"
+    made set-user-id && chmod u+s "$MADE/set-user-id"
+    made set-group-id && chmod g+s "$MADE/set-group-id"
+    made capable
+    ! [ "$(id -u)" -eq 0 ] || setcap cap_net_raw+ep "$MADE/capable"
+    # The header of a program for another processor is enough: it ends there.
+    printf '\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\267\0\1\0\0\0' >"$MADE/arm64"
+    printf '\177ELF\1\1\1\0\0\0\0\0\0\0\0\0\2\0\3\0\1\0\0\0' >"$MADE/i386"
+    printf '\177ELF\1\2\1\0\0\0\0\0\0\0\0\0\0\2\0\24\0\0\0\1' >"$MADE/big-endian"
+    chmod +x "$MADE/arm64" "$MADE/i386" "$MADE/big-endian"
+    # Libraries by their names, found through DT_RUNPATH, and through the DT_RPATH of what needs the library that needs them.
+    echo 'int gnutls(void) { return 0; }' | library lib/libgnutls.so.30
+    echo 'int nss(void) { return 0; }' | library lib/libssl3.so
+    echo 'int gnutls(void); int between(void) { return gnutls(); }' | library deep/libbetween.so "$MADE/lib/libgnutls.so.30"
+    made gnutls -Wl,--no-as-needed,-rpath,'$ORIGIN/lib',--enable-new-dtags "$MADE/lib/libgnutls.so.30"
+    made nss -Wl,--no-as-needed,-rpath,'${ORIGIN}/lib',--enable-new-dtags "$MADE/lib/libssl3.so"
+    made rpath -Wl,--no-as-needed,-rpath,'$ORIGIN/deep:$ORIGIN/lib',--disable-new-dtags,-rpath-link,"$MADE/lib" "$MADE/deep/libbetween.so"
+    made both -Wl,--no-as-needed,-rpath,'$ORIGIN/lib' "$MADE/lib/libgnutls.so.30" -lssl
+    made beside -Wl,--no-as-needed,-rpath,'$ORIGIN/deep:$ORIGIN/lib',--disable-new-dtags,-rpath-link,"$MADE/lib" -lssl "$MADE/deep/libbetween.so"
+    made by-path -Wl,--no-as-needed "$MADE/lib/libgnutls.so.30" -Wl,-rpath,"$MADE/empty"
+    # Code of other libraries, by what stands in their objects.
+    echo 'const char *name(void) { return "../src/ssl/ssl_key_share.cc"; } int SSL_CTX_new, SSL_connect;' | library lib/libboring.so
+    made boringssl -Wl,--no-as-needed,-rpath,'$ORIGIN/lib' "$MADE/lib/libboring.so"
+    echo 'const char *name(void) { return "LibreSSL 3.8.2"; } int SSL_CTX_new, SSL_connect;' | library lib/liblibre.so
+    made libressl -Wl,--no-as-needed,-rpath,'$ORIGIN/lib' "$MADE/lib/liblibre.so"
+    echo 'const char *name(void) { return "OpenSSL 1.0.2u  20 Dec 2019"; } int SSL_CTX_new, SSL_connect;' | library lib/libssl.so.1.0.0
+    made old-openssl -Wl,--no-as-needed,-rpath,'$ORIGIN/lib' "$MADE/lib/libssl.so.1.0.0"
+    printf '#include <stdio.h>\nint main(void) { puts("/cargo/rustls-0.21.7/src/client/hs.rs"); return 0; }\n' >"$MADE/rust.c"
+    gcc -o "$MADE/rustls" "$MADE/rust.c"
+    printf '#include <stdio.h>\nint main(void) { puts("crypto/tls.(*Conn).clientHandshake"); return 0; }\n' >"$MADE/go.c"
+    gcc -o "$MADE/go-without" "$MADE/go.c"
+    echo >"$MADE/info"
+    objcopy --add-section .go.buildinfo="$MADE/info" "$MADE/go-without" "$MADE/go"
+    gcc -o "$MADE/inside" "$BATS_TEST_DIRNAME/paths/connect.c" -D_GNU_SOURCE -l:libssl.a -l:libcrypto.a -lpthread -ldl
+    printf '#include <dlfcn.h>\nint main(void) { return dlopen("libssl.so.3", RTLD_NOW) == 0; }\n' >"$MADE/later.c"
+    gcc -o "$MADE/later" "$MADE/later.c"
+    # What the loader says: a library that is not there, and an interpreter that tells that it was started.
+    echo 'int gone;' | library lib/libgone.so
+    made missing -Wl,--no-as-needed "$MADE/lib/libgone.so"
+    rm "$MADE/lib/libgone.so"
+    printf '#!/bin/sh\ntouch "%s"\n' "$LAB/loader-ran" >"$MADE/ld-linux-own.so"
+    chmod +x "$MADE/ld-linux-own.so"
+    ! [ "$(id -u)" -eq 0 ] || chown nobody "$MADE/ld-linux-own.so"
+    made own-loader -Wl,--dynamic-linker="$MADE/ld-linux-own.so"
+}
+
+# run ARGUMENT...: is bats'; so this one is "under": pinshim run with the pins of this test
+under() {
+    capture pinshim run --pins "$PINS" "$@"
+}
+
+# json EXPRESSION: of the object "it" on the last command's standard output
+json() {
+    /usr/bin/python3 -c 'import json, sys; it = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$OUT_FILE" "$1"
+}
+
+# doctor CODE VERDICT STATUS COMMAND...: what doctor says of it
+doctor() {
+    capture pinshim doctor --json -- "${@:4}"
+    [ -n "$OUT" ] || explain "doctor says nothing of $4"
+    [ "$(json 'it["code"]') $(json 'it["verdict"]') $STATUS" = "$1 $2 $3" ] || explain "of $4, not $1 $2 $3"
+}
+
+# not_started TEXT COMMAND...: run refuses with the text, says what to do, and the command did not run
+not_started() {
+    under -- "${@:2}"
+    [ "$STATUS" -eq 125 ] || explain "started: $2"
+    has "$ERR" "$1"
+    has "$ERR" 'next: '
+    equals "$OUT" ''
+}
+
+@test "run holds a program to its pins, and passes its exit status" {
+    under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$GOOD/"
+    equals "$STATUS" 0
+    has "$OUT" 'hello from good'
+    equals "$ERR" ''
+    under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$IMPOSTOR/"
+    equals "$STATUS" 60
+    equals "$OUT" ''
+    has "$(lines refused)" "refused localhost:$IMPOSTOR: no pin of $PINS:1 matched"
+    under -- sh -c 'exit 7'
+    equals "$STATUS" 7
+    under -- sh -c 'kill -KILL $$'
+    equals "$STATUS" 137
+}
+
+@test "run passes every argument as it is" {
+    under -- printf '<%s>' 'a b' '' $'c\nd' '*' -- --pins
+    equals "$OUT" $'<a b><><c\nd><*><--><--pins>'
+    under printf '<%s>' --report
+    equals "$OUT" '<--report>'
+}
+
+@test "run becomes the program: its process, its signals" {
+    pinshim run --pins "$PINS" -- sh -c 'echo $$ >pid; exec sleep 60' 3>&- &
+    started=$!
+    lab_wait test -s pid
+    equals "$(cat pid)" "$started"
+    lab_wait grep -qz '^sleep$' "/proc/$started/cmdline"
+    kill -TERM "$started"
+    STATUS=0
+    wait "$started" || STATUS=$?
+    equals "$STATUS" 143
+}
+
+@test "run sets the environment, with absolute paths, and keeps what is preloaded already" {
+    names
+    cp "$PINS" ./relative
+    LD_PRELOAD="$NAMES" capture pinshim run --pins relative --report --log run.log --json -- env
+    has "$OUT" "LD_PRELOAD=$LAB/bin/libpinshim.so:$NAMES"
+    has "$OUT" "PINSHIM_PINS=$PWD/relative"
+    has "$OUT" 'PINSHIM_MODE=report'
+    has "$OUT" "PINSHIM_LOG=$PWD/run.log"
+    has "$OUT" 'PINSHIM_LOG_FORMAT=json'
+    under -- env
+    has "$OUT" 'PINSHIM_MODE=enforce'
+    has "$OUT" 'PINSHIM_LOG=stderr'
+    has "$OUT" 'PINSHIM_LOG_FORMAT=text'
+    # Twice is as good as once.
+    under -- pinshim run --pins "$PINS" -- sh -c 'echo "$LD_PRELOAD"; LD_PRELOAD="$1" sh -c "grep -c names.so /proc/self/maps"' sh "$NAMES"
+    equals "$(head -n 1 <<<"$OUT")" "$LAB/bin/libpinshim.so"
+}
+
+@test "run takes what its options do not say from the environment" {
+    PINSHIM_PINS=$PINS PINSHIM_MODE=report PINSHIM_LOG_FORMAT=json capture pinshim run -- curl -sk "https://localhost:$IMPOSTOR/"
+    equals "$STATUS" 0
+    has "$OUT" 'hello from impostor'
+    has "$ERR" '"verdict":"reported"'
+}
+
+@test "in report mode run lets live and logs to a file, below the directory it was started in" {
+    under --report --json --log run.log -- sh -c 'cd / && exec curl -sk "https://localhost:$1/"' sh "$IMPOSTOR"
+    equals "$STATUS" 0
+    has "$OUT" 'hello from impostor'
+    equals "$ERR" ''
+    has "$(cat run.log)" '"verdict":"reported"'
+}
+
+@test "run finds its command as a shell does, and exits with 126 and 127 as env" {
+    mkdir first second third
+    printf '#!/bin/sh\necho first\n' >first/tool
+    printf '#!/bin/sh\necho second\n' >second/tool
+    chmod +x second/tool
+    PATH=$PWD/first:$PWD/second:$PATH under -- tool
+    equals "$STATUS $OUT" '0 second'
+    cp "$MADE/plain" third/
+    under -- third/plain
+    equals "$STATUS $OUT" '0 ran'
+    cp "$MADE/plain" here
+    under -- ./here
+    equals "$STATUS $OUT" '0 ran'
+    PATH=:$PATH under -- here
+    equals "$STATUS $OUT" '0 ran'
+    under -- first/tool
+    equals "$STATUS" 126
+    has "$ERR" '"first/tool" cannot be run: Permission denied'
+    has "$ERR" 'next: '
+    PATH=$PWD/first:$PATH under -- tool
+    equals "$STATUS" 126
+    under -- ./third
+    equals "$STATUS" 126
+    under -- no-such-tool
+    equals "$STATUS" 127
+    has "$ERR" '"no-such-tool" is not found'
+    has "$ERR" 'next: '
+    under -- ''
+    equals "$STATUS" 127
+    printf '#!/no/such/interpreter\n' >second/tool
+    under -- second/tool
+    equals "$STATUS" 127
+    has "$ERR" '/no/such/interpreter'
+    printf 'a\0b' >second/tool
+    under -- second/tool
+    equals "$STATUS" 126
+}
+
+@test "run refuses what the shim cannot be loaded into" {
+    for name in static static-pie; do
+        not_started 'it is linked statically' "$MADE/$name"
+    done
+    not_started 'its C library is musl' "$MADE/musl"
+    not_started 'it is set-user-ID' "$MADE/set-user-id"
+    not_started 'it is set-group-ID' "$MADE/set-group-id"
+    not_started 'it is for aarch64' "$MADE/arm64"
+    not_started 'it is for 32-bit x86' "$MADE/i386"
+    not_started 'it is for 32-bit machine 20' "$MADE/big-endian"
+    not_started 'it would not start without the shim either' "$MADE/missing"
+    not_started 'takes the shim out of its environment' env -i curl --version
+    not_started 'takes the shim out of its environment' env -u LD_PRELOAD curl --version
+    not_started 'takes the shim out of its environment' env LD_PRELOAD= curl --version
+    not_started 'takes the shim out of its environment' env PINSHIM_MODE=report curl --version
+}
+
+@test "run refuses a program with file capabilities" {
+    [ "$(id -u)" -eq 0 ] || skip 'needs root'
+    not_started 'it has file capabilities' "$MADE/capable"
+}
+
+@test "run refuses what does its TLS with another library" {
+    not_started 'its TLS is GnuTLS' "$MADE/gnutls"
+    not_started 'its TLS is GnuTLS' wget --version
+    not_started 'its TLS is NSS' "$MADE/nss"
+    not_started 'its TLS is BoringSSL' "$MADE/boringssl"
+    not_started 'its TLS is LibreSSL 3.8.2' "$MADE/libressl"
+    not_started 'its TLS is rustls' "$MADE/rustls"
+    not_started "its TLS is Go's crypto/tls" "$MADE/go"
+    not_started 'OpenSSL 1.0.2u (libssl.so.1.0.0) lacks ' "$MADE/old-openssl"
+    under -- "$MADE/go-without"
+    equals "$STATUS" 0
+}
+
+@test "run refuses a program that has OpenSSL within, whose impostor nothing would stop" {
+    not_started 'is linked into the program' "$MADE/inside" localhost "$IMPOSTOR"
+    under --force -- "$MADE/inside" localhost "$IMPOSTOR"
+    has "$OUT" 'hello from impostor'
+    has "$ERR" '(--force)'
+}
+
+@test "with --force run starts what it would refuse, and warns" {
+    under --force -- "$MADE/static"
+    equals "$STATUS $OUT" '0 ran'
+    has "$ERR" 'is not covered: it is linked statically'
+    under --force -- no-such-tool
+    equals "$STATUS" 127
+}
+
+@test "run does not start anything with a pins file that is missing or faulty" {
+    not_started_with() {
+        capture pinshim run --pins "$1" -- touch started
+        equals "$STATUS" 125
+        has "$ERR" "$2"
+        has "$ERR" 'next: '
+        [ ! -e started ] || explain 'started'
+    }
+    not_started_with nowhere "pinshim: $PWD/nowhere: cannot open the pins file: No such file or directory"
+    printf 'localhost spki-sha256:nothing\n' >faulty
+    not_started_with faulty "pinshim: $PWD/faulty:1:"
+    cp "$PINS" everybodys
+    chmod 0666 everybodys
+    not_started_with everybodys 'may be written by everybody'
+    : >empty
+    not_started_with empty 'no rule in the file'
+}
+
+@test "run does not start anything where the shim would refuse everything, or could not log" {
+    PINSHIM_MODE=enforced under -- touch started
+    equals "$STATUS" 125
+    has "$ERR" 'PINSHIM_MODE is "enforced"; expected enforce or report'
+    PINSHIM_LOG_LEVEL=some under -- touch started
+    equals "$STATUS" 125
+    under --log nowhere/log -- touch started
+    equals "$STATUS" 125
+    has "$ERR" "the log $PWD/nowhere/log cannot be written: No such file or directory"
+    [ ! -e started ]
+}
+
+# with_object FILE: run by a command that has that file beside it
+with_object() {
+    rm -rf other
+    mkdir other
+    cp "$LAB/bin/pinshim" other/
+    [ -z "$1" ] || cp -p "$1" other/libpinshim.so
+    capture other/pinshim run --pins "$PINS" -- touch started
+    equals "$STATUS" 125
+    has "$ERR" 'next: '
+    [ ! -e started ] || explain 'started'
+}
+
+@test "run does not start anything where the object is missing, hollow, not safe, or not to be loaded" {
+    with_object "$LAB/bin/libpinshim.so" 2>/dev/null && explain 'refused with the right object'
+    rm -f started
+    echo text >text
+    with_object text
+    has "$ERR" 'libpinshim.so is not a shared object'
+    echo 'int nothing;' | gcc -shared -x c - -o hollow.so
+    with_object hollow.so
+    has "$ERR" 'is not the shim'
+    echo 'int wanted;' | gcc -shared -x c - -o libwanted.so -Wl,-soname,libwanted.so
+    echo 'int X509_verify_cert, SSL_connect;' | gcc -shared -x c - -x none -o needy.so -Wl,--no-as-needed ./libwanted.so
+    with_object needy.so
+    has "$ERR" 'its loader does not take the shim: '
+    has "$ERR" 'libwanted.so'
+    cp "$LAB/bin/libpinshim.so" everybodys.so
+    chmod 0666 everybodys.so
+    with_object everybodys.so
+    has "$ERR" 'may be written by everybody'
+    mkdir 'a b'
+    cp "$LAB/bin/"* 'a b/'
+    capture 'a b/pinshim' run --pins "$PINS" -- touch started
+    equals "$STATUS" 125
+    has "$ERR" 'has a blank or a colon in its path'
+}
+
+@test "run does not start anything where the program's glibc is too old for the object" {
+    printf 'GLIBC_2.99 { global: future; };' >map
+    echo 'int future(void) { return 0; }' | gcc -shared -nostdlib -fPIC -x c - -o libc.so.6 -Wl,-soname,libc.so.6,--version-script=map
+    echo 'int future(void); int X509_verify_cert, SSL_connect; int use(void) { return future(); }' |
+        gcc -shared -nostdlib -fPIC -x c - -x none ./libc.so.6 -o new.so
+    with_object new.so
+    has "$ERR" 'its glibc has no GLIBC_2.99'
+    # And with the right one it starts.
+    under -- true
+    equals "$STATUS" 0
+}
+
+@test "scripts are followed to their interpreter, and what they start is held to the pins" {
+    printf '#!/usr/bin/env -S A=1 sh -u\ncurl -sk "https://localhost:%s/"\n' "$IMPOSTOR" >script
+    chmod +x script
+    under -- ./script
+    equals "$STATUS" 60
+    has "$(lines refused)" "refused localhost:$IMPOSTOR"
+    doctor starts-others covered-if 0 ./script
+    has "$(json 'it["program"]')" dash
+    printf '#!/usr/bin/env -S -i sh\n' >script
+    not_started 'takes the shim out of its environment' ./script
+    printf '#!%s\n' "$MADE/static" >script
+    not_started 'it is linked statically' ./script
+    printf '#! %s/script2 x\n' "$PWD" >script
+    printf '#!%s\n' "$MADE/musl" >script2
+    chmod +x script2
+    not_started 'its C library is musl' ./script
+    printf 'curl -sk "https://localhost:%s/"\n' "$GOOD" >script
+    under -- ./script
+    has "$OUT" 'hello from good'
+    printf '#!%s/script\n' "$PWD" >script
+    under -- ./script
+    equals "$STATUS" 126
+    under -- env A=1 curl -sk "https://localhost:$IMPOSTOR/"
+    equals "$STATUS" 60
+    not_started 'it is linked statically' env -S "$MADE/static 'a b'"
+    not_started 'it is linked statically' env -C "$MADE" ./static
+    not_started 'it is linked statically' env PATH="$MADE" static
+}
+
+@test "run on a terminal leaves it to the program: input, size, and Ctrl-C" {
+    cat >session.py <<'PY'
+import os, pty, sys, time
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+seen = b""
+while b"ready" not in seen:
+    seen += os.read(terminal, 4096)
+os.write(terminal, b"typed\n")
+while b"got typed" not in seen:
+    seen += os.read(terminal, 4096)
+os.write(terminal, b"\x03")
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+PY
+    capture timeout 20 /usr/bin/python3 session.py pinshim run --pins "$PINS" -- \
+        sh -c 'test -t 0 && test -t 1 && test -t 2 && stty size >/dev/null && echo ready; read -r line; echo "got $line"; exec sleep 60'
+    equals "$STATUS $OUT" '0 -2'
+}
+
+@test "doctor tells apart what is covered, what may be, and what is not" {
+    doctor openssl covered 0 openssl
+    doctor openssl-later covered-if 0 /usr/bin/python3
+    doctor openssl-later covered-if 0 perl
+    doctor openssl-later covered-if 0 ruby
+    doctor openssl-beside-other covered-if 0 "$MADE/beside"
+    doctor later covered-if 0 "$MADE/later"
+    doctor starts-others covered-if 0 sh
+    doctor no-tls covered-if 0 "$MADE/plain"
+    doctor static not-covered 1 "$MADE/static"
+    doctor static not-covered 1 "$MADE/static-pie"
+    doctor no-program not-covered 1 "$MADE/lib/libssl3.so"
+    doctor libc not-covered 1 "$MADE/musl"
+    doctor set-user-id not-covered 1 "$MADE/set-user-id"
+    doctor set-user-id not-covered 1 "$MADE/set-group-id"
+    doctor architecture not-covered 1 "$MADE/arm64"
+    doctor architecture not-covered 1 "$MADE/i386"
+    doctor environment not-covered 1 env -i openssl version
+    doctor missing-library not-covered 1 "$MADE/missing"
+    doctor openssl-inside not-covered 1 "$MADE/inside"
+    doctor openssl-unusable not-covered 1 "$MADE/old-openssl"
+    for name in gnutls nss rpath both by-path boringssl libressl rustls go; do
+        doctor other-tls not-covered 1 "$MADE/$name"
+    done
+    doctor not-found not-covered 127 no-such-tool
+    doctor cannot-run not-covered 126 "$MADE"
+    has "$ERR" 'pinshim: '
+}
+
+@test "doctor names the version of OpenSSL and the way to it, as ldd finds it" {
+    doctor openssl covered 0 openssl
+    equals "$(json 'it["tls"][0]["name"] + " " + it["tls"][0]["version"]')" "$(openssl version | cut -d' ' -f1,2)"
+    capture pinshim doctor --json curl
+    equals "$(json '[t["path"] for t in it["tls"] if t["name"] == "OpenSSL"][0]')" "$(ldd /usr/bin/curl | awk '$1 ~ /^libssl/ { print $3 }')"
+    equals "$(json '[t["through"] for t in it["tls"] if t["name"] == "OpenSSL"][0]')" libcurl.so.4
+    equals "$(json 'it["mapped"]')" True
+    doctor openssl-later covered-if 0 /usr/bin/python3
+    has "$(json 'it["tls"][0]["through"]')" _ssl.
+    doctor other-tls not-covered 1 "$MADE/rpath"
+    equals "$(json 'it["tls"][0]["path"]')" "$(ldd "$MADE/rpath" | awk '/libgnutls/ { print $3 }')"
+    equals "$(json 'it["tls"][0]["through"]')" libbetween.so
+    LD_LIBRARY_PATH=$MADE/lib capture pinshim doctor "$MADE/plain"
+    equals "$STATUS" 0
+}
+
+@test "doctor finds libraries through ld.so.cache" {
+    [ "$(id -u)" -eq 0 ] || skip 'needs root'
+    echo 'int bear(void) { return 0; }' | gcc -shared -fPIC -x c - -o "$MADE/empty/libbearssl.so.7" -Wl,-soname,libbearssl.so.7
+    made by-cache -Wl,--no-as-needed "$MADE/empty/libbearssl.so.7"
+    echo "$MADE/empty" >conf
+    ldconfig -C "$PWD/cache" -f conf
+    capture unshare --mount sh -c 'mount --bind cache /etc/ld.so.cache && pinshim doctor --json "$1"' sh "$MADE/by-cache"
+    equals "$STATUS" 1
+    equals "$(json 'it["tls"][0]["path"]')" "$MADE/empty/libbearssl.so.7"
+}
+
+@test "doctor starts no loader that is not root's; run does, and refuses" {
+    [ "$(id -u)" -eq 0 ] || skip 'needs root'
+    rm -f "$LAB/loader-ran"
+    capture pinshim doctor "$MADE/own-loader"
+    equals "$STATUS" 0
+    has "$OUT" 'not tried: the loader'
+    [ ! -e "$LAB/loader-ran" ] || explain 'the loader was started'
+    not_started 'its loader does not take the shim' "$MADE/own-loader"
+    [ -e "$LAB/loader-ran" ]
+}
+
+@test "doctor prints for people on a terminal, in colour unless NO_COLOR is set, and plainly into a pipe" {
+    capture pinshim doctor openssl
+    has "$OUT" 'openssl: covered: its TLS is OpenSSL'
+    has "$OUT" "$LAB/bin/libpinshim.so: "
+    lacks "$OUT" $'\e'
+    capture env TERM=xterm script -qec 'pinshim doctor openssl' /dev/null
+    has "$OUT" $'\e['
+    has "$OUT" 'covered:'
+    capture env TERM=xterm NO_COLOR=1 script -qec 'pinshim doctor openssl' /dev/null
+    has "$OUT" 'openssl: covered: its TLS is OpenSSL'
+    lacks "$OUT" $'\e['
+    cp "$MADE/plain" $'evil\e[31m'
+    capture pinshim doctor $'./evil\e[31m'
+    equals "$STATUS" 0
+    lacks "$OUT" $'\e'
+}
+
+@test "learn writes pins that run then holds the program to" {
+    mkdir tmp
+    TMPDIR=$PWD/tmp capture pinshim learn -o learnt -- sh -c 'test "$(ls tmp | wc -l)" -eq 1 || exit 9; curl -sS --cacert "$1" "https://localhost:$2/"; curl -sk "https://127.0.0.1:$2/" >/dev/null; exit 3' \
+        sh "$LAB/ca.pem" "$GOOD"
+    equals "$STATUS" 3
+    equals "$OUT" 'hello from good'
+    has "$ERR" '2 pins written to learnt; next: '
+    equals "$(grep -v '^#' learnt | grep . | sort | tr -s ' ')" "127.0.0.1 spki-sha256:$PIN_GOOD
+localhost spki-sha256:$PIN_GOOD"
+    has "$(cat learnt)" '#   subject  CN=good'
+    has "$(cat learnt)" '#   issuer   CN=pinshim test CA'
+    expires=$(openssl x509 -in "$LAB/good.pem" -noout -enddate | cut -d= -f2)
+    has "$(cat learnt)" "#   expires  $(date -u -d "$expires" +%Y-%m-%dT%H:%M:%SZ)"
+    PINS=$PWD/learnt
+    under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$GOOD/"
+    equals "$STATUS" 0
+    under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$IMPOSTOR/"
+    equals "$STATUS" 60
+    # The backup candidate, once it is no comment.
+    has "$(tr -s ' ' <learnt)" "#localhost ca-sha256:$PIN_CA #"
+    sed -n 's/^#localhost/localhost/p' learnt >issuer
+    PINS=$PWD/issuer
+    under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$IMPOSTOR/"
+    equals "$STATUS" 0
+    equals "$(ls tmp)" ''
+}
+
+@test "learn parts by port where a host has two keys, and takes one rule where it has one" {
+    capture pinshim learn -- sh -c 'for port; do curl -sk -o /dev/null "https://localhost:$port/"; done' sh "$GOOD" "$IMPOSTOR" "$GOOD"
+    equals "$STATUS" 0
+    equals "$(grep -v '^#' <<<"$OUT" | grep . | tr -s ' ')" "localhost:$GOOD spki-sha256:$PIN_GOOD
+localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
+}
+
+@test "learn writes a comment for a server that shows no certificate" {
+    lab_s_server good -nocert -tls1_2 -cipher aNULL@SECLEVEL=0
+    capture pinshim learn -- sh -c 'openssl s_client -connect "localhost:$1" -servername localhost -tls1_2 -cipher aNULL@SECLEVEL=0 >/dev/null 2>&1
+        curl -sk -o /dev/null "https://127.0.0.1:$2/"' sh "$PORT" "$GOOD"
+    equals "$STATUS" 0
+    has "$OUT" "# localhost:$PORT, TLSv1.2
+#   showed no certificate and no key: there is nothing to pin"
+    equals "$(grep -v '^#' <<<"$OUT" | grep . | tr -s ' ')" "127.0.0.1 spki-sha256:$PIN_GOOD"
+}
+
+@test "learn replaces a file only with -f, and says so before it starts anything" {
+    echo before >learnt
+    capture pinshim learn -o learnt -- touch started
+    equals "$STATUS" 125
+    has "$ERR" 'learnt exists and is not replaced; next: '
+    equals "$(cat learnt)" before
+    [ ! -e started ]
+    capture pinshim learn -f -o learnt -- curl -sk "https://localhost:$GOOD/"
+    equals "$STATUS" 0
+    has "$(cat learnt)" "spki-sha256:$PIN_GOOD"
+    equals "$(stat -c %a learnt)" 644
+    # One that comes to be meanwhile is not replaced either.
+    capture pinshim learn -o meanwhile -- sh -c 'curl -sk -o /dev/null "https://localhost:$1/"; echo mine >meanwhile' sh "$GOOD"
+    equals "$STATUS" 125
+    equals "$(cat meanwhile)" mine
+    has "$ERR" 'meanwhile cannot be written: File exists'
+    # What cannot be written is not lost.
+    capture pinshim learn -o nowhere/learnt -- curl -sk -o /dev/null "https://localhost:$GOOD/"
+    equals "$STATUS" 125
+    has "$OUT" "spki-sha256:$PIN_GOOD"
+    has "$ERR" 'nowhere/learnt cannot be written'
+    equals "$(echo learnt* meanwhile*)" 'learnt meanwhile'
+}
+
+@test "learn writes nothing where nothing was spoken to, and does not start what is not covered" {
+    capture pinshim learn -o learnt -- true
+    equals "$STATUS" 125
+    has "$ERR" 'no TLS connection was seen; nothing is written'
+    capture pinshim learn -o learnt -- false
+    equals "$STATUS" 1
+    capture pinshim learn -o learnt -- "$MADE/static"
+    equals "$STATUS $OUT" '125 '
+    has "$ERR" 'it is linked statically'
+    capture pinshim learn -o learnt -- no-such-tool
+    equals "$STATUS" 127
+    [ ! -e learnt ]
+}
+
+@test "learn fails where its pins cannot be written to standard output" {
+    STATUS=0
+    pinshim learn -- curl -sk -o got "https://localhost:$GOOD/" >/dev/full 2>err || STATUS=$?
+    equals "$STATUS" 125
+    equals "$(cat err)" 'pinshim: cannot write to standard output: No space left on device'
+    equals "$(cat got)" 'hello from good'
+}
+
+@test "learn passes signals on, and keeps what was learnt until then" {
+    pinshim learn -o learnt -- sh -c 'curl -sk -o /dev/null "https://localhost:$1/"; : >ready; exec sleep 60' sh "$GOOD" 2>err 3>&- &
+    started=$!
+    lab_wait test -e ready
+    kill -TERM "$started"
+    STATUS=0
+    wait "$started" || STATUS=$?
+    equals "$STATUS" 143
+    has "$(cat learnt)" "spki-sha256:$PIN_GOOD"
+}
+
+@test "run, doctor and learn say how they are used" {
+    for name in run doctor learn; do
+        capture pinshim "$name" --help
+        equals "$STATUS" 0
+        has "$OUT" "usage: pinshim $name "
+        has "$OUT" 'Exit status: '
+        capture pinshim "$name" --no-such-option x
+        [ "$name" = doctor ] && equals "$STATUS" 2 || equals "$STATUS" 125
+        has "$ERR" '"--no-such-option" is not an option of'
+        capture pinshim "$name"
+        [ "$name" = doctor ] && equals "$STATUS" 2 || equals "$STATUS" 125
+        has "$ERR" "needs a command"
+    done
+    # All of which holds where there is something to start.
+    under -- true
+    equals "$STATUS" 0
+}

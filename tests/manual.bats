@@ -1,0 +1,71 @@
+#!/usr/bin/env bats
+# Goal: the manual pages are well-formed, say what there is, and are installed with the rest.
+
+# shellcheck disable=SC2153
+
+load lib/programs
+
+setup() {
+    cd "$BATS_TEST_DIRNAME/.." || return 1
+}
+
+# words FILE: the words of the page as it is printed
+words() {
+    mandoc -T ascii "$1" | col -bx | tr -s ' \n' '\n'
+}
+
+@test "mandoc has nothing to warn of" {
+    local page
+    for page in man/*.[158]; do
+        capture mandoc -T lint -W warning "$page"
+        equals "$STATUS$OUT" 0
+    done
+    # And would have.
+    printf '.Dd x\n.Dt X 1\n.Os\n.Sh NAME\n' >"$BATS_TEST_TMPDIR/bad.1"
+    capture mandoc -T lint -W warning "$BATS_TEST_TMPDIR/bad.1"
+    [ "$STATUS" -ne 0 ]
+}
+
+@test "every option of a help text is in pinshim(1)" {
+    local subcommand option
+    words man/pinshim.1 | sed 's/^\[*//; s/[].,:;]*$//' >"$BATS_TEST_TMPDIR/words"
+    for subcommand in $(build/pinshim --help | sed -n 's/^  pinshim \([a-z]*\) .*/\1/p'); do
+        # Once in the synopsis, and where it is explained.
+        for option in "$subcommand" $(build/pinshim "$subcommand" --help | grep -oE '^  --?[a-z]+'); do
+            [ "$(grep -cxe "$option" "$BATS_TEST_TMPDIR/words")" -ge 2 ] || explain "$subcommand: $option"
+        done
+    done
+}
+
+@test "every field of a pins file is in pins(5)" {
+    local field fields='[a-z]+-(sha[0-9]+|file):|sha256//?|pin-sha256=|client-[a-z-]+=|expires=|mode=|pkix|allow|deny|@revoked'
+    words man/pins.5 >"$BATS_TEST_TMPDIR/words"
+    for field in $(grep -oE "\"($fields)" shim/pins_parse.c | tr -d '"' | sort -u); do
+        # Digests of other products' names are refused.
+        [[ $field != *sha1* ]] || continue
+        grep -qe "^$field" -e "^${field%:}\.*\$" "$BATS_TEST_TMPDIR/words" || explain "$field"
+    done
+}
+
+@test "every variable, and every member of the log's JSON, is in libpinshim(8)" {
+    local word members
+    words man/libpinshim.8 | tr -d ',.' >"$BATS_TEST_TMPDIR/words"
+    members=$(sed -n '/^static void put_json/,/^}/p' shim/log.c | grep -oE '(put_member\(out, "|\\")[a-z_0-9]+(", |\\")' |
+        grep -oE '"[a-z_0-9]+' | tr -d '"' | sort -u)
+    [ "$(wc -l <<<"$members")" -gt 15 ]
+    for word in $(grep -ohE '"PINSHIM_[A-Z_]+"' shim/config.c | tr -d '"' | sort -u) $members; do
+        grep -qx "$word" "$BATS_TEST_TMPDIR/words" || explain "$word"
+    done
+}
+
+@test "make install puts everything in its place, and uninstall takes it away" {
+    local file
+    make -s install DESTDIR="$BATS_TEST_TMPDIR/root" PREFIX=/usr
+    for file in bin/pinshim lib/libpinshim.so share/man/man1/pinshim.1 share/man/man5/pins.5 share/man/man8/libpinshim.8 \
+        share/bash-completion/completions/pinshim share/zsh/site-functions/_pinshim share/doc/pinshim/README.md; do
+        [ -f "$BATS_TEST_TMPDIR/root/usr/$file" ] || explain "$file"
+    done
+    "$BATS_TEST_TMPDIR/root/usr/bin/pinshim" --version
+    make -s uninstall DESTDIR="$BATS_TEST_TMPDIR/root" PREFIX=/usr
+    equals "$(find "$BATS_TEST_TMPDIR/root" -type f)" ''
+}
