@@ -15,6 +15,7 @@ bench_data() {
     local command=("$programs/client" tls "$good" "$LAB/trusted.pem" bulk "$(scaled 8)")
     with_pins "$LAB/pins"
     data_call 'SSL_read that finds nothing' 1000000 1 nothing
+    data_call 'SSL_read that finds nothing on two connections in turn' 1000000 1 in-turn
     data_call 'record of 1 byte' 100000 2 record 1
     data_call 'record of 16 kB' 10000 2 record 16384
     turns value 15 "${command[@]}" -- "${shim[@]}" "${command[@]}" | row 'data/bulk transfer/throughput' MB/s

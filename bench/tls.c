@@ -1,6 +1,6 @@
-/* tls CERTIFICATE KEY tls1.2|tls1.3 full|resumed|nothing|record COUNT [BYTES]: a client and a server in one thread.
- * Prints the nanoseconds of one handshake (full, or with the session of the first), of one SSL_read that finds
- * nothing ("nothing"), or of one record of BYTES that the client writes and the server reads ("record"). */
+/* tls CERTIFICATE KEY tls1.2|tls1.3 full|resumed|nothing|in-turn|record COUNT [BYTES]: a client and a server in one thread.
+ * Prints the nanoseconds of one handshake (full, or with the session of the first), of one SSL_read that finds nothing, always on the same
+ * connection ("nothing") or on two of them in turn ("in-turn"), or of one record of BYTES that the client writes and the server reads. */
 
 #include "bench.h"
 
@@ -15,12 +15,12 @@ static void handshakes(struct contexts contexts, SSL_SESSION *session, long coun
     }
 }
 
-static void read_nothing(struct pair pair, long count)
+static void read_nothing(SSL *one, SSL *other, long count)
 {
     char byte;
 
     for (long i = 0; i < count; i++) {
-        if (SSL_read(pair.client, &byte, 1) > 0)
+        if (SSL_read(i % 2 == 0 ? one : other, &byte, 1) > 0)
             die("reading nothing");
     }
 }
@@ -37,14 +37,16 @@ static void records(struct pair pair, int size, long count)
     }
 }
 
-static void work(const char *what, struct contexts contexts, struct pair pair, SSL_SESSION *session, int size, long count)
+static void work(const char *what, struct contexts contexts, struct pair pair, SSL *other, SSL_SESSION *session, int size, long count)
 {
     if (strcmp(what, "full") == 0)
         handshakes(contexts, NULL, count);
     else if (strcmp(what, "resumed") == 0)
         handshakes(contexts, session, count);
     else if (strcmp(what, "nothing") == 0)
-        read_nothing(pair, count);
+        read_nothing(pair.client, pair.client, count);
+    else if (strcmp(what, "in-turn") == 0)
+        read_nothing(pair.client, other, count);
     else if (strcmp(what, "record") == 0)
         records(pair, size, count);
     else
@@ -52,10 +54,10 @@ static void work(const char *what, struct contexts contexts, struct pair pair, S
 }
 
 /* callgrind counts what is done in here alone (bench/run, "counted"). */
-__attribute__((noinline)) static void measured(const char *what, struct contexts contexts, struct pair pair, SSL_SESSION *session, int size,
-    long count)
+__attribute__((noinline)) static void measured(const char *what, struct contexts contexts, struct pair pair, SSL *other,
+    SSL_SESSION *session, int size, long count)
 {
-    work(what, contexts, pair, session, size, count);
+    work(what, contexts, pair, other, session, size, count);
     __asm__ volatile("");
 }
 
@@ -67,6 +69,7 @@ int main(int argc, char **argv)
     struct contexts contexts;
     SSL_SESSION *session;
     struct pair pair;
+    SSL *other;
     char byte;
     double start;
 
@@ -74,11 +77,13 @@ int main(int argc, char **argv)
         die("reading the arguments");
     contexts = make_contexts(argv[1], argv[2], strcmp(argv[3], "tls1.2") == 0 ? TLS1_2_VERSION : TLS1_3_VERSION);
     pair = shake(contexts, NULL);
+    other = shake(contexts, NULL).client;
     (void)SSL_read(pair.client, &byte, 1); /* the tickets */
+    (void)SSL_read(other, &byte, 1);
     session = SSL_get1_session(pair.client);
-    work(what, contexts, pair, session, size, 1); /* what is looked up once */
+    work(what, contexts, pair, other, session, size, 1); /* what is looked up once */
     start = now();
-    measured(what, contexts, pair, session, size, count);
+    measured(what, contexts, pair, other, session, size, count);
     printf("%.1f\n", (now() - start) / (double)count);
     return 0;
 }
