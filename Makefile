@@ -89,7 +89,15 @@ $(BUILD)/paths/%: tests/paths/%.c
 
 $(BUILD)/bench/%: bench/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -O2 -g -o $@ $< -lssl -lcrypto
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -O2 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto -lpthread
+
+$(BUILD)/bench/pins: bench/pins.c $(core:%=$(BUILD)/shim/%.o)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(common) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^)
+
+$(BUILD)/bench/empty.so:
+	@mkdir -p $(@D)
+	$(Q)echo | $(CC) -shared -x c -o $@ -
 
 # With the sources of the shim themselves, so that they are instrumented.
 fuzzed := $(core:%=shim/%.c) shim/config.c
@@ -101,6 +109,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(fuzzed) $(wildcard shim/*.h)
 unit := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 programs := $(patsubst tests/programs/%.c,$(BUILD)/programs/%,$(wildcard tests/programs/*.c))
 paths := $(patsubst tests/paths/%.c,$(BUILD)/paths/%,$(wildcard tests/paths/*.c))
+bench := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)) $(BUILD)/bench/empty.so
 fuzz := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 FUZZ_SECONDS ?= 600
 # Tests of what does not need the object.
@@ -133,9 +142,12 @@ doctor-table:
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/doctor
 
-## bench       what a handshake and a call cost, with the shim and without
+## bench       what it costs, with the shim and without: build/results gets a CSV and plots; takes a quarter of an hour
 bench: tools
+	$(Q)tests/tools bench
 	$(Q)bench/run
+
+bench-programs: $(bench)
 
 ## fuzz        libFuzzer over the parser, the matcher and the log's lines, FUZZ_SECONDS=600 each; build/fuzz keeps what it finds
 fuzz: tools-for-checks $(fuzz:%=$(BUILD)/fuzz/%)
@@ -208,6 +220,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: always all demo test hollow matrix doctor-table bench fuzz soak deb fleet check programs paths tools tools-for-checks install uninstall clean help
+.PHONY: always all demo test hollow matrix doctor-table bench bench-programs fuzz soak deb fleet check programs paths tools tools-for-checks install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)

@@ -1,0 +1,57 @@
+# Whole processes, from posix_spawn to wait: with no preloaded object, with an empty one, and with the shim.
+
+# start_program NAME ROUNDS COMMAND...: the time and the instructions of a start
+start_program() {
+    local name=$1 rounds=$2
+    shift 2
+    turns time "$rounds" "$@" -- "LD_PRELOAD=$empty" "$@" -- "${shim[@]}" "$@" >"$work/starts"
+    columns 2 3 <"$work/starts" | row "start/$name/time" ns 'without: an empty preloaded object' 1
+    columns 1 2 <"$work/starts" | row "start/$name/time of an empty object" ns 'without: nothing; with: an empty preloaded object' 1
+    counted "$@" | row "start/$name/instructions" instructions 'without: an empty preloaded object' 1
+}
+
+# start_files NAME OBJECT COMMAND...: what a start opens or looks for, but for the object and libdl.so.2, which the loader maps for it
+start_files() {
+    local name=$1 object=$2
+    shift 2
+    strace -f -qq -e trace=%file -E "LD_PRELOAD=$object" -E "PINSHIM_PINS=$LAB/pins" -o "$work/strace" "$@" >/dev/null
+    # The call and its first name; an empty one stands for a file that is open already.
+    grep -o '[a-z0-9_]*([^"]*"[^"]\+"' "$work/strace" | grep -vF -e "$object" -e /libdl.so.2 -e 'execve(' >"$name" || true
+}
+
+# start_allocations OBJECT COMMAND...: how often a start allocates, as valgrind counts it
+start_allocations() {
+    local object=$1
+    shift
+    LD_PRELOAD=$object PINSHIM_PINS=$LAB/pins valgrind "$@" 2>&1 >/dev/null |
+        sed -n 's/.*total heap usage: \([0-9,]*\) allocs.*/\1/p' | tr -d ,
+}
+
+# start_reads NAME COMMAND...: the files that a start reads and the allocations that it makes. A program that makes no SSL_CTX may
+# have no more of either by the shim.
+start_reads() {
+    local name=$1 without with
+    shift
+    start_files "$work/files-without" "$empty" "$@"
+    start_files "$work/files-with" "$object" "$@"
+    diff "$work/files-without" "$work/files-with" >&2 || { say "the shim makes $name read files"; return 1; }
+    echo "$(wc -l <"$work/files-without") $(wc -l <"$work/files-with")" | row "start/$name/looks at files" calls 'beside the object and libdl.so.2'
+    without=$(start_allocations "$empty" "$@")
+    with=$(start_allocations "$object" "$@")
+    echo "$without $with" | row "start/$name/allocations" calls
+    [ "$name" != true ] || [ "$without" -eq "$with" ] || { say "the shim makes $name allocate"; return 1; }
+}
+
+bench_start() {
+    local url=https://localhost:$good/
+    with_pins "$LAB/pins"
+    start_program true "$(scaled 1000)" /bin/true
+    start_program curl "$(scaled 300)" curl --version
+    start_program python3 "$(scaled 300)" /usr/bin/python3 -S -c pass
+    start_program 'curl to a server' "$(scaled 200)" "${curl[@]}" "$url"
+    start_reads true /bin/true
+    start_reads curl curl --version
+    start_reads python3 /usr/bin/python3 -S -c pass
+    strace -f -qq -e trace=openat -E "LD_PRELOAD=$object" -E "PINSHIM_PINS=$LAB/pins" -o "$work/strace" "${curl[@]}" "$url" >/dev/null
+    echo "0 $(grep -cF "\"$LAB/pins\"" "$work/strace")" | row 'start/curl to a server/reads of the pins file' calls
+}

@@ -1,0 +1,19 @@
+# Handshakes in several threads while the pins file changes every 10 ms: not at all (quiet), to another file that was there (swap, by a
+# symbolic link), or to a new copy (rewrite), which the shim reads at each judgement.
+
+bench_threads() {
+    local way threads command
+    for way in quiet swap rewrite; do
+        cp "$LAB/pins" "$LAB/pins-$way.a"
+        cp "$LAB/pins" "$LAB/pins-$way.b"
+        ln -s "$LAB/pins-$way.a" "$LAB/pins-$way"
+    done
+    settled
+    for threads in 1 2 4 8; do
+        for way in quiet swap rewrite; do
+            command=("$programs/threads" "$LAB/good.pem" "$LAB/good.key" "$threads" "$(scaled 700)" "$LAB/pins-$way" "$way")
+            with_pins "$LAB/pins-$way"
+            turns value 7 "${command[@]}" -- "${shim[@]}" "${command[@]}" | row "threads/$way/$threads" handshakes/s
+        done
+    done
+}
