@@ -298,19 +298,100 @@ www.pinned.example   spki-sha256:$PIN_GOOD
 127.0.0.1            spki-sha256:$PIN_GOOD
 [::1]                spki-sha256:$PIN_GOOD"
     has "$OUT" "#www.pinned.example   ca-sha256:$PIN_CA"
-    pinshim pin "$LAB/good.key"
-    equals "$(pin_lines)" "spki-sha256:$PIN_GOOD"
+    pinshim pin --for www.example.com "$LAB/good.key"
     has "$OUT" 'good as a backup'
-    pinshim pin "$LAB/ca.pem"
-    equals "$(pin_lines)" "ca-sha256:$PIN_CA"
+    pinshim pin --for www.example.com "$LAB/ca.pem"
+    equals "$(pin_lines)" "www.example.com   ca-sha256:$PIN_CA"
     pinshim pin --for @revoked - <"$LAB/good.pem"
     equals "$STATUS" 1
     capture bash -c '"$PINSHIM" pin --for @revoked - <"$LAB/good.pem"'
     equals "$(pin_lines)" "@revoked   spki-sha256:$PIN_GOOD"
     # A file in this directory, without a slash.
     cd "$LAB"
-    pinshim pin good.key
-    equals "$(pin_lines)" "spki-sha256:$PIN_GOOD"
+    pinshim pin --for www.example.com good.key
+    equals "$(pin_lines)" "www.example.com   spki-sha256:$PIN_GOOD"
+}
+
+@test "pin of a file that is for no known name is a comment that says what to do, and a failure where nothing else is printed" {
+    local file
+    openssl req -new -key "$LAB/good.key" -subj / -out "$LAB/nameless.csr"
+    for file in "$LAB/good.key" "$LAB/nameless.csr" "$LAB/ca.pem"; do
+        pinshim pin "$file"
+        equals "$STATUS" 1
+        equals "$(pin_lines)" ''
+        has "$OUT" 'give its HOST or --for TARGET'
+        has "$ERR" 'nothing of this can be used as it stands'
+        # The name is all that is to be put in.
+        sed -n 's/^#NAME/www.example.com/p' "$OUT_FILE" >"$BATS_TEST_TMPDIR/named"
+        pinshim lint "$BATS_TEST_TMPDIR/named"
+        equals "$STATUS" 0
+    done
+    pinshim pin "$LAB/good.key" "$LAB/renewal.pem"
+    equals "$STATUS" 0
+    equals "$(pin_lines | head -n 1)" "localhost            spki-sha256:$PIN_RENEWAL"
+}
+
+@test "pin of a key is for the HOST beside it, before it or after" {
+    pinshim pin "$LAB/renewal.key" "localhost:$GOOD"
+    equals "$STATUS$ERR" 0
+    equals "$(pin_lines)" "localhost:$GOOD   spki-sha256:$PIN_GOOD
+localhost:$GOOD   spki-sha256:$PIN_RENEWAL"
+    pinshim pin "localhost:$IMPOSTOR" "127.0.0.1:$GOOD" "$LAB/renewal.key"
+    equals "$STATUS$ERR" 0
+    equals "$(pin_lines | tail -n 1)" "127.0.0.1:$GOOD   spki-sha256:$PIN_RENEWAL"
+}
+
+@test "pin of a backup alone is a comment where the server itself could not be asked" {
+    local file
+    for file in "$LAB/renewal.key" "$LAB/ca.pem"; do
+        pinshim pin localhost:1 "$file"
+        equals "$STATUS" 1
+        equals "$(pin_lines)" ''
+        has "$OUT" 'The server did not show its key now'
+        grep -q '^#localhost:1   [a-z]*-sha256:' "$OUT_FILE"
+    done
+    pinshim pin --for www.example.com "$LAB/renewal.key" localhost:1
+    equals "$(pin_lines)" ''
+    # What says its names itself stands for itself, and what is refused everywhere locks no server out.
+    pinshim pin localhost:1 "$LAB/renewal.pem"
+    equals "$(pin_lines | head -n 1)" "localhost            spki-sha256:$PIN_RENEWAL"
+    pinshim pin --for @revoked localhost:1 "$LAB/renewal.key"
+    equals "$(pin_lines)" "@revoked   spki-sha256:$PIN_RENEWAL"
+}
+
+@test "pin --for @revoked offers no pins of issuers, and lint takes what it prints" {
+    local argument
+    cat "$LAB/good.pem" "$LAB/ca.pem" >"$LAB/bundle.pem"
+    serve_chain
+    for argument in "localhost:$PORT" "$LAB/bundle.pem"; do
+        pinshim pin --for @revoked "$argument"
+        equals "$STATUS$ERR" 0
+        equals "$(pin_lines)" "@revoked   spki-sha256:$PIN_GOOD"
+        lacks "$OUT" ca-sha256
+        lacks "$OUT" 'To accept'
+    done
+    pinshim pin --for @revoked "$LAB/ca.pem"
+    equals "$(pin_lines)" "@revoked   spki-sha256:$PIN_CA"
+    has "$OUT" 'It refuses every server with a certificate from there'
+    cp "$OUT_FILE" "$BATS_TEST_TMPDIR/printed"
+    pinshim lint "$BATS_TEST_TMPDIR/printed"
+    equals "$STATUS$OUT" 0
+}
+
+@test "pin offers no issuer with the key of the certificate itself: one that signs itself, or is sent twice" {
+    openssl req -x509 -key "$LAB/good.key" -subj /CN=localhost -addext subjectAltName=DNS:localhost -days 30 -out "$LAB/itself.pem"
+    cp "$LAB/good.key" "$LAB/itself.key"
+    pinshim pin "$LAB/itself.pem"
+    equals "$(pin_lines)" "localhost   spki-sha256:$PIN_GOOD"
+    lacks "$OUT" ca-sha256
+    lab_s_server itself -cert_chain "$LAB/itself.pem"
+    pinshim pin "localhost:$PORT"
+    equals "$(pin_lines)" "localhost:$PORT   spki-sha256:$PIN_GOOD"
+    lacks "$OUT" ca-sha256
+    # A CA whose common name could be a server's is a CA for all that.
+    openssl req -x509 -key "$LAB/good.key" -subj /CN=root -addext keyUsage=keyCertSign -days 30 -out "$LAB/root.pem"
+    pinshim pin --for www.example.com "$LAB/root.pem"
+    equals "$(pin_lines)" "www.example.com   ca-sha256:$PIN_GOOD"
 }
 
 @test "pin of a server and of a key makes a pins file of which lint has nothing to say" {
@@ -368,7 +449,7 @@ CNF
     pinshim pin nohost.invalid "$LAB/good.key"
     equals "$STATUS" 1
     has "$ERR" 'pinshim: nohost.invalid: cannot resolve its name'
-    equals "$(pin_lines)" "nohost.invalid   spki-sha256:$PIN_GOOD"
+    has "$OUT" "#nohost.invalid   spki-sha256:$PIN_GOOD"
     pinshim pin "https://localhost:$GOOD/"
     equals "$STATUS" 1
     has "$ERR" 'this is a URL; write only the host'
@@ -566,7 +647,7 @@ next_is() {
 @test "output that cannot be written is a failure" {
     local arguments
     pins "$(two_pins "localhost:$GOOD")" "localhost:$GOOD cert-file:$LAB/good.pem"
-    for arguments in "pin localhost:$GOOD" "pin $LAB/good.key" "lint $PINS" "check $PINS"; do
+    for arguments in "pin localhost:$GOOD" "pin --for www.example.com $LAB/good.key" "lint $PINS" "check $PINS"; do
         # shellcheck disable=SC2086
         pinshim $arguments
         equals "$STATUS" 0
