@@ -73,6 +73,7 @@ two_pins() {
     local subcommand
     pinshim --help
     equals "$STATUS" 0
+    equals "$(grep -cE '^.{81}' "$OUT_FILE")" 0
     for subcommand in pin lint check; do
         pinshim --help
         has "$OUT" "  pinshim $subcommand "
@@ -82,14 +83,14 @@ two_pins() {
         has "$OUT" "usage: pinshim $subcommand "
         has "$OUT" 'Exit status: 0 '
         equals "$(grep -cE '^.{81}' "$OUT_FILE")" 0
-        pinshim "$subcommand"
-        equals "$STATUS" 2
-        equals "$OUT" ''
-        has "$ERR" "pinshim: \"pinshim $subcommand --help\" says how it is used"
         pinshim "$subcommand" --nonsense x
         equals "$STATUS" 2
         has "$ERR" "pinshim: \"--nonsense\" is not an option of \"pinshim $subcommand\""
     done
+    pinshim pin
+    equals "$STATUS" 2
+    equals "$OUT" ''
+    has "$ERR" 'pinshim: "pinshim pin --help" says how it is used'
     pinshim check --next
     equals "$STATUS" 2
     has "$ERR" 'pinshim: the option --next needs a value'
@@ -103,6 +104,70 @@ two_pins() {
     has "$ERR" '"gopher" is not known; expected smtp'
     pinshim pin --for 'a b' localhost
     equals "$STATUS" 2
+}
+
+@test "help is printed as well for -h and for the subcommand help" {
+    local arguments subcommand whole
+    pinshim --help
+    whole=$OUT
+    for arguments in -h help 'help --help' 'help help'; do
+        # shellcheck disable=SC2086
+        pinshim $arguments
+        equals "$STATUS$ERR" 0
+        equals "$OUT" "$whole"
+    done
+    for subcommand in run doctor learn pin lint check; do
+        pinshim "$subcommand" --help
+        whole=$OUT
+        for arguments in "help $subcommand" "$subcommand -h"; do
+            # shellcheck disable=SC2086
+            pinshim $arguments
+            equals "$STATUS$ERR" 0
+            equals "$OUT" "$whole"
+        done
+    done
+    pinshim check --json -h
+    has "$OUT" 'usage: pinshim check'
+    pinshim help nonsense
+    equals "$STATUS" 2
+    has "$ERR" '"nonsense" is not a command'
+}
+
+@test "lint and check without a file take the one that run would" {
+    local subcommand
+    pins "$(two_pins "localhost:$GOOD")" "localhost:$GOOD spki-sha256:$PIN_GOOD"
+    export PINSHIM_PINS=$PINS
+    pinshim lint
+    equals "$STATUS" 0
+    has "$OUT" "$PINS:3: warning: a pin of localhost:$GOOD that line 1 has already"
+    pinshim check
+    equals "$STATUS" 0
+    has "$OUT" "$PINS:1 matched"
+    unset PINSHIM_PINS
+    [ ! -e /etc/pinshim/pins ] || skip 'there is /etc/pinshim/pins'
+    for subcommand in lint check; do
+        pinshim "$subcommand"
+        equals "$STATUS" 1
+        has "$OUT$ERR" '/etc/pinshim/pins: cannot open the pins file'
+    done
+}
+
+@test "lint - reads standard input, however long" {
+    local i
+    two_pins www.example.com >"$BATS_TEST_TMPDIR/input"
+    for ((i = 0; i < 3000; i++)); do
+        echo "n$i.example.com deny # and forty characters more of comment"
+    done >>"$BATS_TEST_TMPDIR/input"
+    echo "www.example.com spki-file:good.pem nonsense" >>"$BATS_TEST_TMPDIR/input"
+    cd "$LAB"
+    capture bash -c 'cat "$1" | "$PINSHIM" lint -' _ "$BATS_TEST_TMPDIR/input"
+    equals "$STATUS" 1
+    has "$OUT" '-:3003:36: '
+    equals "$(wc -l <"$OUT_FILE")" 1
+    sed -i 's/ nonsense//' "$BATS_TEST_TMPDIR/input"
+    capture bash -c '"$PINSHIM" lint --json - <"$1"' _ "$BATS_TEST_TMPDIR/input"
+    equals "$STATUS" 0
+    equals "$(json '(it["file"], it["errors"])')" "('-', 0)"
 }
 
 @test "lint says nothing of a good file, and names every error of a faulty one; a missing file is an error" {
@@ -160,6 +225,21 @@ warns() {
     pins "www.example.com ca-sha256:$PIN_CA" 'mail.example.com pkix'
     pinshim lint "$PINS"
     equals "$STATUS$OUT" 0
+}
+
+@test "lint says of a target that has only expired pins that it is refused now" {
+    pins "www.example.com spki-sha256:$PIN_GOOD expires=2020-01-01" "www.example.com spki-sha256:$PIN_RENEWAL expires=2021-01-01"
+    pinshim lint "$PINS"
+    has "$OUT" "$PINS:1: warning: no pin of www.example.com is left that accepts anything: every connection to it is refused now"
+    lacks "$OUT" 'no backup'
+    pins "www.example.com spki-sha256:$PIN_GOOD expires=2020-01-01 mode=report"
+    pinshim lint "$PINS"
+    has "$OUT" 'would be refused now, and is only reported'
+    # With one that is left, it is that which has no backup.
+    pins "www.example.com spki-sha256:$PIN_GOOD expires=2020-01-01" "www.example.com spki-sha256:$PIN_RENEWAL"
+    pinshim lint "$PINS"
+    lacks "$OUT" 'is left that accepts'
+    has "$OUT" "$PINS:2: warning: no backup pin"
 }
 
 @test "lint warns of certificates in files that expire within 30 days" {
@@ -490,7 +570,7 @@ CNF
     grep -qE "^localhost:$GOOD +accepted " "$OUT_FILE"
     grep -qE "^localhost:$IMPOSTOR +refused " "$OUT_FILE"
     has "$OUT" "no pin of $PINS:2 matched; it shows spki-sha256:$PIN_IMPOSTOR"
-    has "$ERR" 'pinshim: 1 of 2 failed. '
+    has "$ERR" 'pinshim: 1 of 2 not accepted'
     on_terminal check "$PINS"
     equals "$STATUS" 1
     has "$OUT" $'\033[31mrefused\033[0m'
@@ -499,6 +579,45 @@ CNF
     pinshim check "$PINS"
     equals "$STATUS" 1
     grep -qE "^localhost:$IMPOSTOR +reported " "$OUT_FILE"
+}
+
+# advises ADVICE ARGUMENT...: check of $PINS accepts none, and closes with that advice alone
+advises() {
+    local advice=$1
+    shift
+    pinshim check "$@" "$PINS"
+    equals "$STATUS" 1
+    has "$ERR" "pinshim: 1 of 1 not accepted"
+    has "$ERR" "$advice"
+    equals "$(grep -c ^pinshim: "$ERR_FILE")" 2
+    [[ $advice == *'has changed for good'* ]] || lacks "$ERR" 'pinshim pin HOST'
+}
+
+@test "the advice that check closes with is for what it found" {
+    pins "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD"
+    advises 'where a key has changed for good, ask the server'\''s owner'
+    pins "localhost:1 spki-sha256:$PIN_GOOD"
+    advises 'failed: that says nothing of their pins'
+    pins "nohost.invalid spki-sha256:$PIN_GOOD"
+    advises 'failed: that says nothing of their pins'
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD expires=2020-01-01"
+    advises 'set a later day'
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD" "@revoked spki-sha256:$PIN_GOOD"
+    advises 'do not pin it again'
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD pkix"
+    advises 'the pins are not at fault'
+    pins "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD mode=report"
+    advises 'mode=report'
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD"
+    advises "pinshim pin --for TARGET $LAB/renewal.pem" --next "$LAB/renewal.pem"
+    pins "localhost:$GOOD ca-file:$LAB/ca.pem"
+    advises 'unknown: give the certificate' --next "$LAB/renewal.key"
+    pins "localhost:$GOOD deny" "127.0.0.1:$GOOD allow"
+    pinshim check "$PINS" "localhost:$GOOD" "localhost:$IMPOSTOR"
+    has "$ERR" 'pinshim: 2 of 2 not accepted'
+    has "$ERR" 'deny: nothing is to be done'
+    has "$ERR" 'unpinned: write a rule'
+    lacks "$ERR" 'changed for good'
 }
 
 @test "check asks the HOSTs that are given, by the rules that are for them" {
@@ -615,14 +734,14 @@ next_is() {
     pins "$(two_pins "localhost:$GOOD")" "127.0.0.1:$IMPOSTOR spki-sha256:$PIN_GOOD" '*.example.com deny'
     pinshim check --json --next "$LAB/renewal.key" "$PINS"
     equals "$STATUS" 1
-    equals "$(json '(it["checked"], it["failed"], [t["verdict"] for t in it["targets"]])')" "(2, 1, ['accepted', 'refused', 'not-checked'])"
+    equals "$(json '(it["checked"], it["not_accepted"], [t["verdict"] for t in it["targets"]])')" "(2, 1, ['accepted', 'refused', 'not-checked'])"
     equals "$(json '{tuple(sorted(t)) for t in it["targets"]} == {tuple(sorted(it["targets"][0]))}')" True
     equals "$(json '(it["targets"][2]["address"], it["targets"][2]["port"], it["targets"][2]["next"])')" '(None, None, None)'
     equals "$(json 'it["targets"][0]["next"]["matched"]')" "spki-sha256:$PIN_RENEWAL"
     equals "$(json '[it["targets"][0][k] for k in ("address", "port", "rule", "matched", "spki_sha256", "subject")]')" \
         "['127.0.0.1', $GOOD, '$PINS:1', 'spki-sha256:$PIN_GOOD', '$PIN_GOOD', 'CN=good']"
     on_terminal check --json "$PINS"
-    equals "$(sed -n 's/^[^{]*{/{/p' "$OUT_FILE" | /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)["failed"])')" 1
+    equals "$(sed -n 's/^[^{]*{/{/p' "$OUT_FILE" | /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)["not_accepted"])')" 1
 }
 
 @test "servers that do not answer are asked side by side, and each for its own time" {
