@@ -26,9 +26,9 @@ pinshim() {
     capture "$PINSHIM" "$@"
 }
 
-# on_terminal ARGUMENT...: the same on a terminal of 100 columns; what it writes there is in $OUT
+# on_terminal ARGUMENT...: the same on a terminal of 100 columns, or of $WIDTH; what it writes there is in $OUT
 on_terminal() {
-    capture env TERM=xterm "${terminal_environment[@]}" /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/terminal.py" 100 "$PINSHIM" "$@"
+    capture env TERM=xterm "${terminal_environment[@]}" /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/terminal.py" "${WIDTH:-100}" "$PINSHIM" "$@"
 }
 
 # json EXPRESSION: of what the last command printed, which is called "it"
@@ -783,4 +783,37 @@ next_is() {
     has "$OUT" $'\n                 '
     pinshim check "$PINS"
     equals "$(wc -l <"$OUT_FILE")" 2
+}
+
+# too_wide WIDTH: of the lines that the last command wrote to a terminal, how many are wider
+too_wide() {
+    sed 's/\x1b\[[0-9;]*[mK]//g; s/^.*\r//' "$OUT_FILE" | grep -v '^pinshim: ' | grep -cE "^.{$(($1 + 1))}" || true
+}
+
+@test "a table keeps to the width of the terminal, whichever cell is long" {
+    local long label
+    label=$(printf '%050d' 0 | tr 0 x)
+    for long in "$label.example" "$label.$label.example" "*.$label.$label.example"; do
+        pins "$long deny" "localhost:$GOOD spki-sha256:$PIN_GOOD" "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD"
+        for WIDTH in 40 80 200; do
+            on_terminal check "$PINS"
+            equals "$WIDTH: $(too_wide "$WIDTH")" "$WIDTH: 0"
+        done
+        # Digests stay whole, to be copied.
+        WIDTH=80 on_terminal check "$PINS"
+        has "$OUT" "spki-sha256:$PIN_IMPOSTOR"
+        # In a pipe, a row is a line, and the others stay where they would be.
+        pinshim check "$PINS"
+        equals "$(wc -l <"$OUT_FILE")" 4
+        equals "$(grep -cE '^localhost:[0-9]+ {1,30}(accepted|refused) ' "$OUT_FILE")" 2
+        grep -qF "$long  -  -  not checked: it says deny" "$OUT_FILE"
+    done
+}
+
+@test "check --next does not print the same reason twice" {
+    pins "$(two_pins "localhost:$GOOD")"
+    pinshim check --next "$LAB/good.key" "$PINS"
+    equals "$STATUS" 0
+    has "$OUT" "$PINS:1 matched spki-sha256:$PIN_GOOD; next: the same"
+    equals "$(grep -o 'spki-sha256:' "$OUT_FILE" | wc -l)" 1
 }
