@@ -817,3 +817,23 @@ too_wide() {
     has "$OUT" "$PINS:1 matched spki-sha256:$PIN_GOOD; next: the same"
     equals "$(grep -o 'spki-sha256:' "$OUT_FILE" | wc -l)" 1
 }
+
+@test "the line of the log that README.md shows is what the steps before it lead to" {
+    local shown real
+    serve_chain
+    cd "$BATS_TEST_TMPDIR"
+    "$PINSHIM" pin "localhost:$PORT" "$LAB/renewal.key" >pins
+    # The server of the example has another key than that of the first step.
+    sed -i "s|$PIN_GOOD|$PIN_IMPOSTOR|" pins
+    capture "$PINSHIM" run --pins pins -- curl -ksS "https://localhost:$PORT/"
+    real=$(grep -m1 '^pinshim\[' "$ERR_FILE")
+    shown=$(grep -A1 '^ *pinshim\[4711\]: refused' "$BATS_TEST_DIRNAME/../README.md" | tr -s ' \n' ' ' | sed 's/^ //; s/ $//')
+    real=${real//localhost:$PORT/www.example.com:443}
+    real=${real//$BATS_TEST_TMPDIR//home/you}
+    equals "$(blurred "$shown")" "$(blurred "$real")"
+}
+
+# blurred LINE: without what differs from one server and process to another
+blurred() {
+    sed -E 's/pinshim\[[0-9]+\]/pinshim[N]/; s/(spki|cert)-sha256:[^ ]+/\1-sha256:.../g; s/"CN=[^"]*"/"CN"/' <<<"$1"
+}
