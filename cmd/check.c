@@ -474,13 +474,11 @@ enum advice {
 static const char *const advices[ADVICES] = {
     [ADVICE_FAILED] = "failed: that says nothing of their pins; is the name right, does the server run, and can it be reached from here?",
     [ADVICE_UNPINNED] = "unpinned: write a rule for it, or the HOST and its port as the file has them",
-    [ADVICE_CHANGED] = "refused: no pin matched; where a key has changed for good, ask the server's owner, and put the line in that "
-                       "\"pinshim pin HOST\" prints",
+    [ADVICE_CHANGED] = "refused: where a key has changed for good, ask the server's owner, and put the line in that \"pinshim pin HOST\" prints",
     [ADVICE_EXPIRED] = "refused: the pin that matches has expired; set a later day if it is still to hold, as the server's owner says",
     [ADVICE_DENY] = "refused: the file says deny: nothing is to be done, unless the server is to be reached after all",
     [ADVICE_REVOKED] = "refused: the file revokes this key or certificate; do not pin it again: the server needs another, so tell its owner",
-    [ADVICE_UNTRUSTED] = "refused: the pins are not at fault; pkix asks for a path to the system's trust store and the right name: see to the "
-                         "server's certificate, or to that store",
+    [ADVICE_UNTRUSTED] = "refused: the pins are not at fault; pkix is not satisfied by the certificate: see to that, or to the trust store",
     [ADVICE_OTHER] = "refused: see above why",
     [ADVICE_REPORTED] = "reported: mode=report lets these live; see above why they would be refused, and mend that before it is taken away",
     [ADVICE_UNKNOWN] = "unknown: give the certificate to --next as soon as there is one",
@@ -533,8 +531,8 @@ static void advise(const struct check *check, size_t bad)
     output_error("%zu of %zu not accepted", bad, check->job_count);
     for (size_t i = ADVICE_NONE + 1; i < ADVICES; i++) {
         if (wanted[i] && i == ADVICE_NEXT)
-            output_error("next refused: no pin matches what is to come; before it is installed, put the line in that \"pinshim pin --for TARGET %s\" prints",
-                check->next_path);
+            output_error("next refused: no pin matches what is to come; before it is installed, put the line in that "
+                "\"pinshim pin --for TARGET %s\" prints", check->next_path);
         else if (wanted[i])
             output_error("%s", advices[i]);
     }

@@ -85,8 +85,8 @@ words() {
         grep -qE "^    $page +[a-z]" README.md || explain "$page"
     done
     sed -n '/^\.Ss lint/,/^\.Sh ENV/p' man/pinshim.1 >"$BATS_TEST_TMPDIR/page"
-    for member in $(grep -ohE '(output_json_(open|string|number)|print_(member|place))\(&?json, "[a-z_0-9]+"' cmd/lint.c cmd/check.c | grep -oE '"[a-z_0-9]+' |
-        tr -d '"' | sort -u) not-checked; do
+    for member in $(grep -ohE '(output_json_(open|string|number)|print_(member|place))\(&?json, "[a-z_0-9]+"' cmd/lint.c cmd/check.c |
+        grep -oE '"[a-z_0-9]+' | tr -d '"' | sort -u) not-checked; do
         grep -qwE "$member" "$BATS_TEST_TMPDIR/page" || explain "$member"
     done
 }
