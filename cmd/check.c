@@ -36,7 +36,7 @@ static const char help[] =
     "  --timeout SECONDS     for each server; 10 by default\n"
     "\n"
     "Exit status: 0 all would be accepted, 1 one would not or could not be asked, or\n"
-    "the pins file is faulty, 2 wrong usage.\n";
+    "the pins file is faulty, 2 wrong usage or nothing to check.\n";
 
 enum answer_kind {
     ANSWER_FAILED = 0, /* the server could not be asked */
