@@ -191,13 +191,16 @@ tools-for-checks:
 tools:
 	$(Q)tests/tools
 
+documents := README.md LICENSE CHANGELOG.md SECURITY.md pins.example
+
 ## install     put everything below $(DESTDIR)$(PREFIX)
 install: all
-	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) \
+	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) \
 		$(addprefix $(DESTDIR)$(MANDIR)/man,1 5 8)
 	install -m 0755 $(BUILD)/libpinshim.so $(DESTDIR)$(LIBDIR)/libpinshim.so
 	install -m 0755 $(BUILD)/pinshim $(DESTDIR)$(BINDIR)/pinshim
-	install -m 0644 README.md LICENSE CHANGELOG.md pins.example $(DESTDIR)$(DOCDIR)
+	install -m 0644 $(documents) $(DESTDIR)$(DOCDIR)
+	install -m 0644 $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)/docs
 	install -m 0644 man/pinshim.1 $(DESTDIR)$(MANDIR)/man1
 	install -m 0644 man/pins.5 $(DESTDIR)$(MANDIR)/man5
 	install -m 0644 man/libpinshim.8 $(DESTDIR)$(MANDIR)/man8
@@ -208,8 +211,8 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/libpinshim.so $(DESTDIR)$(BINDIR)/pinshim $(DESTDIR)$(BASHDIR)/pinshim $(DESTDIR)$(ZSHDIR)/_pinshim
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/,man1/pinshim.1 man5/pins.5 man8/libpinshim.8)
-	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,README.md LICENSE CHANGELOG.md pins.example)
-	-rmdir $(DESTDIR)$(DOCDIR)
+	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(documents) $(wildcard docs/*.md))
+	-rmdir $(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(DOCDIR)
 
 ## clean       remove the build directory
 clean:

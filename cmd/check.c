@@ -18,12 +18,13 @@
 #define DEFAULT_PORT 443
 
 static const char help[] =
-    "usage: pinshim check [OPTION...] FILE [HOST[:PORT]...]\n"
+    "usage: pinshim check [OPTION...] [FILE [HOST[:PORT]...]]\n"
     "\n"
     "Connect to each name and address that the pins file FILE has a rule for, or to\n"
     "the HOSTs, and say whether a program under the shim would accept that server,\n"
     "and by which pin. The port is 443 by default. Targets with a * can only be\n"
-    "checked where a HOST is given.\n"
+    "checked where a HOST is given. Without FILE, it is $PINSHIM_PINS, else\n"
+    "/etc/pinshim/pins.\n"
     "\n"
     "  --next FILE           say as well whether a server with this certificate (and\n"
     "                        the issuers beside it), certificate request or key\n"
@@ -35,7 +36,7 @@ static const char help[] =
     "  --timeout SECONDS     for each server; 10 by default\n"
     "\n"
     "Exit status: 0 all would be accepted, 1 one would not or could not be asked, or\n"
-    "the pins file is faulty, 2 wrong usage.\n";
+    "the pins file is faulty, 2 wrong usage or nothing to check.\n";
 
 enum answer_kind {
     ANSWER_FAILED = 0, /* the server could not be asked */
@@ -62,6 +63,7 @@ static const struct {
 
 struct answer {
     enum answer_kind kind;
+    enum reason because;
     char reason[1800];
     char rule[400];
     char matched[160];
@@ -157,6 +159,7 @@ static void judge(const struct check *check, const struct host *host, const stru
     policy_judge(check->pins, &target, &evidence.peer, &judgement);
     ERR_clear_error();
     out->kind = kind_of(&judgement);
+    out->because = judgement.reason;
     if (shown->leaf == NULL && out->kind != ANSWER_ACCEPTED)
         missing = needs_certificate(check, &judgement);
     text = text_over(out->reason, sizeof(out->reason));
@@ -371,7 +374,7 @@ static void print_table(const struct check *check)
         if (refused && result->now.matched[0] == '\0')
             text_add(&text, "; it shows spki-sha256:%s", result->peer.spki);
         if (asked)
-            text_add(&text, "; next: %s", result->next.reason);
+            text_add(&text, "; next: %s", strcmp(result->next.reason, result->now.reason) == 0 ? "the same" : result->next.reason);
         output_table_add(table, row->skipped != NULL ? TONE_PLAIN : answers[result->now.kind].tone,
             next ? (const char *const[]) {row->target, server, coming, until, why}
                  : (const char *const[]) {row->target, server, until, why});
@@ -442,13 +445,97 @@ static void print_json(const struct check *check, size_t bad)
     output_json_string(&json, "file", check->path);
     print_member(&json, "next", check->next_path != NULL ? check->next_path : "");
     output_json_number(&json, "checked", (long long)check->job_count);
-    output_json_number(&json, "failed", (long long)bad);
+    output_json_number(&json, "not_accepted", (long long)bad);
     output_json_open(&json, "targets", '[');
     for (size_t i = 0; i < check->count; i++)
         print_row(&json, check, i);
     output_json_close(&json, ']');
     output_json_close(&json, '}');
     output_json_end(&json);
+}
+
+/* What to do about an answer, by its kind and, where that is a verdict on the server, by its reason. */
+enum advice {
+    ADVICE_NONE = 0,
+    ADVICE_FAILED,
+    ADVICE_UNPINNED,
+    ADVICE_CHANGED,
+    ADVICE_EXPIRED,
+    ADVICE_DENY,
+    ADVICE_REVOKED,
+    ADVICE_UNTRUSTED,
+    ADVICE_OTHER,
+    ADVICE_REPORTED,
+    ADVICE_NEXT,
+    ADVICE_UNKNOWN,
+    ADVICES,
+};
+
+static const char *const advices[ADVICES] = {
+    [ADVICE_FAILED] = "failed: that says nothing of their pins; is the name right, does the server run, and can it be reached from here?",
+    [ADVICE_UNPINNED] = "unpinned: write a rule for it, or the HOST and its port as the file has them",
+    [ADVICE_CHANGED] = "refused: where a key has changed for good, ask the server's owner, and put the line in that \"pinshim pin HOST\" prints",
+    [ADVICE_EXPIRED] = "refused: the pin that matches has expired; set a later day if it is still to hold, as the server's owner says",
+    [ADVICE_DENY] = "refused: the file says deny: nothing is to be done, unless the server is to be reached after all",
+    [ADVICE_REVOKED] = "refused: the file revokes this key or certificate; do not pin it again: the server needs another, so tell its owner",
+    [ADVICE_UNTRUSTED] = "refused: the pins are not at fault; pkix is not satisfied by the certificate: see to that, or to the trust store",
+    [ADVICE_OTHER] = "refused: see above why",
+    [ADVICE_REPORTED] = "reported: mode=report lets these live; see above why they would be refused, and mend that before it is taken away",
+    [ADVICE_UNKNOWN] = "unknown: give the certificate to --next as soon as there is one",
+};
+
+static enum advice advice_for(const struct answer *answer, bool next)
+{
+    switch (answer->kind) {
+    case ANSWER_FAILED:
+        return ADVICE_FAILED;
+    case ANSWER_UNPINNED:
+        return ADVICE_UNPINNED;
+    case ANSWER_REPORTED:
+        return ADVICE_REPORTED;
+    case ANSWER_UNKNOWN:
+        return ADVICE_UNKNOWN;
+    case ANSWER_ACCEPTED:
+    case ANSWER_NOT_ASKED:
+        return ADVICE_NONE;
+    case ANSWER_REFUSED:
+        break;
+    }
+    switch (answer->because) {
+    case REASON_NO_MATCH:
+        return next ? ADVICE_NEXT : ADVICE_CHANGED;
+    case REASON_EXPIRED:
+        return ADVICE_EXPIRED;
+    case REASON_DENY:
+        return ADVICE_DENY;
+    case REASON_REVOKED:
+        return ADVICE_REVOKED;
+    case REASON_UNTRUSTED:
+        return ADVICE_UNTRUSTED;
+    default:
+        return ADVICE_OTHER;
+    }
+}
+
+/* Say how many are bad, and, once for each kind of answer, what is to be done. */
+static void advise(const struct check *check, size_t bad)
+{
+    bool wanted[ADVICES] = {false};
+
+    for (size_t i = 0; i < check->count; i++) {
+        if (check->rows[i].skipped != NULL)
+            continue;
+        wanted[advice_for(&check->results[i].now, false)] = true;
+        wanted[advice_for(&check->results[i].next, true)] = true;
+    }
+    output_error("%zu of %zu not accepted", bad, check->job_count);
+    for (size_t i = ADVICE_NONE + 1; i < ADVICES; i++) {
+        if (wanted[i] && i == ADVICE_NEXT)
+            output_error("next refused: no pin matches what is to come; before it is installed, put the line in that "
+                "\"pinshim pin --for TARGET %s\" prints", check->next_path);
+        else if (wanted[i])
+            output_error("%s", advices[i]);
+    }
 }
 
 /* Ask all servers, and print the answers. Return the exit status. */
@@ -481,8 +568,7 @@ static int run(struct check *check, bool as_json)
     }
     if (bad == 0)
         return 0;
-    output_error("%zu of %zu failed. Where a key has changed for good, ask the server's owner, and put the line in that "
-        "\"pinshim pin HOST\" prints", bad, check->job_count);
+    advise(check, bad);
     return 1;
 }
 
@@ -537,16 +623,16 @@ static void discard(struct check *check)
 
 int check_main(int argc, char **argv)
 {
-    enum { NEXT = 256, JSON, STARTTLS, TIMEOUT, HELP };
+    enum { NEXT = 256, JSON, STARTTLS, TIMEOUT };
     static const struct option options[] = {{"next", required_argument, NULL, NEXT}, {"json", no_argument, NULL, JSON},
-        {"starttls", required_argument, NULL, STARTTLS}, {"timeout", required_argument, NULL, TIMEOUT}, {"help", no_argument, NULL, HELP},
+        {"starttls", required_argument, NULL, STARTTLS}, {"timeout", required_argument, NULL, TIMEOUT}, {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0}};
     struct check check = {.seconds = 10};
     bool json = false;
     int status;
     int option;
 
-    while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
         switch (option) {
         case NEXT:
             check.next_path = optarg;
@@ -560,7 +646,7 @@ int check_main(int argc, char **argv)
         case TIMEOUT:
             check.seconds = text_port(optarg, strlen(optarg));
             break;
-        case HELP:
+        case 'h':
             printf("%s", help);
             return 0;
         default:
@@ -571,10 +657,8 @@ int check_main(int argc, char **argv)
         return output_bad_usage("check", "the protocol \"%s\" is not known; expected " DIAL_PROTOCOLS, check.protocol);
     if (check.seconds == 0)
         return output_bad_usage("check", "--timeout expects a number of seconds from 1 to 65535");
-    if (optind == argc)
-        return output_bad_usage("check", "no pins file; expected one, and perhaps hosts after it");
-    check.path = argv[optind];
-    status = prepare(&check, argv + optind + 1);
+    check.path = optind < argc ? argv[optind] : targets_default_file();
+    status = prepare(&check, optind < argc ? argv + optind + 1 : argv + argc);
     if (status == 0)
         status = run(&check, json);
     discard(&check);

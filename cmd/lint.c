@@ -13,12 +13,14 @@
 #define SOON 30 /* days */
 
 static const char help[] =
-    "usage: pinshim lint [--json] [--strict] FILE\n"
+    "usage: pinshim lint [--json] [--strict] [FILE]\n"
     "\n"
     "Name every error of the pins file FILE, as FILE:LINE:COLUMN. Where there is\n"
-    "none, warn of what is likely to hurt later: a target without a backup pin, pins\n"
-    "of a single certificate, what has expired or will within 30 days, duplicates,\n"
-    "and pins that can never match.\n"
+    "none, warn of what is likely to hurt later: a target without a backup pin, or\n"
+    "with none that accepts anything any longer, pins of a single certificate, what\n"
+    "has expired or will within 30 days, duplicates, and pins that can never match.\n"
+    "\"-\" is standard input. Without FILE, it is $PINSHIM_PINS, else\n"
+    "/etc/pinshim/pins.\n"
     "\n"
     "  --json     print one JSON object\n"
     "  --strict   exit with 1 if there are warnings\n"
@@ -222,6 +224,7 @@ static void warn_of_pins(struct lint *lint, const struct pins *pins, const struc
     const struct pin *only = NULL;
     size_t count = 0;
     bool authority = false;
+    bool expired = false;
 
     for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
         warn_of_expiry(lint, pin, target);
@@ -229,12 +232,16 @@ static void warn_of_pins(struct lint *lint, const struct pins *pins, const struc
         warn_of_duplicate(lint, pins, rule, pin, target);
         if (pin->kind == PIN_CERT)
             warn(lint, pin->line, "a pin of one certificate: the next renewal of %s breaks it; pin its key instead (spki-)", target);
+        expired |= pin->expires != 0 && pin->expires <= lint->today;
         if (is_vetoed(lint, pins, pin, target) || (pin->expires != 0 && pin->expires <= lint->today))
             continue;
         authority |= pin->kind == PIN_CA;
         count += only == NULL || !same_pin(pins, only, pin);
         only = pin;
     }
+    if (count == 0 && expired)
+        warn(lint, rule->line, "no pin of %s is left that accepts anything: every connection to it %s; add a pin, or set a later day",
+            target, rule->report ? "would be refused now, and is only reported" : "is refused now");
     if (count == 1 && !authority)
         warn(lint, only->line, "no backup pin: if this key is lost, %s is refused until this file is changed; add the pin of a key that is "
             "kept offline (\"pinshim pin --for %s KEY\" prints it)", target, target);
@@ -339,11 +346,35 @@ static void discard(struct lint *lint)
     free(lint->filed);
 }
 
+/* Read standard input, and parse it. A relative path in it starts in the current directory. */
+static struct pins *parse_input(struct lint *lint)
+{
+    struct pins *pins = NULL;
+    char *buffer = NULL;
+    size_t length = 0;
+    size_t size = 0;
+    size_t got;
+
+    do {
+        size += 65536;
+        buffer = output_allocate(buffer, size);
+        got = fread(buffer + length, 1, size - length, stdin);
+        length += got;
+    } while (got > 0);
+    if (ferror(stdin) != 0)
+        take_error(lint, 0, 0, "standard input cannot be read");
+    else
+        pins = pins_parse(buffer, length, &lint->reader, take_error, lint);
+    free(buffer);
+    return pins;
+}
+
 /* Return the exit status. */
 static int lint_file(const char *path, bool json, bool strict)
 {
-    struct lint lint = {.reader = {.read = read_and_remember, .read_client = clientfile_read, .library = linked_ossl(), .beside = path}, .today = (uint16_t)(time(NULL) / 86400)};
-    struct pins *pins = pins_load(path, &lint.reader, NULL, take_error, &lint);
+    struct lint lint = {.reader = {.read = read_and_remember, .read_client = clientfile_read, .library = linked_ossl(), .beside = path},
+        .today = (uint16_t)(time(NULL) / 86400)};
+    struct pins *pins = strcmp(path, "-") == 0 ? parse_input(&lint) : pins_load(path, &lint.reader, NULL, take_error, &lint);
     int status;
 
     if (pins != NULL)
@@ -362,14 +393,14 @@ static int lint_file(const char *path, bool json, bool strict)
 
 int lint_main(int argc, char **argv)
 {
-    enum { JSON = 256, STRICT, HELP };
+    enum { JSON = 256, STRICT };
     static const struct option options[] = {{"json", no_argument, NULL, JSON}, {"strict", no_argument, NULL, STRICT},
-        {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0}};
+        {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     bool json = false;
     bool strict = false;
     int option;
 
-    while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
         switch (option) {
         case JSON:
             json = true;
@@ -377,14 +408,14 @@ int lint_main(int argc, char **argv)
         case STRICT:
             strict = true;
             break;
-        case HELP:
+        case 'h':
             printf("%s", help);
             return 0;
         default:
             return output_bad_option("lint", option, argv);
         }
     }
-    if (argc - optind != 1)
-        return output_bad_usage("lint", "%s; expected one pins file", optind == argc ? "no file" : "more than one file");
-    return lint_file(argv[optind], json, strict);
+    if (argc - optind > 1)
+        return output_bad_usage("lint", "more than one file; expected one pins file");
+    return lint_file(optind < argc ? argv[optind] : targets_default_file(), json, strict);
 }

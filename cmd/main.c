@@ -14,9 +14,9 @@ static const struct {
     {"run", run_main, "run [--pins F] CMD...  start a program under the shim"},
     {"doctor", doctor_main, "doctor CMD             say whether a program would be covered"},
     {"learn", learn_main, "learn [-o F] CMD...    write a pins file for what a program speaks to"},
-    {"pin", pin_main, "pin HOST|FILE...       print pins of servers, certificates, requests and keys"},
-    {"lint", lint_main, "lint FILE              name every error of a pins file, and what may hurt"},
-    {"check", check_main, "check FILE [HOST...]   say which pin matches each server, and its renewal"},
+    {"pin", pin_main, "pin HOST|FILE...       print pins of servers, certificates and keys"},
+    {"lint", lint_main, "lint [FILE]            name errors of a pins file, and what may hurt"},
+    {"check", check_main, "check [FILE [HOST...]] say which pin matches each server"},
 };
 
 static void print_usage(FILE *out)
@@ -24,7 +24,33 @@ static void print_usage(FILE *out)
     fprintf(out, "usage: pinshim COMMAND [ARGUMENT...]\n\n");
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         fprintf(out, "  pinshim %s\n", commands[i].usage);
-    fprintf(out, "  pinshim --help | --version\n\n\"pinshim COMMAND --help\" says more of each.\n");
+    fprintf(out, "  pinshim --help | --version\n\n\"pinshim help COMMAND\" or \"pinshim COMMAND --help\" says more of each.\n");
+}
+
+/* Run the command; argv[0] is its name. Return the exit status. */
+static int run_command(int argc, char **argv)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(argv[0], commands[i].name) == 0) {
+            int status = commands[i].run(argc, argv);
+
+            return output_flush() || status != 0 ? status : 1;
+        }
+    }
+    output_error("\"%s\" is not a command; \"pinshim --help\" lists them", argv[0]);
+    return 2;
+}
+
+static int print_help_of(char *name)
+{
+    char option[] = "--help";
+
+    return run_command(2, (char *[]) {name, option, NULL});
+}
+
+static bool asks_for_help(const char *argument)
+{
+    return strcmp(argument, "help") == 0 || strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
 }
 
 int main(int argc, char **argv)
@@ -33,21 +59,17 @@ int main(int argc, char **argv)
         print_usage(stderr);
         return 2;
     }
-    if (strcmp(argv[1], "--help") == 0) {
+    if (asks_for_help(argv[1])) {
+        if (argc > 2 && !asks_for_help(argv[2]))
+            return print_help_of(argv[2]);
         print_usage(stdout);
-        return 0;
+        return output_flush() ? 0 : 1;
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("pinshim %s\n", PINSHIM_VERSION);
-        return 0;
+        return output_flush() ? 0 : 1;
     }
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(argv[1], commands[i].name) == 0) {
-            int status = commands[i].run(argc - 1, argv + 1);
-
-            return output_flush() || status != 0 ? status : 1;
-        }
-    }
-    output_error("\"%s\" is not a command; \"pinshim --help\" lists them", argv[1]);
-    return 2;
+    if (argc > 2 && strcmp(argv[2], "-h") == 0)
+        return print_help_of(argv[1]);
+    return run_command(argc - 1, argv + 1);
 }

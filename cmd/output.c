@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #define NARROWEST 24 /* columns of a terminal that a folded last column needs */
+#define WIDEST 40 /* what one long cell may make of a column that others stand beside */
+#define BELOW 4 /* where a cell begins that has no room in its line */
 
 void *output_allocate(void *old, size_t size)
 {
@@ -202,25 +204,87 @@ static void indent(FILE *out, size_t columns)
     (void)fprintf(out, "%*s", (int)columns, "");
 }
 
-/* Print the last cell of a row, which begins at column `start`. `width`: the terminal's; 0: do not fold. */
-static void print_last(FILE *out, const char *cell, size_t start, size_t width)
+/* Return how many bytes of the cell fit into `room` columns: up to a blank, or else, of a word that is too long by itself, a part. */
+static size_t fitting(const char *cell, size_t room)
 {
-    size_t room = width >= start + NARROWEST ? width - start : 0;
+    size_t blank = 0;
+    size_t part = 1;
 
-    while (room != 0 && width_of(cell, strlen(cell)) > room) {
-        size_t fits = 0;
+    for (size_t i = 1; cell[i] != '\0' && width_of(cell, i) <= room; i++) {
+        if (cell[i] == ' ')
+            blank = i;
+        if (((unsigned char)cell[i] & 0xc0) != 0x80)
+            part = i;
+    }
+    return blank != 0 ? blank : part;
+}
 
-        for (size_t i = 1; cell[i] != '\0' && width_of(cell, i) <= room; i++) {
-            if (cell[i] == ' ')
-                fits = i;
-        }
-        if (fits == 0)
-            break;
+/* Print a cell that begins at column `start`. `width`: the terminal's; 0: do not fold. Return the column where it ends. */
+static size_t print_cell(FILE *out, const char *cell, size_t start, size_t width)
+{
+    while (width != 0 && width_of(cell, strlen(cell)) > width - start) {
+        size_t fits = fitting(cell, width - start);
+
         (void)fprintf(out, "%.*s\n", (int)fits, cell);
         indent(out, start);
-        cell += fits + 1;
+        cell += fits + (cell[fits] == ' ');
     }
     (void)fputs(cell, out);
+    return start + width_of(cell, strlen(cell));
+}
+
+/* Return the columns that the cell needs in its line: the last one can be folded, but not within its words. */
+static size_t needed(const char *cell, bool last)
+{
+    size_t whole = width_of(cell, strlen(cell));
+    size_t most = whole < NARROWEST ? whole : NARROWEST;
+
+    if (!last)
+        return whole;
+    for (const char *word = cell; *word != '\0'; word += word[0] == ' ') {
+        size_t length = strcspn(word, " ");
+
+        if (width_of(word, length) > most)
+            most = width_of(word, length);
+        word += length;
+    }
+    return most;
+}
+
+/* Go from column `at` of a row to where the next cell begins: at its column `start`, or below where that has no room. */
+static size_t go_to(FILE *out, size_t at, size_t start, size_t room, size_t width)
+{
+    bool below = width != 0 && start + room > width;
+
+    if (start == 0)
+        return 0;
+    if (below || (width != 0 && at + 2 > start)) {
+        (void)fputc('\n', out);
+        at = 0;
+        start = below ? BELOW : start;
+    } else if (at + 2 > start) {
+        start = at + 2;
+    }
+    indent(out, start - at);
+    return start;
+}
+
+static void print_row(const struct output_table *table, size_t row, const size_t *widths, size_t width, FILE *out)
+{
+    size_t start = 0;
+    size_t at = 0;
+
+    for (size_t i = 0; i < table->columns; i++) {
+        const char *cell = table->cells[row * table->columns + i];
+        enum tone tone = table->tones[row * table->columns + i];
+
+        at = go_to(out, at, start, needed(cell, i + 1 == table->columns), width);
+        (void)fputs(tone != TONE_PLAIN ? output_tone(out, tone) : "", out);
+        at = print_cell(out, cell, at, width);
+        (void)fputs(tone != TONE_PLAIN ? output_tone(out, TONE_PLAIN) : "", out);
+        start += widths[i] + 2;
+    }
+    (void)fputc('\n', out);
 }
 
 void output_table_print(const struct output_table *table, FILE *out)
@@ -229,30 +293,17 @@ void output_table_print(const struct output_table *table, FILE *out)
     size_t width = isatty(fileno(out)) == 1 && ioctl(fileno(out), TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
     size_t widths[OUTPUT_COLUMNS] = {0};
 
+    if (width < NARROWEST + BELOW)
+        width = 0;
     for (size_t i = 0; i < table->rows * table->columns; i++) {
         size_t cell = width_of(table->cells[i], strlen(table->cells[i]));
 
-        if (cell > widths[i % table->columns])
+        if (cell > widths[i % table->columns] && cell <= WIDEST)
             widths[i % table->columns] = cell;
     }
     output_progress(NULL);
-    for (size_t row = 0; row < table->rows; row++) {
-        size_t start = 0;
-
-        for (size_t i = 0; i < table->columns; i++) {
-            const char *cell = table->cells[row * table->columns + i];
-            enum tone tone = table->tones[row * table->columns + i];
-            bool last = i + 1 == table->columns;
-
-            (void)fputs(tone != TONE_PLAIN ? output_tone(out, tone) : "", out);
-            print_last(out, cell, start, last ? width : 0);
-            (void)fputs(tone != TONE_PLAIN ? output_tone(out, TONE_PLAIN) : "", out);
-            if (!last)
-                indent(out, widths[i] + 2 - width_of(cell, strlen(cell)));
-            start += widths[i] + 2;
-        }
-        (void)fputc('\n', out);
-    }
+    for (size_t row = 0; row < table->rows; row++)
+        print_row(table, row, widths, width, out);
 }
 
 void output_table_free(struct output_table *table)

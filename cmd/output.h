@@ -53,7 +53,8 @@ void output_table_add(struct output_table *table, enum tone tone, const char *co
 /* Give another cell of the row that was added last a tone. */
 void output_table_tone(struct output_table *table, size_t column, enum tone tone);
 
-/* Print the table. On a terminal a long last column is folded at its blanks; elsewhere a row is a line. */
+/* Print the table. On a terminal what is too long is folded, at blanks where there are any; elsewhere a row is a line, in which what follows
+ * a very long cell is not aligned. */
 void output_table_print(const struct output_table *table, FILE *out);
 
 /* Free the table. NULL does nothing. */

@@ -22,22 +22,27 @@ static const char help[] =
     "pin of a request or a key is a backup, good before any server shows it. Pins of\n"
     "issuers come as comments. Arguments are FILEs if they have a slash or such a\n"
     "file exists; \"-\" is standard input. The port of a HOST is 443 by default. A key\n"
-    "after a HOST is that host's backup:\n"
+    "beside a HOST is its backup (that of the HOST before it, else of the first):\n"
     "\n"
     "  pinshim pin www.example.com backup.key >>pins\n"
     "\n"
-    "Nothing verifies what a server shows: compare it with what its owner says.\n"
+    "Nothing verifies what a server shows: compare it with what its owner says. What\n"
+    "cannot be used as it stands is printed as a comment that says what to do.\n"
     "\n"
-    "  --for TARGET          print this target, or @revoked, and no other\n"
+    "  --for TARGET          print this target and no other; @revoked refuses the key\n"
+    "                        everywhere\n"
     "  --starttls PROTOCOL   " DIAL_PROTOCOLS ": what is spoken\n"
     "                        before TLS; by default as usual at the port\n"
     "  --timeout SECONDS     for each server; 10 by default\n"
     "\n"
-    "Exit status: 0 printed, 1 something could not be reached or read, 2 wrong usage.\n";
+    "Exit status: 0 printed; 1 something could not be reached or read, or nothing can\n"
+    "be used as it stands; 2 wrong usage.\n";
 
 struct pinning {
     const char *target; /* --for; NULL: not given */
-    char last[1100]; /* the HOST before a file: a key there is its backup */
+    char last[1100]; /* the HOST that a file is beside: a key there is its backup */
+    bool last_failed;
+    bool usable; /* a line that is no comment was printed */
     const char *protocol;
     unsigned seconds;
     const char *argument;
@@ -68,21 +73,40 @@ static void print_line(void *to, const char *target)
     printf("%s%-*s   %s\n", lines->before, lines->width, target, lines->pin);
 }
 
-/* Print the pin for each name that the object is for, or for the target; where there is neither, the pin alone. */
-static void print_lines(const char *target, const struct object *named, const char *before, const char *pin)
+/* Print the pin for the target, or for each name that the object is for. Return false if there is neither. */
+static bool print_lines(const char *target, const struct object *named, const char *before, const char *pin)
 {
     struct lines lines = {before, pin, 0};
 
     if (target != NULL) {
         print_line(&lines, target);
-        return;
+        return true;
     }
     if (named != NULL)
         objects_names(named, measure, &lines);
     if (lines.width > 0)
         objects_names(named, print_line, &lines);
-    else
-        printf("%s%s\n", before, pin);
+    return lines.width > 0;
+}
+
+static bool revokes(const char *target)
+{
+    return target != NULL && strcmp(target, "@revoked") == 0;
+}
+
+/* The same for a line that is meant to be used. It is a comment where nothing says whose it is, which would be an error; and where the server
+ * did not show its key, as this one alone would have it refused. */
+static void print_usable(struct pinning *pinning, const char *target, const struct object *named, const char *pin)
+{
+    if (target != NULL && pinning->last_failed && !revokes(target)) {
+        printf("# The server did not show its key now, and alone this line may have it refused: delete its # when that key's line is there.\n");
+        (void)print_lines(target, NULL, "#", pin);
+    } else if (print_lines(target, named, "", pin)) {
+        pinning->usable = true;
+    } else {
+        printf("# Nothing says for which server: give its HOST or --for TARGET beside the file, or put its name here and delete the #:\n");
+        (void)print_lines("NAME", NULL, "#", pin);
+    }
 }
 
 /* Write the object's pin of that kind (PIN_SPKI or PIN_CA) as the file spells it. Return false if it cannot be encoded. */
@@ -109,16 +133,35 @@ static void describe(const char *what, X509 *certificate)
     printf("# %s subject \"%s\", issuer \"%s\", valid until %.10s\n", what, text.subject, text.issuer, text.not_after);
 }
 
-/* Print the pin of what may issue certificates for the target, or for the names of `leaf`: as a comment, to be chosen. */
+/* Print the pin of what may issue certificates for the target, or for the names of `leaf`: as a comment, to be chosen. There is no choice
+ * where a key is to be refused: that of its issuer would take all others with it. */
 static void print_issuer(X509 *certificate, const char *target, const struct object *leaf)
 {
     struct object issuer = {OBJECT_CERTIFICATE, certificate, NULL, NULL};
     char pin[128];
 
-    if (!spell(&issuer, PIN_CA, pin, sizeof(pin)))
+    if (revokes(target) || !spell(&issuer, PIN_CA, pin, sizeof(pin)))
         return;
     describe("To accept every certificate for this name from its issuer, delete the # of the next line:", certificate);
-    print_lines(target, leaf, "#", pin);
+    if (!print_lines(target, leaf, "#", pin))
+        (void)print_lines("NAME", NULL, "#", pin);
+}
+
+/* Return true if a certificate before that one has the same key: the leaf once more, say. */
+static bool is_sent_again(const STACK_OF(X509) * chain, int at)
+{
+    const struct ossl *ossl = linked_ossl();
+    uint8_t digest[32];
+    uint8_t other[32];
+
+    if (!peer_hash_certificate(ossl, sk_X509_value(chain, at), PIN_SPKI, DIGEST_SHA256, digest))
+        return false;
+    for (int i = 0; i < at; i++) {
+        if (peer_hash_certificate(ossl, sk_X509_value(chain, i), PIN_SPKI, DIGEST_SHA256, other)
+            && memcmp(digest, other, sizeof(digest)) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* In the child. */
@@ -157,9 +200,11 @@ static int pin_server(void *arg, size_t job)
     describe("It has", leaf.certificate);
     if (dialled.asks)
         printf("# It asks for a client certificate: client-cert= names one.\n");
-    print_lines(target, NULL, "", pin);
-    for (int i = 1; i < sk_X509_num(dialled.chain); i++)
-        print_issuer(sk_X509_value(dialled.chain, i), target, NULL);
+    (void)print_lines(target, NULL, "", pin);
+    for (int i = 1; i < sk_X509_num(dialled.chain); i++) {
+        if (!is_sent_again(dialled.chain, i))
+            print_issuer(sk_X509_value(dialled.chain, i), target, NULL);
+    }
     dial_close(&dialled);
     return 0;
 }
@@ -184,32 +229,79 @@ static void note_name(void *to, const char *name)
     *(bool *)to = true;
 }
 
-/* Return the certificate that a server shows: NULL where there are only those of CAs, that are for no name. */
+static bool is_named(const struct object *object)
+{
+    bool named = false;
+
+    objects_names(object, note_name, &named);
+    return named;
+}
+
+/* Return true if the certificate may issue others and is shown by no server itself. One that signs itself is a CA's as well, often, and
+ * has the server's name. */
+static bool is_issuer(const struct object *object)
+{
+    X509 *certificate = object->certificate;
+
+    if (X509_check_ca(certificate) == 0)
+        return false;
+    if (!is_named(object))
+        return true;
+    /* The common name alone may be anything. */
+    return X509_get_ext_by_NID(certificate, NID_subject_alt_name, -1) < 0 && (X509_get_extension_flags(certificate) & EXFLAG_KUSAGE) != 0
+        && (X509_get_key_usage(certificate) & KU_KEY_CERT_SIGN) != 0;
+}
+
+/* Return the certificate that a server shows: NULL where there are only those of CAs. */
 static const struct object *find_leaf(const struct objects *objects)
 {
     const struct object *leaf = objects_find(objects, OBJECT_CERTIFICATE);
-    bool named = false;
 
-    if (leaf != NULL)
-        objects_names(leaf, note_name, &named);
-    return leaf != NULL && (named || X509_check_ca(leaf->certificate) == 0) ? leaf : NULL;
+    return leaf != NULL && !is_issuer(leaf) ? leaf : NULL;
 }
 
-static void print_certificate(const struct object *object, const struct object *leaf, const char *path, const char *target)
+/* Return what the object's line begins with; NULL: its names. */
+static const char *find_target(const struct pinning *pinning, const struct object *object, const struct object *leaf)
 {
+    if (pinning->target != NULL || pinning->last[0] == '\0')
+        return pinning->target;
+    return leaf != NULL && is_named(object->kind == OBJECT_CERTIFICATE ? leaf : object) ? NULL : pinning->last;
+}
+
+static void print_certificate(struct pinning *pinning, const struct object *object, const struct object *leaf, const char *path)
+{
+    const char *target = find_target(pinning, object, leaf);
+    bool refused = revokes(target);
     char pin[128];
 
     if (leaf != NULL && object != leaf) {
         print_issuer(object->certificate, target, leaf);
         return;
     }
-    if (!spell(object, leaf != NULL ? PIN_SPKI : PIN_CA, pin, sizeof(pin)))
+    /* What is revoked is a key, wherever it stands: @revoked knows no pins of issuers. */
+    if (!spell(object, leaf != NULL || refused ? PIN_SPKI : PIN_CA, pin, sizeof(pin)))
         return;
-    printf("# %s: a certificate%s\n", path, leaf != NULL ? "" : " of a CA. It accepts a server with a certificate from there for its name");
+    printf("# %s: a certificate", path);
+    if (leaf == NULL && refused)
+        printf(" of a CA. It refuses every server with a certificate from there");
+    else if (leaf == NULL)
+        printf(" of a CA. It accepts a server with a certificate from there for its name");
+    printf("\n");
     describe("It has", object->certificate);
-    print_lines(target, leaf, "", pin);
-    if (leaf != NULL && X509_check_ca(leaf->certificate) != 0)
-        print_issuer(object->certificate, target, leaf);
+    print_usable(pinning, target, leaf, pin);
+}
+
+/* Print the pin of a request or a key. */
+static void print_backup(struct pinning *pinning, const struct object *object, const struct object *leaf, const char *path)
+{
+    const char *target = find_target(pinning, object, leaf);
+    char pin[128];
+
+    if (!spell(object, PIN_SPKI, pin, sizeof(pin)))
+        return;
+    printf("# %s: a %s. %s\n", path, object->kind == OBJECT_KEY ? "key" : "certificate request",
+        revokes(target) ? "It is refused everywhere" : "Its pin is good as a backup");
+    print_usable(pinning, target, object, pin);
 }
 
 /* Return true if the leaf, or an object before `object`, has the same key. */
@@ -227,34 +319,26 @@ static bool is_repeated(const struct objects *objects, const struct object *obje
     return false;
 }
 
-static bool pin_file(const struct pinning *pinning, const char *path)
+static bool pin_file(struct pinning *pinning, const char *path)
 {
     char message[400];
     struct text problem = text_over(message, sizeof(message));
     struct objects objects = {NULL, 0};
     const struct object *leaf;
-    const char *target = pinning->target;
 
     if (!objects_read(path, &objects, &problem)) {
         output_error("%s: %s", path, message);
         return false;
     }
     leaf = find_leaf(&objects);
-    if (leaf == NULL && target == NULL && pinning->last[0] != '\0')
-        target = pinning->last;
     path = output_printable(path);
     for (const struct object *object = objects.at; object < objects.at + objects.count; object++) {
-        char pin[128];
-
         if (is_repeated(&objects, object, leaf))
             continue;
-        if (object->kind == OBJECT_CERTIFICATE) {
-            print_certificate(object, leaf, path, target);
-        } else if (spell(object, PIN_SPKI, pin, sizeof(pin))) {
-            printf("# %s: a %s. Its pin is good as a backup%s\n", path, object->kind == OBJECT_KEY ? "key" : "certificate request",
-                target == NULL && object->kind == OBJECT_KEY ? ": write the server's name before it, or give it with --for" : "");
-            print_lines(target, object, "", pin);
-        }
+        if (object->kind == OBJECT_CERTIFICATE)
+            print_certificate(pinning, object, leaf, path);
+        else
+            print_backup(pinning, object, leaf, path);
     }
     free((char *)(uintptr_t)path);
     objects_free(&objects);
@@ -271,15 +355,14 @@ static bool is_file(const char *argument)
     return strcmp(argument, "-") == 0 || strchr(argument, '/') != NULL || (stat(argument, &status) == 0 && !S_ISDIR(status.st_mode));
 }
 
-static bool pin_argument(struct pinning *pinning, const char *argument)
+static bool pin_host(struct pinning *pinning, const char *argument)
 {
     struct workers workers = {1, 1, pinning->seconds, pin_server, note_outcome, pinning};
     char message[400];
     struct text problem = text_over(message, sizeof(message));
     struct text text;
 
-    if (is_file(argument))
-        return pin_file(pinning, argument);
+    pinning->last[0] = '\0';
     if (!dial_host(argument, &pinning->host, &problem)) {
         output_error("\"%s\": %s", argument, message);
         return false;
@@ -289,19 +372,41 @@ static bool pin_argument(struct pinning *pinning, const char *argument)
     pinning->argument = argument;
     *pinning->stage = "starting";
     workers_run(&workers);
+    pinning->last_failed = pinning->outcome != 0;
+    pinning->usable |= pinning->outcome == 0;
     return pinning->outcome == 0;
+}
+
+/* Pin all the arguments; the first HOST before the files that it is for. Return the exit status. */
+static int pin_all(struct pinning *pinning, char **arguments)
+{
+    char **first = arguments;
+    bool fine = true;
+
+    while (*first != NULL && is_file(*first))
+        first++;
+    if (*first != NULL)
+        fine = pin_host(pinning, *first);
+    for (char **argument = arguments; *argument != NULL; argument++) {
+        if (is_file(*argument))
+            fine &= pin_file(pinning, *argument);
+        else if (argument != first)
+            fine &= pin_host(pinning, *argument);
+    }
+    if (fine && !pinning->usable)
+        output_error("nothing of this can be used as it stands: see the comments");
+    return fine && pinning->usable ? 0 : 1;
 }
 
 int pin_main(int argc, char **argv)
 {
-    enum { FOR = 256, STARTTLS, TIMEOUT, HELP };
+    enum { FOR = 256, STARTTLS, TIMEOUT };
     static const struct option options[] = {{"for", required_argument, NULL, FOR}, {"starttls", required_argument, NULL, STARTTLS},
-        {"timeout", required_argument, NULL, TIMEOUT}, {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0}};
+        {"timeout", required_argument, NULL, TIMEOUT}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     struct pinning pinning = {.seconds = 10, .stage = workers_share(sizeof(*pinning.stage))};
-    int status = 0;
     int option;
 
-    while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
         switch (option) {
         case FOR:
             pinning.target = optarg;
@@ -312,7 +417,7 @@ int pin_main(int argc, char **argv)
         case TIMEOUT:
             pinning.seconds = text_port(optarg, strlen(optarg));
             break;
-        case HELP:
+        case 'h':
             printf("%s", help);
             return 0;
         default:
@@ -327,9 +432,5 @@ int pin_main(int argc, char **argv)
         return output_bad_usage("pin", "--timeout expects a number of seconds from 1 to 65535");
     if (optind == argc)
         return output_bad_usage("pin", "nothing to pin; expected hosts or files");
-    for (int i = optind; i < argc; i++) {
-        if (!pin_argument(&pinning, argv[i]))
-            status = 1;
-    }
-    return status;
+    return pin_all(&pinning, argv + optind);
 }

@@ -2,6 +2,7 @@
 
 #include "pins_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const struct rule *targets_next(const struct pins *pins, const struct rule *rule)
@@ -41,6 +42,13 @@ void targets_print(const struct pins *pins, const struct rule *rule, struct text
     text_add(out, "%s%s", stars[rule->form], (const char *)pins->bytes + rule->name);
     if (rule->port != 0)
         text_add(out, ":%u", rule->port);
+}
+
+const char *targets_default_file(void)
+{
+    const char *path = getenv("PINSHIM_PINS");
+
+    return path != NULL ? path : "/etc/pinshim/pins";
 }
 
 static void ignore(void *arg, uint32_t line, uint32_t column, const char *message)

@@ -26,9 +26,9 @@ pinshim() {
     capture "$PINSHIM" "$@"
 }
 
-# on_terminal ARGUMENT...: the same on a terminal of 100 columns; what it writes there is in $OUT
+# on_terminal ARGUMENT...: the same on a terminal of 100 columns, or of $WIDTH; what it writes there is in $OUT
 on_terminal() {
-    capture env TERM=xterm "${terminal_environment[@]}" /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/terminal.py" 100 "$PINSHIM" "$@"
+    capture env TERM=xterm "${terminal_environment[@]}" /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/terminal.py" "${WIDTH:-100}" "$PINSHIM" "$@"
 }
 
 # json EXPRESSION: of what the last command printed, which is called "it"
@@ -73,6 +73,7 @@ two_pins() {
     local subcommand
     pinshim --help
     equals "$STATUS" 0
+    equals "$(grep -cE '^.{81}' "$OUT_FILE")" 0
     for subcommand in pin lint check; do
         pinshim --help
         has "$OUT" "  pinshim $subcommand "
@@ -82,14 +83,14 @@ two_pins() {
         has "$OUT" "usage: pinshim $subcommand "
         has "$OUT" 'Exit status: 0 '
         equals "$(grep -cE '^.{81}' "$OUT_FILE")" 0
-        pinshim "$subcommand"
-        equals "$STATUS" 2
-        equals "$OUT" ''
-        has "$ERR" "pinshim: \"pinshim $subcommand --help\" says how it is used"
         pinshim "$subcommand" --nonsense x
         equals "$STATUS" 2
         has "$ERR" "pinshim: \"--nonsense\" is not an option of \"pinshim $subcommand\""
     done
+    pinshim pin
+    equals "$STATUS" 2
+    equals "$OUT" ''
+    has "$ERR" 'pinshim: "pinshim pin --help" says how it is used'
     pinshim check --next
     equals "$STATUS" 2
     has "$ERR" 'pinshim: the option --next needs a value'
@@ -103,6 +104,70 @@ two_pins() {
     has "$ERR" '"gopher" is not known; expected smtp'
     pinshim pin --for 'a b' localhost
     equals "$STATUS" 2
+}
+
+@test "help is printed as well for -h and for the subcommand help" {
+    local arguments subcommand whole
+    pinshim --help
+    whole=$OUT
+    for arguments in -h help 'help --help' 'help help'; do
+        # shellcheck disable=SC2086
+        pinshim $arguments
+        equals "$STATUS$ERR" 0
+        equals "$OUT" "$whole"
+    done
+    for subcommand in run doctor learn pin lint check; do
+        pinshim "$subcommand" --help
+        whole=$OUT
+        for arguments in "help $subcommand" "$subcommand -h"; do
+            # shellcheck disable=SC2086
+            pinshim $arguments
+            equals "$STATUS$ERR" 0
+            equals "$OUT" "$whole"
+        done
+    done
+    pinshim check --json -h
+    has "$OUT" 'usage: pinshim check'
+    pinshim help nonsense
+    equals "$STATUS" 2
+    has "$ERR" '"nonsense" is not a command'
+}
+
+@test "lint and check without a file take the one that run would" {
+    local subcommand
+    pins "$(two_pins "localhost:$GOOD")" "localhost:$GOOD spki-sha256:$PIN_GOOD"
+    export PINSHIM_PINS=$PINS
+    pinshim lint
+    equals "$STATUS" 0
+    has "$OUT" "$PINS:3: warning: a pin of localhost:$GOOD that line 1 has already"
+    pinshim check
+    equals "$STATUS" 0
+    has "$OUT" "$PINS:1 matched"
+    unset PINSHIM_PINS
+    [ ! -e /etc/pinshim/pins ] || skip 'there is /etc/pinshim/pins'
+    for subcommand in lint check; do
+        pinshim "$subcommand"
+        equals "$STATUS" 1
+        has "$OUT$ERR" '/etc/pinshim/pins: cannot open the pins file'
+    done
+}
+
+@test "lint - reads standard input, however long" {
+    local i
+    two_pins www.example.com >"$BATS_TEST_TMPDIR/input"
+    for ((i = 0; i < 3000; i++)); do
+        echo "n$i.example.com deny # and forty characters more of comment"
+    done >>"$BATS_TEST_TMPDIR/input"
+    echo "www.example.com spki-file:good.pem nonsense" >>"$BATS_TEST_TMPDIR/input"
+    cd "$LAB"
+    capture bash -c 'cat "$1" | "$PINSHIM" lint -' _ "$BATS_TEST_TMPDIR/input"
+    equals "$STATUS" 1
+    has "$OUT" '-:3003:36: '
+    equals "$(wc -l <"$OUT_FILE")" 1
+    sed -i 's/ nonsense//' "$BATS_TEST_TMPDIR/input"
+    capture bash -c '"$PINSHIM" lint --json - <"$1"' _ "$BATS_TEST_TMPDIR/input"
+    equals "$STATUS" 0
+    equals "$(json '(it["file"], it["errors"])')" "('-', 0)"
 }
 
 @test "lint says nothing of a good file, and names every error of a faulty one; a missing file is an error" {
@@ -160,6 +225,21 @@ warns() {
     pins "www.example.com ca-sha256:$PIN_CA" 'mail.example.com pkix'
     pinshim lint "$PINS"
     equals "$STATUS$OUT" 0
+}
+
+@test "lint says of a target that has only expired pins that it is refused now" {
+    pins "www.example.com spki-sha256:$PIN_GOOD expires=2020-01-01" "www.example.com spki-sha256:$PIN_RENEWAL expires=2021-01-01"
+    pinshim lint "$PINS"
+    has "$OUT" "$PINS:1: warning: no pin of www.example.com is left that accepts anything: every connection to it is refused now"
+    lacks "$OUT" 'no backup'
+    pins "www.example.com spki-sha256:$PIN_GOOD expires=2020-01-01 mode=report"
+    pinshim lint "$PINS"
+    has "$OUT" 'would be refused now, and is only reported'
+    # With one that is left, it is that which has no backup.
+    pins "www.example.com spki-sha256:$PIN_GOOD expires=2020-01-01" "www.example.com spki-sha256:$PIN_RENEWAL"
+    pinshim lint "$PINS"
+    lacks "$OUT" 'is left that accepts'
+    has "$OUT" "$PINS:2: warning: no backup pin"
 }
 
 @test "lint warns of certificates in files that expire within 30 days" {
@@ -298,19 +378,100 @@ www.pinned.example   spki-sha256:$PIN_GOOD
 127.0.0.1            spki-sha256:$PIN_GOOD
 [::1]                spki-sha256:$PIN_GOOD"
     has "$OUT" "#www.pinned.example   ca-sha256:$PIN_CA"
-    pinshim pin "$LAB/good.key"
-    equals "$(pin_lines)" "spki-sha256:$PIN_GOOD"
+    pinshim pin --for www.example.com "$LAB/good.key"
     has "$OUT" 'good as a backup'
-    pinshim pin "$LAB/ca.pem"
-    equals "$(pin_lines)" "ca-sha256:$PIN_CA"
+    pinshim pin --for www.example.com "$LAB/ca.pem"
+    equals "$(pin_lines)" "www.example.com   ca-sha256:$PIN_CA"
     pinshim pin --for @revoked - <"$LAB/good.pem"
     equals "$STATUS" 1
     capture bash -c '"$PINSHIM" pin --for @revoked - <"$LAB/good.pem"'
     equals "$(pin_lines)" "@revoked   spki-sha256:$PIN_GOOD"
     # A file in this directory, without a slash.
     cd "$LAB"
-    pinshim pin good.key
-    equals "$(pin_lines)" "spki-sha256:$PIN_GOOD"
+    pinshim pin --for www.example.com good.key
+    equals "$(pin_lines)" "www.example.com   spki-sha256:$PIN_GOOD"
+}
+
+@test "pin of a file that is for no known name is a comment that says what to do, and a failure where nothing else is printed" {
+    local file
+    openssl req -new -key "$LAB/good.key" -subj / -out "$LAB/nameless.csr"
+    for file in "$LAB/good.key" "$LAB/nameless.csr" "$LAB/ca.pem"; do
+        pinshim pin "$file"
+        equals "$STATUS" 1
+        equals "$(pin_lines)" ''
+        has "$OUT" 'give its HOST or --for TARGET'
+        has "$ERR" 'nothing of this can be used as it stands'
+        # The name is all that is to be put in.
+        sed -n 's/^#NAME/www.example.com/p' "$OUT_FILE" >"$BATS_TEST_TMPDIR/named"
+        pinshim lint "$BATS_TEST_TMPDIR/named"
+        equals "$STATUS" 0
+    done
+    pinshim pin "$LAB/good.key" "$LAB/renewal.pem"
+    equals "$STATUS" 0
+    equals "$(pin_lines | head -n 1)" "localhost            spki-sha256:$PIN_RENEWAL"
+}
+
+@test "pin of a key is for the HOST beside it, before it or after" {
+    pinshim pin "$LAB/renewal.key" "localhost:$GOOD"
+    equals "$STATUS$ERR" 0
+    equals "$(pin_lines)" "localhost:$GOOD   spki-sha256:$PIN_GOOD
+localhost:$GOOD   spki-sha256:$PIN_RENEWAL"
+    pinshim pin "localhost:$IMPOSTOR" "127.0.0.1:$GOOD" "$LAB/renewal.key"
+    equals "$STATUS$ERR" 0
+    equals "$(pin_lines | tail -n 1)" "127.0.0.1:$GOOD   spki-sha256:$PIN_RENEWAL"
+}
+
+@test "pin of a backup alone is a comment where the server itself could not be asked" {
+    local file
+    for file in "$LAB/renewal.key" "$LAB/ca.pem"; do
+        pinshim pin localhost:1 "$file"
+        equals "$STATUS" 1
+        equals "$(pin_lines)" ''
+        has "$OUT" 'The server did not show its key now'
+        grep -q '^#localhost:1   [a-z]*-sha256:' "$OUT_FILE"
+    done
+    pinshim pin --for www.example.com "$LAB/renewal.key" localhost:1
+    equals "$(pin_lines)" ''
+    # What says its names itself stands for itself, and what is refused everywhere locks no server out.
+    pinshim pin localhost:1 "$LAB/renewal.pem"
+    equals "$(pin_lines | head -n 1)" "localhost            spki-sha256:$PIN_RENEWAL"
+    pinshim pin --for @revoked localhost:1 "$LAB/renewal.key"
+    equals "$(pin_lines)" "@revoked   spki-sha256:$PIN_RENEWAL"
+}
+
+@test "pin --for @revoked offers no pins of issuers, and lint takes what it prints" {
+    local argument
+    cat "$LAB/good.pem" "$LAB/ca.pem" >"$LAB/bundle.pem"
+    serve_chain
+    for argument in "localhost:$PORT" "$LAB/bundle.pem"; do
+        pinshim pin --for @revoked "$argument"
+        equals "$STATUS$ERR" 0
+        equals "$(pin_lines)" "@revoked   spki-sha256:$PIN_GOOD"
+        lacks "$OUT" ca-sha256
+        lacks "$OUT" 'To accept'
+    done
+    pinshim pin --for @revoked "$LAB/ca.pem"
+    equals "$(pin_lines)" "@revoked   spki-sha256:$PIN_CA"
+    has "$OUT" 'It refuses every server with a certificate from there'
+    cp "$OUT_FILE" "$BATS_TEST_TMPDIR/printed"
+    pinshim lint "$BATS_TEST_TMPDIR/printed"
+    equals "$STATUS$OUT" 0
+}
+
+@test "pin offers no issuer with the key of the certificate itself: one that signs itself, or is sent twice" {
+    openssl req -x509 -key "$LAB/good.key" -subj /CN=localhost -addext subjectAltName=DNS:localhost -days 30 -out "$LAB/itself.pem"
+    cp "$LAB/good.key" "$LAB/itself.key"
+    pinshim pin "$LAB/itself.pem"
+    equals "$(pin_lines)" "localhost   spki-sha256:$PIN_GOOD"
+    lacks "$OUT" ca-sha256
+    lab_s_server itself -cert_chain "$LAB/itself.pem"
+    pinshim pin "localhost:$PORT"
+    equals "$(pin_lines)" "localhost:$PORT   spki-sha256:$PIN_GOOD"
+    lacks "$OUT" ca-sha256
+    # A CA whose common name could be a server's is a CA for all that.
+    openssl req -x509 -key "$LAB/good.key" -subj /CN=root -addext keyUsage=keyCertSign -days 30 -out "$LAB/root.pem"
+    pinshim pin --for www.example.com "$LAB/root.pem"
+    equals "$(pin_lines)" "www.example.com   ca-sha256:$PIN_GOOD"
 }
 
 @test "pin of a server and of a key makes a pins file of which lint has nothing to say" {
@@ -368,7 +529,7 @@ CNF
     pinshim pin nohost.invalid "$LAB/good.key"
     equals "$STATUS" 1
     has "$ERR" 'pinshim: nohost.invalid: cannot resolve its name'
-    equals "$(pin_lines)" "nohost.invalid   spki-sha256:$PIN_GOOD"
+    has "$OUT" "#nohost.invalid   spki-sha256:$PIN_GOOD"
     pinshim pin "https://localhost:$GOOD/"
     equals "$STATUS" 1
     has "$ERR" 'this is a URL; write only the host'
@@ -409,7 +570,7 @@ CNF
     grep -qE "^localhost:$GOOD +accepted " "$OUT_FILE"
     grep -qE "^localhost:$IMPOSTOR +refused " "$OUT_FILE"
     has "$OUT" "no pin of $PINS:2 matched; it shows spki-sha256:$PIN_IMPOSTOR"
-    has "$ERR" 'pinshim: 1 of 2 failed. '
+    has "$ERR" 'pinshim: 1 of 2 not accepted'
     on_terminal check "$PINS"
     equals "$STATUS" 1
     has "$OUT" $'\033[31mrefused\033[0m'
@@ -418,6 +579,45 @@ CNF
     pinshim check "$PINS"
     equals "$STATUS" 1
     grep -qE "^localhost:$IMPOSTOR +reported " "$OUT_FILE"
+}
+
+# advises ADVICE ARGUMENT...: check of $PINS accepts none, and closes with that advice alone
+advises() {
+    local advice=$1
+    shift
+    pinshim check "$@" "$PINS"
+    equals "$STATUS" 1
+    has "$ERR" "pinshim: 1 of 1 not accepted"
+    has "$ERR" "$advice"
+    equals "$(grep -c ^pinshim: "$ERR_FILE")" 2
+    [[ $advice == *'has changed for good'* ]] || lacks "$ERR" 'pinshim pin HOST'
+}
+
+@test "the advice that check closes with is for what it found" {
+    pins "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD"
+    advises 'where a key has changed for good, ask the server'\''s owner'
+    pins "localhost:1 spki-sha256:$PIN_GOOD"
+    advises 'failed: that says nothing of their pins'
+    pins "nohost.invalid spki-sha256:$PIN_GOOD"
+    advises 'failed: that says nothing of their pins'
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD expires=2020-01-01"
+    advises 'set a later day'
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD" "@revoked spki-sha256:$PIN_GOOD"
+    advises 'do not pin it again'
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD pkix"
+    advises 'the pins are not at fault'
+    pins "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD mode=report"
+    advises 'mode=report'
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD"
+    advises "pinshim pin --for TARGET $LAB/renewal.pem" --next "$LAB/renewal.pem"
+    pins "localhost:$GOOD ca-file:$LAB/ca.pem"
+    advises 'unknown: give the certificate' --next "$LAB/renewal.key"
+    pins "localhost:$GOOD deny" "127.0.0.1:$GOOD allow"
+    pinshim check "$PINS" "localhost:$GOOD" "localhost:$IMPOSTOR"
+    has "$ERR" 'pinshim: 2 of 2 not accepted'
+    has "$ERR" 'deny: nothing is to be done'
+    has "$ERR" 'unpinned: write a rule'
+    lacks "$ERR" 'changed for good'
 }
 
 @test "check asks the HOSTs that are given, by the rules that are for them" {
@@ -534,14 +734,14 @@ next_is() {
     pins "$(two_pins "localhost:$GOOD")" "127.0.0.1:$IMPOSTOR spki-sha256:$PIN_GOOD" '*.example.com deny'
     pinshim check --json --next "$LAB/renewal.key" "$PINS"
     equals "$STATUS" 1
-    equals "$(json '(it["checked"], it["failed"], [t["verdict"] for t in it["targets"]])')" "(2, 1, ['accepted', 'refused', 'not-checked'])"
+    equals "$(json '(it["checked"], it["not_accepted"], [t["verdict"] for t in it["targets"]])')" "(2, 1, ['accepted', 'refused', 'not-checked'])"
     equals "$(json '{tuple(sorted(t)) for t in it["targets"]} == {tuple(sorted(it["targets"][0]))}')" True
     equals "$(json '(it["targets"][2]["address"], it["targets"][2]["port"], it["targets"][2]["next"])')" '(None, None, None)'
     equals "$(json 'it["targets"][0]["next"]["matched"]')" "spki-sha256:$PIN_RENEWAL"
     equals "$(json '[it["targets"][0][k] for k in ("address", "port", "rule", "matched", "spki_sha256", "subject")]')" \
         "['127.0.0.1', $GOOD, '$PINS:1', 'spki-sha256:$PIN_GOOD', '$PIN_GOOD', 'CN=good']"
     on_terminal check --json "$PINS"
-    equals "$(sed -n 's/^[^{]*{/{/p' "$OUT_FILE" | /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)["failed"])')" 1
+    equals "$(sed -n 's/^[^{]*{/{/p' "$OUT_FILE" | /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)["not_accepted"])')" 1
 }
 
 @test "servers that do not answer are asked side by side, and each for its own time" {
@@ -566,7 +766,7 @@ next_is() {
 @test "output that cannot be written is a failure" {
     local arguments
     pins "$(two_pins "localhost:$GOOD")" "localhost:$GOOD cert-file:$LAB/good.pem"
-    for arguments in "pin localhost:$GOOD" "pin $LAB/good.key" "lint $PINS" "check $PINS"; do
+    for arguments in "pin localhost:$GOOD" "pin --for www.example.com $LAB/good.key" "lint $PINS" "check $PINS"; do
         # shellcheck disable=SC2086
         pinshim $arguments
         equals "$STATUS" 0
@@ -583,4 +783,57 @@ next_is() {
     has "$OUT" $'\n                 '
     pinshim check "$PINS"
     equals "$(wc -l <"$OUT_FILE")" 2
+}
+
+# too_wide WIDTH: of the lines that the last command wrote to a terminal, how many are wider
+too_wide() {
+    sed 's/\x1b\[[0-9;]*[mK]//g; s/^.*\r//' "$OUT_FILE" | grep -v '^pinshim: ' | grep -cE "^.{$(($1 + 1))}" || true
+}
+
+@test "a table keeps to the width of the terminal, whichever cell is long" {
+    local long label
+    label=$(printf '%050d' 0 | tr 0 x)
+    for long in "$label.example" "$label.$label.example" "*.$label.$label.example"; do
+        pins "$long deny" "localhost:$GOOD spki-sha256:$PIN_GOOD" "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD"
+        for WIDTH in 40 80 200; do
+            on_terminal check "$PINS"
+            equals "$WIDTH: $(too_wide "$WIDTH")" "$WIDTH: 0"
+        done
+        # Digests stay whole, to be copied.
+        WIDTH=80 on_terminal check "$PINS"
+        has "$OUT" "spki-sha256:$PIN_IMPOSTOR"
+        # In a pipe, a row is a line, and the others stay where they would be.
+        pinshim check "$PINS"
+        equals "$(wc -l <"$OUT_FILE")" 4
+        equals "$(grep -cE '^localhost:[0-9]+ {1,30}(accepted|refused) ' "$OUT_FILE")" 2
+        grep -qF "$long  -  -  not checked: it says deny" "$OUT_FILE"
+    done
+}
+
+@test "check --next does not print the same reason twice" {
+    pins "$(two_pins "localhost:$GOOD")"
+    pinshim check --next "$LAB/good.key" "$PINS"
+    equals "$STATUS" 0
+    has "$OUT" "$PINS:1 matched spki-sha256:$PIN_GOOD; next: the same"
+    equals "$(grep -o 'spki-sha256:' "$OUT_FILE" | wc -l)" 1
+}
+
+@test "the line of the log that README.md shows is what the steps before it lead to" {
+    local shown real
+    serve_chain
+    cd "$BATS_TEST_TMPDIR"
+    "$PINSHIM" pin "localhost:$PORT" "$LAB/renewal.key" >pins
+    # The server of the example has another key than that of the first step.
+    sed -i "s|$PIN_GOOD|$PIN_IMPOSTOR|" pins
+    capture "$PINSHIM" run --pins pins -- curl -ksS "https://localhost:$PORT/"
+    real=$(grep -m1 '^pinshim\[' "$ERR_FILE")
+    shown=$(grep -A1 '^ *pinshim\[4711\]: refused' "$BATS_TEST_DIRNAME/../README.md" | tr -s ' \n' ' ' | sed 's/^ //; s/ $//')
+    real=${real//localhost:$PORT/www.example.com:443}
+    real=${real//$BATS_TEST_TMPDIR//home/you}
+    equals "$(blurred "$shown")" "$(blurred "$real")"
+}
+
+# blurred LINE: without what differs from one server and process to another
+blurred() {
+    sed -E 's/pinshim\[[0-9]+\]/pinshim[N]/; s/(spki|cert)-sha256:[^ ]+/\1-sha256:.../g; s/"CN=[^"]*"/"CN"/' <<<"$1"
 }

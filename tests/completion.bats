@@ -24,7 +24,7 @@ printf "%s\n" "${COMPREPLY[@]}"' _ "$@"
 }
 
 @test "bash completes every subcommand, its options and their values" {
-    completes '--help --version check doctor learn lint pin run' pinshim ''
+    completes '--help --version check doctor help learn lint pin run' pinshim ''
     completes 'check' pinshim c
     completes '--version' pinshim --v
     completes '-- --force --help --json --log --pins --report' pinshim run --
@@ -36,6 +36,9 @@ printf "%s\n" "${COMPREPLY[@]}"' _ "$@"
     completes 'none stderr syslog' pinshim run --log ''
     completes 'smtp' pinshim check --starttls s
     completes 'pop3 postgres' pinshim pin --starttls p
+    completes '@revoked' pinshim pin --for @
+    completes '@revoked' pinshim pin --for @ rev
+    completes 'learn lint' pinshim help l
     completes '' pinshim nonsense -
 }
 
@@ -67,7 +70,8 @@ printf "%s\n" "${COMPREPLY[@]}"'
     local shell
     touch the-pins-of-mine
     printf '%s\n' 'PS1="ready> "' 'pinshim() { echo "[$*]"; }' '. "$COMPLETION/pinshim"' 'pinshim li\tthe-\t' 'pinshim check --ne\tthe-\t' \
-        'pinshim run --pins the-\tbasenam\tx' 'pinshim pin --starttls im\thost' exit >bash.typed
+        'pinshim run --pins the-\tbasenam\tx' 'pinshim pin --starttls im\thost' 'pinshim run --log sysl\tx' 'pinshim pin --for @\thost' 'pinshim pin --for @re\thost' 'pinshim help li\t' \
+        exit >bash.typed
     printf '%s\n' 'PROMPT="ready> "' 'pinshim() { echo "[$*]" }' 'fpath=("$COMPLETION" $fpath)' 'autoload -Uz compinit; compinit -u -D' \
         "$(sed -n '/^pinshim [a-z]/p' bash.typed)" exit >zsh.typed
     for shell in 'bash --norc --noprofile -i' 'zsh -f -i'; do
@@ -75,6 +79,9 @@ printf "%s\n" "${COMPREPLY[@]}"'
         capture bash -c 'PS1="ready> " PROMPT="ready> " TERM=dumb exec python3 "$0" '"$shell"' <"$1"' \
             "$BATS_TEST_DIRNAME/lib/typed.py" "$PWD/${shell%% *}.typed"
         has "$OUT" '[lint the-pins-of-mine]'
+        equals "$(grep -cF '[pin --for @revoked host]' "$OUT_FILE")" 2
+        has "$OUT" '[help lint]'
+        has "$OUT" '[run --log syslog x]'
         has "$OUT" '[check --next the-pins-of-mine]'
         has "$OUT" '[run --pins the-pins-of-mine basename x]'
         has "$OUT" '[pin --starttls imap host]'

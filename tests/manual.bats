@@ -65,7 +65,28 @@ words() {
         share/bash-completion/completions/pinshim share/zsh/site-functions/_pinshim share/doc/pinshim/README.md; do
         [ -f "$BATS_TEST_TMPDIR/root/usr/$file" ] || explain "$file"
     done
+    # What README.md and the others link to among documents is there.
+    for file in README.md docs/paths.md; do
+        grep -oE '\]\([A-Za-z/_-]+\.(md|example)\)|\]\(LICENSE\)' "$file" | sed 's/^](//; s/)$//' >"$BATS_TEST_TMPDIR/links"
+        [ -s "$BATS_TEST_TMPDIR/links" ]
+        while read -r file; do
+            [ -f "$BATS_TEST_TMPDIR/root/usr/share/doc/pinshim/$file" ] || [ -f "$BATS_TEST_TMPDIR/root/usr/share/doc/pinshim/docs/$file" ] ||
+                explain "linked to, but not installed: $file"
+        done <"$BATS_TEST_TMPDIR/links"
+    done
     "$BATS_TEST_TMPDIR/root/usr/bin/pinshim" --version
     make -s uninstall DESTDIR="$BATS_TEST_TMPDIR/root" PREFIX=/usr
     equals "$(find "$BATS_TEST_TMPDIR/root" -type f)" ''
+}
+
+@test "every page of docs is in the layout that README.md shows, and every member of the JSON of lint and check in pinshim(1)" {
+    local page member
+    for page in docs/*.md; do
+        grep -qE "^    $page +[a-z]" README.md || explain "$page"
+    done
+    sed -n '/^\.Ss lint/,/^\.Sh ENV/p' man/pinshim.1 >"$BATS_TEST_TMPDIR/page"
+    for member in $(grep -ohE '(output_json_(open|string|number)|print_(member|place))\(&?json, "[a-z_0-9]+"' cmd/lint.c cmd/check.c |
+        grep -oE '"[a-z_0-9]+' | tr -d '"' | sort -u) not-checked; do
+        grep -qwE "$member" "$BATS_TEST_TMPDIR/page" || explain "$member"
+    done
 }
