@@ -491,8 +491,8 @@ PY
     equals "$STATUS" 3
     equals "$OUT" 'hello from good'
     has "$ERR" '2 pins written to learnt; next: '
-    equals "$(grep -v '^#' learnt | grep . | sort | tr -s ' ')" "127.0.0.1 spki-sha256:$PIN_GOOD
-localhost spki-sha256:$PIN_GOOD"
+    equals "$(grep -v '^#' learnt | grep . | sort | tr -s ' ')" "127.0.0.1:$GOOD spki-sha256:$PIN_GOOD
+localhost:$GOOD spki-sha256:$PIN_GOOD"
     has "$(cat learnt)" '#   subject  CN=good'
     has "$(cat learnt)" '#   issuer   CN=pinshim test CA'
     expires=$(openssl x509 -in "$LAB/good.pem" -noout -enddate | cut -d= -f2)
@@ -500,10 +500,11 @@ localhost spki-sha256:$PIN_GOOD"
     PINS=$PWD/learnt
     under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$GOOD/"
     equals "$STATUS" 0
+    sed -i "s/$GOOD/$IMPOSTOR/" learnt
     under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$IMPOSTOR/"
     equals "$STATUS" 60
     # The backup candidate, once it is no comment.
-    has "$(tr -s ' ' <learnt)" "#localhost ca-sha256:$PIN_CA #"
+    has "$(tr -s ' ' <learnt)" "#localhost:$IMPOSTOR ca-sha256:$PIN_CA #"
     sed -n 's/^#localhost/localhost/p' learnt >issuer
     PINS=$PWD/issuer
     under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$IMPOSTOR/"
@@ -511,7 +512,60 @@ localhost spki-sha256:$PIN_GOOD"
     equals "$(ls tmp)" ''
 }
 
-@test "learn parts by port where a host has two keys, and takes one rule where it has one" {
+@test "learn writes the port of each target, which check then finds" {
+    capture pinshim learn -o learnt -- curl -sk -o /dev/null "https://localhost:$GOOD/"
+    equals "$STATUS" 0
+    capture pinshim check learnt
+    equals "$STATUS" 0
+    has "$OUT" accepted
+}
+
+# connect.py PORT:HOST[:NAME]...: connects to each in turn, for that name (or none), without a verification
+connect_py() {
+    cat >connect.py <<'PY'
+import socket, ssl, sys
+context = ssl._create_unverified_context()
+for argument in sys.argv[1:]:
+    port, host, name = (argument.split(":") + [""])[:3]
+    with socket.create_connection((host, int(port))) as plain:
+        with context.wrap_socket(plain, server_hostname=name or None) as tls:
+            print(tls.version())
+PY
+}
+
+@test "learn pins a name and its address at two ports, so that run lets both live" {
+    connect_py
+    set -- /usr/bin/python3 connect.py "$GOOD:localhost:localhost" "$IMPOSTOR:127.0.0.1:127.0.0.1"
+    capture pinshim learn -o learnt -- "$@"
+    equals "$STATUS" 0
+    has "$ERR" '2 pins written'
+    PINS=$PWD/learnt
+    under -- "$@"
+    equals "$STATUS" 0
+}
+
+@test "learn leaves out a pin that refuses a connection that was seen, and says so" {
+    # A server that has one key for a name and another where it is given none.
+    lab_s_server impostor -servername localhost -cert2 "$LAB/good.pem" -key2 "$LAB/good.key"
+    connect_py
+    set -- /usr/bin/python3 connect.py "$PORT:127.0.0.1" "$PORT:localhost:localhost"
+    capture pinshim learn -o learnt -- "$@"
+    equals "$STATUS" 0
+    has "$ERR" "127.0.0.1:$PORT is left out, as a comment: its pin refuses a connection to localhost:$PORT that was seen"
+    has "$ERR" '1 pin written'
+    equals "$(grep -v '^#' learnt | grep . | tr -s ' ')" "localhost:$PORT spki-sha256:$PIN_GOOD"
+    has "$(tr -s ' ' <learnt)" "#127.0.0.1:$PORT spki-sha256:$PIN_IMPOSTOR"
+    PINS=$PWD/learnt
+    under -- "$@"
+    equals "$STATUS" 0
+    # Where the name was resolved first, its pin is asked of the connection without a name as well.
+    capture pinshim learn -- /usr/bin/python3 connect.py "$PORT:localhost:localhost" "$PORT:127.0.0.1"
+    equals "$STATUS" 125
+    has "$ERR" "localhost:$PORT is left out, as a comment: its pin refuses a connection to 127.0.0.1:$PORT that was seen"
+    has "$ERR" 'nothing is written'
+}
+
+@test "learn parts by port where a host has two keys" {
     capture pinshim learn -- sh -c 'for port; do curl -sk -o /dev/null "https://localhost:$port/"; done' sh "$GOOD" "$IMPOSTOR" "$GOOD"
     equals "$STATUS" 0
     equals "$(grep -v '^#' <<<"$OUT" | grep . | tr -s ' ')" "localhost:$GOOD spki-sha256:$PIN_GOOD
@@ -525,7 +579,7 @@ localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
     equals "$STATUS" 0
     has "$OUT" "# localhost:$PORT, TLSv1.2
 #   showed no certificate and no key: there is nothing to pin"
-    equals "$(grep -v '^#' <<<"$OUT" | grep . | tr -s ' ')" "127.0.0.1 spki-sha256:$PIN_GOOD"
+    equals "$(grep -v '^#' <<<"$OUT" | grep . | tr -s ' ')" "127.0.0.1:$GOOD spki-sha256:$PIN_GOOD"
 }
 
 @test "learn replaces a file only with -f, and says so before it starts anything" {
