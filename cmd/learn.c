@@ -24,8 +24,11 @@ static const char help[] =
     "\n"
     "Runs CMD under the shim, lets every connection live, and writes a pins file for\n"
     "the hosts that CMD, and what it started, really spoke to. First CMD is examined,\n"
-    "as by \"pinshim doctor\". What the network shows meanwhile is believed: learn on a\n"
-    "path that you trust, and compare the pins with what the servers' owners say.\n"
+    "as by \"pinshim doctor\". A target has its port where that is known; a pin that\n"
+    "would refuse a connection that was seen is left out, as a comment.\n"
+    "\n"
+    "What the network shows meanwhile is believed: learn on a path that you trust, and\n"
+    "compare the pins with what the servers' owners say.\n"
     "\n"
     "  -o FILE     write there, when CMD has ended (default: standard output)\n"
     "  -f          replace FILE; without this, an existing FILE is an error, and CMD\n"
@@ -466,15 +469,38 @@ static bool write_file(const struct learn *learn, const char *whole)
     return placed;
 }
 
+/* Return true if FILE will be there to be written, as far as can be told before. */
+static bool try_file(const struct learn *learn)
+{
+    size_t size = strlen(learn->file) + 8;
+    char *temporary = output_allocate(NULL, size);
+    struct text text = text_over(temporary, size);
+    int fd;
+
+    text_add(&text, "%s.XXXXXX", learn->file);
+    fd = mkstemp(temporary);
+    if (fd >= 0) {
+        (void)close(fd);
+        (void)unlink(temporary);
+    } else {
+        output_error("%s cannot be written: %s; next: name another file with -o, or make its directory", learn->file, strerror(errno));
+    }
+    free(temporary);
+    return fd >= 0;
+}
+
 /* Write what was learnt. Return true if there was something. */
 static bool report(const struct learn *learn, char *const *argv)
 {
     struct observed *seen = NULL;
     struct learnt *list = read_log(learn, &seen);
     char *whole = NULL;
+    char shown[4096];
+    struct text command = text_over(shown, sizeof(shown));
     size_t rules;
     bool good;
 
+    program_print(argv, &command);
     while (judge_observed(seen, list, false))
         ;
     (void)judge_observed(seen, list, true);
@@ -483,14 +509,14 @@ static bool report(const struct learn *learn, char *const *argv)
     if (!good) {
         output_error("%s; nothing is written", list == NULL ? "no TLS connection was seen"
                                                             : "none of the connections that were seen has something to pin");
-        output_error("next: let the command connect; \"pinshim doctor %s\" says whether its TLS can be seen", argv[0]);
+        output_error("next: let the command connect; \"pinshim doctor %s\" says whether its TLS can be seen", shown);
     } else if (learn->file == NULL || !write_file(learn, whole)) {
         good = learn->file == NULL;
         (void)fputs(whole, stdout);
         good = fflush(stdout) == 0 && good; /* main() says so */
     } else {
         output_error("%zu pin%s written to %s; next: compare, add backup pins, then \"pinshim run --pins %s -- %s\"", rules,
-            rules == 1 ? "" : "s", learn->file, learn->file, argv[0]);
+            rules == 1 ? "" : "s", learn->file, learn->file, shown);
     }
     free(whole);
     free_learnt(list);
@@ -547,11 +573,15 @@ int learn_main(int argc, char **argv)
         output_error("%s exists and is not replaced; next: name another file, or add -f", learn.file);
         return LAUNCH_FAILED;
     }
+    if (learn.file != NULL && !try_file(&learn))
+        return LAUNCH_FAILED;
     status = launch_examine(argv + first, learn.force, &examination);
     if (status != 0)
         return status;
     if (prepare(&learn)) {
         status = run_program(&learn, &examination, argv + first);
+        if (status != 0)
+            output_error("%s ended with %d: the pins may be incomplete", argv[first], status);
         if (!report(&learn, argv + first) && status == 0)
             status = LAUNCH_FAILED;
     } else {

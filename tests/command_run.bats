@@ -121,7 +121,7 @@ not_started() {
     under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$GOOD/"
     equals "$STATUS" 0
     has "$OUT" 'hello from good'
-    equals "$ERR" ''
+    equals "$(grep -v 'pinshim: curl is covered if ' <<<"$ERR")" ''
     under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$IMPOSTOR/"
     equals "$STATUS" 60
     equals "$OUT" ''
@@ -160,6 +160,8 @@ not_started() {
     has "$OUT" 'PINSHIM_MODE=report'
     has "$OUT" "PINSHIM_LOG=$PWD/run.log"
     has "$OUT" 'PINSHIM_LOG_FORMAT=json'
+    under --log-level all -- env
+    has "$OUT" 'PINSHIM_LOG_LEVEL=all'
     under -- env
     has "$OUT" 'PINSHIM_MODE=enforce'
     has "$OUT" 'PINSHIM_LOG=stderr'
@@ -180,7 +182,7 @@ not_started() {
     under --report --json --log run.log -- sh -c 'cd / && exec curl -sk "https://localhost:$1/"' sh "$IMPOSTOR"
     equals "$STATUS" 0
     has "$OUT" 'hello from impostor'
-    equals "$ERR" ''
+    equals "$ERR" 'pinshim: sh is covered if what it starts does TLS with OpenSSL: a shell does none itself, and its children inherit the shim'
     has "$(cat run.log)" '"verdict":"reported"'
 }
 
@@ -207,6 +209,7 @@ not_started() {
     equals "$STATUS" 126
     under -- ./third
     equals "$STATUS" 126
+    has "$ERR" '"./third" is a directory'
     under -- no-such-tool
     equals "$STATUS" 127
     has "$ERR" '"no-such-tool" is not found'
@@ -216,7 +219,7 @@ not_started() {
     printf '#!/no/such/interpreter\n' >second/tool
     under -- second/tool
     equals "$STATUS" 127
-    has "$ERR" '/no/such/interpreter'
+    has "$ERR" "the script second/tool begins with \"#!/no/such/interpreter\", and \"/no/such/interpreter\" is not found"
     printf 'a\0b' >second/tool
     under -- second/tool
     equals "$STATUS" 126
@@ -296,6 +299,9 @@ not_started() {
     has "$ERR" 'PINSHIM_MODE is "enforced"; expected enforce or report'
     PINSHIM_LOG_LEVEL=some under -- touch started
     equals "$STATUS" 125
+    under --log-level some -- touch started
+    equals "$STATUS" 125
+    has "$ERR" '"some"; expected refused, all or debug'
     under --log nowhere/log -- touch started
     equals "$STATUS" 125
     has "$ERR" "the log $PWD/nowhere/log cannot be written: No such file or directory"
@@ -378,6 +384,56 @@ with_object() {
     not_started 'it is linked statically' env -S "$MADE/static 'a b'"
     not_started 'it is linked statically' env -C "$MADE" ./static
     not_started 'it is linked statically' env PATH="$MADE" static
+}
+
+@test "ordinary wrappers are followed to their command, and told nothing of where they start none" {
+    local wrapper
+    for wrapper in 'nice' 'nice -n 5' 'nice -n5 --' 'nice -7' 'nice --adjustment 5' 'nohup' 'timeout 9' 'timeout -k 5 --signal=KILL 9' 'timeout --kill 5 -s9 9' \
+        'setsid -w' 'stdbuf -oL -e 0' 'stdbuf --output=L' 'ionice -c2 -n 0' 'ionice --class 3' 'chrt -f 5' 'chrt -o' 'chrt -d -T 5 --sched-period 9 0' \
+        '/usr/bin/time -p' '/usr/bin/time -f %e -o x' 'taskset 1' 'taskset -c 0,1' 'xargs -n 1 -I{} -0' 'xargs -d x --max-procs 2' \
+        'env A=1 nice timeout 9 nohup setsid stdbuf -oL env B=2'; do
+        # shellcheck disable=SC2086
+        not_started 'gnutls is not covered: its TLS is GnuTLS' $wrapper "$MADE/gnutls"
+    done
+    for wrapper in 'nice' 'ionice -p' 'taskset -p' 'chrt -p' 'timeout --help' 'xargs -r'; do
+        # shellcheck disable=SC2086
+        doctor no-tls covered-if 0 $wrapper
+    done
+    doctor static not-covered 1 nice -n 5 "$MADE/static"
+    # What starts it in a way of its own is not known.
+    doctor no-tls covered-if 0 setarch -R wget
+    under -- nice timeout 9 "$MADE/plain"
+    equals "$STATUS $OUT" '0 ran'
+    under -- stdbuf -oL curl -sk "https://localhost:$IMPOSTOR/"
+    equals "$STATUS" 60
+}
+
+@test "run says in one line what a condition of the cover is, and doctor what to do" {
+    under -- "$MADE/plain"
+    equals "$ERR" 'pinshim: '"$MADE/plain"' is covered if what it loads later or starts does TLS with OpenSSL: it has no TLS library itself'
+    under -- openssl version
+    equals "$ERR" ''
+    for name in curl python3 sh "$MADE/plain" "$MADE/later" "$MADE/beside"; do
+        doctor "$(pinshim doctor --json "$name" | sed -n 's/.*"code":"\([^"]*\)".*/\1/p')" covered-if 0 "$name" 'a b'
+        [ "$(json 'it["next"]')" != None ] || explain "no next step for $name"
+    done
+    capture pinshim doctor curl 'a b'
+    has "$OUT" "next: see which connections are judged: PINSHIM_LOG_LEVEL=all pinshim run -- curl 'a b'"
+}
+
+@test "what run and doctor say can be done again as it stands, and names the program" {
+    under -- env A=1 "$MADE/gnutls" "it's" 'a b'
+    has "$ERR" "$MADE/gnutls is not covered: its TLS is GnuTLS"
+    has "$ERR" "\"pinshim doctor env A=1 $MADE/gnutls 'it'\\''s' 'a b'\" shows"
+    capture pinshim doctor env "$MADE/gnutls"
+    has "$OUT" "$MADE/gnutls: not covered: "
+}
+
+@test "doctor says nothing twice on a terminal" {
+    capture env TERM=xterm NO_COLOR=1 script -qec 'pinshim doctor no-such-tool' /dev/null
+    equals "$(grep -c 'is not found' <<<"$OUT")" 1
+    capture pinshim doctor no-such-tool
+    has "$ERR" 'is not found'
 }
 
 @test "run on a terminal leaves it to the program: input, size, and Ctrl-C" {
@@ -598,8 +654,14 @@ localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
     equals "$STATUS" 125
     equals "$(cat meanwhile)" mine
     has "$ERR" 'meanwhile cannot be written: File exists'
-    # What cannot be written is not lost.
-    capture pinshim learn -o nowhere/learnt -- curl -sk -o /dev/null "https://localhost:$GOOD/"
+    # What cannot be written at all is told before.
+    capture pinshim learn -o nowhere/learnt -- touch started
+    equals "$STATUS" 125
+    has "$ERR" 'nowhere/learnt cannot be written: No such file or directory; next: '
+    [ ! -e started ]
+    # What cannot be written afterwards is not lost.
+    mkdir nowhere
+    capture pinshim learn -o nowhere/learnt -- sh -c 'curl -sk -o /dev/null "https://localhost:$1/"; rmdir nowhere' sh "$GOOD"
     equals "$STATUS" 125
     has "$OUT" "spki-sha256:$PIN_GOOD"
     has "$ERR" 'nowhere/learnt cannot be written'
@@ -620,11 +682,24 @@ localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
     [ ! -e learnt ]
 }
 
+@test "learn writes no argument of the command, and says where the command failed" {
+    capture pinshim learn -o learnt -- sh -c 'curl -sk -o /dev/null "https://localhost:$1/"; exit 7' secret "$GOOD"
+    equals "$STATUS" 7
+    has "$(cat learnt)" '# Learnt from: sh'
+    lacks "$(cat learnt)" secret
+    has "$ERR" 'sh ended with 7: the pins may be incomplete'
+    capture pinshim learn -- curl -sk -o /dev/null "https://localhost:$GOOD/"
+    lacks "$ERR" 'ended with'
+    # How to run it under the pins is told on standard error alone, whole.
+    capture pinshim learn -o other -- curl -sk -o /dev/null "https://localhost:$GOOD/"
+    has "$ERR" "\"pinshim run --pins other -- curl -sk -o /dev/null https://localhost:$GOOD/\""
+}
+
 @test "learn fails where its pins cannot be written to standard output" {
     STATUS=0
     pinshim learn -- curl -sk -o got "https://localhost:$GOOD/" >/dev/full 2>err || STATUS=$?
     equals "$STATUS" 125
-    equals "$(cat err)" 'pinshim: cannot write to standard output: No space left on device'
+    equals "$(tail -n 1 err)" 'pinshim: cannot write to standard output: No space left on device'
     equals "$(cat got)" 'hello from good'
 }
 
