@@ -197,6 +197,7 @@ static bool same_host(const struct host *a, const struct host *b)
 static void learn_line(const char *line, struct learnt **list, struct observed **seen)
 {
     struct learnt *learnt = output_allocate(NULL, sizeof(*learnt));
+    static char last_fault[1024]; /* many processes may report one */
     char verdict[16];
 
     memset(learnt, 0, sizeof(*learnt));
@@ -205,8 +206,10 @@ static void learn_line(const char *line, struct learnt **list, struct observed *
     if (strcmp(verdict, "fault") == 0) {
         char reason[1024];
 
-        if (member(line, "reason", reason, sizeof(reason)))
+        if (member(line, "reason", reason, sizeof(reason)) && strcmp(reason, last_fault) != 0) {
             output_error("the shim reported: %s", reason);
+            strcpy(last_fault, reason); /* fits: of one size */
+        }
         goto skip;
     }
     if (!member(line, "target", learnt->target, sizeof(learnt->target)))
@@ -336,15 +339,17 @@ static struct pins *pins_of(const struct learnt *list)
     FILE *out = open_memstream(&rules, &length);
     struct pins *pins = NULL;
 
-    for (; out != NULL && list != NULL; list = list->next) {
+    if (out == NULL)
+        return NULL;
+    for (const struct learnt *learnt = list; learnt != NULL; learnt = learnt->next) {
         char target[400];
         char line[600];
         struct text text = text_over(target, sizeof(target));
 
-        host_print(&list->host, &text);
-        (void)fprintf(out, "%s\n", !list->left_out && make_rule(list, target, line, sizeof(line)) ? line : "#");
+        host_print(&learnt->host, &text);
+        (void)fprintf(out, "%s\n", !learnt->left_out && make_rule(learnt, target, line, sizeof(line)) ? line : "#");
     }
-    if (out != NULL && fclose(out) == 0)
+    if (fclose(out) == 0)
         pins = pins_parse(rules, length, NULL, ignore, NULL);
     free(rules);
     return pins;

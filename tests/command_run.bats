@@ -626,6 +626,22 @@ PY
     equals "$STATUS" 0
     equals "$(grep -v '^#' <<<"$OUT" | grep . | tr -s ' ')" "localhost:$GOOD spki-sha256:$PIN_GOOD
 localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
+    PINS=$BATS_TEST_TMPDIR/learnt
+    echo "$OUT" >"$PINS"
+    under -- sh -c 'for port; do curl -sk -o /dev/null "https://localhost:$port/" || exit; done' sh "$GOOD" "$IMPOSTOR"
+    equals "$STATUS" 0
+}
+
+@test "learn takes no proxy's port for the target's" {
+    relay "$GOOD"
+    capture pinshim learn -o learnt -- curl -sk --noproxy '' -x "http://127.0.0.1:$PORT" -o /dev/null https://www.pinned.example/
+    equals "$STATUS" 0
+    equals "$(grep -v '^#' learnt | grep . | tr -s ' ')" "www.pinned.example spki-sha256:$PIN_GOOD"
+    capture pinshim learn -o named -- curl -sk --noproxy '' -x "http://localhost:$PORT" -o /dev/null https://www.pinned.example/
+    equals "$(grep -v '^#' named | grep . | tr -s ' ')" "www.pinned.example spki-sha256:$PIN_GOOD"
+    # Nor a port in doubt that no proxy was asked on for a port that is not known.
+    capture pinshim learn -o resolved -- curl -sk --resolve "www.pinned.example:$GOOD:127.0.0.1" -o /dev/null "https://www.pinned.example:$GOOD/"
+    equals "$(grep -v '^#' resolved | grep . | tr -s ' ')" "www.pinned.example:$GOOD spki-sha256:$PIN_GOOD"
 }
 
 @test "learn writes a comment for a server that shows no certificate" {
