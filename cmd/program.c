@@ -373,16 +373,18 @@ static bool through_env(struct program *program, struct words *words, char **pat
 /* Go from a wrapper to its command. Return false where it starts none. */
 static bool through_wrapper(struct words *words, const char *found, struct seen **seen)
 {
+    struct words next = {NULL, 0};
     size_t command = 0;
     const char *name = wrapper_read(found, words->at, words->count, &command);
 
     if (name == NULL)
         return false;
     seen_add(seen, name, "starts %s", words->at[command]);
-    for (size_t i = 0; i < command; i++)
-        free(words->at[i]);
-    words->count -= command;
-    memmove(words->at, words->at + command, (words->count + 1) * sizeof(*words->at)); /* with the NULL */
+    do
+        add_word(&next, words->at[command]);
+    while (++command < words->count);
+    free_words(words);
+    *words = next;
     return true;
 }
 
