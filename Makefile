@@ -28,7 +28,7 @@ shim_link := -shared -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,te
 # What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
 core := text file host pins pins_parse policy
 shim := $(core) resolved wire config log loader ossl param pinstore pinfile clientfile peer path intent hearing session conn verify offer client exports exports_libc exports_dl interpose
-command := main output run doctor learn launch examine program tls libraries elf_file preload event targets objects workers dial lint pin check linked
+command := main output run doctor learn launch examine program wrapper tls libraries elf_file preload event observed targets objects workers dial lint pin check linked
 # Of the shim, beside the core.
 shared := peer path pinfile clientfile config
 # What unit tests need besides the core.

@@ -7,12 +7,14 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char help[] =
     "usage: pinshim doctor [--json] [--] CMD [ARGUMENT...]\n"
     "\n"
     "Says whether the shim would cover CMD: a path, a name that is looked up in PATH,\n"
-    "or a script, which is followed to its interpreter; env is followed as well. CMD\n"
+    "or a script, which is followed to its interpreter; env, nice, nohup, timeout,\n"
+    "setsid, stdbuf, ionice, chrt, time, taskset and xargs are followed as well. CMD\n"
     "does not run: its file is read, and its loader is asked what it would map (a\n"
     "loader that does not belong to root is not asked). There are three verdicts:\n"
     "\n"
@@ -37,11 +39,11 @@ static const struct {
     [COVER_FULL] = {"covered", "covered:", TONE_GOOD},
 };
 
-static void print_text(const char *command, const struct examination *examination)
+static void print_text(const struct examination *examination)
 {
     static const char *const headings[] = {"WHAT", "SEEN"};
     struct output_table *table = output_table_new(2, headings, 2);
-    char *shown = output_printable(command);
+    char *shown = output_printable(examination->program.named);
     char *reason = output_printable(examination->reason);
     char *next = examination->next != NULL ? output_printable(examination->next) : NULL;
 
@@ -130,8 +132,9 @@ int doctor_main(int argc, char **argv)
     if (json)
         print_json(argv[optind], &examination);
     else
-        print_text(argv[optind], &examination);
-    if (examination.error != 0)
+        print_text(&examination);
+    /* Once is enough on a terminal. */
+    if (examination.error != 0 && (json || !isatty(STDOUT_FILENO) || !isatty(STDERR_FILENO)))
         output_error("%s", examination.reason);
     status = examination_status(&examination);
     examination_free(&examination);

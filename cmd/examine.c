@@ -546,8 +546,17 @@ static void decide_error(struct examination *out)
     switch (out->error) {
     case ENOENT:
     case ENOTDIR:
+        if (out->program.script) {
+            decide(out, COVER_NOT, "not-found",
+                format("the script %s begins with \"%s\", and \"%s\" is not found", out->program.subject, out->program.first_line, called),
+                output_copy("install that interpreter, or mend the script's first line"));
+            break;
+        }
         decide(out, COVER_NOT, "not-found", format("\"%s\" is not found", called),
             output_copy(strchr(called, '/') != NULL ? "look whether the path is right" : "write its path, or add its directory to PATH"));
+        break;
+    case EISDIR:
+        decide(out, COVER_NOT, "cannot-run", format("\"%s\" is a directory", called), output_copy("name a program in it"));
         break;
     case ENOEXEC:
         decide(out, COVER_NOT, "cannot-run", format("\"%s\" is neither a program nor a script", called), output_copy("name a program"));
@@ -584,6 +593,13 @@ void examine(char *const *argv, bool trusted, struct examination *out)
         && (before != NULL ? setenv("LD_LIBRARY_PATH", before, 1) : unsetenv("LD_LIBRARY_PATH")) != 0)
         output_error("the environment cannot be set: %s", strerror(errno));
     free(before);
+    if (out->cover == COVER_IF && out->next == NULL) {
+        char buffer[4096];
+        struct text text = text_over(buffer, sizeof(buffer));
+
+        program_print(argv, &text);
+        out->next = format("see which connections are judged: PINSHIM_LOG_LEVEL=all pinshim run -- %s", buffer);
+    }
     if (out->program.obstacle != NULL && out->cover != COVER_NOT)
         decide(out, COVER_NOT, "environment", output_copy(out->program.obstacle),
             output_copy("put \"pinshim run\" behind it: env ... pinshim run -- COMMAND"));

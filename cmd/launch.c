@@ -11,12 +11,17 @@
 
 int launch_examine(char *const *argv, bool force, struct examination *out)
 {
+    char buffer[4096];
+    struct text command = text_over(buffer, sizeof(buffer));
     int status;
 
     examine(argv, true, out);
     status = examination_status(out);
-    if (status == 0)
+    if (status == 0) {
+        if (out->cover == COVER_IF)
+            output_error("%s is covered if %s", out->program.named, out->reason);
         return 0;
+    }
     /* Nothing to run, or nothing to put before it. */
     if (out->error != 0 || out->object == NULL) {
         output_error("%s", out->reason);
@@ -25,13 +30,14 @@ int launch_examine(char *const *argv, bool force, struct examination *out)
         examination_free(out);
         return status;
     }
-    output_error("%s is not covered: %s", argv[0], out->reason);
+    output_error("%s is not covered: %s", out->program.named, out->reason);
     if (force) {
         output_error("it is started all the same (--force): where the shim is not loaded, nothing is pinned");
         return 0;
     }
     output_error("not started; next: %s", out->next);
-    output_error("\"pinshim doctor %s\" shows what was seen; --force starts it all the same, without protection", argv[0]);
+    program_print(argv, &command);
+    output_error("\"pinshim doctor %s\" shows what was seen; --force starts it all the same, without protection", buffer);
     examination_free(out);
     return LAUNCH_FAILED;
 }

@@ -2,10 +2,10 @@
 
 #include "command.h"
 #include "event.h"
-#include "host.h"
 #include "launch.h"
+#include "observed.h"
 #include "output.h"
-#include "pins.h"
+#include "program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +24,11 @@ static const char help[] =
     "\n"
     "Runs CMD under the shim, lets every connection live, and writes a pins file for\n"
     "the hosts that CMD, and what it started, really spoke to. First CMD is examined,\n"
-    "as by \"pinshim doctor\". What the network shows meanwhile is believed: learn on a\n"
-    "path that you trust, and compare the pins with what the servers' owners say.\n"
+    "as by \"pinshim doctor\". A target has its port where that is known; a pin that\n"
+    "would refuse a connection that was seen is left out, as a comment.\n"
+    "\n"
+    "What the network shows meanwhile is believed: learn on a path that you trust, and\n"
+    "compare the pins with what the servers' owners say.\n"
     "\n"
     "  -o FILE     write there, when CMD has ended (default: standard output)\n"
     "  -f          replace FILE; without this, an existing FILE is an error, and CMD\n"
@@ -59,6 +62,7 @@ struct learnt {
     char issuer_spki[64];
     char not_after[40];
     char tls[40];
+    bool left_out; /* its pin would refuse a connection that was seen */
     struct learnt *next;
 };
 
@@ -190,9 +194,10 @@ static bool same_host(const struct host *a, const struct host *b)
 }
 
 /* Take in one line of the log. */
-static void learn_line(const char *line, struct learnt **list)
+static void learn_line(const char *line, struct learnt **list, struct observed **seen)
 {
     struct learnt *learnt = output_allocate(NULL, sizeof(*learnt));
+    static char last_fault[1024]; /* many processes may report one */
     char verdict[16];
 
     memset(learnt, 0, sizeof(*learnt));
@@ -201,13 +206,15 @@ static void learn_line(const char *line, struct learnt **list)
     if (strcmp(verdict, "fault") == 0) {
         char reason[1024];
 
-        if (member(line, "reason", reason, sizeof(reason)))
+        if (member(line, "reason", reason, sizeof(reason)) && strcmp(reason, last_fault) != 0) {
             output_error("the shim reported: %s", reason);
+            strcpy(last_fault, reason); /* fits: of one size */
+        }
         goto skip;
     }
     if (!member(line, "target", learnt->target, sizeof(learnt->target)))
         goto skip;
-    (void)host_parse(learnt->target, strlen(learnt->target), &learnt->host);
+    learnt->host = observed_add(seen, line, learnt->target)->host;
     /* An address is compared as such, whatever its spelling. */
     if (learnt->host.kind == HOST_ADDRESS)
         learnt->host.name[0] = '\0';
@@ -232,7 +239,7 @@ skip:
     free(learnt);
 }
 
-static struct learnt *read_log(const struct learn *learn)
+static struct learnt *read_log(const struct learn *learn, struct observed **seen)
 {
     FILE *file = fopen(learn->log, "re");
     struct learnt *list = NULL;
@@ -242,7 +249,7 @@ static struct learnt *read_log(const struct learn *learn)
     if (file == NULL)
         return NULL;
     while (getline(&line, &size, file) > 0)
-        learn_line(line, &list);
+        learn_line(line, &list, seen);
     free(line);
     (void)fclose(file);
     return list;
@@ -256,19 +263,6 @@ static void free_learnt(struct learnt *list)
         free(list);
         list = next;
     }
-}
-
-/* A host that showed one key at one port and another at another is pinned by port. */
-static bool by_port(const struct learnt *list, const struct learnt *one)
-{
-    for (const struct learnt *a = list; a != NULL; a = a->next) {
-        for (const struct learnt *b = a->next; b != NULL; b = b->next) {
-            if (same_host(&a->host, &one->host) && same_host(&b->host, &one->host) && a->host.port != b->host.port
-                && strcmp(a->spki, b->spki) != 0)
-                return true;
-        }
-    }
-    return false;
 }
 
 static void ignore(void *arg, uint32_t line, uint32_t column, const char *message)
@@ -288,26 +282,25 @@ static bool is_accepted(const char *rules)
     return good;
 }
 
-/* Print what was learnt of one host and key. Return true if that was a rule. */
-static bool print_learnt(const struct learnt *list, const struct learnt *learnt, FILE *out)
+/* Return true if the target and the key make a rule, and write it to `line`. */
+static bool make_rule(const struct learnt *learnt, const char *target, char *line, size_t size)
 {
-    struct host host = learnt->host;
+    struct text text = text_over(line, size);
+
+    text_add(&text, "%-30s spki-sha256:%s", target, learnt->spki);
+    return learnt->spki[0] != '\0' && is_accepted(line);
+}
+
+/* Print what was learnt of one host and key. Return true if that was a rule. */
+static bool print_learnt(const struct learnt *learnt, FILE *out)
+{
     char target[400];
     char line[600];
     struct text text = text_over(target, sizeof(target));
     bool rule;
 
-    if (!by_port(list, learnt))
-        host.port = 0;
-    host_print(&host, &text);
-    text = text_over(line, sizeof(line));
-    text_add(&text, "%-30s spki-sha256:%s", target, learnt->spki);
-    rule = learnt->spki[0] != '\0' && is_accepted(line);
-    for (const struct learnt *before = list; before != learnt; before = before->next) {
-        /* Seen at another port, or twice with one key. */
-        if (host.port == 0 && same_host(&before->host, &learnt->host) && strcmp(before->spki, learnt->spki) == 0)
-            return false;
-    }
+    host_print(&learnt->host, &text);
+    rule = make_rule(learnt, target, line, sizeof(line));
     (void)fprintf(out, "\n# %s%s%s\n", learnt->target, learnt->tls[0] != '\0' ? ", " : "", learnt->tls);
     if (learnt->spki[0] == '\0') {
         (void)fprintf(out, "#   showed no certificate and no key: there is nothing to pin\n");
@@ -323,8 +316,14 @@ static bool print_learnt(const struct learnt *list, const struct learnt *learnt,
         (void)fprintf(out, "#   cannot be the target of a rule; its pin is spki-sha256:%s\n", learnt->spki);
         return false;
     }
-    if (host.kind == HOST_ADDRESS)
+    if (learnt->host.kind == HOST_ADDRESS)
         (void)fprintf(out, "#   The program gave OpenSSL no name. A rule for a name that it resolves to this address holds as well.\n");
+    if (learnt->host.port == 0)
+        (void)fprintf(out, "#   The port is not known, or was a proxy's: the rule holds at every port.\n");
+    if (learnt->left_out) {
+        (void)fprintf(out, "#   Left out, since it refuses a connection that was seen:\n#%s\n", line);
+        return false;
+    }
     (void)fprintf(out, "%s\n", line);
     if (learnt->issuer_spki[0] != '\0')
         (void)fprintf(out, "#%-29s ca-sha256:%s   # backup candidate: what this issuer signs for the name\n", target,
@@ -332,20 +331,89 @@ static bool print_learnt(const struct learnt *list, const struct learnt *learnt,
     return true;
 }
 
-static void print_command(char *const *argv, FILE *out)
+/* The rules alone: line N is that of the Nth on the list. NULL: there is none. */
+static struct pins *pins_of(const struct learnt *list)
 {
-    char shown[1000];
-    struct text text = text_over(shown, sizeof(shown));
+    char *rules = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&rules, &length);
+    struct pins *pins = NULL;
 
-    for (; *argv != NULL; argv++) {
-        text_add(&text, " ");
-        text_add_escaped(&text, *argv, strlen(*argv), 300);
+    if (out == NULL)
+        return NULL;
+    for (const struct learnt *learnt = list; learnt != NULL; learnt = learnt->next) {
+        char target[400];
+        char line[600];
+        struct text text = text_over(target, sizeof(target));
+
+        host_print(&learnt->host, &text);
+        (void)fprintf(out, "%s\n", !learnt->left_out && make_rule(learnt, target, line, sizeof(line)) ? line : "#");
     }
-    (void)fprintf(out, "# Learnt from:%s%s\n", shown, text.cut ? "..." : "");
+    if (fclose(out) == 0)
+        pins = pins_parse(rules, length, NULL, ignore, NULL);
+    free(rules);
+    return pins;
+}
+
+static void leave_out_line(struct learnt *list, uint32_t line, const struct observed *refused)
+{
+    char target[400];
+    char other[400];
+    struct text text = text_over(target, sizeof(target));
+
+    while (list != NULL && --line > 0)
+        list = list->next;
+    if (list == NULL || list->left_out)
+        return;
+    list->left_out = true;
+    host_print(&list->host, &text);
+    text = text_over(other, sizeof(other));
+    host_print(&refused->host, &text);
+    output_error("%s is left out, as a comment: its pin refuses a connection to %s that was seen", target, other);
+}
+
+/* Leave out the lines that ruled. */
+static void leave_out(struct learnt *list, const struct pins *pins, const struct judgement *judgement, const struct observed *refused)
+{
+    for (const struct rule *rule = judgement->rules.first; rule != NULL; rule = pins_next_rule(pins, judgement->rules, rule)) {
+        for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin))
+            leave_out_line(list, pin->line, refused);
+    }
+}
+
+/* Hold the connections to the pins that were learnt from them, those with a name first: which a rule for an address refuses, say. Return true
+ * if a line was left out: then they are to be judged again. */
+static bool judge_observed(const struct observed *observed, struct learnt *list, bool tell)
+{
+    struct pins *pins = pins_of(list);
+    bool again = false;
+
+    for (int named = 1; pins != NULL && named >= 0 && !again; named--) {
+        for (const struct observed *one = observed; one != NULL && !again; one = one->next) {
+            struct judgement judgement;
+            char buffer[1024];
+            struct text reason = text_over(buffer, sizeof(buffer));
+
+            if (observed_is_named(one) != (named == 1))
+                continue;
+            observed_judge(one, pins, &judgement);
+            if (judgement.verdict == VERDICT_ACCEPT)
+                continue;
+            again = judgement.rules.first != NULL;
+            if (again) {
+                leave_out(list, pins, &judgement, one);
+            } else if (tell) {
+                policy_print_reason(pins, "the file", &judgement, &reason);
+                output_error("a connection that was seen will be refused: %s", buffer);
+            }
+        }
+    }
+    pins_free(pins);
+    return again;
 }
 
 /* Put the pins file together, for the caller to free. Return the number of its rules. */
-static size_t compose(const struct learnt *list, char *const *argv, char **whole)
+static size_t compose(const struct learnt *list, const char *command, char **whole)
 {
     size_t length = 0;
     size_t rules = 0;
@@ -353,20 +421,23 @@ static size_t compose(const struct learnt *list, char *const *argv, char **whole
     time_t now = time(NULL);
     struct tm utc;
     char when[40] = "";
+    char shown[1300];
+    struct text text = text_over(shown, sizeof(shown));
 
     if (out == NULL)
         return 0;
     if (gmtime_r(&now, &utc) != NULL)
         (void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &utc);
     (void)fprintf(out, "# Written by pinshim learn, %s.\n", when);
-    print_command(argv, out);
+    text_add_escaped(&text, program_base(command), strlen(program_base(command)), 300);
+    (void)fprintf(out, "# Learnt from: %s\n", shown); /* Its arguments may be passwords. */
     (void)fprintf(out, "#\n"
                        "# What the network showed at that moment is believed here: compare each pin with what the server's owner says.\n"
                        "# Then give each host a backup pin, that of a key which is kept offline (\"pinshim pin KEY\" prints it): one more line\n"
                        "# with spki-sha256. Where the issuer is known, its pin is a candidate, as a comment: it accepts more.\n"
                        "# To let nothing be reached but these hosts, add the line:  * deny\n");
     for (const struct learnt *learnt = list; learnt != NULL; learnt = learnt->next)
-        rules += print_learnt(list, learnt, out) ? 1 : 0;
+        rules += print_learnt(learnt, out) ? 1 : 0;
     if (fclose(out) != 0)
         return 0;
     return rules;
@@ -403,28 +474,58 @@ static bool write_file(const struct learn *learn, const char *whole)
     return placed;
 }
 
+/* Return true if FILE will be there to be written, as far as can be told before. */
+static bool try_file(const struct learn *learn)
+{
+    size_t size = strlen(learn->file) + 8;
+    char *temporary = output_allocate(NULL, size);
+    struct text text = text_over(temporary, size);
+    int fd;
+
+    text_add(&text, "%s.XXXXXX", learn->file);
+    fd = mkstemp(temporary);
+    if (fd >= 0) {
+        (void)close(fd);
+        (void)unlink(temporary);
+    } else {
+        output_error("%s cannot be written: %s; next: name another file with -o, or make its directory", learn->file, strerror(errno));
+    }
+    free(temporary);
+    return fd >= 0;
+}
+
 /* Write what was learnt. Return true if there was something. */
 static bool report(const struct learn *learn, char *const *argv)
 {
-    struct learnt *list = read_log(learn);
+    struct observed *seen = NULL;
+    struct learnt *list = read_log(learn, &seen);
     char *whole = NULL;
-    size_t rules = compose(list, argv, &whole);
-    bool good = rules > 0 && whole != NULL && is_accepted(whole);
+    char shown[4096];
+    struct text command = text_over(shown, sizeof(shown));
+    size_t rules;
+    bool good;
 
+    program_print(argv, &command);
+    while (judge_observed(seen, list, false))
+        ;
+    (void)judge_observed(seen, list, true);
+    rules = compose(list, argv[0], &whole);
+    good = rules > 0 && whole != NULL && is_accepted(whole);
     if (!good) {
         output_error("%s; nothing is written", list == NULL ? "no TLS connection was seen"
                                                             : "none of the connections that were seen has something to pin");
-        output_error("next: let the command connect; \"pinshim doctor %s\" says whether its TLS can be seen", argv[0]);
+        output_error("next: let the command connect; \"pinshim doctor %s\" says whether its TLS can be seen", shown);
     } else if (learn->file == NULL || !write_file(learn, whole)) {
         good = learn->file == NULL;
         (void)fputs(whole, stdout);
         good = fflush(stdout) == 0 && good; /* main() says so */
     } else {
         output_error("%zu pin%s written to %s; next: compare, add backup pins, then \"pinshim run --pins %s -- %s\"", rules,
-            rules == 1 ? "" : "s", learn->file, learn->file, argv[0]);
+            rules == 1 ? "" : "s", learn->file, learn->file, shown);
     }
     free(whole);
     free_learnt(list);
+    observed_free(seen);
     return good;
 }
 
@@ -477,11 +578,15 @@ int learn_main(int argc, char **argv)
         output_error("%s exists and is not replaced; next: name another file, or add -f", learn.file);
         return LAUNCH_FAILED;
     }
+    if (learn.file != NULL && !try_file(&learn))
+        return LAUNCH_FAILED;
     status = launch_examine(argv + first, learn.force, &examination);
     if (status != 0)
         return status;
     if (prepare(&learn)) {
         status = run_program(&learn, &examination, argv + first);
+        if (status != 0)
+            output_error("%s ended with %d: the pins may be incomplete", argv[first], status);
         if (!report(&learn, argv + first) && status == 0)
             status = LAUNCH_FAILED;
     } else {

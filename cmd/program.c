@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include "output.h"
+#include "wrapper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,6 +77,8 @@ static int can_run(const char *path)
 
     if (stat(path, &status) != 0)
         return errno;
+    if (S_ISDIR(status.st_mode))
+        return EISDIR;
     if (!S_ISREG(status.st_mode) || faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) != 0)
         return EACCES;
     return 0;
@@ -99,8 +102,8 @@ static char *find(const char *name, const char *path, int *error)
         *error = text.cut ? ENAMETOOLONG : can_run(candidate);
         if (*error == 0)
             return output_copy(candidate);
-        if (*error == EACCES)
-            worst = EACCES;
+        if (*error == EACCES || *error == EISDIR)
+            worst = EACCES; /* as execvp */
         at += length;
     }
     *error = worst;
@@ -331,6 +334,15 @@ static void set(char **to, char *value)
     *to = value;
 }
 
+static void set_line(struct program *program, const char *interpreter, const char *argument)
+{
+    char buffer[2 * HEAD + 4];
+    struct text text = text_over(buffer, sizeof(buffer));
+
+    text_add(&text, "#!%s%s%s", interpreter, argument[0] != '\0' ? " " : "", argument);
+    set(&program->first_line, output_copy(buffer));
+}
+
 /* Go from env to what it starts. Return false where it starts nothing. */
 static bool through_env(struct program *program, struct words *words, char **path, struct seen **seen)
 {
@@ -358,6 +370,24 @@ static bool through_env(struct program *program, struct words *words, char **pat
     return true;
 }
 
+/* Go from a wrapper to its command. Return false where it starts none. */
+static bool through_wrapper(struct words *words, const char *found, struct seen **seen)
+{
+    struct words next = {NULL, 0};
+    size_t command = 0;
+    const char *name = wrapper_read(found, words->at, words->count, &command);
+
+    if (name == NULL)
+        return false;
+    seen_add(seen, name, "starts %s", words->at[command]);
+    do
+        add_word(&next, words->at[command]);
+    while (++command < words->count);
+    free_words(words);
+    *words = next;
+    return true;
+}
+
 /* Go from a script to its interpreter. Return 0 or an error. */
 static int through_script(struct program *program, struct words *words, const char *found, struct seen **seen)
 {
@@ -371,6 +401,7 @@ static int through_script(struct program *program, struct words *words, const ch
     seen_add(seen, "script", "%s is run by %s%s%s", found, interpreter, argument[0] != '\0' ? " " : "", argument);
     program->script = true;
     set(&program->subject, output_copy(found));
+    set_line(program, interpreter, argument);
     add_word(&next, interpreter);
     if (argument[0] != '\0')
         add_word(&next, argument);
@@ -392,32 +423,49 @@ void program_follow(char *const *argv, struct program *out, struct seen **seen)
     add_word(&words, argv[0] != NULL ? argv[0] : "");
     for (size_t i = 1; argv[0] != NULL && argv[i] != NULL; i++)
         add_word(&words, argv[i]);
-    for (int step = 0;; step++) {
-        char *found = step < STEPS ? find(words.at[0], path, &out->error) : NULL;
+    for (int scripts = 0;;) {
+        char *found = scripts < STEPS ? find(words.at[0], path, &out->error) : NULL;
 
         set(&out->called, output_copy(words.at[0]));
-        if (step == STEPS)
+        if (!out->script)
+            set(&out->named, output_copy(words.at[0]));
+        if (scripts == STEPS)
             out->error = ELOOP;
         if (found == NULL)
             break;
         if (out->first == NULL)
             out->first = output_copy(found);
-        if (strcmp(program_base(found), "env") == 0 && is_elf(found) && through_env(out, &words, &path, seen)) {
-            free(found);
-            continue;
-        }
-        if (!is_elf(found))
+        if (!is_elf(found)) {
             out->error = through_script(out, &words, found, seen);
-        else
+            scripts++;
+        } else if (!(strcmp(program_base(found), "env") == 0 && through_env(out, &words, &path, seen))
+            && !through_wrapper(&words, found, seen)) {
             out->path = realpath(found, NULL);
+            out->error = out->path == NULL ? errno : 0;
+        }
         free(found);
         if (out->error != 0 || out->path != NULL)
             break;
     }
-    if (out->error == 0 && out->path == NULL)
-        out->error = ENOENT;
     free_words(&words);
     free(path);
+}
+
+void program_print(char *const *argv, struct text *out)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789%+,-./:=@_";
+
+    for (size_t i = 0; argv[i] != NULL; i++) {
+        const char *word = argv[i];
+        bool quoted = word[0] == '\0' || word[strspn(word, plain)] != '\0';
+
+        text_add(out, "%s%s", i > 0 ? " " : "", quoted ? "'" : "");
+        for (; *word != '\0'; word++)
+            text_add(out, *word == '\'' ? "'\\''" : "%c", *word);
+        text_add(out, "%s", quoted ? "'" : "");
+    }
+    if (out->cut && out->length > 3)
+        strcpy(out->at + out->length - 3, "..."); /* in place of its end */
 }
 
 void program_free(struct program *program)
@@ -425,6 +473,8 @@ void program_free(struct program *program)
     free(program->first);
     free(program->path);
     free(program->called);
+    free(program->named);
+    free(program->first_line);
     free(program->obstacle);
     free(program->library_path);
     free(program->subject);

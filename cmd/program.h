@@ -1,4 +1,4 @@
-/* Which program a command leads to: through PATH, through #! lines, and through env. */
+/* Which program a command leads to: through PATH, through #! lines, through env, and through wrappers as nice. */
 #ifndef PINSHIM_PROGRAM_H
 #define PINSHIM_PROGRAM_H
 
@@ -19,6 +19,8 @@ struct program {
     char *first; /* what is to be executed for the command itself; NULL: not found */
     char *path; /* what runs in the end, as an absolute path without symbolic links */
     char *called; /* by which name that was called */
+    char *named; /* the same, but for a script its own name */
+    char *first_line; /* of the last script; NULL: there was none */
     char *obstacle; /* what takes the environment away before it starts; NULL: nothing */
     char *library_path; /* the LD_LIBRARY_PATH that it is started with; NULL: as it is now */
     bool script; /* it runs a script, whose path is `subject` */
@@ -28,6 +30,9 @@ struct program {
 /* Follow the command `argv`, which ends with NULL, to its program. What was met is added to `seen`. */
 void program_follow(char *const *argv, struct program *out, struct seen **seen);
 void program_free(struct program *program);
+
+/* Append the command as a shell takes it; what is longer than there is room for ends with "...". */
+void program_print(char *const *argv, struct text *out);
 
 /* Return the last part of a path. */
 const char *program_base(const char *path);

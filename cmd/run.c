@@ -19,12 +19,15 @@ static const char help[] =
     "\n"
     "Starts CMD with the shim before its OpenSSL. First CMD is examined, as by\n"
     "\"pinshim doctor\", its loader is asked whether it takes the shim, and the pins\n"
-    "file is checked. Where one of these fails, CMD is not started. Then this process\n"
+    "file is checked. Where one of these fails, CMD is not started; where CMD is\n"
+    "covered under a condition, a line on standard error says so. Then this process\n"
     "becomes CMD: process ID, signals, terminal and exit status are CMD's.\n"
     "\n"
     "  --pins F    the pins file (default: $PINSHIM_PINS, else /etc/pinshim/pins)\n"
     "  --report    log what would be refused, and let it live (PINSHIM_MODE=report)\n"
     "  --log X     log to stderr, syslog, none, or a file (PINSHIM_LOG)\n"
+    "  --log-level LEVEL\n"
+    "              what is logged: refused, all or debug (PINSHIM_LOG_LEVEL)\n"
     "  --json      log one JSON object a line (PINSHIM_LOG_FORMAT=json)\n"
     "  --force     start CMD although it is not covered\n"
     "  --help      print this\n"
@@ -39,6 +42,7 @@ static const char help[] =
 struct run {
     const char *pins;
     const char *log;
+    const char *level; /* NULL: as the environment has it */
     bool report;
     bool json;
     bool force;
@@ -72,6 +76,8 @@ static void set_environment(const struct run *run, const char *pins)
     launch_set("PINSHIM_PINS", pins);
     if (run->report || getenv("PINSHIM_MODE") == NULL)
         launch_set("PINSHIM_MODE", run->report ? "report" : "enforce");
+    if (run->level != NULL)
+        launch_set("PINSHIM_LOG_LEVEL", run->level);
     if (run->json || getenv("PINSHIM_LOG_FORMAT") == NULL)
         launch_set("PINSHIM_LOG_FORMAT", run->json ? "json" : "text");
     if (run->log != NULL && strcmp(run->log, "stderr") != 0 && strcmp(run->log, "syslog") != 0 && strcmp(run->log, "none") != 0) {
@@ -110,10 +116,10 @@ static bool environment_is_good(void)
 /* Read the options. Return 0 with `*first` on the command, -1 after the help, or the status to exit with. */
 static int read_options(int argc, char **argv, struct run *run, int *first)
 {
-    enum { PINS = 256, REPORT, LOG, JSON, FORCE, HELP };
+    enum { PINS = 256, REPORT, LOG, LEVEL, JSON, FORCE, HELP };
     static const struct option options[] = {{"pins", required_argument, NULL, PINS}, {"report", no_argument, NULL, REPORT},
-        {"log", required_argument, NULL, LOG}, {"json", no_argument, NULL, JSON}, {"force", no_argument, NULL, FORCE},
-        {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0}};
+        {"log", required_argument, NULL, LOG}, {"log-level", required_argument, NULL, LEVEL}, {"json", no_argument, NULL, JSON},
+        {"force", no_argument, NULL, FORCE}, {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0}};
     int option;
 
     while ((option = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
@@ -126,6 +132,9 @@ static int read_options(int argc, char **argv, struct run *run, int *first)
             break;
         case LOG:
             run->log = optarg;
+            break;
+        case LEVEL:
+            run->level = optarg;
             break;
         case JSON:
             run->json = true;

@@ -139,8 +139,43 @@ struct strings {
     char matched[160];
     char wanted[480];
     char client[320];
+    char identities[1100];
+    char resolved[800];
     struct peer_text peer;
 };
+
+/* Append the host after a blank, whole or not at all. A port that is in doubt has a question mark; one that is a proxy's is left off. */
+static void list_host(const struct host *host, bool proxied, struct text *out)
+{
+    char buffer[HOST_NAME_MAX_LENGTH * 4 + 16];
+    struct text text = text_over(buffer, sizeof(buffer));
+    struct host listed = *host;
+
+    if (proxied && listed.port_doubtful)
+        listed.port = 0;
+    if (host->kind != HOST_UNREADABLE)
+        host_print(&listed, &text);
+    text_add(&text, "%s", listed.kind == HOST_UNREADABLE || (listed.port != 0 && listed.port_doubtful) ? "?" : "");
+    if (out->length + text.length + 2 < out->size)
+        text_add(out, "%s%s", out->length > 0 ? " " : "", buffer);
+}
+
+/* What pinshim learn judges its pins by. */
+static void list_target(const struct hearing *hearing, struct strings *strings)
+{
+    const struct target *target = &hearing->target;
+    struct text text = text_over(strings->identities, sizeof(strings->identities));
+    struct host host;
+    uintptr_t cursor = 0;
+
+    for (size_t i = 0; i < target->count; i++)
+        list_host(&target->identities[i], target->proxied, &text);
+    text = text_over(strings->resolved, sizeof(strings->resolved));
+    while (target->next_resolved != NULL && target->next_resolved(target, &cursor, &host)) {
+        host.port = 0;
+        list_host(&host, false, &text);
+    }
+}
 
 void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, const struct hearing *hearing, enum event_verdict verdict)
 {
@@ -186,8 +221,11 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, c
     if (pins != NULL && hearing->remark == NULL)
         policy_print_wanted(pins, judgement, &text);
     peer_show(ossl, shown, &strings->peer);
-    if (config_get()->level == LEVEL_DEBUG)
+    strings->identities[0] = strings->resolved[0] = '\0';
+    if (config_get()->level == LEVEL_DEBUG) {
         peer_show_issuer(ossl, shown, &strings->peer);
+        list_target(hearing, strings);
+    }
     if (hearing->client != NULL)
         peer_show_subject(ossl, hearing->client, strings->client, sizeof(strings->client));
     event = (struct event) {
@@ -204,6 +242,8 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, c
         .subject = shown->leaf != NULL ? strings->peer.subject : NULL,
         .issuer = strings->peer.issuer,
         .issuer_spki_sha256 = strings->peer.issuer_spki,
+        .identities = strings->identities,
+        .resolved = strings->resolved,
         .not_after = strings->peer.not_after,
         .tls = ossl->SSL_get_version(ssl),
         .resumed = ossl->SSL_session_reused(ssl) == 1,

@@ -176,8 +176,10 @@ bool intent_read(const struct ossl *ossl, SSL *ssl, const struct clues *clues, s
     add_connect_bio(ossl, ssl, out);
     told = read_address(ossl, ssl, address);
     proxied = told && (wire_is_proxied(ossl->SSL_get_rfd(ssl)) || is_within_another(ossl, ssl));
+    out->proxied = proxied || clues->wire.port_doubtful;
     if (!told)
         *address = clues->peer.kind == HOST_ADDRESS ? clues->peer : clues->wire;
+    address->port_doubtful = false; /* the proxy's own */
     out->resolved_overflow = resolved_overflow();
     if (address->kind != HOST_ADDRESS)
         return is_in_memory(ossl, ssl);

@@ -188,8 +188,11 @@ static void put_json(const struct event *event, struct text *out)
     put_member(out, "cert_sha256", event->cert_sha256);
     put_member(out, "subject", event->subject);
     put_member(out, "issuer", event->issuer);
-    if (config_get()->level == LEVEL_DEBUG)
+    if (config_get()->level == LEVEL_DEBUG) {
         put_member(out, "issuer_spki_sha256", event->issuer_spki_sha256);
+        put_member(out, "identities", event->identities);
+        put_member(out, "resolved", event->resolved);
+    }
     put_member(out, "not_after", event->not_after);
     put_member(out, "tls", event->tls);
     text_add(out, ",\"resumed\":%s,\"client_cert\":%s}", event->resumed ? "true" : "false", event->client != NULL ? "true" : "false");

@@ -21,6 +21,8 @@ struct event {
     const char *subject;
     const char *issuer;
     const char *issuer_spki_sha256; /* base64; at the level debug */
+    const char *identities; /* what was judged, with blanks between; at the level debug */
+    const char *resolved; /* the names that were resolved to the address, likewise */
     const char *not_after;
     const char *tls;
     bool resumed;

@@ -13,6 +13,7 @@ struct target {
     size_t count;
     bool overflow; /* there were more */
     bool named; /* one of them is a name that the program gave */
+    bool proxied; /* the socket leads to a proxy first: its port is not the one that is meant. Told in the log, not judged */
     /* The names that the program had resolved to the address; asked only where it gave no name. Write the next one and return
      * true; false after the last. NULL: none. `cursor` starts at 0 and is the function's own. */
     bool (*next_resolved)(const struct target *target, uintptr_t *cursor, struct host *out);

@@ -69,8 +69,10 @@ static void note_handshake(int fd, const struct sockaddr *to, socklen_t to_lengt
         to = (const struct sockaddr *)&peer;
         to_length = length;
     }
-    if (to != NULL && host_from_sockaddr(to, to_length, &host))
+    if (to != NULL && host_from_sockaddr(to, to_length, &host)) {
         wire.seen = host;
+        wire.seen.port_doubtful = wire_is_proxied(fd);
+    }
 }
 
 void wire_note(int fd, const void *bytes, ssize_t size, const struct sockaddr *to, socklen_t to_length)

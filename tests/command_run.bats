@@ -121,7 +121,7 @@ not_started() {
     under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$GOOD/"
     equals "$STATUS" 0
     has "$OUT" 'hello from good'
-    equals "$ERR" ''
+    equals "$(grep -v 'pinshim: curl is covered if ' <<<"$ERR")" ''
     under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$IMPOSTOR/"
     equals "$STATUS" 60
     equals "$OUT" ''
@@ -160,6 +160,8 @@ not_started() {
     has "$OUT" 'PINSHIM_MODE=report'
     has "$OUT" "PINSHIM_LOG=$PWD/run.log"
     has "$OUT" 'PINSHIM_LOG_FORMAT=json'
+    under --log-level all -- env
+    has "$OUT" 'PINSHIM_LOG_LEVEL=all'
     under -- env
     has "$OUT" 'PINSHIM_MODE=enforce'
     has "$OUT" 'PINSHIM_LOG=stderr'
@@ -180,7 +182,7 @@ not_started() {
     under --report --json --log run.log -- sh -c 'cd / && exec curl -sk "https://localhost:$1/"' sh "$IMPOSTOR"
     equals "$STATUS" 0
     has "$OUT" 'hello from impostor'
-    equals "$ERR" ''
+    equals "$ERR" 'pinshim: sh is covered if what it starts does TLS with OpenSSL: a shell does none itself, and its children inherit the shim'
     has "$(cat run.log)" '"verdict":"reported"'
 }
 
@@ -207,6 +209,7 @@ not_started() {
     equals "$STATUS" 126
     under -- ./third
     equals "$STATUS" 126
+    has "$ERR" '"./third" is a directory'
     under -- no-such-tool
     equals "$STATUS" 127
     has "$ERR" '"no-such-tool" is not found'
@@ -216,7 +219,7 @@ not_started() {
     printf '#!/no/such/interpreter\n' >second/tool
     under -- second/tool
     equals "$STATUS" 127
-    has "$ERR" '/no/such/interpreter'
+    has "$ERR" "the script second/tool begins with \"#!/no/such/interpreter\", and \"/no/such/interpreter\" is not found"
     printf 'a\0b' >second/tool
     under -- second/tool
     equals "$STATUS" 126
@@ -296,6 +299,9 @@ not_started() {
     has "$ERR" 'PINSHIM_MODE is "enforced"; expected enforce or report'
     PINSHIM_LOG_LEVEL=some under -- touch started
     equals "$STATUS" 125
+    under --log-level some -- touch started
+    equals "$STATUS" 125
+    has "$ERR" '"some"; expected refused, all or debug'
     under --log nowhere/log -- touch started
     equals "$STATUS" 125
     has "$ERR" "the log $PWD/nowhere/log cannot be written: No such file or directory"
@@ -378,6 +384,56 @@ with_object() {
     not_started 'it is linked statically' env -S "$MADE/static 'a b'"
     not_started 'it is linked statically' env -C "$MADE" ./static
     not_started 'it is linked statically' env PATH="$MADE" static
+}
+
+@test "ordinary wrappers are followed to their command, and told nothing of where they start none" {
+    local wrapper
+    for wrapper in 'nice' 'nice -n 5' 'nice -n5 --' 'nice -7' 'nice --adjustment 5' 'nohup' 'timeout 9' 'timeout -k 5 --signal=KILL 9' 'timeout --kill 5 -s9 9' \
+        'setsid -w' 'stdbuf -oL -e 0' 'stdbuf --output=L' 'ionice -c2 -n 0' 'ionice --class 3' 'chrt -f 5' 'chrt -o' 'chrt -d -T 5 --sched-period 9 0' \
+        '/usr/bin/time -p' '/usr/bin/time -f %e -o x' 'taskset 1' 'taskset -c 0,1' 'xargs -n 1 -I{} -0' 'xargs -d x --max-procs 2' \
+        'env A=1 nice timeout 9 nohup setsid stdbuf -oL env B=2'; do
+        # shellcheck disable=SC2086
+        not_started 'gnutls is not covered: its TLS is GnuTLS' $wrapper "$MADE/gnutls"
+    done
+    for wrapper in 'nice' 'ionice -p' 'taskset -p' 'chrt -p' 'timeout --help' 'xargs -r'; do
+        # shellcheck disable=SC2086
+        doctor no-tls covered-if 0 $wrapper
+    done
+    doctor static not-covered 1 nice -n 5 "$MADE/static"
+    # What starts it in a way of its own is not known.
+    doctor no-tls covered-if 0 setarch -R wget
+    under -- nice timeout 9 "$MADE/plain"
+    equals "$STATUS $OUT" '0 ran'
+    under -- stdbuf -oL curl -sk "https://localhost:$IMPOSTOR/"
+    equals "$STATUS" 60
+}
+
+@test "run says in one line what a condition of the cover is, and doctor what to do" {
+    under -- "$MADE/plain"
+    equals "$ERR" 'pinshim: '"$MADE/plain"' is covered if what it loads later or starts does TLS with OpenSSL: it has no TLS library itself'
+    under -- openssl version
+    equals "$ERR" ''
+    for name in curl python3 sh "$MADE/plain" "$MADE/later" "$MADE/beside"; do
+        doctor "$(pinshim doctor --json "$name" | sed -n 's/.*"code":"\([^"]*\)".*/\1/p')" covered-if 0 "$name" 'a b'
+        [ "$(json 'it["next"]')" != None ] || explain "no next step for $name"
+    done
+    capture pinshim doctor curl 'a b'
+    has "$OUT" "next: see which connections are judged: PINSHIM_LOG_LEVEL=all pinshim run -- curl 'a b'"
+}
+
+@test "what run and doctor say can be done again as it stands, and names the program" {
+    under -- env A=1 "$MADE/gnutls" "it's" 'a b'
+    has "$ERR" "$MADE/gnutls is not covered: its TLS is GnuTLS"
+    has "$ERR" "\"pinshim doctor env A=1 $MADE/gnutls 'it'\\''s' 'a b'\" shows"
+    capture pinshim doctor env "$MADE/gnutls"
+    has "$OUT" "$MADE/gnutls: not covered: "
+}
+
+@test "doctor says nothing twice on a terminal" {
+    capture env TERM=xterm NO_COLOR=1 script -qec 'pinshim doctor no-such-tool' /dev/null
+    equals "$(grep -c 'is not found' <<<"$OUT")" 1
+    capture pinshim doctor no-such-tool
+    has "$ERR" 'is not found'
 }
 
 @test "run on a terminal leaves it to the program: input, size, and Ctrl-C" {
@@ -491,8 +547,8 @@ PY
     equals "$STATUS" 3
     equals "$OUT" 'hello from good'
     has "$ERR" '2 pins written to learnt; next: '
-    equals "$(grep -v '^#' learnt | grep . | sort | tr -s ' ')" "127.0.0.1 spki-sha256:$PIN_GOOD
-localhost spki-sha256:$PIN_GOOD"
+    equals "$(grep -v '^#' learnt | grep . | sort | tr -s ' ')" "127.0.0.1:$GOOD spki-sha256:$PIN_GOOD
+localhost:$GOOD spki-sha256:$PIN_GOOD"
     has "$(cat learnt)" '#   subject  CN=good'
     has "$(cat learnt)" '#   issuer   CN=pinshim test CA'
     expires=$(openssl x509 -in "$LAB/good.pem" -noout -enddate | cut -d= -f2)
@@ -500,10 +556,11 @@ localhost spki-sha256:$PIN_GOOD"
     PINS=$PWD/learnt
     under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$GOOD/"
     equals "$STATUS" 0
+    sed -i "s/$GOOD/$IMPOSTOR/" learnt
     under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$IMPOSTOR/"
     equals "$STATUS" 60
     # The backup candidate, once it is no comment.
-    has "$(tr -s ' ' <learnt)" "#localhost ca-sha256:$PIN_CA #"
+    has "$(tr -s ' ' <learnt)" "#localhost:$IMPOSTOR ca-sha256:$PIN_CA #"
     sed -n 's/^#localhost/localhost/p' learnt >issuer
     PINS=$PWD/issuer
     under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$IMPOSTOR/"
@@ -511,11 +568,80 @@ localhost spki-sha256:$PIN_GOOD"
     equals "$(ls tmp)" ''
 }
 
-@test "learn parts by port where a host has two keys, and takes one rule where it has one" {
+@test "learn writes the port of each target, which check then finds" {
+    capture pinshim learn -o learnt -- curl -sk -o /dev/null "https://localhost:$GOOD/"
+    equals "$STATUS" 0
+    capture pinshim check learnt
+    equals "$STATUS" 0
+    has "$OUT" accepted
+}
+
+# connect.py PORT:HOST[:NAME]...: connects to each in turn, for that name (or none), without a verification
+connect_py() {
+    cat >connect.py <<'PY'
+import socket, ssl, sys
+context = ssl._create_unverified_context()
+for argument in sys.argv[1:]:
+    port, host, name = (argument.split(":") + [""])[:3]
+    with socket.create_connection((host, int(port))) as plain:
+        with context.wrap_socket(plain, server_hostname=name or None) as tls:
+            print(tls.version())
+PY
+}
+
+@test "learn pins a name and its address at two ports, so that run lets both live" {
+    connect_py
+    set -- /usr/bin/python3 connect.py "$GOOD:localhost:localhost" "$IMPOSTOR:127.0.0.1:127.0.0.1"
+    capture pinshim learn -o learnt -- "$@"
+    equals "$STATUS" 0
+    has "$ERR" '2 pins written'
+    PINS=$PWD/learnt
+    under -- "$@"
+    equals "$STATUS" 0
+}
+
+@test "learn leaves out a pin that refuses a connection that was seen, and says so" {
+    # A server that has one key for a name and another where it is given none.
+    lab_s_server impostor -servername localhost -cert2 "$LAB/good.pem" -key2 "$LAB/good.key"
+    connect_py
+    set -- /usr/bin/python3 connect.py "$PORT:127.0.0.1" "$PORT:localhost:localhost"
+    capture pinshim learn -o learnt -- "$@"
+    equals "$STATUS" 0
+    has "$ERR" "127.0.0.1:$PORT is left out, as a comment: its pin refuses a connection to localhost:$PORT that was seen"
+    has "$ERR" '1 pin written'
+    equals "$(grep -v '^#' learnt | grep . | tr -s ' ')" "localhost:$PORT spki-sha256:$PIN_GOOD"
+    has "$(tr -s ' ' <learnt)" "#127.0.0.1:$PORT spki-sha256:$PIN_IMPOSTOR"
+    PINS=$PWD/learnt
+    under -- "$@"
+    equals "$STATUS" 0
+    # Where the name was resolved first, its pin is asked of the connection without a name as well.
+    capture pinshim learn -- /usr/bin/python3 connect.py "$PORT:localhost:localhost" "$PORT:127.0.0.1"
+    equals "$STATUS" 125
+    has "$ERR" "localhost:$PORT is left out, as a comment: its pin refuses a connection to 127.0.0.1:$PORT that was seen"
+    has "$ERR" 'nothing is written'
+}
+
+@test "learn parts by port where a host has two keys" {
     capture pinshim learn -- sh -c 'for port; do curl -sk -o /dev/null "https://localhost:$port/"; done' sh "$GOOD" "$IMPOSTOR" "$GOOD"
     equals "$STATUS" 0
     equals "$(grep -v '^#' <<<"$OUT" | grep . | tr -s ' ')" "localhost:$GOOD spki-sha256:$PIN_GOOD
 localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
+    PINS=$BATS_TEST_TMPDIR/learnt
+    echo "$OUT" >"$PINS"
+    under -- sh -c 'for port; do curl -sk -o /dev/null "https://localhost:$port/" || exit; done' sh "$GOOD" "$IMPOSTOR"
+    equals "$STATUS" 0
+}
+
+@test "learn takes no proxy's port for the target's" {
+    relay "$GOOD"
+    capture pinshim learn -o learnt -- curl -sk --noproxy '' -x "http://127.0.0.1:$PORT" -o /dev/null https://www.pinned.example/
+    equals "$STATUS" 0
+    equals "$(grep -v '^#' learnt | grep . | tr -s ' ')" "www.pinned.example spki-sha256:$PIN_GOOD"
+    capture pinshim learn -o named -- curl -sk --noproxy '' -x "http://localhost:$PORT" -o /dev/null https://www.pinned.example/
+    equals "$(grep -v '^#' named | grep . | tr -s ' ')" "www.pinned.example spki-sha256:$PIN_GOOD"
+    # Nor a port in doubt that no proxy was asked on for a port that is not known.
+    capture pinshim learn -o resolved -- curl -sk --resolve "www.pinned.example:$GOOD:127.0.0.1" -o /dev/null "https://www.pinned.example:$GOOD/"
+    equals "$(grep -v '^#' resolved | grep . | tr -s ' ')" "www.pinned.example:$GOOD spki-sha256:$PIN_GOOD"
 }
 
 @test "learn writes a comment for a server that shows no certificate" {
@@ -525,7 +651,7 @@ localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
     equals "$STATUS" 0
     has "$OUT" "# localhost:$PORT, TLSv1.2
 #   showed no certificate and no key: there is nothing to pin"
-    equals "$(grep -v '^#' <<<"$OUT" | grep . | tr -s ' ')" "127.0.0.1 spki-sha256:$PIN_GOOD"
+    equals "$(grep -v '^#' <<<"$OUT" | grep . | tr -s ' ')" "127.0.0.1:$GOOD spki-sha256:$PIN_GOOD"
 }
 
 @test "learn replaces a file only with -f, and says so before it starts anything" {
@@ -544,8 +670,14 @@ localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
     equals "$STATUS" 125
     equals "$(cat meanwhile)" mine
     has "$ERR" 'meanwhile cannot be written: File exists'
-    # What cannot be written is not lost.
-    capture pinshim learn -o nowhere/learnt -- curl -sk -o /dev/null "https://localhost:$GOOD/"
+    # What cannot be written at all is told before.
+    capture pinshim learn -o nowhere/learnt -- touch started
+    equals "$STATUS" 125
+    has "$ERR" 'nowhere/learnt cannot be written: No such file or directory; next: '
+    [ ! -e started ]
+    # What cannot be written afterwards is not lost.
+    mkdir nowhere
+    capture pinshim learn -o nowhere/learnt -- sh -c 'curl -sk -o /dev/null "https://localhost:$1/"; rmdir nowhere' sh "$GOOD"
     equals "$STATUS" 125
     has "$OUT" "spki-sha256:$PIN_GOOD"
     has "$ERR" 'nowhere/learnt cannot be written'
@@ -566,11 +698,24 @@ localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
     [ ! -e learnt ]
 }
 
+@test "learn writes no argument of the command, and says where the command failed" {
+    capture pinshim learn -o learnt -- sh -c 'curl -sk -o /dev/null "https://localhost:$1/"; exit 7' secret "$GOOD"
+    equals "$STATUS" 7
+    has "$(cat learnt)" '# Learnt from: sh'
+    lacks "$(cat learnt)" secret
+    has "$ERR" 'sh ended with 7: the pins may be incomplete'
+    capture pinshim learn -- curl -sk -o /dev/null "https://localhost:$GOOD/"
+    lacks "$ERR" 'ended with'
+    # How to run it under the pins is told on standard error alone, whole.
+    capture pinshim learn -o other -- curl -sk -o /dev/null "https://localhost:$GOOD/"
+    has "$ERR" "\"pinshim run --pins other -- curl -sk -o /dev/null https://localhost:$GOOD/\""
+}
+
 @test "learn fails where its pins cannot be written to standard output" {
     STATUS=0
     pinshim learn -- curl -sk -o got "https://localhost:$GOOD/" >/dev/full 2>err || STATUS=$?
     equals "$STATUS" 125
-    equals "$(cat err)" 'pinshim: cannot write to standard output: No space left on device'
+    equals "$(tail -n 1 err)" 'pinshim: cannot write to standard output: No space left on device'
     equals "$(cat got)" 'hello from good'
 }
 

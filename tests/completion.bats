@@ -27,13 +27,14 @@ printf "%s\n" "${COMPREPLY[@]}"' _ "$@"
     completes '--help --version check doctor help learn lint pin run' pinshim ''
     completes 'check' pinshim c
     completes '--version' pinshim --v
-    completes '-- --force --help --json --log --pins --report' pinshim run --
+    completes '-- --force --help --json --log --log-level --pins --report' pinshim run --
     completes '-- --help --json' pinshim doctor --
     completes '--for --help --starttls --timeout' pinshim pin --
     completes '--help --json --strict' pinshim lint -
     completes '--help --json --next --starttls --timeout' pinshim check pins -
     completes '-- --force --help -f -o' pinshim learn -
     completes 'none stderr syslog' pinshim run --log ''
+    completes 'all debug refused' pinshim run --log-level ''
     completes 'smtp' pinshim check --starttls s
     completes 'pop3 postgres' pinshim pin --starttls p
     completes '@revoked' pinshim pin --for @
@@ -91,7 +92,7 @@ printf "%s\n" "${COMPREPLY[@]}"'
 @test "the completions offer the options that the help texts have, and no other" {
     local subcommand words
     for subcommand in $("$PINSHIM" --help | sed -n 's/^  pinshim \([a-z]*\) .*/\1/p'); do
-        words=$("$PINSHIM" "$subcommand" --help | grep -oE '^  --?[a-z]+' | tr -d ' ' | sort -u | grep -vxe --help)
+        words=$("$PINSHIM" "$subcommand" --help | grep -oE '^  --?[a-z-]+' | tr -d ' ' | sort -u | grep -vxe --help)
         capture bash --norc -c '. "$COMPLETION/pinshim"
 COMP_WORDS=(pinshim "$1" -) COMP_CWORD=2
 _pinshim
@@ -99,6 +100,6 @@ printf "%s\n" "${COMPREPLY[@]}"' _ "$subcommand"
         equals "$(grep -vxe --help -e -- "$OUT_FILE" | sort -u | xargs)" "$(xargs <<<"$words")"
         # Its branch in zsh's.
         awk -v branch="$subcommand)" '$1 == branch { on = 1 } on { print } /;;/ { on = 0 }' "$COMPLETION/_pinshim" >branch
-        equals "$(grep -oE "[\"')]--?[a-z]+\[" branch | grep -oE -e '--?[a-z]+' | grep -vxe --help | sort -u | xargs)" "$(xargs <<<"$words")"
+        equals "$(grep -oE "[\"')]--?[a-z-]+\[" branch | grep -oE -e '--?[a-z-]+' | grep -vxe --help | sort -u | xargs)" "$(xargs <<<"$words")"
     done
 }

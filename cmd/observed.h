@@ -1,0 +1,28 @@
+/* The connections that a program made under the shim, read from its log, and judged anew by other pins. */
+#ifndef PINSHIM_OBSERVED_H
+#define PINSHIM_OBSERVED_H
+
+#include "policy.h"
+
+/* One connection, as a line of the log at the level debug has it. */
+struct observed {
+    struct host host; /* what was meant first; its port is 0 where it is not known, or a proxy's */
+    char spki[64]; /* in base64; empty: no key was shown */
+    char identities[1100];
+    char resolved[800];
+    char address[64];
+    char port[8];
+    struct observed *next;
+};
+
+/* Take in a line of the log that tells of a connection to `target`, unless it is on the list already. Return it, the caller's list has it. */
+const struct observed *observed_add(struct observed **list, const char *line, const char *target);
+void observed_free(struct observed *list);
+
+/* Return true if the program gave a name. */
+MUST_CHECK bool observed_is_named(const struct observed *observed);
+
+/* Judge the connection by these pins, as the shim would. */
+void observed_judge(const struct observed *observed, const struct pins *pins, struct judgement *out);
+
+#endif
