@@ -393,6 +393,8 @@ static int through_script(struct program *program, struct words *words, const ch
 {
     char interpreter[HEAD];
     char argument[HEAD];
+    char path[HEAD + 2];
+    struct text text = text_over(path, sizeof(path));
     int error = read_script(found, interpreter, argument);
     struct words next = {NULL, 0};
 
@@ -402,7 +404,9 @@ static int through_script(struct program *program, struct words *words, const ch
     program->script = true;
     set(&program->subject, output_copy(found));
     set_line(program, interpreter, argument);
-    add_word(&next, interpreter);
+    /* A path always: the kernel does not look into PATH. */
+    text_add(&text, "%s%s", strchr(interpreter, '/') == NULL ? "./" : "", interpreter);
+    add_word(&next, path);
     if (argument[0] != '\0')
         add_word(&next, argument);
     add_word(&next, found);

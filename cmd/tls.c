@@ -179,7 +179,8 @@ struct tls tls_of(const struct libraries *libraries, const struct library *libra
         tls.kind = TLS_OTHER;
         return tls;
     }
-    if (!program && elf_defines(elf, "SSL_CTX_new") && elf_defines(elf, "SSL_connect")) {
+    /* One that holds libcrypto as well may call within itself, where nothing can stand between. */
+    if (!program && elf_defines(elf, "SSL_CTX_new") && elf_defines(elf, "SSL_connect") && !elf_defines(elf, "X509_verify_cert")) {
         tls.kind = name_kin(libraries, library, &tls) ? TLS_OPENSSL : TLS_OTHER;
         if (tls.name == NULL)
             tls.name = "a library with the functions of OpenSSL";

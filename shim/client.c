@@ -121,6 +121,7 @@ static int answer_request(SSL *ssl, void *arg)
     const struct ossl *ossl = ossl_of(connection);
     const struct offer *offer = ossl != NULL ? conn_offer(ossl, connection) : NULL;
     const struct client_cert *client;
+    const struct offer *of_ctx;
     struct hearing *hearing;
     int answer = ANSWER_GO_ON;
     int saved = errno;
@@ -131,6 +132,9 @@ static int answer_request(SSL *ssl, void *arg)
     if (offer != NULL && offer->cert != NULL)
         answer = offer->cert(ssl, offer->cert_arg);
     if (answer <= 0 || ossl->SSL_is_server(ssl) || ossl->SSL_get_certificate(ssl) != NULL || ossl->SSL_get_privatekey(ssl) != NULL)
+        return answer;
+    of_ctx = offer_of_ctx(ossl, ossl->SSL_get_SSL_CTX(ssl));
+    if (of_ctx != NULL && of_ctx->engine)
         return answer;
     hearing = calloc(1, sizeof(*hearing));
     (void)ossl->ERR_set_mark();

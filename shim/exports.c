@@ -264,7 +264,8 @@ EXPORT SSL *SSL_dup(SSL *ssl)
     FIND(SSL_dup, ssl, NULL)
     SSL *copy;
 
-    if (guarded(ossl))
+    /* One in the middle of a handshake is not copied. */
+    if (guarded(ossl) && ossl->SSL_in_before(ssl))
         conn_take_client_back(ossl, ssl);
     copy = real(ssl);
     /* Of an SSL with a session the copy does not have copies of the certificates. */
@@ -356,6 +357,16 @@ EXPORT void SSL_set_post_handshake_auth(SSL *ssl, int enabled)
         offer_set_later(ossl, NULL, ssl, enabled);
     else
         real(ssl, enabled);
+}
+
+EXPORT int SSL_CTX_set_client_cert_engine(SSL_CTX *ctx, struct engine_st *engine)
+{
+    FIND(SSL_CTX_set_client_cert_engine, ctx, 0)
+    int result = real(ctx, engine);
+
+    if (result == 1 && guarded(ossl))
+        offer_leave_to_engine(ossl, ctx);
+    return result;
 }
 
 /* The program sets a certificate or a key of its own on the SSL: what was offered for it goes first. */

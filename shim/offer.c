@@ -42,7 +42,7 @@ static struct watched *make_of_ctx(const struct ossl *ossl, SSL_CTX *ctx)
 bool offer_is_empty(const struct offer *offer)
 {
     return offer->psk == NULL && offer->psk_session == NULL && offer->security == NULL && offer->secret == NULL && offer->cert == NULL
-        && !offer->later;
+        && !offer->later && !offer->engine;
 }
 
 const struct offer *offer_of_ctx(const struct ossl *ossl, const SSL_CTX *ctx)
@@ -311,6 +311,14 @@ void offer_set_cert(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, ossl_cert_c
         ossl->SSL_CTX_set_cert_cb(ctx, callback, arg);
     else if (place == NULL || !place->cert_watched)
         ossl->SSL_set_cert_cb(ssl, callback, arg);
+}
+
+void offer_leave_to_engine(const struct ossl *ossl, SSL_CTX *ctx)
+{
+    struct watched *watched = make_of_ctx(ossl, ctx);
+
+    if (watched != NULL)
+        watched->offer.engine = true;
 }
 
 void offer_set_later(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, int enabled)

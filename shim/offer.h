@@ -19,6 +19,7 @@ struct offer {
     void *cert_arg;
     bool cert_watched; /* of an SSL only: client.c stands before it */
     bool certs_shared; /* of an SSL only: its certificates are another SSL's as well */
+    bool engine; /* of an SSL_CTX only: an engine chooses the certificate */
     bool later; /* the program lets the server ask for a certificate after the handshake */
     bool suspended; /* see offer_suspend */
 };
@@ -57,6 +58,9 @@ int offer_set_secret(const struct ossl *ossl, SSL *ssl, tls_session_secret_cb_fn
 void offer_set_psk(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, offer_psk *callback);
 void offer_set_psk_session(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, offer_psk_session *callback);
 void offer_set_cert(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, ossl_cert_callback callback, void *arg);
+/* From now on an engine is asked for the client certificates of the SSL_CTX, before anybody else. */
+void offer_leave_to_engine(const struct ossl *ossl, SSL_CTX *ctx);
+
 void offer_set_later(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, int enabled);
 void offer_set_security(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, ossl_security_callback callback);
 ossl_security_callback offer_get_security(const struct ossl *ossl, const SSL_CTX *ctx, const SSL *ssl);

@@ -16,7 +16,8 @@
 #undef SSL_get_peer_certificate
 #undef ERR_put_error
 
-/* Newer than the headers that this may be built with. */
+/* Newer than the headers that this may be built with, or older. */
+int SSL_CTX_set_client_cert_engine(SSL_CTX *ctx, struct engine_st *engine);
 SSL_SESSION *d2i_SSL_SESSION_ex(SSL_SESSION **session, const unsigned char **der, long length, OSSL_LIB_CTX *library,
     const char *properties);
 int SSL_set1_initial_peer_addr(SSL *ssl, const BIO_ADDR *address);

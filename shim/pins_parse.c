@@ -229,7 +229,9 @@ static bool read_target(struct parser *parser, struct field field, struct target
             return false;
         }
     }
-    if (find_spelling(field) != NULL || find_file(field) != PIN_KINDS) {
+    colon = memchr(field.at, ':', field.length);
+    if ((find_spelling(field) != NULL || find_file(field) != PIN_KINDS)
+        && (colon == NULL || text_port(colon + 1, field.length - (size_t)(colon + 1 - field.at)) == 0)) {
         complain(parser, field.at, "\"%s\" where the target is to stand; expected the host before it, as in example.com", quote(field).text);
         return false;
     }

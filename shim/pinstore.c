@@ -11,7 +11,8 @@
 #define SLOTS 32
 #define NO_SLOT (-1)
 #define LOST_TRIES 16 /* of publishing; each lost to a thread that has loaded meanwhile */
-#define PATIENCE 8 /* times as long as a look took, until what has not changed is looked at again */
+#define PATIENCE 8 /* times as long as a look took, until what has not changed is looked at again... */
+#define LONGEST INT64_C(1000000000) /* nanoseconds; ...but never longer */
 
 /* Pins, shared by each store in which they are the last good ones. */
 struct shared {
@@ -228,6 +229,14 @@ static int64_t clock_now(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* Return when to look again after a look from `start` to `end`. */
+static int64_t look_again(int64_t start, int64_t end)
+{
+    int64_t patience = (end - start) * PATIENCE;
+
+    return end + (patience < LONGEST ? patience : LONGEST);
+}
+
 /* Read the file, which was seen as `seen`. If it is faulty, the pins of `before` (or NULL), the last good ones, go on. NULL: no
  * memory. */
 static struct loaded *load(const struct loaded *before, const struct file_identity *seen, const struct pins_reader *reader, struct faults *faults)
@@ -320,10 +329,10 @@ static const struct loaded *renew(const struct loaded *held, const struct file_i
     enum publication publication;
 
     if (loaded != NULL)
-        atomic_init(&loaded->next_look, end + (end - start) * PATIENCE);
+        atomic_init(&loaded->next_look, look_again(start, end));
     if (loaded == NULL || is_no_news(held, loaded)) {
         if (held != NULL)
-            atomic_store(&((struct loaded *)(uintptr_t)held)->next_look, end + (end - start) * PATIENCE);
+            atomic_store(&((struct loaded *)(uintptr_t)held)->next_look, look_again(start, end));
         drop(loaded);
         free(faults.bytes);
         return held;

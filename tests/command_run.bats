@@ -384,6 +384,17 @@ with_object() {
     not_started 'it is linked statically' env -S "$MADE/static 'a b'"
     not_started 'it is linked statically' env -C "$MADE" ./static
     not_started 'it is linked statically' env PATH="$MADE" static
+    # The kernel looks for an interpreter without a slash in the working directory, not in PATH.
+    printf '#!curl\n' >script
+    cp "$MADE/static" curl
+    not_started 'it is linked statically' ./script
+}
+
+@test "a library that holds libcrypto beside libssl is not taken for one that the shim can stand before" {
+    echo 'int SSL_CTX_new, SSL_connect, X509_verify_cert; const char *what = "SSL for verify callback OpenSSL 3.0.19 "; int use(void) { return 0; }' |
+        gcc -shared -fPIC -x c - -o libboth.so -Wl,-soname,libboth.so
+    echo 'int use(void); int main(void) { return use(); }' | gcc -x c - -x none -o both ./libboth.so -Wl,-rpath,"$PWD"
+    not_started 'is linked into libboth.so' ./both
 }
 
 @test "ordinary wrappers are followed to their command, and told nothing of where they start none" {

@@ -569,6 +569,7 @@ static const struct refused misplaced[] = {
         {{1, 3, "\"bogus\" is not known"}, {2, 8, "without a pin on its line"}, {3, 3, "without a pin or pkix"}}},
     {"a pin without a target", BYTES(S1 "\n"), {{1, 1, "where the target is to stand; expected the host before it"}, {1, 57, "nothing after the target"}}},
     {"curl's pin without a target", BYTES("sha256//" B1 "\n"), {{1, 1, "where the target is to stand"}, {1, 53, "nothing after"}}},
+    {"a host of such a name", BYTES("ca-file:443 allow\nspki-sha256:443 allow\nsha256//AAAA allow\n"), {{3, 1, "where the target is to stand"}}},
     {"a file without a target", BYTES("spki-file:/k " S1 "\n"), {{1, 1, "where the target is to stand"}}},
 };
 
