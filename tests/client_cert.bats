@@ -173,6 +173,17 @@ keeps() {
     done
 }
 
+@test "a client certificate from the program's engine goes first" {
+    local version
+    for version in tls1.2 tls1.3; do
+        capture bare "$CLIENT" "$LAB/good" $version own="$LAB/second" in=engine
+        [ "$STATUS" -ne 77 ] || skip 'this OpenSSL has no engines'
+        has "$OUT" 'the server saw /CN=second client'
+        sees '/CN=second client' good $version own="$LAB/second" in=engine
+        lacks "$ERR" offered
+    done
+}
+
 @test "a program that is asked for its client certificate is asked as without the shim" {
     local in without
     for in in cert_cb ctx_cert_cb client_cb; do

@@ -5,7 +5,7 @@
  * bio         the client speaks through a chain of BIOs
  * insists     the server ends the connection with an alert where it gets no certificate or, with refuses=ERROR, one that it refuses so
  * own=NAME    the client has NAME.pem; in=ctx, in=ssl: from the start; in=cert_cb, in=ctx_cert_cb, in=client_cb: from its callback of
- *             that kind; in=verify: from its verify callback
+ *             that kind; in=verify: from its verify callback; in=engine: from an engine (exits with 77 where OpenSSL has none any more)
  * next=NAME   after that the client's SSL is cleared and used with another server, NAME.pem, for the name other.example; in=between: it has
  *             own=NAME set before; with "copied" it is another SSL, after SSL_copy_session_id
  * wants=LIST  the server takes these kinds of signatures only
@@ -13,6 +13,9 @@
  * sni=NAME, level=SECURITY-LEVEL */
 
 #include "paths.h"
+#ifndef OPENSSL_NO_ENGINE
+#include <openssl/engine.h>
+#endif
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -115,6 +118,36 @@ static int client_cb(SSL *ssl, X509 **certificate, EVP_PKEY **key)
     return result;
 }
 
+#ifndef OPENSSL_NO_ENGINE
+static int load(ENGINE *engine, SSL *ssl, STACK_OF(X509_NAME) *issuers, X509 **certificate, EVP_PKEY **key, STACK_OF(X509) **others,
+    UI_METHOD *method, void *arg)
+{
+    (void)engine;
+    (void)issuers;
+    (void)others;
+    (void)method;
+    (void)arg;
+    return client_cb(ssl, certificate, key);
+}
+
+static void set_engine(SSL_CTX *ctx)
+{
+    ENGINE *engine = ENGINE_new();
+
+    ENGINE_set_id(engine, "own");
+    ENGINE_set_name(engine, "own");
+    ENGINE_set_load_ssl_client_cert_function(engine, load);
+    if (SSL_CTX_set_client_cert_engine(ctx, engine) != 1)
+        die("SSL_CTX_set_client_cert_engine");
+}
+#else
+static void set_engine(SSL_CTX *ctx)
+{
+    (void)ctx;
+    exit(77);
+}
+#endif
+
 static int verify(int result, X509_STORE_CTX *store)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
@@ -135,6 +168,8 @@ static void prepare_ctx(SSL_CTX *ctx)
         SSL_CTX_set_security_level(ctx, atoi(option(words, "level", NULL)));
     if (is("in", "ctx_cert_cb"))
         SSL_CTX_set_cert_cb(ctx, cert_cb, words);
+    if (is("in", "engine"))
+        set_engine(ctx);
     if (is("in", "client_cb"))
         SSL_CTX_set_client_cert_cb(ctx, client_cb);
     if (is("in", "ctx")) {
