@@ -194,7 +194,9 @@ static bool take_key(struct gathering *gathering)
     if (bag != NULL) {
         taken = take_pkcs12(gathering, bag, false);
         ossl->PKCS12_free(bag);
-        return taken;
+        if (taken && gathering->key == NULL)
+            tell_key(gathering);
+        return gathering->key != NULL;
     }
     bio = ossl->BIO_new_mem_buf(file->bytes, (int)file->length);
     if (bio != NULL && pinfile_is_pem(file->bytes, file->length)) {

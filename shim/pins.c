@@ -214,11 +214,9 @@ static uint8_t *copy_bytes(const uint8_t *bytes, size_t length)
 
 bool pins_copy_client(const struct client_cert *from, struct client_cert *to)
 {
-    uint32_t line = to->line;
     bool fine;
 
     *to = *from;
-    to->line = line;
     to->chain = copy_bytes(from->chain, from->chain_length);
     to->key = copy_bytes(from->key, from->key_length);
     fine = to->chain != NULL && to->key != NULL;

@@ -109,7 +109,7 @@ const struct rule *pins_revoked(const struct pins *pins);
 /* Return the `index`th certificate that a ca-file held, as DER, with its length; NULL after the last. */
 const uint8_t *pins_issuer(const struct pins *pins, size_t index, size_t *length);
 
-/* Copy all that it holds but the line. Return false when memory ran out. */
+/* Copy all that it holds. Return false when memory ran out. */
 MUST_CHECK bool pins_copy_client(const struct client_cert *from, struct client_cert *to);
 
 /* Free what it holds. The key does not stay in memory. */

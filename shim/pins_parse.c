@@ -471,7 +471,7 @@ static bool read_client_file(struct parser *parser, struct field field, struct l
 static uint32_t load_client(struct parser *parser, const struct line *line)
 {
     char *paths[CLIENT_FILES] = {NULL, NULL, NULL};
-    struct client_cert client = {.line = parser->line};
+    struct client_cert client = {.line = 0};
     enum client_file faulty = CLIENT_CERT;
     char buffer[300];
     struct text problem = text_over(buffer, sizeof(buffer));
@@ -487,6 +487,7 @@ static uint32_t load_client(struct parser *parser, const struct line *line)
     else if (!parser->out_of_memory)
         read = parser->reader->read_client(parser->reader, (const char *const *)paths, &client, &faulty, &problem);
     if (read && !parser->out_of_memory) {
+        client.line = parser->line;
         number = pins_add_client(parser->pins, &client);
         parser->out_of_memory |= number == 0;
         if (number == 0)

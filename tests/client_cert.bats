@@ -340,6 +340,15 @@ for end in "pem", "key": shutil.copy(f"{lab}/second.{end}", f"new.{end}"); os.re
     equals "$(count_lines fault)" 1
 }
 
+@test "PKCS #12 without a key in the place of the key is a fault" {
+    openssl pkcs12 -export -nokeys -in "$LAB/first.pem" -passout pass: -out "$LAB/keyless.p12" 2>>"$LAB/openssl.log"
+    chmod 600 "$LAB/keyless.p12"
+    pins "www.pinned.example spki-sha256:$PIN_GOOD client-cert=$LAB/first.pem client-key=$LAB/keyless.p12"
+    capture shim "$CLIENT" "$LAB/good"
+    equals "$STATUS" 1
+    has "$(lines refused)" 'there is no private key in it that can be read'
+}
+
 @test "an encrypted key never asks the terminal for its passphrase" {
     openssl pkcs8 -topk8 -in "$LAB/first.key" -passout pass:julio -out "$LAB/locked.key"
     chmod 600 "$LAB/locked.key"
