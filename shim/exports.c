@@ -339,25 +339,28 @@ EXPORT void SSL_set_cert_cb(SSL *ssl, int (*callback)(SSL *, void *), void *arg)
         real(ssl, callback, arg);
 }
 
-EXPORT void SSL_CTX_set_post_handshake_auth(SSL_CTX *ctx, int enabled)
-{
-    FIND(SSL_CTX_set_post_handshake_auth, ctx, )
+/* What the program sets is kept in offer.c, for what stands in its place. */
+#define KEEPS(name, owner, ctx, ssl, type, keep) \
+    EXPORT void name(owner *object, type value) \
+    { \
+        FIND(name, object, ) \
+ \
+        if (guarded(ossl)) \
+            keep(ossl, ctx, ssl, value); \
+        else \
+            real(object, value); \
+    }
+#define KEEPS_OF_CTX(name, type, keep) KEEPS(name, SSL_CTX, object, NULL, type, keep)
+#define KEEPS_OF_SSL(name, type, keep) KEEPS(name, SSL, NULL, object, type, keep)
 
-    if (guarded(ossl))
-        offer_set_later(ossl, ctx, NULL, enabled);
-    else
-        real(ctx, enabled);
-}
-
-EXPORT void SSL_set_post_handshake_auth(SSL *ssl, int enabled)
-{
-    FIND(SSL_set_post_handshake_auth, ssl, )
-
-    if (guarded(ossl))
-        offer_set_later(ossl, NULL, ssl, enabled);
-    else
-        real(ssl, enabled);
-}
+KEEPS_OF_CTX(SSL_CTX_set_post_handshake_auth, int, offer_set_later)
+KEEPS_OF_SSL(SSL_set_post_handshake_auth, int, offer_set_later)
+KEEPS_OF_CTX(SSL_CTX_set_psk_client_callback, offer_psk *, offer_set_psk)
+KEEPS_OF_SSL(SSL_set_psk_client_callback, offer_psk *, offer_set_psk)
+KEEPS_OF_CTX(SSL_CTX_set_psk_use_session_callback, offer_psk_session *, offer_set_psk_session)
+KEEPS_OF_SSL(SSL_set_psk_use_session_callback, offer_psk_session *, offer_set_psk_session)
+KEEPS_OF_CTX(SSL_CTX_set_security_callback, ossl_security_callback, offer_set_security)
+KEEPS_OF_SSL(SSL_set_security_callback, ossl_security_callback, offer_set_security)
 
 EXPORT int SSL_CTX_set_client_cert_engine(SSL_CTX *ctx, struct engine_st *engine)
 {
@@ -392,71 +395,11 @@ SETS_CERTIFICATE(SSL_use_certificate_ASN1, (SSL *ssl, const unsigned char *der, 
 SETS_CERTIFICATE(SSL_use_certificate_chain_file, (SSL *ssl, const char *file), ssl, file)
 SETS_CERTIFICATE(SSL_use_certificate_file, (SSL *ssl, const char *file, int type), ssl, file, type)
 
-EXPORT void SSL_CTX_set_psk_client_callback(SSL_CTX *ctx, offer_psk *callback)
-{
-    FIND(SSL_CTX_set_psk_client_callback, ctx, )
-
-    if (guarded(ossl))
-        offer_set_psk(ossl, ctx, NULL, callback);
-    else
-        real(ctx, callback);
-}
-
-EXPORT void SSL_CTX_set_psk_use_session_callback(SSL_CTX *ctx, offer_psk_session *callback)
-{
-    FIND(SSL_CTX_set_psk_use_session_callback, ctx, )
-
-    if (guarded(ossl))
-        offer_set_psk_session(ossl, ctx, NULL, callback);
-    else
-        real(ctx, callback);
-}
-
-EXPORT void SSL_CTX_set_security_callback(SSL_CTX *ctx, ossl_security_callback callback)
-{
-    FIND(SSL_CTX_set_security_callback, ctx, )
-
-    if (guarded(ossl))
-        offer_set_security(ossl, ctx, NULL, callback);
-    else
-        real(ctx, callback);
-}
-
 EXPORT ossl_security_callback SSL_CTX_get_security_callback(const SSL_CTX *ctx)
 {
     FIND(SSL_CTX_get_security_callback, ctx, NULL)
 
     return guarded(ossl) ? offer_get_security(ossl, ctx, NULL) : real(ctx);
-}
-
-EXPORT void SSL_set_psk_client_callback(SSL *ssl, offer_psk *callback)
-{
-    FIND(SSL_set_psk_client_callback, ssl, )
-
-    if (guarded(ossl))
-        offer_set_psk(ossl, NULL, ssl, callback);
-    else
-        real(ssl, callback);
-}
-
-EXPORT void SSL_set_psk_use_session_callback(SSL *ssl, offer_psk_session *callback)
-{
-    FIND(SSL_set_psk_use_session_callback, ssl, )
-
-    if (guarded(ossl))
-        offer_set_psk_session(ossl, NULL, ssl, callback);
-    else
-        real(ssl, callback);
-}
-
-EXPORT void SSL_set_security_callback(SSL *ssl, ossl_security_callback callback)
-{
-    FIND(SSL_set_security_callback, ssl, )
-
-    if (guarded(ossl))
-        offer_set_security(ossl, NULL, ssl, callback);
-    else
-        real(ssl, callback);
 }
 
 EXPORT ossl_security_callback SSL_get_security_callback(const SSL *ssl)
