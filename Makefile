@@ -26,7 +26,7 @@ shim_link := -shared -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,te
 	-Wl,--no-as-needed -l:libdl.so.2
 
 # What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
-core := text file host pins pins_parse policy
+core := text file host pins pins_parse pins_compiled policy
 shim := $(core) resolved wire config log loader ossl param pinstore pinfile clientfile peer path intent hearing session conn verify offer client exports exports_libc exports_dl interpose
 command := main output run doctor learn launch examine program wrapper tls libraries elf_file preload event observed targets objects workers dial lint pin check linked
 # Of the shim, beside the core.

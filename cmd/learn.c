@@ -446,31 +446,14 @@ static size_t compose(const struct learnt *list, const char *command, char **who
 /* Write FILE whole or not at all. */
 static bool write_file(const struct learn *learn, const char *whole)
 {
-    size_t size = strlen(learn->file) + 8;
-    char *temporary = output_allocate(NULL, size);
-    struct text text = text_over(temporary, size);
-    size_t length = strlen(whole);
     mode_t mask = umask(0);
-    bool written;
-    bool placed = false;
-    int fd;
+    bool placed;
 
     (void)umask(mask);
-    text_add(&text, "%s.XXXXXX", learn->file);
-    fd = mkstemp(temporary);
-    written = fd >= 0 && write(fd, whole, length) == (ssize_t)length && fchmod(fd, 0644 & ~mask) == 0 && fsync(fd) == 0;
-    /* link() fails where the name is taken meanwhile. */
-    if (written)
-        placed = (learn->replace ? rename(temporary, learn->file) : link(temporary, learn->file)) == 0;
+    placed = output_file(learn->file, whole, strlen(whole), 0644 & ~mask, learn->replace);
     if (!placed)
         output_error("%s cannot be written: %s; next: name another file with -o, the pins follow on standard output", learn->file,
             strerror(errno));
-    if (fd >= 0) {
-        (void)close(fd);
-        if (!placed || !learn->replace)
-            (void)unlink(temporary);
-    }
-    free(temporary);
     return placed;
 }
 

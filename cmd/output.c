@@ -1,9 +1,11 @@
 #include "output.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NARROWEST 24 /* columns of a terminal that a folded last column needs */
@@ -150,6 +152,44 @@ void output_progress(const char *format, ...)
         va_end(args);
     }
     (void)fflush(stderr);
+}
+
+static bool write_all(int fd, const char *at, size_t length)
+{
+    while (length > 0) {
+        ssize_t written = write(fd, at, length);
+
+        if (written < 0 && errno != EINTR)
+            return false;
+        at += written > 0 ? written : 0;
+        length -= written > 0 ? (size_t)written : 0;
+    }
+    return true;
+}
+
+bool output_file(const char *path, const void *bytes, size_t length, mode_t mode, bool replace)
+{
+    size_t size = strlen(path) + sizeof(".XXXXXX");
+    char *temporary = output_allocate(NULL, size);
+    struct text text = text_over(temporary, size);
+    bool placed;
+    int saved;
+    int fd;
+
+    text_add(&text, "%s.XXXXXX", path);
+    fd = mkstemp(temporary);
+    placed = fd >= 0 && write_all(fd, bytes, length) && fchmod(fd, mode) == 0 && fsync(fd) == 0;
+    /* link() fails where the name is taken meanwhile. */
+    placed = placed && (replace ? rename(temporary, path) : link(temporary, path)) == 0;
+    saved = errno;
+    if (fd >= 0) {
+        (void)close(fd);
+        if (!placed || !replace)
+            (void)unlink(temporary);
+    }
+    free(temporary);
+    errno = saved;
+    return placed;
 }
 
 struct output_table {

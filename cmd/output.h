@@ -5,6 +5,7 @@
 #include "text.h"
 
 #include <stdio.h>
+#include <sys/types.h>
 
 enum tone { TONE_PLAIN = 0, TONE_GOOD, TONE_DOUBT, TONE_BAD, TONE_STRONG };
 
@@ -38,6 +39,10 @@ char *output_printable(const char *string);
 /* Do as malloc, realloc and strdup do, but end the command with a message where memory runs out. */
 void *output_allocate(void *old, size_t size) __attribute__((returns_nonnull));
 char *output_copy(const char *string) __attribute__((returns_nonnull));
+
+/* Write a file whole or not at all: beside it first, then in its place; without `replace`, only where there is none. Return false with errno set
+ * where that failed. */
+MUST_CHECK bool output_file(const char *path, const void *bytes, size_t length, mode_t mode, bool replace);
 
 /* A table is put together and then printed whole, for its columns to be aligned. */
 #define OUTPUT_COLUMNS 8

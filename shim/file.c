@@ -19,7 +19,8 @@ static bool examine(int fd, struct stat *status)
 
 static struct file_identity identity_of(const struct stat *status)
 {
-    return (struct file_identity) {status->st_dev, status->st_ino, status->st_size, status->st_mtim, status->st_ctim, status->st_mode};
+    return (struct file_identity) {status->st_dev, status->st_ino, status->st_size, status->st_mtim, status->st_ctim, status->st_mode,
+        status->st_uid};
 }
 
 void file_identify(const char *path, struct file_identity *out)
@@ -100,6 +101,27 @@ static char *read_all(int fd, const char *what, size_t limit, size_t expected, s
     }
 }
 
+/* Look at an open file. Return false where it is none to be read. */
+static bool admit(int fd, const char *what, size_t limit, struct file_identity *identity, struct text *problem)
+{
+    struct stat status;
+
+    if (!examine(fd, &status)) {
+        text_add(problem, "cannot examine %s: %m", what);
+        return false;
+    }
+    *identity = identity_of(&status);
+    if (!S_ISREG(status.st_mode))
+        text_add(problem, "%s is not a regular file", what);
+    else if ((status.st_mode & S_IWOTH) != 0)
+        text_add(problem, "%s may be written by everybody; expected a mode such as 0644", what);
+    else if (status.st_size < 0 || (uint64_t)status.st_size > limit)
+        text_add(problem, "%s is too large", what);
+    else
+        return true;
+    return false;
+}
+
 static char *read_steady(int fd, const char *what, size_t limit, struct file_identity *identity, size_t *length, struct text *problem)
 {
     for (int i = 0; i < TRIES; i++) {
@@ -107,25 +129,10 @@ static char *read_steady(int fd, const char *what, size_t limit, struct file_ide
         struct stat status;
         char *buffer;
 
-        if (!examine(fd, &status)) {
-            text_add(problem, "cannot examine %s: %m", what);
+        if (!admit(fd, what, limit, identity, problem))
             return NULL;
-        }
-        before = identity_of(&status);
-        *identity = before;
-        if (!S_ISREG(status.st_mode)) {
-            text_add(problem, "%s is not a regular file", what);
-            return NULL;
-        }
-        if ((status.st_mode & S_IWOTH) != 0) {
-            text_add(problem, "%s may be written by everybody; expected a mode such as 0644", what);
-            return NULL;
-        }
-        if (status.st_size < 0 || (uint64_t)status.st_size > limit) {
-            text_add(problem, "%s is too large", what);
-            return NULL;
-        }
-        buffer = read_all(fd, what, limit, (size_t)status.st_size, length, problem);
+        before = *identity;
+        buffer = read_all(fd, what, limit, (size_t)before.size, length, problem);
         if (buffer == NULL)
             return NULL;
         if (examine(fd, &status)) {
@@ -139,10 +146,27 @@ static char *read_steady(int fd, const char *what, size_t limit, struct file_ide
     return NULL;
 }
 
+/* O_NONBLOCK: a FIFO in the file's place must not stop the program. */
+static int open_file(const char *path)
+{
+    return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+}
+
+bool file_examine(const char *path, struct file_identity *identity)
+{
+    char message[300];
+    struct text unwanted = text_over(message, sizeof(message));
+    int fd = open_file(path);
+    bool fine = fd >= 0 && admit(fd, "it", SIZE_MAX, identity, &unwanted);
+
+    if (fd >= 0)
+        (void)close(fd);
+    return fine;
+}
+
 char *file_read(const char *path, const char *what, size_t limit, struct file_identity *identity, size_t *length, struct text *problem)
 {
-    /* O_NONBLOCK: a FIFO in the file's place must not stop the program. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd = open_file(path);
     char *buffer;
 
     memset(identity, 0, sizeof(*identity));

@@ -33,7 +33,7 @@ static bool grow(void **array, size_t *room, size_t count, size_t more, size_t s
 }
 
 /* A chosen collision costs time only, and the file is its owner's. */
-static uint32_t hash_of(enum target_form form, const char *key, size_t length)
+uint32_t pins_hash(enum target_form form, const char *key, size_t length)
 {
     uint64_t hash = (uint64_t)form + length;
     uint64_t word;
@@ -71,7 +71,7 @@ static struct index_slot *slot_of(const struct pins *pins, enum target_form form
 
 static const struct rule *find(const struct pins *pins, enum target_form form, const char *key, size_t length)
 {
-    const struct index_slot *slot = pins->index != NULL ? slot_of(pins, form, key, length, hash_of(form, key, length)) : NULL;
+    const struct index_slot *slot = pins->index != NULL ? slot_of(pins, form, key, length, pins_hash(form, key, length)) : NULL;
 
     return slot != NULL && slot->rule != 0 ? &pins->rules[slot->rule - 1] : NULL;
 }
@@ -123,7 +123,7 @@ struct rule *pins_rule(struct pins *pins, const struct target_pattern *target, u
 {
     const char *key;
     size_t length = key_of(target->form, &target->host, &key);
-    uint32_t hash = hash_of(target->form, key, length);
+    uint32_t hash = pins_hash(target->form, key, length);
     struct index_slot *slot = slot_of(pins, target->form, key, length, hash);
     uint32_t number = slot->rule;
     uint32_t last = NOTHING;
@@ -244,10 +244,13 @@ void pins_free(struct pins *pins)
 {
     if (pins == NULL)
         return;
-    free(pins->rules);
-    free(pins->pins);
-    free(pins->bytes);
-    free(pins->index);
+    if (pins->whole == NULL) {
+        free(pins->rules);
+        free(pins->pins);
+        free(pins->bytes);
+        free(pins->index);
+    }
+    free(pins->whole);
     free(pins->issuers);
     for (size_t i = 0; i < pins->client_count; i++)
         pins_clear_client(&pins->clients[i]);
