@@ -32,7 +32,7 @@ struct compiled {
     struct rule revoked;
     uint8_t demand;
     uint8_t located;
-    uint8_t used[PIN_KINDS][DIGESTS];
+    uint8_t used[PIN_KINDS * DIGESTS];
 };
 
 #define SUMMED (offsetof(struct compiled, checksum) + sizeof(uint64_t))
@@ -111,8 +111,8 @@ void *pins_compile(const struct pins *pins, const struct file_identity *file, si
     head.revoked = pins->revoked;
     head.demand = pins->demand;
     head.located = pins->located;
-    for (size_t i = 0; i < PIN_KINDS * DIGESTS; i++)
-        head.used[i / DIGESTS][i % DIGESTS] = pins->used[i / DIGESTS][i % DIGESTS];
+    for (size_t i = 0; i < sizeof(head.used); i++)
+        head.used[i] = pins->used[i / DIGESTS][i % DIGESTS];
     *length = length_of(&head);
     if (pins->client_count != 0 || pins->issuer_count != 0 || *length == 0 || *length > LARGEST || (whole = calloc(1, *length)) == NULL)
         return NULL;
@@ -194,8 +194,8 @@ static struct pins *unfold(uint8_t *whole, size_t length, const struct file_iden
     pins->revoked = head->revoked;
     pins->demand = head->demand != 0;
     pins->located = head->located != 0;
-    for (size_t i = 0; i < PIN_KINDS * DIGESTS; i++)
-        pins->used[i / DIGESTS][i % DIGESTS] = head->used[i / DIGESTS][i % DIGESTS] != 0;
+    for (size_t i = 0; i < sizeof(head->used); i++)
+        pins->used[i / DIGESTS][i % DIGESTS] = head->used[i] != 0;
     if (is_sound(pins)) {
         pins->whole = whole;
         return pins;
