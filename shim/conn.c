@@ -139,8 +139,9 @@ static enum verdict hear(const struct ossl *ossl, SSL *ssl, struct conn *conn, c
     return hearing_hold(ossl, ssl, &conn->clues, shown, out);
 }
 
-/* Hear the peer; log a refusal once, and an acceptance if nothing is heard after this (`last`). Return true if the connection may live. */
-static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct shown *shown, bool last)
+/* Hear the peer; log a refusal once, and an acceptance if nothing is heard after this (`last`). Return true if the connection may live; then
+ * `digests` (NULL: not wanted) become those of its leaf. */
+static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct shown *shown, bool last, struct peer_digests *digests)
 {
     struct hearing *hearing = conn != NULL ? malloc(sizeof(*hearing)) : NULL;
     struct event event = {.verdict = EVENT_REFUSED, .reason = "out of memory"};
@@ -171,6 +172,8 @@ static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, const st
         conn->told = true;
         hearing_log(ossl, ssl, shown, hearing, EVENT_ACCEPTED);
     }
+    if (digests != NULL)
+        *digests = hearing->digests;
     hearing_end(hearing);
     free(hearing);
     return !dies;
@@ -264,6 +267,7 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
 {
     SSL *ssl = door->ssl;
     struct shown shown = door->shown;
+    struct peer_digests digests;
     int saved = errno;
     struct conn *conn;
 
@@ -288,9 +292,9 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
         conn->clues.verifying = ossl->X509_STORE_CTX_get0_param(ctx);
     if (conn != NULL && conn->leaf != NULL && conn->leaf == door->shown.leaf) {
         /* Already accepted: the program's callback ran the library's verification, which was judged. */
-    } else if (admit(ossl, ssl, conn, &shown, conn == NULL || !conn->driven)) {
+    } else if (admit(ossl, ssl, conn, &shown, conn == NULL || !conn->driven, &digests)) {
         /* Already here, not when the handshake is finished: programs store the session before that call returns. */
-        session_mark(ossl, ossl->SSL_get_session(ssl));
+        session_mark(ossl, ossl->SSL_get_session(ssl), door->shown.leaf, &digests);
         keep_leaf(ossl, conn, door->shown.leaf);
     } else {
         /* Under SSL_VERIFY_NONE libssl would ignore the 0 and go on to send a client certificate. It reads the mode only after
@@ -372,7 +376,7 @@ static X509 *look_at(const struct ossl *ossl, SSL *ssl, struct shown *out)
 {
     X509 *leaf = ossl->SSL_get1_peer_certificate != NULL ? ossl->SSL_get1_peer_certificate(ssl) : ossl->SSL_get_peer_certificate(ssl);
 
-    *out = (struct shown) {leaf, NULL, ossl->SSL_get_peer_cert_chain(ssl), ossl->SSL_get0_verified_chain(ssl)};
+    *out = (struct shown) {.leaf = leaf, .chain = ossl->SSL_get_peer_cert_chain(ssl), .verified = ossl->SSL_get0_verified_chain(ssl)};
     if (leaf == NULL && ossl->SSL_get0_peer_rpk != NULL)
         out->raw_key = ossl->SSL_get0_peer_rpk(ssl);
     return leaf;
@@ -395,7 +399,7 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     session = ossl->SSL_get_session(ssl);
     lives = conn != NULL && leaf != NULL && (conn->leaf == leaf || (ossl->SSL_session_reused(ssl) == 1 && conn->judged == session))
         && (conn->proven || !log_wants(EVENT_ACCEPTED));
-    lives = lives || admit(ossl, ssl, conn, &shown, true);
+    lives = lives || admit(ossl, ssl, conn, &shown, true, NULL);
     if (conn != NULL) {
         set_phase(conn, lives ? PHASE_CONFIRMED : PHASE_REFUSED);
         if (conn->leaf != leaf)
@@ -456,7 +460,7 @@ static void would_admit(const struct ossl *ossl, SSL *ssl, const struct shown *s
  * BIOs with what it began by SSL_connect. */
 bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
 {
-    struct shown shown = {ossl->SSL_SESSION_get0_peer(session), NULL, NULL, NULL};
+    struct shown shown = {.leaf = ossl->SSL_SESSION_get0_peer(session), .digests = session_digests(ossl, session)};
     struct outlook outlook;
 
     /* The certificates that were sent are the session's too, but have no other getter. */
@@ -468,7 +472,7 @@ bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
 
 bool conn_withholds(const struct ossl *ossl, SSL *ssl)
 {
-    static const struct shown nothing = {NULL, NULL, NULL, NULL};
+    static const struct shown nothing;
     struct conn *conn = conn_make(ossl, ssl);
     struct outlook outlook;
 
@@ -584,13 +588,13 @@ void conn_begin(const struct ossl *ossl, SSL *ssl)
 /* A handshake failed, and what was not offered may be why. A suite that was refused surely is: then it fails as a refusal does. */
 static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
-    static const struct shown nothing = {NULL, NULL, NULL, NULL};
+    static const struct shown nothing;
     int saved = errno;
 
     if (!conn->withheld || conn->logged || conn->leaf != NULL || ossl->SSL_want(ssl) != SSL_NOTHING)
         return;
     (void)ossl->ERR_set_mark();
-    (void)admit(ossl, ssl, conn, &nothing, false);
+    (void)admit(ossl, ssl, conn, &nothing, false, NULL);
     (void)ossl->ERR_pop_to_mark();
     if (conn->suite_refused) {
         set_phase(conn, PHASE_REFUSED);

@@ -21,6 +21,7 @@ enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues 
     struct evidence evidence;
 
     memset(&out->judgement, 0, sizeof(out->judgement));
+    memset(&out->digests.known, 0, sizeof(out->digests.known));
     out->remark = NULL;
     out->client = NULL;
     out->store = hearing_pins(ossl);
@@ -35,6 +36,7 @@ enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues 
     }
     peer_read(ossl, out->store->pins, shown, &evidence);
     out->today = evidence.peer.today;
+    peer_keep(&evidence.peer, &out->digests);
     policy_judge(out->store->pins, &out->target, &evidence.peer, &out->judgement);
     return out->judgement.verdict;
 }

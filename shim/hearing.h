@@ -15,6 +15,7 @@ struct hearing {
     struct host address;
     bool settled; /* the address is known, or never will be */
     uint16_t today; /* see struct peer */
+    struct peer_digests digests; /* of the leaf, as far as they were asked for */
     struct judgement judgement;
     const char *remark; /* what is logged in the place of the judgement's reason; NULL: nothing */
     const X509 *client; /* the certificate that was offered to the server; NULL: none */

@@ -41,6 +41,7 @@ struct ossl {
     int ssl_index; /* of the state in each SSL's ex_data */
     int ctx_index; /* in each SSL_CTX's */
     int session_index; /* of the mark in each session's */
+    _Atomic int digests_index; /* of what session.c keeps beside it; 0: not asked for yet */
     _Atomic(X509_STORE *) system_store; /* opened when it is first asked for */
 #define NEEDED(name, result, parameters) result(*name) parameters;
 #define OPTIONAL NEEDED

@@ -125,6 +125,19 @@ resumes() {
     done
 }
 
+@test "an impostor's session is not resumed for a pinned name although the good certificate was written into it, or verified for it" {
+    local version way
+    for version in tls1.2 tls1.3; do
+        for way in rewritten by-hand; do
+            capture bare "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" $way "certificate=$LAB/good.pem" $version first=other.example
+            has "$OUT" $'hello from impostor\n\nreused: 1'
+            refused "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" $way "certificate=$LAB/good.pem" $version first=other.example
+            has "$OUT" 'second SSL_connect: -1, error 1, verify result 28'
+            has "$OUT" 'reused: 0'
+        done
+    done
+}
+
 @test "a session for another name is not resumed by a client that gives no name" {
     local version
     pins "localhost spki-sha256:$PIN_GOOD"
