@@ -143,7 +143,7 @@ static enum verdict hear(const struct ossl *ossl, SSL *ssl, struct conn *conn, c
  * `digests` (NULL: not wanted) become those of its leaf. */
 static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct shown *shown, bool last, struct peer_digests *digests)
 {
-    struct hearing *hearing = conn != NULL ? malloc(sizeof(*hearing)) : NULL;
+    struct hearing *hearing = conn != NULL ? hearing_make() : NULL;
     struct event event = {.verdict = EVENT_REFUSED, .reason = "out of memory"};
     bool refused;
     bool dies;
@@ -175,7 +175,7 @@ static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, const st
     if (digests != NULL)
         *digests = hearing->digests;
     hearing_end(hearing);
-    free(hearing);
+    hearing_discard(hearing);
     return !dies;
 }
 
@@ -321,7 +321,7 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
 static void remark_client(const struct ossl *ossl, SSL *ssl, struct conn *conn, const char *before, const char *after)
 {
     static const struct shown nothing;
-    struct hearing *hearing = malloc(sizeof(*hearing));
+    struct hearing *hearing = hearing_make();
     char subject[320];
     char buffer[500];
     struct text remark = text_over(buffer, sizeof(buffer));
@@ -335,7 +335,7 @@ static void remark_client(const struct ossl *ossl, SSL *ssl, struct conn *conn, 
         hearing->remark = buffer;
         hearing_log(ossl, ssl, &nothing, hearing, EVENT_FAULT);
         hearing_end(hearing);
-        free(hearing);
+        hearing_discard(hearing);
     }
     (void)ossl->ERR_pop_to_mark();
     ossl->X509_free(conn->client);
@@ -428,15 +428,13 @@ struct outlook {
     bool settled; /* nothing more will be known of the target */
 };
 
-/* Hear a peer that would show this, before there is one. */
+/* Hear a peer that would show this, before there is one. The caller marks the error queue and keeps errno. */
 static void would_admit(const struct ossl *ossl, SSL *ssl, const struct shown *shown, struct outlook *out)
 {
     struct conn *conn = conn_make(ossl, ssl);
-    struct hearing *hearing = conn != NULL ? malloc(sizeof(*hearing)) : NULL;
-    int saved = errno;
+    struct hearing *hearing = conn != NULL ? hearing_make() : NULL;
 
     *out = (struct outlook) {.by_pin = true};
-    (void)ossl->ERR_set_mark();
     if (hearing != NULL) {
         out->accepted = hear(ossl, ssl, conn, shown, hearing) == VERDICT_ACCEPT;
         out->by_pin = hearing->judgement.pinned;
@@ -451,14 +449,12 @@ static void would_admit(const struct ossl *ossl, SSL *ssl, const struct shown *s
             out->settled = false;
         hearing_end(hearing);
     }
-    (void)ossl->ERR_pop_to_mark();
-    free(hearing);
-    errno = saved;
+    hearing_discard(hearing);
 }
 
 /* Not before all is known of the target: nobody may look again when the handshake is finished. A program can go on through a chain of
  * BIOs with what it began by SSL_connect. */
-bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
+static bool may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
 {
     struct shown shown = {.leaf = ossl->SSL_SESSION_get0_peer(session), .digests = session_digests(ossl, session)};
     struct outlook outlook;
@@ -470,15 +466,31 @@ bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
     return outlook.accepted && outlook.settled && (!outlook.by_pin || session_is_proven(ossl, session));
 }
 
+bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
+{
+    int saved = errno;
+    bool may;
+
+    (void)ossl->ERR_set_mark();
+    may = may_resume(ossl, ssl, session);
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
+    return may;
+}
+
 bool conn_withholds(const struct ossl *ossl, SSL *ssl)
 {
     static const struct shown nothing;
     struct conn *conn = conn_make(ossl, ssl);
+    int saved = errno;
     struct outlook outlook;
 
     if (conn == NULL)
         return true;
+    (void)ossl->ERR_set_mark();
     would_admit(ossl, ssl, &nothing, &outlook);
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
     conn->withheld |= !outlook.accepted || !outlook.settled;
     return !outlook.accepted || !outlook.settled;
 }
@@ -503,11 +515,11 @@ bool conn_is_driven(const struct ossl *ossl, const SSL *ssl)
 struct offer *conn_offer(const struct ossl *ossl, const SSL *ssl)
 {
     static struct offer nothing;
-    struct conn *conn = conn_of(ossl, ssl);
+    void *state = ossl->SSL_get_ex_data(ssl, ossl->ssl_index);
 
-    if (conn != NULL)
-        return &conn->offer;
-    return ossl->SSL_get_ex_data(ssl, ossl->ssl_index) == &plain ? &nothing : NULL;
+    if (state == &plain)
+        return &nothing;
+    return state != NULL ? &((struct conn *)state)->offer : NULL;
 }
 
 struct offer *conn_offer_make(const struct ossl *ossl, SSL *ssl)
@@ -522,7 +534,7 @@ struct offer *conn_offer_make(const struct ossl *ossl, SSL *ssl)
 static void allow_requests(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     static const struct shown nothing;
-    struct hearing *hearing = pinstore_had_client() ? malloc(sizeof(*hearing)) : NULL;
+    struct hearing *hearing = pinstore_had_client() ? hearing_make() : NULL;
     const struct rule *rule;
 
     /* As the program had set it, for the last target. */
@@ -541,7 +553,7 @@ static void allow_requests(const struct ossl *ossl, SSL *ssl, struct conn *conn)
         conn->later = true;
     }
     hearing_end(hearing);
-    free(hearing);
+    hearing_discard(hearing);
 }
 
 /* Take down what the handshake that begins is to be judged by, and take off a session that it may not resume: then it becomes a
@@ -561,7 +573,7 @@ static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     conn->clues.sni = sni != NULL ? strdup(sni) : NULL;
     conn->clues.begun = true;
     /* Without memory for the name a resumption would be judged without. */
-    if (session != NULL && ((sni != NULL && conn->clues.sni == NULL) || !conn_may_resume(ossl, ssl, session))) {
+    if (session != NULL && ((sni != NULL && conn->clues.sni == NULL) || !may_resume(ossl, ssl, session))) {
         (void)ossl->SSL_set_session(ssl, NULL);
         session = NULL;
     }
@@ -818,14 +830,17 @@ void conn_set_peer(const struct ossl *ossl, SSL *ssl, const BIO_ADDR *address)
 
 void conn_made(const struct ossl *ossl, SSL *ssl)
 {
-    const SSL_CTX *ctx = ossl->SSL_get_SSL_CTX(ssl);
+    const SSL_CTX *ctx;
 
+    if (ossl->SSL_get_ex_data(ssl, ossl->ssl_index) != NULL)
+        return;
     /* From 3.5 on it is not there yet when libssl calls for this. */
+    ctx = ossl->SSL_get_SSL_CTX(ssl);
     if (ctx == NULL)
         return;
     if (offer_of_ctx(ossl, ctx) != NULL)
         (void)conn_make(ossl, ssl);
-    else if (ossl->SSL_get_ex_data(ssl, ossl->ssl_index) == NULL)
+    else
         (void)ossl->SSL_set_ex_data(ssl, ossl->ssl_index, &plain);
 }
 

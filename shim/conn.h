@@ -40,7 +40,7 @@ MUST_CHECK bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call cal
 int conn_was_read(const struct ossl *ossl, SSL *ssl, int result);
 extern _Atomic bool conn_gave_any_client;
 
-/* Judge the server anew that asks for a client certificate. Return the one to offer, or NULL. It is held by `out`, zeroed before, which is to be
+/* Judge the server anew that asks for a client certificate. Return the one to offer, or NULL. It is held by `out`, of hearing_make, which is to be
  * ended in either case. */
 MUST_CHECK const struct client_cert *conn_hear_client(const struct ossl *ossl, SSL *ssl, struct hearing *out);
 

@@ -106,6 +106,12 @@ resumes() {
         silent bio_chain "$PORT" tls1.2 cipher=aNULL:@SECLEVEL=0 $mode
     done
     reaches bio_chain tls1.2 cipher=aNULL:ECDHE:@SECLEVEL=0
+    # What the shim builds on: above level 0 libssl by itself offers none.
+    capture bare "$PATHS/bio_chain" 127.0.0.1 "$PORT" tls1.2 cipher=aNULL:ECDHE:@SECLEVEL=0 text=OFFERED
+    equals "$STATUS" 0
+    capture bare "$PATHS/bio_chain" 127.0.0.1 "$PORT" tls1.2 cipher=aNULL:ECDHE:@SECLEVEL=1 text=WITHHELD
+    [ "$STATUS" -ne 0 ] || explain 'an anonymous suite was offered'
+    run -1 grep -a WITHHELD "$READER"
 }
 
 @test "an impostor's session from before is not resumed for a pinned name, and the impostor is refused" {
