@@ -36,12 +36,12 @@ struct conn {
     struct clues clues;
 };
 
-_Atomic uint64_t conn_epoch;
-_Thread_local struct conn_last conn_last;
+_Atomic uint64_t conn_epoch = 1;
+_Thread_local struct conn_known conn_known[CONN_KNOWN];
 
 static void set_phase(struct conn *conn, enum phase phase)
 {
-    if (conn->phase == PHASE_CONFIRMED && phase != PHASE_CONFIRMED)
+    if (phase != conn->phase && (conn->phase == PHASE_CONFIRMED || phase == PHASE_REFUSED))
         atomic_fetch_add(&conn_epoch, 1);
     conn->phase = phase;
 }
@@ -770,7 +770,7 @@ bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
 
     if (conn != NULL && conn->phase == PHASE_CONFIRMED && ossl->SSL_is_init_finished(ssl)) {
         /* The epoch first: if the phase changes meanwhile, it is an old one. */
-        conn_last = (struct conn_last) {ssl, ossl, epoch};
+        *conn_known_place(ssl) = (struct conn_known) {ssl, ossl, epoch, false};
         return true;
     }
     if (serves(ossl, ssl))
@@ -779,8 +779,10 @@ bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
         return false;
     if (conn != NULL && conn->phase == PHASE_CONFIRMED && ossl->SSL_is_init_finished(ssl))
         return true;
-    if (ossl->SSL_is_server(ssl))
+    if (ossl->SSL_is_server(ssl)) {
+        *conn_known_place(ssl) = (struct conn_known) {ssl, ossl, epoch, true};
         return true;
+    }
     if (ossl->SSL_is_init_finished(ssl))
         return confirm(ossl, ssl, conn_make(ossl, ssl));
     if (call == CONN_INNER || (call == CONN_READS && conn != NULL && conn->phase == PHASE_CONFIRMED && !ossl->SSL_in_before(ssl)))

@@ -157,8 +157,8 @@ bool offer_watches(const struct ossl *ossl, const SSL *ssl)
     return ossl->SSL_get_security_callback(ssl) == judge_suite;
 }
 
-/* Return true if the client, with this security callback, could offer a suite whose peer shows no certificate. Those with a pre-shared key, which are in the list by
- * default, need a callback that gives one; those with SRP a user. */
+/* Return true if the client, with this security callback, could offer a suite whose peer shows no certificate. Those with a pre-shared
+ * key, which are in the list by default, need a callback that gives one; those with SRP a user. */
 static bool offers_unauthenticated(const struct ossl *ossl, const SSL *ssl, ossl_security_callback callback)
 {
     const struct offer *offer = conn_offer(ossl, ssl);

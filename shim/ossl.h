@@ -92,10 +92,19 @@ struct ossl *ossl_discover(const void *object);
 
 /* Find the library that made `object`, an SSL or an SSL_CTX. Both hold, in one of their first four words, a pointer to their
  * SSL_METHOD, which is static data of their libssl (1.1.1 to 4.0). NULL where the object belongs to no library. */
-static inline struct ossl *ossl_of(const void *object)
+static inline bool ossl_has_made(const struct ossl *ossl, const void *object)
 {
     const uintptr_t *words = object;
 
+    for (int k = 0; k < 4; k++) {
+        if (words[k] - ossl->start < ossl->end - ossl->start)
+            return true;
+    }
+    return false;
+}
+
+static inline struct ossl *ossl_of(const void *object)
+{
     if (object == NULL)
         return NULL;
     for (int i = 0; i < OSSL_MAX; i++) {
@@ -103,10 +112,8 @@ static inline struct ossl *ossl_of(const void *object)
 
         if (ossl == NULL)
             break;
-        for (int k = 0; k < 4; k++) {
-            if (words[k] - ossl->start < ossl->end - ossl->start)
-                return ossl;
-        }
+        if (ossl_has_made(ossl, object))
+            return ossl;
     }
     return ossl_discover(object);
 }

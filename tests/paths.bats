@@ -381,6 +381,20 @@ resumes() {
     done
 }
 
+@test "an impostor is refused on an SSL that was a server's, and the refused SSL reads nothing as a server's either" {
+    local version
+    for version in tls1.2 tls1.3; do
+        held turned $version
+        refused "$PATHS/turned" 127.0.0.1 "$IMPOSTOR" $version
+        has "$OUT" $'again as a server: certificate verify failed\nagain as a server: -1, error 1, verify result 28'
+    done
+    # That the shim drives its handshake shows where no certificate could be refused: the program is told why.
+    reader good -nocert -cipher aNULL:@SECLEVEL=0 -tls1_2
+    capture shim "$PATHS/turned" 127.0.0.1 "$PORT" tls1.2 cipher=aNULL:@SECLEVEL=0
+    equals "$STATUS" 1
+    has "$(lines refused)" "no certificate for the pin of $PINS:1"
+}
+
 @test "an impostor is refused where SSL_accept runs a client's handshake" {
     held accept tls1.2
     held accept tls1.3
