@@ -1,5 +1,5 @@
-/* turned HOST PORT [tls1.2] [cipher=LIST]: a server's SSL that was read from, and then connects. Where that fails, it is a server's again and read from
- * once more. */
+/* turned HOST PORT [tls1.2] [cipher=LIST]: a server's SSL that was read from, and then connects. Where that fails, it is a server's
+ * again and read from once more. */
 
 #include "paths.h"
 
