@@ -186,7 +186,7 @@ static void judge_next(const struct check *check, const struct row *row, const s
     const struct object *request = objects_find(&check->next, OBJECT_REQUEST);
     const struct object *key = objects_find(&check->next, OBJECT_KEY);
     STACK_OF(X509) *beside = sk_X509_new_null();
-    struct shown shown = {NULL, NULL, NULL, NULL};
+    struct shown shown = {.leaf = NULL};
 
     out->kind = ANSWER_NOT_ASKED;
     if (row->next && beside != NULL) {
@@ -213,7 +213,7 @@ static int check_server(void *arg, size_t job)
     struct result *result = &check->results[check->jobs[job]];
     struct text text = text_over(result->now.reason, sizeof(result->now.reason));
     struct host nowhere = {.kind = HOST_UNREADABLE};
-    struct shown shown = {NULL, NULL, NULL, NULL};
+    struct shown shown = {.leaf = NULL};
     struct dialled dialled;
 
     judge_next(check, row, &nowhere, NULL, &result->next);

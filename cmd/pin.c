@@ -126,7 +126,7 @@ static bool spell(const struct object *object, enum pin_kind kind, char *out, si
 /* Print what is known of the certificate, as a comment. */
 static void describe(const char *what, X509 *certificate)
 {
-    struct shown shown = {certificate, NULL, NULL, NULL};
+    struct shown shown = {.leaf = certificate};
     struct peer_text text;
 
     peer_show(linked_ossl(), &shown, &text);

@@ -136,7 +136,7 @@ static int answer_request(SSL *ssl, void *arg)
     of_ctx = offer_of_ctx(ossl, ossl->SSL_get_SSL_CTX(ssl));
     if (of_ctx != NULL && of_ctx->engine)
         return answer;
-    hearing = calloc(1, sizeof(*hearing));
+    hearing = hearing_make();
     (void)ossl->ERR_set_mark();
     client = hearing != NULL ? conn_hear_client(ossl, connection, hearing) : NULL;
     (void)ossl->ERR_pop_to_mark();
@@ -149,7 +149,7 @@ static int answer_request(SSL *ssl, void *arg)
     }
     if (hearing != NULL)
         hearing_end(hearing);
-    free(hearing);
+    hearing_discard(hearing);
     return answer;
 }
 

@@ -36,12 +36,12 @@ struct conn {
     struct clues clues;
 };
 
-_Atomic uint64_t conn_epoch;
-_Thread_local struct conn_last conn_last;
+_Atomic uint64_t conn_epoch = 1;
+_Thread_local struct conn_known conn_known[CONN_KNOWN];
 
 static void set_phase(struct conn *conn, enum phase phase)
 {
-    if (conn->phase == PHASE_CONFIRMED && phase != PHASE_CONFIRMED)
+    if (phase != conn->phase && (conn->phase == PHASE_CONFIRMED || phase == PHASE_REFUSED))
         atomic_fetch_add(&conn_epoch, 1);
     conn->phase = phase;
 }
@@ -139,10 +139,11 @@ static enum verdict hear(const struct ossl *ossl, SSL *ssl, struct conn *conn, c
     return hearing_hold(ossl, ssl, &conn->clues, shown, out);
 }
 
-/* Hear the peer; log a refusal once, and an acceptance if nothing is heard after this (`last`). Return true if the connection may live. */
-static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct shown *shown, bool last)
+/* Hear the peer; log a refusal once, and an acceptance if nothing is heard after this (`last`). Return true if the connection may live; then
+ * `digests` (NULL: not wanted) become those of its leaf. */
+static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct shown *shown, bool last, struct peer_digests *digests)
 {
-    struct hearing *hearing = conn != NULL ? malloc(sizeof(*hearing)) : NULL;
+    struct hearing *hearing = conn != NULL ? hearing_make() : NULL;
     struct event event = {.verdict = EVENT_REFUSED, .reason = "out of memory"};
     bool refused;
     bool dies;
@@ -171,8 +172,10 @@ static bool admit(const struct ossl *ossl, SSL *ssl, struct conn *conn, const st
         conn->told = true;
         hearing_log(ossl, ssl, shown, hearing, EVENT_ACCEPTED);
     }
+    if (digests != NULL)
+        *digests = hearing->digests;
     hearing_end(hearing);
-    free(hearing);
+    hearing_discard(hearing);
     return !dies;
 }
 
@@ -264,6 +267,7 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
 {
     SSL *ssl = door->ssl;
     struct shown shown = door->shown;
+    struct peer_digests digests;
     int saved = errno;
     struct conn *conn;
 
@@ -288,9 +292,9 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
         conn->clues.verifying = ossl->X509_STORE_CTX_get0_param(ctx);
     if (conn != NULL && conn->leaf != NULL && conn->leaf == door->shown.leaf) {
         /* Already accepted: the program's callback ran the library's verification, which was judged. */
-    } else if (admit(ossl, ssl, conn, &shown, conn == NULL || !conn->driven)) {
+    } else if (admit(ossl, ssl, conn, &shown, conn == NULL || !conn->driven, &digests)) {
         /* Already here, not when the handshake is finished: programs store the session before that call returns. */
-        session_mark(ossl, ossl->SSL_get_session(ssl));
+        session_mark(ossl, ossl->SSL_get_session(ssl), door->shown.leaf, &digests);
         keep_leaf(ossl, conn, door->shown.leaf);
     } else {
         /* Under SSL_VERIFY_NONE libssl would ignore the 0 and go on to send a client certificate. It reads the mode only after
@@ -317,7 +321,7 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
 static void remark_client(const struct ossl *ossl, SSL *ssl, struct conn *conn, const char *before, const char *after)
 {
     static const struct shown nothing;
-    struct hearing *hearing = malloc(sizeof(*hearing));
+    struct hearing *hearing = hearing_make();
     char subject[320];
     char buffer[500];
     struct text remark = text_over(buffer, sizeof(buffer));
@@ -331,7 +335,7 @@ static void remark_client(const struct ossl *ossl, SSL *ssl, struct conn *conn, 
         hearing->remark = buffer;
         hearing_log(ossl, ssl, &nothing, hearing, EVENT_FAULT);
         hearing_end(hearing);
-        free(hearing);
+        hearing_discard(hearing);
     }
     (void)ossl->ERR_pop_to_mark();
     ossl->X509_free(conn->client);
@@ -372,7 +376,7 @@ static X509 *look_at(const struct ossl *ossl, SSL *ssl, struct shown *out)
 {
     X509 *leaf = ossl->SSL_get1_peer_certificate != NULL ? ossl->SSL_get1_peer_certificate(ssl) : ossl->SSL_get_peer_certificate(ssl);
 
-    *out = (struct shown) {leaf, NULL, ossl->SSL_get_peer_cert_chain(ssl), ossl->SSL_get0_verified_chain(ssl)};
+    *out = (struct shown) {.leaf = leaf, .chain = ossl->SSL_get_peer_cert_chain(ssl), .verified = ossl->SSL_get0_verified_chain(ssl)};
     if (leaf == NULL && ossl->SSL_get0_peer_rpk != NULL)
         out->raw_key = ossl->SSL_get0_peer_rpk(ssl);
     return leaf;
@@ -395,7 +399,7 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     session = ossl->SSL_get_session(ssl);
     lives = conn != NULL && leaf != NULL && (conn->leaf == leaf || (ossl->SSL_session_reused(ssl) == 1 && conn->judged == session))
         && (conn->proven || !log_wants(EVENT_ACCEPTED));
-    lives = lives || admit(ossl, ssl, conn, &shown, true);
+    lives = lives || admit(ossl, ssl, conn, &shown, true, NULL);
     if (conn != NULL) {
         set_phase(conn, lives ? PHASE_CONFIRMED : PHASE_REFUSED);
         if (conn->leaf != leaf)
@@ -424,15 +428,13 @@ struct outlook {
     bool settled; /* nothing more will be known of the target */
 };
 
-/* Hear a peer that would show this, before there is one. */
+/* Hear a peer that would show this, before there is one. The caller marks the error queue and keeps errno. */
 static void would_admit(const struct ossl *ossl, SSL *ssl, const struct shown *shown, struct outlook *out)
 {
     struct conn *conn = conn_make(ossl, ssl);
-    struct hearing *hearing = conn != NULL ? malloc(sizeof(*hearing)) : NULL;
-    int saved = errno;
+    struct hearing *hearing = conn != NULL ? hearing_make() : NULL;
 
     *out = (struct outlook) {.by_pin = true};
-    (void)ossl->ERR_set_mark();
     if (hearing != NULL) {
         out->accepted = hear(ossl, ssl, conn, shown, hearing) == VERDICT_ACCEPT;
         out->by_pin = hearing->judgement.pinned;
@@ -447,16 +449,14 @@ static void would_admit(const struct ossl *ossl, SSL *ssl, const struct shown *s
             out->settled = false;
         hearing_end(hearing);
     }
-    (void)ossl->ERR_pop_to_mark();
-    free(hearing);
-    errno = saved;
+    hearing_discard(hearing);
 }
 
 /* Not before all is known of the target: nobody may look again when the handshake is finished. A program can go on through a chain of
  * BIOs with what it began by SSL_connect. */
-bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
+static bool may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
 {
-    struct shown shown = {ossl->SSL_SESSION_get0_peer(session), NULL, NULL, NULL};
+    struct shown shown = {.leaf = ossl->SSL_SESSION_get0_peer(session), .digests = session_digests(ossl, session)};
     struct outlook outlook;
 
     /* The certificates that were sent are the session's too, but have no other getter. */
@@ -466,15 +466,31 @@ bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
     return outlook.accepted && outlook.settled && (!outlook.by_pin || session_is_proven(ossl, session));
 }
 
+bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
+{
+    int saved = errno;
+    bool may;
+
+    (void)ossl->ERR_set_mark();
+    may = may_resume(ossl, ssl, session);
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
+    return may;
+}
+
 bool conn_withholds(const struct ossl *ossl, SSL *ssl)
 {
-    static const struct shown nothing = {NULL, NULL, NULL, NULL};
+    static const struct shown nothing;
     struct conn *conn = conn_make(ossl, ssl);
+    int saved = errno;
     struct outlook outlook;
 
     if (conn == NULL)
         return true;
+    (void)ossl->ERR_set_mark();
     would_admit(ossl, ssl, &nothing, &outlook);
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
     conn->withheld |= !outlook.accepted || !outlook.settled;
     return !outlook.accepted || !outlook.settled;
 }
@@ -499,11 +515,11 @@ bool conn_is_driven(const struct ossl *ossl, const SSL *ssl)
 struct offer *conn_offer(const struct ossl *ossl, const SSL *ssl)
 {
     static struct offer nothing;
-    struct conn *conn = conn_of(ossl, ssl);
+    void *state = ossl->SSL_get_ex_data(ssl, ossl->ssl_index);
 
-    if (conn != NULL)
-        return &conn->offer;
-    return ossl->SSL_get_ex_data(ssl, ossl->ssl_index) == &plain ? &nothing : NULL;
+    if (state == &plain)
+        return &nothing;
+    return state != NULL ? &((struct conn *)state)->offer : NULL;
 }
 
 struct offer *conn_offer_make(const struct ossl *ossl, SSL *ssl)
@@ -518,7 +534,7 @@ struct offer *conn_offer_make(const struct ossl *ossl, SSL *ssl)
 static void allow_requests(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     static const struct shown nothing;
-    struct hearing *hearing = pinstore_had_client() ? malloc(sizeof(*hearing)) : NULL;
+    struct hearing *hearing = pinstore_had_client() ? hearing_make() : NULL;
     const struct rule *rule;
 
     /* As the program had set it, for the last target. */
@@ -537,7 +553,7 @@ static void allow_requests(const struct ossl *ossl, SSL *ssl, struct conn *conn)
         conn->later = true;
     }
     hearing_end(hearing);
-    free(hearing);
+    hearing_discard(hearing);
 }
 
 /* Take down what the handshake that begins is to be judged by, and take off a session that it may not resume: then it becomes a
@@ -557,7 +573,7 @@ static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     conn->clues.sni = sni != NULL ? strdup(sni) : NULL;
     conn->clues.begun = true;
     /* Without memory for the name a resumption would be judged without. */
-    if (session != NULL && ((sni != NULL && conn->clues.sni == NULL) || !conn_may_resume(ossl, ssl, session))) {
+    if (session != NULL && ((sni != NULL && conn->clues.sni == NULL) || !may_resume(ossl, ssl, session))) {
         (void)ossl->SSL_set_session(ssl, NULL);
         session = NULL;
     }
@@ -584,13 +600,13 @@ void conn_begin(const struct ossl *ossl, SSL *ssl)
 /* A handshake failed, and what was not offered may be why. A suite that was refused surely is: then it fails as a refusal does. */
 static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
-    static const struct shown nothing = {NULL, NULL, NULL, NULL};
+    static const struct shown nothing;
     int saved = errno;
 
     if (!conn->withheld || conn->logged || conn->leaf != NULL || ossl->SSL_want(ssl) != SSL_NOTHING)
         return;
     (void)ossl->ERR_set_mark();
-    (void)admit(ossl, ssl, conn, &nothing, false);
+    (void)admit(ossl, ssl, conn, &nothing, false, NULL);
     (void)ossl->ERR_pop_to_mark();
     if (conn->suite_refused) {
         set_phase(conn, PHASE_REFUSED);
@@ -754,7 +770,7 @@ bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
 
     if (conn != NULL && conn->phase == PHASE_CONFIRMED && ossl->SSL_is_init_finished(ssl)) {
         /* The epoch first: if the phase changes meanwhile, it is an old one. */
-        conn_last = (struct conn_last) {ssl, ossl, epoch};
+        *conn_known_place(ssl) = (struct conn_known) {ssl, ossl, epoch, false};
         return true;
     }
     if (serves(ossl, ssl))
@@ -763,8 +779,10 @@ bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
         return false;
     if (conn != NULL && conn->phase == PHASE_CONFIRMED && ossl->SSL_is_init_finished(ssl))
         return true;
-    if (ossl->SSL_is_server(ssl))
+    if (ossl->SSL_is_server(ssl)) {
+        *conn_known_place(ssl) = (struct conn_known) {ssl, ossl, epoch, true};
         return true;
+    }
     if (ossl->SSL_is_init_finished(ssl))
         return confirm(ossl, ssl, conn_make(ossl, ssl));
     if (call == CONN_INNER || (call == CONN_READS && conn != NULL && conn->phase == PHASE_CONFIRMED && !ossl->SSL_in_before(ssl)))
@@ -814,14 +832,17 @@ void conn_set_peer(const struct ossl *ossl, SSL *ssl, const BIO_ADDR *address)
 
 void conn_made(const struct ossl *ossl, SSL *ssl)
 {
-    const SSL_CTX *ctx = ossl->SSL_get_SSL_CTX(ssl);
+    const SSL_CTX *ctx;
 
+    if (ossl->SSL_get_ex_data(ssl, ossl->ssl_index) != NULL)
+        return;
     /* From 3.5 on it is not there yet when libssl calls for this. */
+    ctx = ossl->SSL_get_SSL_CTX(ssl);
     if (ctx == NULL)
         return;
     if (offer_of_ctx(ossl, ctx) != NULL)
         (void)conn_make(ossl, ssl);
-    else if (ossl->SSL_get_ex_data(ssl, ossl->ssl_index) == NULL)
+    else
         (void)ossl->SSL_set_ex_data(ssl, ossl->ssl_index, &plain);
 }
 

@@ -40,8 +40,8 @@ MUST_CHECK bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call cal
 int conn_was_read(const struct ossl *ossl, SSL *ssl, int result);
 extern _Atomic bool conn_gave_any_client;
 
-/* Judge the server anew that asks for a client certificate. Return the one to offer, or NULL. It is held by `out`, zeroed before, which is to be
- * ended in either case. */
+/* Judge the server anew that asks for a client certificate. Return the one to offer, or NULL. It is held by `out`, of hearing_make, which
+ * is to be ended in either case. */
 MUST_CHECK const struct client_cert *conn_hear_client(const struct ossl *ossl, SSL *ssl, struct hearing *out);
 
 /* The client certificate `leaf`, a reference that is taken, was put on the SSL. */
@@ -50,24 +50,35 @@ void conn_gave_client(const struct ossl *ossl, SSL *ssl, X509 *leaf, struct hear
 /* Take it off again. */
 void conn_take_client_back(const struct ossl *ossl, SSL *ssl);
 
-/* The connection that this thread has used last and that was confirmed then, and when: a connection that is begun anew, or freed, ends the epoch. */
-struct conn_last {
+/* A connection that this thread has used and that was a client's and confirmed then, or a server's; and when. A client's connection that is
+ * refused, begun anew or freed ends the epoch; 0 is none, where nothing stands yet. */
+struct conn_known {
     const SSL *ssl;
     const struct ossl *ossl;
     uint64_t epoch;
+    bool serves;
 };
-extern _Thread_local struct conn_last conn_last;
+#define CONN_KNOWN 16
+extern _Thread_local struct conn_known conn_known[CONN_KNOWN];
 extern _Atomic uint64_t conn_epoch;
 
-/* Return the library of a connection on which data may flow, without a look at it; NULL where that takes conn_ready. Nearly every call. */
+/* Return where it stands if it is known. */
+static inline struct conn_known *conn_known_place(const SSL *ssl)
+{
+    return &conn_known[((uintptr_t)ssl >> 4 ^ (uintptr_t)ssl >> 11) % CONN_KNOWN];
+}
+
+/* Return the library of a connection on which data may flow, without a look at its state; NULL where that takes conn_ready. Nearly every call.
+ * A server's may have become a client's since, or have been freed, and its memory be another one's, of another library even. */
 static inline const struct ossl *conn_sure(const SSL *ssl)
 {
-    const struct conn_last *last = &conn_last;
+    const struct conn_known *known = conn_known_place(ssl);
 
-    return last->ssl == ssl && ssl != NULL && last->epoch == atomic_load_explicit(&conn_epoch, memory_order_acquire)
-            && last->ossl->SSL_is_init_finished(ssl)
-        ? last->ossl
-        : NULL;
+    if (known->ssl != ssl || known->epoch != atomic_load_explicit(&conn_epoch, memory_order_acquire))
+        return NULL;
+    if (known->serves ? ossl_has_made(known->ossl, ssl) && known->ossl->SSL_is_server(ssl) : known->ossl->SSL_is_init_finished(ssl))
+        return known->ossl;
+    return NULL;
 }
 
 /* Return the shutdown state that may be set where the program asks for `mode`: a refused connection stays shut. */

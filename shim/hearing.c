@@ -16,11 +16,33 @@ const struct pinstore *hearing_pins(const struct ossl *ossl)
     return pinstore_acquire(&reader);
 }
 
+/* The last one that was given back: the heap would take apart and join again what is this large, each time. */
+static _Atomic(struct hearing *) spare;
+
+struct hearing *hearing_make(void)
+{
+    struct hearing *hearing = atomic_exchange(&spare, NULL);
+
+    if (hearing == NULL)
+        hearing = malloc(sizeof(*hearing));
+    if (hearing != NULL)
+        hearing->store = NULL;
+    return hearing;
+}
+
+void hearing_discard(struct hearing *hearing)
+{
+    if (hearing != NULL)
+        hearing = atomic_exchange(&spare, hearing);
+    free(hearing);
+}
+
 enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues *clues, const struct shown *shown, struct hearing *out)
 {
     struct evidence evidence;
 
     memset(&out->judgement, 0, sizeof(out->judgement));
+    memset(&out->digests.known, 0, sizeof(out->digests.known));
     out->remark = NULL;
     out->client = NULL;
     out->store = hearing_pins(ossl);
@@ -35,6 +57,7 @@ enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues 
     }
     peer_read(ossl, out->store->pins, shown, &evidence);
     out->today = evidence.peer.today;
+    peer_keep(&evidence.peer, &out->digests);
     policy_judge(out->store->pins, &out->target, &evidence.peer, &out->judgement);
     return out->judgement.verdict;
 }

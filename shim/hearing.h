@@ -8,17 +8,22 @@
 #include "pinstore.h"
 #include "policy.h"
 
-/* Everything about it. About 4 KiB: not for the stack of an ASYNC job. */
+/* Everything about it. About 4 KiB: not for the stack of an ASYNC job, but from hearing_make. */
 struct hearing {
     const struct pinstore *store;
     struct target target;
     struct host address;
     bool settled; /* the address is known, or never will be */
     uint16_t today; /* see struct peer */
+    struct peer_digests digests; /* of the leaf, as far as they were asked for */
     struct judgement judgement;
     const char *remark; /* what is logged in the place of the judgement's reason; NULL: nothing */
     const X509 *client; /* the certificate that was offered to the server; NULL: none */
 };
+
+/* Return memory for one that holds no pins, or NULL; hearing_discard gives it back. */
+MUST_CHECK struct hearing *hearing_make(void);
+void hearing_discard(struct hearing *hearing);
 
 /* Return the pins in force, as pinstore_acquire does; files that they name are read with that OpenSSL. */
 MUST_CHECK const struct pinstore *hearing_pins(const struct ossl *ossl);

@@ -12,6 +12,9 @@ bool host_parse_address(const char *string, size_t length, uint8_t out[static 16
 
     if (length == 0 || length >= sizeof(copy))
         return false;
+    /* Most are names. */
+    if ((string[0] < '0' || string[0] > '9') && memchr(string, ':', length) == NULL)
+        return false;
     memcpy(copy, string, length);
     copy[length] = '\0';
     if (strlen(copy) != length)

@@ -32,12 +32,15 @@ static void add_named(struct target *target, const char *string)
 
 /* Add the SNI that the SSL has now: a renegotiation may have another. On a resumption under TLS 1.2 it is the session's, which is
  * what a peer was asked for once; that counts only where the program's own was missed. */
-static void add_sni_now(const struct ossl *ossl, SSL *ssl, bool begun, struct target *target)
+static void add_sni_now(const struct ossl *ossl, SSL *ssl, const struct clues *clues, struct target *target)
 {
     const char *sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     SSL_SESSION *session = ossl->SSL_get_session(ssl);
 
-    if (sni != NULL && !(begun && session != NULL && sni == ossl->SSL_SESSION_get0_hostname(session)))
+    if (sni == NULL || (clues->begun && session != NULL && sni == ossl->SSL_SESSION_get0_hostname(session)))
+        return;
+    /* Nearly always the one that was added already. */
+    if (!clues->begun || clues->sni == NULL || strcmp(sni, clues->sni) != 0)
         add_named(target, sni);
 }
 
@@ -165,10 +168,10 @@ bool intent_read(const struct ossl *ossl, SSL *ssl, const struct clues *clues, s
     bool told;
     bool proxied;
 
-    memset(out, 0, sizeof(*out));
+    target_clear(out);
     if (clues->begun && clues->sni != NULL)
         add_named(out, clues->sni);
-    add_sni_now(ossl, ssl, clues->begun, out);
+    add_sni_now(ossl, ssl, clues, out);
     add_verified_names(ossl, ossl->SSL_get0_param(ssl), out);
     /* A verify callback may have set one there. */
     if (clues->verifying != NULL)

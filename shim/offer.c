@@ -157,15 +157,20 @@ bool offer_watches(const struct ossl *ossl, const SSL *ssl)
     return ossl->SSL_get_security_callback(ssl) == judge_suite;
 }
 
-/* Return true if the client could offer a suite whose peer shows no certificate. Those with a pre-shared key, which are in the list by
- * default, need a callback that gives one; those with SRP a user. */
-static bool offers_unauthenticated(const struct ossl *ossl, const SSL *ssl)
+/* Return true if the client, with this security callback, could offer a suite whose peer shows no certificate. Those with a pre-shared
+ * key, which are in the list by default, need a callback that gives one; those with SRP a user. */
+static bool offers_unauthenticated(const struct ossl *ossl, const SSL *ssl, ossl_security_callback callback)
 {
     const struct offer *offer = conn_offer(ossl, ssl);
-    const void *suites = ossl->SSL_get_ciphers(ssl);
+    const struct watched *watched = of_ctx(ossl, ossl->SSL_get_SSL_CTX(ssl));
+    const void *suites;
 
     if ((offer != NULL && offer->psk != NULL) || (ossl->SSL_get_srp_username != NULL && ossl->SSL_get_srp_username((SSL *)(uintptr_t)ssl) != NULL))
         return true;
+    /* Above level 0 the library's own callback lets none pass. */
+    if (watched != NULL && callback == watched->initial && ossl->SSL_get_security_level(ssl) > 0)
+        return false;
+    suites = ossl->SSL_get_ciphers(ssl);
     for (int i = 0; suites != NULL && i < ossl->OPENSSL_sk_num(suites); i++) {
         if (ossl->SSL_CIPHER_get_auth_nid(ossl->OPENSSL_sk_value(suites, i)) == NID_auth_null)
             return true;
@@ -177,7 +182,7 @@ bool offer_suspend(const struct ossl *ossl, SSL *ssl)
 {
     ossl_security_callback callback = security_of(ossl, NULL, ssl);
 
-    if (!offer_watches(ossl, ssl) || callback == NULL || (!ossl->SSL_is_server(ssl) && offers_unauthenticated(ossl, ssl)))
+    if (!offer_watches(ossl, ssl) || callback == NULL || (!ossl->SSL_is_server(ssl) && offers_unauthenticated(ossl, ssl, callback)))
         return false;
     ossl->SSL_set_security_callback(ssl, callback);
     return true;

@@ -41,6 +41,8 @@ struct ossl {
     int ssl_index; /* of the state in each SSL's ex_data */
     int ctx_index; /* in each SSL_CTX's */
     int session_index; /* of the mark in each session's */
+    _Atomic int digests_index; /* of what session.c keeps beside it; 0: not asked for yet */
+    bool param_known; /* the structure of its X509_VERIFY_PARAM: see param_is_readable */
     _Atomic(X509_STORE *) system_store; /* opened when it is first asked for */
 #define NEEDED(name, result, parameters) result(*name) parameters;
 #define OPTIONAL NEEDED
@@ -90,10 +92,19 @@ struct ossl *ossl_discover(const void *object);
 
 /* Find the library that made `object`, an SSL or an SSL_CTX. Both hold, in one of their first four words, a pointer to their
  * SSL_METHOD, which is static data of their libssl (1.1.1 to 4.0). NULL where the object belongs to no library. */
-static inline struct ossl *ossl_of(const void *object)
+static inline bool ossl_has_made(const struct ossl *ossl, const void *object)
 {
     const uintptr_t *words = object;
 
+    for (int k = 0; k < 4; k++) {
+        if (words[k] - ossl->start < ossl->end - ossl->start)
+            return true;
+    }
+    return false;
+}
+
+static inline struct ossl *ossl_of(const void *object)
+{
     if (object == NULL)
         return NULL;
     for (int i = 0; i < OSSL_MAX; i++) {
@@ -101,10 +112,8 @@ static inline struct ossl *ossl_of(const void *object)
 
         if (ossl == NULL)
             break;
-        for (int k = 0; k < 4; k++) {
-            if (words[k] - ossl->start < ossl->end - ossl->start)
-                return ossl;
-        }
+        if (ossl_has_made(ossl, object))
+            return ossl;
     }
     return ossl_discover(object);
 }

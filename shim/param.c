@@ -55,9 +55,10 @@ static bool prove_layout(const struct ossl *ossl)
     return proven;
 }
 
-bool param_is_readable(const struct ossl *ossl)
+bool param_is_readable(struct ossl *ossl)
 {
-    return ossl->X509_VERIFY_PARAM_get0_host != NULL ? ossl->X509_VERIFY_PARAM_get1_ip_asc != NULL : prove_layout(ossl);
+    ossl->param_known = prove_layout(ossl);
+    return ossl->X509_VERIFY_PARAM_get0_host != NULL ? ossl->X509_VERIFY_PARAM_get1_ip_asc != NULL : ossl->param_known;
 }
 
 const char *param_host(const struct ossl *ossl, X509_VERIFY_PARAM *param, int index)
@@ -75,6 +76,9 @@ bool param_address(const struct ossl *ossl, X509_VERIFY_PARAM *param, struct tex
     size_t length;
     char *address;
 
+    /* Where there is none, the getter raises an error, which takes longer than all that is done here. */
+    if (ossl->param_known && layout_of(param)->ip == NULL)
+        return false;
     if (ossl->X509_VERIFY_PARAM_get1_ip_asc != NULL) {
         address = ossl->X509_VERIFY_PARAM_get1_ip_asc(param);
         if (address == NULL)

@@ -5,8 +5,9 @@
 
 #include "ossl.h"
 
-/* Return true if this library's names can be read: it has the functions, or a structure of its laid out as in 1.1.1. */
-MUST_CHECK bool param_is_readable(const struct ossl *ossl);
+/* Return true if this library's names can be read: it has the functions, or a structure of its laid out as in 1.1.1, which is
+ * noted in `param_known`. */
+MUST_CHECK bool param_is_readable(struct ossl *ossl);
 
 /* Return the name at `index`, NULL after the last. It belongs to `param`. */
 const char *param_host(const struct ossl *ossl, X509_VERIFY_PARAM *param, int index);

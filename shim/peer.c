@@ -74,6 +74,7 @@ bool peer_hash_certificate(const struct ossl *ossl, X509 *certificate, enum pin_
     return length > 0;
 }
 
+/* Add the digests that are `wanted` and not known yet. */
 static void digest_all(const struct ossl *ossl, const bool wanted[PIN_KINDS][DIGESTS], X509 *leaf, EVP_PKEY *raw_key,
     struct peer *out)
 {
@@ -82,7 +83,7 @@ static void digest_all(const struct ossl *ossl, const bool wanted[PIN_KINDS][DIG
         size_t length = 0;
 
         for (int digest = 0; digest < DIGESTS; digest++) {
-            if (!wanted[kind][digest])
+            if (!wanted[kind][digest] || out->known[kind][digest])
                 continue;
             if (der == NULL)
                 length = encode_kind(ossl, (enum pin_kind)kind, leaf, raw_key, &der);
@@ -114,8 +115,18 @@ void peer_read(const struct ossl *ossl, const struct pins *pins, const struct sh
         for (int digest = 0; digest < DIGESTS; digest++)
             wanted[kind][digest] = pins_use(pins, (enum pin_kind)kind, (enum digest)digest);
     }
+    if (shown->digests != NULL) {
+        memcpy(out->peer.known, shown->digests->known, sizeof(shown->digests->known));
+        memcpy(out->peer.digests, shown->digests->bytes, sizeof(shown->digests->bytes));
+    }
     if (out->peer.has[PIN_SPKI])
         digest_all(ossl, (const bool(*)[DIGESTS])wanted, shown->leaf, shown->raw_key, &out->peer);
+}
+
+void peer_keep(const struct peer *peer, struct peer_digests *out)
+{
+    memcpy(out->known, peer->known, sizeof(out->known));
+    memcpy(out->bytes, peer->digests, sizeof(out->bytes));
 }
 
 static void show_name(const struct ossl *ossl, const X509_NAME *name, char *out, size_t size)

@@ -11,12 +11,19 @@ void peer_hash(const struct ossl *ossl, enum digest digest, const void *bytes, s
 /* Write to `out` the digest of the certificate (PIN_CERT) or of its SubjectPublicKeyInfo. Return false if it cannot be encoded. */
 MUST_CHECK bool peer_hash_certificate(const struct ossl *ossl, X509 *certificate, enum pin_kind kind, enum digest digest, uint8_t *out);
 
+/* Digests of one leaf, as far as they were computed. */
+struct peer_digests {
+    bool known[PIN_CERT + 1][DIGESTS];
+    uint8_t bytes[PIN_CERT + 1][DIGESTS][DIGEST_MAX];
+};
+
 /* What a peer has shown. All NULL: a peer without a certificate. */
 struct shown {
     X509 *leaf;
     EVP_PKEY *raw_key; /* without a certificate (RFC 7250) */
     const void *chain; /* a stack of the certificates that it sent */
     const void *verified; /* a stack of those that the program's verification used: it may have issuers of its own */
+    const struct peer_digests *digests; /* the leaf's, from when it was judged before; NULL: none */
 };
 
 /* The same for policy.c; `peer` first. */
@@ -31,9 +38,12 @@ static inline const struct evidence *peer_evidence(const struct peer *peer)
     return (const struct evidence *)peer;
 }
 
-/* Compute of what was shown the digests that `pins` ask for. Errors leave a digest unknown, so that it matches nothing. The caller marks
- * the error queue. */
+/* Compute of what was shown the digests that `pins` ask for and that are not known. Errors leave a digest unknown, so that it matches
+ * nothing. The caller marks the error queue. */
 void peer_read(const struct ossl *ossl, const struct pins *pins, const struct shown *shown, struct evidence *out);
+
+/* Keep the digests that are known of the peer. */
+void peer_keep(const struct peer *peer, struct peer_digests *out);
 
 /* The peer as the log shows it. Each is empty where there is nothing. */
 struct peer_text {

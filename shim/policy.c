@@ -2,6 +2,16 @@
 
 #include <string.h>
 
+void target_clear(struct target *target)
+{
+    target->count = 0;
+    target->overflow = false;
+    target->named = false;
+    target->proxied = false;
+    target->next_resolved = NULL;
+    target->resolved_overflow = false;
+}
+
 struct host *target_add(struct target *target, const struct host *host)
 {
     struct host *place;

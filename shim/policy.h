@@ -20,6 +20,9 @@ struct target {
     bool resolved_overflow; /* names were resolved that could not be remembered */
 };
 
+/* Make the target one of which nothing is known. Identities beyond its count have no meaning. */
+void target_clear(struct target *target);
+
 /* Add an identity; return where it stands for more to be set, NULL if there is no room. */
 struct host *target_add(struct target *target, const struct host *host);
 

@@ -1,8 +1,7 @@
 #include "session.h"
 
-#include "peer.h"
-
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DIGEST_WORDS 4 /* SHA-256 */
@@ -12,10 +11,99 @@ static const char mark;
 static _Atomic uint64_t remembered[REMEMBERED][DIGEST_WORDS];
 static _Atomic uint32_t next_place;
 
-void session_mark(const struct ossl *ossl, SSL_SESSION *session)
+/* The certificate that a session was marked for. Shared by the session and its copies, and never changed. */
+struct judged {
+    _Atomic unsigned holders;
+    X509 *leaf; /* a reference: while it is held, no other certificate stands at this address */
+    struct peer_digests digests;
+};
+
+static void let_go(const struct ossl *ossl, struct judged *judged)
 {
+    if (judged == NULL || atomic_fetch_sub(&judged->holders, 1) != 1)
+        return;
+    ossl->X509_free(judged->leaf);
+    free(judged);
+}
+
+static void release_judged(void *parent, void *state, CRYPTO_EX_DATA *data, int index, long argl, void *argp)
+{
+    (void)parent;
+    (void)data;
+    (void)index;
+    (void)argl;
+    let_go(argp, state);
+}
+
+static int share_judged(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **state, int index, long argl, void *argp)
+{
+    struct judged *judged = *state;
+
+    (void)to;
+    (void)from;
+    (void)index;
+    (void)argl;
+    (void)argp;
+    if (judged != NULL)
+        atomic_fetch_add(&judged->holders, 1);
+    return 1;
+}
+
+/* Return where it hangs on a session; 0: nowhere. Where two threads ask at once, one index is left unused. */
+static int index_of_judged(const struct ossl *ossl)
+{
+    _Atomic int *place = &((struct ossl *)(uintptr_t)ossl)->digests_index;
+    int index = atomic_load(place);
+    int made;
+
+    if (index != 0)
+        return index;
+    made = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_SESSION, 0, (struct ossl *)(uintptr_t)ossl, NULL, share_judged,
+        release_judged);
+    if (made <= 0)
+        return 0;
+    return atomic_compare_exchange_strong(place, &index, made) ? made : index;
+}
+
+static void hang(const struct ossl *ossl, SSL_SESSION *session, struct judged *judged)
+{
+    int index = index_of_judged(ossl);
+    struct judged *before = index != 0 ? ossl->SSL_SESSION_get_ex_data(session, index) : NULL;
+
+    if (before == NULL && judged == NULL)
+        return;
+    if (index != 0 && ossl->SSL_SESSION_set_ex_data(session, index, judged) == 1)
+        let_go(ossl, before);
+    else
+        let_go(ossl, judged);
+}
+
+void session_mark(const struct ossl *ossl, SSL_SESSION *session, X509 *leaf, const struct peer_digests *digests)
+{
+    struct judged *judged = leaf != NULL ? malloc(sizeof(*judged)) : NULL;
+
     if (session != NULL)
         (void)ossl->SSL_SESSION_set_ex_data(session, ossl->session_index, (void *)(uintptr_t)&mark);
+    if (judged != NULL && (session == NULL || ossl->X509_up_ref(leaf) != 1)) {
+        free(judged);
+        judged = NULL;
+    }
+    if (judged != NULL) {
+        atomic_init(&judged->holders, 1);
+        judged->leaf = leaf;
+        judged->digests = *digests;
+    }
+    if (session != NULL)
+        hang(ossl, session, judged);
+}
+
+/* What was judged need not have been the session's peer: a program can verify any certificate beside an SSL. */
+const struct peer_digests *session_digests(const struct ossl *ossl, SSL_SESSION *session)
+{
+    int index = index_of_judged(ossl);
+    const struct judged *judged = index != 0 ? ossl->SSL_SESSION_get_ex_data(session, index) : NULL;
+
+    return judged != NULL && judged->leaf == ossl->SSL_SESSION_get0_peer(session) ? &judged->digests : NULL;
 }
 
 bool session_is_proven(const struct ossl *ossl, const SSL_SESSION *session)
@@ -79,6 +167,7 @@ void session_was_read(const struct ossl *ossl, SSL_SESSION *session)
         return;
     /* It may have been read into a session that carried the mark. */
     (void)ossl->SSL_SESSION_set_ex_data(session, ossl->session_index, NULL);
+    hang(ossl, session, NULL);
     if (digest_of(ossl, session, digest) && is_remembered(digest))
-        session_mark(ossl, session);
+        session_mark(ossl, session, NULL, NULL);
 }

@@ -3,11 +3,15 @@
 #ifndef PINSHIM_SESSION_H
 #define PINSHIM_SESSION_H
 
-#include "ossl.h"
+#include "peer.h"
 
-/* Mark the session as one whose peer certificate was accepted in a handshake of this process. The mark follows the copies that
- * libssl makes for TLS 1.3 tickets. */
-void session_mark(const struct ossl *ossl, SSL_SESSION *session);
+/* Mark the session as one whose peer certificate `leaf`, with these digests, was accepted in a handshake of this process. The mark and the
+ * digests follow the copies that libssl makes for TLS 1.3 tickets. */
+void session_mark(const struct ossl *ossl, SSL_SESSION *session, X509 *leaf, const struct peer_digests *digests);
+
+/* Return the digests of the session's peer certificate, as it was when the session was marked; NULL where none were kept. They last as long as
+ * the session. */
+const struct peer_digests *session_digests(const struct ossl *ossl, SSL_SESSION *session);
 
 /* Return true if and only if the session carries the mark and a master secret: one that stalled after its certificate has none,
  * and nobody without the certificate's key can know the secret of one that did not. */

@@ -106,6 +106,12 @@ resumes() {
         silent bio_chain "$PORT" tls1.2 cipher=aNULL:@SECLEVEL=0 $mode
     done
     reaches bio_chain tls1.2 cipher=aNULL:ECDHE:@SECLEVEL=0
+    # What the shim builds on: above level 0 libssl by itself offers none.
+    capture bare "$PATHS/bio_chain" 127.0.0.1 "$PORT" tls1.2 cipher=aNULL:ECDHE:@SECLEVEL=0 text=OFFERED
+    equals "$STATUS" 0
+    capture bare "$PATHS/bio_chain" 127.0.0.1 "$PORT" tls1.2 cipher=aNULL:ECDHE:@SECLEVEL=1 text=WITHHELD
+    [ "$STATUS" -ne 0 ] || explain 'an anonymous suite was offered'
+    run -1 grep -a WITHHELD "$READER"
 }
 
 @test "an impostor's session from before is not resumed for a pinned name, and the impostor is refused" {
@@ -122,6 +128,19 @@ resumes() {
         done
         refused "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" set bio $version first=other.example
         has "$OUT" 'reused: 0'
+    done
+}
+
+@test "an impostor's session is not resumed for a pinned name although the good certificate was written into it, or verified for it" {
+    local version way
+    for version in tls1.2 tls1.3; do
+        for way in rewritten by-hand; do
+            capture bare "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" $way "certificate=$LAB/good.pem" $version first=other.example
+            has "$OUT" $'hello from impostor\n\nreused: 1'
+            refused "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" $way "certificate=$LAB/good.pem" $version first=other.example
+            has "$OUT" 'second SSL_connect: -1, error 1, verify result 28'
+            has "$OUT" 'reused: 0'
+        done
     done
 }
 
@@ -360,6 +379,20 @@ resumes() {
             held psk $version $where bio
         done
     done
+}
+
+@test "an impostor is refused on an SSL that was a server's, and the refused SSL reads nothing as a server's either" {
+    local version
+    for version in tls1.2 tls1.3; do
+        held turned $version
+        refused "$PATHS/turned" 127.0.0.1 "$IMPOSTOR" $version
+        has "$OUT" $'again as a server: certificate verify failed\nagain as a server: -1, error 1, verify result 28'
+    done
+    # That the shim drives its handshake shows where no certificate could be refused: the program is told why.
+    reader good -nocert -cipher aNULL:@SECLEVEL=0 -tls1_2
+    capture shim "$PATHS/turned" 127.0.0.1 "$PORT" tls1.2 cipher=aNULL:@SECLEVEL=0
+    equals "$STATUS" 1
+    has "$(lines refused)" "no certificate for the pin of $PINS:1"
 }
 
 @test "an impostor is refused where SSL_accept runs a client's handshake" {

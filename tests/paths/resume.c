@@ -1,8 +1,9 @@
-/* resume HOST PORT WAY [first=NAME] [second=NAME] [second-port=PORT] [late] [ciphers] [nameless] [bio] [tls1.2] [save=FILE]
- * [load=FILE]: one connection for the name FIRST, and one for the name SECOND with the session of the first, given to it by
- * WAY (set, copy, dup, clear, der, pem, or callback: by an info callback when the handshake starts; named: set, but that
- * callback changes the name from FIRST to SECOND). "late": the second connection gets its name and socket after its session.
- * "ciphers": it is asked for its ciphers when it has its session, and gets its name only then. "nameless": it gets no name, but
+/* resume HOST PORT WAY [first=NAME] [second=NAME] [second-port=PORT] [late] [ciphers] [nameless] [bio] [tls1.2] [save=FILE] [load=FILE]:
+ * one connection for the name FIRST, and one for the name SECOND with the session of the first, given to it by WAY (set, copy, dup,
+ * clear, der, pem, or callback: by an info callback when the handshake starts; named: set, but that callback changes the name from FIRST
+ * to SECOND; rewritten: set, but the session's certificate was read anew from FILE; by-hand: set, but after the first connection the
+ * program verified FILE for it; "certificate=FILE" is for these two). "late": the second connection gets its name and socket after its
+ * session. "ciphers": it is asked for its ciphers when it has its session, and gets its name only then. "nameless": it gets no name, but
  * SECOND is resolved for its socket. "save" ends after the first connection, "load" leaves it out. */
 
 #include "paths.h"
@@ -39,6 +40,42 @@ static void give_session(const SSL *ssl, int where, int result)
     if ((where & SSL_CB_HANDSHAKE_START) != 0 && in_callback != NULL && SSL_in_before(ssl))
         SSL_set_session((SSL *)(uintptr_t)ssl, in_callback);
     in_callback = NULL;
+}
+
+static X509 *read_certificate(const char *path)
+{
+    BIO *file = BIO_new_file(path, "r");
+    X509 *certificate = file != NULL ? PEM_read_bio_X509(file, NULL, NULL, NULL) : NULL;
+
+    if (certificate == NULL)
+        die(path);
+    BIO_free(file);
+    return certificate;
+}
+
+/* The certificate takes the place of the session's, in the same object. */
+static void rewrite(SSL_SESSION *session, X509 *certificate)
+{
+    X509 *peer = SSL_SESSION_get0_peer(session);
+    X509 *there = peer;
+    unsigned char *der = NULL;
+    int length = i2d_X509(certificate, &der);
+    const unsigned char *at = der;
+
+    if (d2i_X509(&there, &at, length) != peer || X509_cmp(peer, certificate) != 0)
+        die("rewriting the certificate");
+    OPENSSL_free(der);
+}
+
+static void verify_by_hand(SSL *ssl, X509 *certificate)
+{
+    X509_STORE_CTX *verification = X509_STORE_CTX_new();
+
+    if (X509_STORE_CTX_init(verification, SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl)), certificate, NULL) != 1
+        || X509_STORE_CTX_set_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx(), ssl) != 1)
+        die("verifying by hand");
+    (void)X509_verify_cert(verification);
+    X509_STORE_CTX_free(verification);
 }
 
 static const char *name_in_callback;
@@ -82,6 +119,10 @@ int main(int argc, char **argv)
         session = SSL_get1_session(from);
         if (session == NULL || !SSL_SESSION_is_resumable(session))
             die("no session to resume");
+        if (strcmp(way, "rewritten") == 0)
+            rewrite(session, read_certificate(option(argv, "certificate", "")));
+        if (strcmp(way, "by-hand") == 0)
+            verify_by_hand(from, read_certificate(option(argv, "certificate", "")));
     }
     if (save != NULL) {
         file = fopen(save, "w");
