@@ -65,36 +65,33 @@ static int index_of_judged(const struct ossl *ossl)
     return atomic_compare_exchange_strong(place, &index, made) ? made : index;
 }
 
+/* Once it hangs there it stays: other threads may be reading it. It says nothing of another peer that the session may get. */
 static void hang(const struct ossl *ossl, SSL_SESSION *session, struct judged *judged)
 {
     int index = index_of_judged(ossl);
-    struct judged *before = index != 0 ? ossl->SSL_SESSION_get_ex_data(session, index) : NULL;
 
-    if (before == NULL && judged == NULL)
-        return;
-    if (index != 0 && ossl->SSL_SESSION_set_ex_data(session, index, judged) == 1)
-        let_go(ossl, before);
-    else
+    if (index == 0 || ossl->SSL_SESSION_get_ex_data(session, index) != NULL || ossl->SSL_SESSION_set_ex_data(session, index, judged) != 1)
         let_go(ossl, judged);
 }
 
 void session_mark(const struct ossl *ossl, SSL_SESSION *session, X509 *leaf, const struct peer_digests *digests)
 {
-    struct judged *judged = leaf != NULL ? malloc(sizeof(*judged)) : NULL;
+    struct judged *judged;
 
-    if (session != NULL)
-        (void)ossl->SSL_SESSION_set_ex_data(session, ossl->session_index, (void *)(uintptr_t)&mark);
-    if (judged != NULL && (session == NULL || ossl->X509_up_ref(leaf) != 1)) {
+    if (session == NULL)
+        return;
+    (void)ossl->SSL_SESSION_set_ex_data(session, ossl->session_index, (void *)(uintptr_t)&mark);
+    judged = leaf != NULL ? malloc(sizeof(*judged)) : NULL;
+    if (judged == NULL)
+        return;
+    if (ossl->X509_up_ref(leaf) != 1) {
         free(judged);
-        judged = NULL;
+        return;
     }
-    if (judged != NULL) {
-        atomic_init(&judged->holders, 1);
-        judged->leaf = leaf;
-        judged->digests = *digests;
-    }
-    if (session != NULL)
-        hang(ossl, session, judged);
+    atomic_init(&judged->holders, 1);
+    judged->leaf = leaf;
+    judged->digests = *digests;
+    hang(ossl, session, judged);
 }
 
 /* What was judged need not have been the session's peer: a program can verify any certificate beside an SSL. */
@@ -167,7 +164,6 @@ void session_was_read(const struct ossl *ossl, SSL_SESSION *session)
         return;
     /* It may have been read into a session that carried the mark. */
     (void)ossl->SSL_SESSION_set_ex_data(session, ossl->session_index, NULL);
-    hang(ossl, session, NULL);
     if (digest_of(ossl, session, digest) && is_remembered(digest))
         session_mark(ossl, session, NULL, NULL);
 }
