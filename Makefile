@@ -21,9 +21,8 @@ hardening += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
 common := -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' -Ishim -I$(BUILD)/shim $(warnings) $(hardening) -MMD -MP
 shim_flags := -fPIC -fvisibility=hidden -ftls-model=initial-exec
-# An explicit libdl.so.2: up to glibc 2.33 dlopen and dlsym stand there.
-shim_link := -shared -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,text,-z,noexecstack,-z,nodelete \
-	-Wl,--no-as-needed -l:libdl.so.2
+# Without libdl.so.2: only up to glibc 2.33 it is needed, and then loader.c brings it in.
+shim_link := -shared -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,text,-z,noexecstack,-z,nodelete
 
 # What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
 core := text file host pins pins_parse policy

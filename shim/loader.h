@@ -41,12 +41,25 @@ void *loader_for_caller(const void *caller, const char *name);
 /* Return the definition of `name` that stands after this object's in the program's own order; NULL where there is none. */
 void *loader_next(const char *name);
 
-/* The real functions behind this object's own (interpose.S); NULL before loader_ready. */
+struct sought {
+    const char *name;
+    void *found; /* at first, and where there is none, NULL */
+    uint32_t hash; /* the loader's own */
+};
+
+/* The same for several, and without dlsym, which may have to be loaded first and clears what dlerror() has for the program. For functions of
+ * libc and when the program starts: the list of objects is read as it stands. */
+void loader_next_at_start(struct sought *list, size_t count);
+
+/* Return the address of what this object itself exports as `name`; NULL where there is none. */
+void *loader_own(const char *name);
+
+/* The real functions behind this object's own (interpose.S), after loader_ready; they find nothing before. */
 extern void *(*loader_real_dlopen)(const char *name, int mode);
 extern void *(*loader_real_dlsym)(void *handle, const char *name);
 extern void *(*loader_real_dlvsym)(void *handle, const char *name, const char *version);
 
-/* Find the real functions of the loader. Without them nothing can be found or passed on: the process is aborted. */
+/* Find the real functions of the loader. Without them nothing can be found or passed on: every call of OpenSSL fails. */
 void loader_ready(void);
 
 #endif
