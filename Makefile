@@ -56,13 +56,6 @@ $(BUILD)/exports.map: shim/exports.list
 	@mkdir -p $(@D)
 	$(Q){ echo '{ global:'; sed -e '/^#/d' -e 's/$$/;/' $<; echo 'local: *; };'; } > $@
 
-# The functions of libssl among them, for exports_dl.c.
-$(BUILD)/shim/exports_table.h: shim/exports.list
-	@mkdir -p $(@D)
-	$(Q)sed -n '/SSL_/s/.*/ENTRY(&)/p' $< > $@
-
-$(BUILD)/shim/exports_dl.o: $(BUILD)/shim/exports_table.h
-
 $(BUILD)/shim/%.o: shim/%.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -c -o $@ $<

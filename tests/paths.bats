@@ -559,6 +559,15 @@ resumes() {
     equals "$(count_lines refused)" 1
 }
 
+@test "an impostor is refused where a program that exports OpenSSL's names itself finds a libssl's functions by dlsym" {
+    local version
+    ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -DOWN -rdynamic -o "$LAB/own" "$BATS_TEST_DIRNAME/paths/by_dlsym.c" -ldl
+    for version in tls1.2 tls1.3; do
+        PATHS=$LAB held own SSL_connect $version
+        PATHS=$LAB held own $version
+    done
+}
+
 @test "an impostor is refused in an object that libc loads into a program that is linked with libc alone" {
     local converter=(env "GCONV_PATH=$LAB/gconv" HOST=127.0.0.1 iconv -f pinshim -t utf-8 /dev/null)
     mkdir -p "$LAB/gconv"
