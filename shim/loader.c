@@ -42,23 +42,15 @@ static _Atomic bool real_known;
 static void *(*_Atomic libc_dlopen)(const char *, int);
 #define RTLD_FROM_PROGRAM ((int)0x80000000) /* without it, no object becomes a handle that dlsym knows */
 
-/* The parts of an object's dynamic section by which a symbol is found. */
-
-struct dynamic {
-    const char *strings;
-    const ElfW(Sym) *symbols;
-    const uint32_t *gnu_hash;
-};
-
 /* glibc has made these addresses absolute, but not those of the kernel's vDSO. */
 static const void *absolute(uintptr_t base, ElfW(Addr) address)
 {
     return (const void *)(address < base ? address + base : address);
 }
 
-static struct dynamic read_dynamic(uintptr_t base, const ElfW(Dyn) *entry)
+static struct tables read_tables(uintptr_t base, const ElfW(Dyn) *entry)
 {
-    struct dynamic out = {NULL, NULL, NULL};
+    struct tables out = {base, NULL, NULL, NULL, NULL};
 
     for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
         if (entry->d_tag == DT_STRTAB)
@@ -67,6 +59,8 @@ static struct dynamic read_dynamic(uintptr_t base, const ElfW(Dyn) *entry)
             out.symbols = absolute(base, entry->d_un.d_ptr);
         else if (entry->d_tag == DT_GNU_HASH)
             out.gnu_hash = absolute(base, entry->d_un.d_ptr);
+        else if (entry->d_tag == DT_VERSYM)
+            out.versions = absolute(base, entry->d_un.d_ptr);
     }
     return out;
 }
@@ -90,11 +84,16 @@ static uint32_t hash_of(const char *name)
     return hash;
 }
 
-/* Look `name` up in the GNU hash table: header (buckets, first symbol, words of the Bloom filter, shift), filter, buckets, chains. Return
- * the first definition, of whatever version: those of the functions that are looked for so differ in nothing. */
-static const ElfW(Sym) *find_symbol(const struct dynamic *dynamic, const char *name, uint32_t hash)
+/* Return true if this is what a name without a version means. The others stay for programs that were linked long ago. */
+static bool is_default(const struct tables *tables, uint32_t at)
 {
-    const uint32_t *header = dynamic->gnu_hash;
+    return tables->versions == NULL || (tables->versions[at] & 0x8000) == 0;
+}
+
+/* Look `name` up in the GNU hash table: header (buckets, first symbol, words of the Bloom filter, shift), filter, buckets, chains. */
+static const ElfW(Sym) *find_symbol(const struct tables *tables, const char *name, uint32_t hash)
+{
+    const uint32_t *header = tables->gnu_hash;
     const ElfW(Addr) *filter;
     const uint32_t *buckets;
     const uint32_t *chains;
@@ -102,7 +101,7 @@ static const ElfW(Sym) *find_symbol(const struct dynamic *dynamic, const char *n
     uint32_t at;
     ElfW(Addr) word;
 
-    if (header == NULL || dynamic->symbols == NULL || dynamic->strings == NULL || header[0] == 0 || header[2] == 0)
+    if (header == NULL || tables->symbols == NULL || tables->strings == NULL || header[0] == 0 || header[2] == 0)
         return NULL;
     filter = (const ElfW(Addr) *)(const void *)(header + 4);
     word = filter[hash / bits % header[2]];
@@ -114,28 +113,30 @@ static const ElfW(Sym) *find_symbol(const struct dynamic *dynamic, const char *n
     if (at < header[1])
         return NULL;
     for (;; at++) {
-        const ElfW(Sym) *symbol = &dynamic->symbols[at];
+        const ElfW(Sym) *symbol = (const ElfW(Sym) *)tables->symbols + at;
         uint32_t link = chains[at - header[1]];
 
-        if ((link | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF && equal(dynamic->strings + symbol->st_name, name))
+        if ((link | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF && is_default(tables, at)
+            && equal(tables->strings + symbol->st_name, name))
             return symbol;
         if ((link & 1) != 0)
             return NULL;
     }
 }
 
-static void *find_defined(uintptr_t base, const struct dynamic *dynamic, const char *name)
+/* What has to be asked for its address (STT_GNU_IFUNC) is left to dlsym. */
+static void *find_function(const struct tables *tables, const char *name, uint32_t hash)
 {
-    const ElfW(Sym) *symbol = find_symbol(dynamic, name, hash_of(name));
+    const ElfW(Sym) *symbol = find_symbol(tables, name, hash);
 
-    return symbol != NULL ? (void *)(base + symbol->st_value) : NULL;
+    return symbol != NULL && ELF64_ST_TYPE(symbol->st_info) == STT_FUNC ? (void *)(tables->base + symbol->st_value) : NULL;
 }
 
 /* dlopen and its kin stand in libc.so.6 from glibc 2.34 on, in libdl.so.2 before. */
 static bool take_loader(const struct link_map *map)
 {
     const char *base = map->l_name;
-    struct dynamic dynamic;
+    struct tables tables;
     void *libc;
     void *found[5];
     static const char *const names[5] = {"dlopen", "dlsym", "dlvsym", "dlclose", "dlerror"};
@@ -146,12 +147,12 @@ static bool take_loader(const struct link_map *map)
     }
     if (!equal(base, "libc.so.6") && !equal(base, "libdl.so.2"))
         return false;
-    dynamic = read_dynamic(map->l_addr, map->l_ld);
-    libc = find_defined(map->l_addr, &dynamic, "__libc_dlopen_mode");
+    tables = read_tables(map->l_addr, map->l_ld);
+    libc = find_function(&tables, "__libc_dlopen_mode", hash_of("__libc_dlopen_mode"));
     if (libc != NULL)
         atomic_store(&libc_dlopen, (void *(*)(const char *, int))libc);
     for (int i = 0; i < 5; i++) {
-        found[i] = find_defined(map->l_addr, &dynamic, names[i]);
+        found[i] = find_function(&tables, names[i], hash_of(names[i]));
         if (found[i] == NULL)
             return false;
     }
@@ -253,9 +254,8 @@ struct listing {
 static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct listing *listing = arg;
-    struct loaded object = {info->dlpi_name, UINTPTR_MAX, 0, false};
+    struct loaded object = {.name = info->dlpi_name, .start = UINTPTR_MAX};
     const ElfW(Dyn) *entry = NULL;
-    struct dynamic dynamic;
 
     (void)size;
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
@@ -272,8 +272,8 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
     }
     if (listing->only != 0 && (listing->only < object.start || listing->only >= object.end))
         return 0;
-    dynamic = read_dynamic(info->dlpi_addr, entry);
-    object.marked = find_defined(info->dlpi_addr, &dynamic, listing->mark) != NULL;
+    object.tables = read_tables(info->dlpi_addr, entry);
+    object.marked = find_symbol(&object.tables, listing->mark, hash_of(listing->mark)) != NULL;
     if (listing->only == 0 && !object.marked)
         return 0;
     if (listing->count == listing->room)
@@ -284,7 +284,7 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
 
 bool loader_find(const void *address, const char *mark, struct loaded *out)
 {
-    struct loaded found = {NULL, 0, 0, false};
+    struct loaded found = {.name = NULL};
     struct listing listing = {&found, 1, 0, mark, (uintptr_t)address};
 
     if (address != NULL)
@@ -329,6 +329,14 @@ void *loader_symbol(void *handle, const char *name)
     return found != NULL && loader_is_own(found) ? loader_next(name) : found;
 }
 
+void *loader_defined(const struct loaded *object, const struct loaded *other, const char *name)
+{
+    uint32_t hash = hash_of(name);
+    void *found = find_function(&object->tables, name, hash);
+
+    return found != NULL ? found : find_function(&other->tables, name, hash);
+}
+
 void loader_let_go(void *handle)
 {
     if (handle != NULL)
@@ -361,18 +369,18 @@ void *loader_next(const char *name)
     return found;
 }
 
-/* Take what the object defines of those that are still sought; return how many. What has to be asked for its address (STT_GNU_IFUNC) is
- * left to dlsym. */
+/* Take what the object defines of those that are still sought; return how many. */
 static size_t take_sought(const struct link_map *map, struct sought *list, size_t count)
 {
-    struct dynamic dynamic = read_dynamic(map->l_addr, map->l_ld);
+    struct tables tables = read_tables(map->l_addr, map->l_ld);
     size_t taken = 0;
 
     for (size_t i = 0; i < count; i++) {
-        const ElfW(Sym) *symbol = list[i].found == NULL ? find_symbol(&dynamic, list[i].name, list[i].hash) : NULL;
+        const ElfW(Sym) *symbol = list[i].found == NULL ? find_symbol(&tables, list[i].name, list[i].hash) : NULL;
 
         if (symbol == NULL)
             continue;
+        /* As in find_function. */
         list[i].found = ELF64_ST_TYPE(symbol->st_info) == STT_FUNC ? (void *)(map->l_addr + symbol->st_value) : loader_next(list[i].name);
         taken++;
     }
@@ -399,7 +407,7 @@ void loader_next_at_start(struct sought *list, size_t count)
 
 void *loader_own(const char *name)
 {
-    struct dynamic dynamic = read_dynamic((uintptr_t)__ehdr_start, _DYNAMIC);
+    struct tables tables = read_tables((uintptr_t)__ehdr_start, _DYNAMIC);
 
-    return find_defined((uintptr_t)__ehdr_start, &dynamic, name);
+    return find_function(&tables, name, hash_of(name));
 }

@@ -4,11 +4,21 @@
 
 #include "text.h"
 
+/* The parts of a loaded object by which its symbols are found. */
+struct tables {
+    uintptr_t base;
+    const char *strings;
+    const void *symbols;
+    const uint32_t *gnu_hash;
+    const uint16_t *versions;
+};
+
 struct loaded {
     const char *name; /* as the loader knows it; empty for the main program */
     uintptr_t start;
     uintptr_t end; /* the first address after it */
     bool marked; /* it defines the symbol that was asked for */
+    struct tables tables; /* as long as it is loaded */
 };
 
 /* The bounds of this object, from the linker. */
@@ -34,6 +44,10 @@ void loader_let_go(void *handle);
 /* Return the address of `name` as the object sees it: in itself, then in what it was linked to, never in this object. NULL where
  * there is none. */
 void *loader_symbol(void *handle, const char *name);
+
+/* Return the address of the function `name` that `object` itself defines, or else `other`; NULL where neither does. They must be held.
+ * For many names: no lock is taken, and the loader makes no message of what is missing, for which it would look for translations. */
+void *loader_defined(const struct loaded *object, const struct loaded *other, const char *name);
 
 /* Return the definition of `name` that code at `caller` would have called without this object. NULL where there is none. Slow. */
 void *loader_for_caller(const void *caller, const char *name);

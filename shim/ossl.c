@@ -115,11 +115,21 @@ static struct ossl *known_at(uintptr_t address)
     return NULL;
 }
 
+/* Return the function of the library with that handle. A release that has it, has it in one of its two objects; where one that no release
+ * lacks is in neither, the loader is asked. */
+static void *find(void *handle, const struct loaded *object, const struct loaded *crypto, const char *name, bool needed)
+{
+    void *found = handle != NULL ? loader_defined(object, crypto, name) : NULL;
+
+    return found == NULL && needed ? loader_symbol(handle, name) : found;
+}
+
 /* Return the library that `object` is, or NULL where it is no libssl. */
 static struct ossl *examine(const struct loaded *object)
 {
     struct ossl *ossl = known_at(object->start);
     bool complete = true;
+    struct loaded crypto;
     void *handle;
 
     if (ossl != NULL || !object->marked)
@@ -133,8 +143,13 @@ static struct ossl *examine(const struct loaded *object)
     ossl->ssl_index = ossl->ctx_index = ossl->session_index = -1;
     /* It stays loaded from now on. */
     handle = loader_hold(object);
-#define OPTIONAL(name, result, parameters) ossl->name = (result(*) parameters)loader_symbol(handle, #name);
-#define NEEDED(name, result, parameters) OPTIONAL(name, result, parameters) complete &= ossl->name != NULL;
+    /* The other library, which may be the same. */
+    if (!loader_find(loader_symbol(handle, "X509_verify_cert"), OSSL_MARK, &crypto))
+        crypto = *object;
+#define OPTIONAL(name, result, parameters) ossl->name = (result(*) parameters)find(handle, object, &crypto, #name, false);
+#define NEEDED(name, result, parameters) \
+    ossl->name = (result(*) parameters)find(handle, object, &crypto, #name, true); \
+    complete &= ossl->name != NULL;
 #include "ossl_symbols.h"
 #undef NEEDED
 #undef OPTIONAL
