@@ -21,13 +21,15 @@ hardening += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
 common := -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' -Ishim -I$(BUILD)/shim $(warnings) $(hardening) -MMD -MP
 shim_flags := -fPIC -fvisibility=hidden -ftls-model=initial-exec
-# An explicit libdl.so.2: up to glibc 2.33 dlopen and dlsym stand there.
-shim_link := -shared -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,text,-z,noexecstack,-z,nodelete \
-	-Wl,--no-as-needed -l:libdl.so.2
+# Without libdl.so.2: only up to glibc 2.33 it is needed, and then loader.c brings it in. Without the start files: what they refer to is
+# looked for in vain in every object of the program.
+shim_link := -shared -nostartfiles -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,text,-z,noexecstack,-z,nodelete \
+	-Wl,-z,separate-code,-T,shim/segments.ld
 
 # What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
 core := text file host pins pins_parse pins_compiled policy
-shim := $(core) resolved wire config log loader ossl param pinstore pinfile clientfile peer path intent hearing session conn verify offer client exports exports_libc exports_dl interpose
+# What runs in every process comes first, so that it stands together in few pages.
+shim := log loader exports_libc config $(core) resolved wire ossl param pinstore pinfile clientfile peer path intent hearing session conn verify offer client exports exports_dl interpose
 command := main output run doctor learn launch examine program wrapper tls libraries elf_file preload event observed targets objects workers dial lint pin check linked
 # Of the shim, beside the core.
 shared := peer path pinfile clientfile config
@@ -57,18 +59,11 @@ $(BUILD)/exports.map: shim/exports.list
 	@mkdir -p $(@D)
 	$(Q){ echo '{ global:'; sed -e '/^#/d' -e 's/$$/;/' $<; echo 'local: *; };'; } > $@
 
-# The functions of libssl among them, for exports_dl.c.
-$(BUILD)/shim/exports_table.h: shim/exports.list
-	@mkdir -p $(@D)
-	$(Q)sed -n '/SSL_/s/.*/ENTRY(&)/p' $< > $@
-
-$(BUILD)/shim/exports_dl.o: $(BUILD)/shim/exports_table.h
-
 $(BUILD)/shim/%.o: shim/%.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -c -o $@ $<
 
-$(BUILD)/libpinshim.so: $(shim:%=$(BUILD)/shim/%.o) $(BUILD)/exports.map
+$(BUILD)/libpinshim.so: $(shim:%=$(BUILD)/shim/%.o) $(BUILD)/exports.map shim/segments.ld
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--version-script=$(BUILD)/exports.map $(shim_link)
 
 $(BUILD)/pinshim: $(command:%=$(BUILD)/cmd/%.o) $(core:%=$(BUILD)/shim/%.o) $(shared:%=$(BUILD)/shim/%.o)

@@ -10,13 +10,13 @@ start_program() {
     counted "$@" | row "start/$name/instructions" instructions 'without: an empty preloaded object' 1
 }
 
-# start_files NAME OBJECT COMMAND...: what a start opens or looks for, but for the object and libdl.so.2, which the loader maps for it
+# start_files NAME OBJECT COMMAND...: what a start opens or looks for, but for the object itself
 start_files() {
     local name=$1 object=$2
     shift 2
     strace -f -qq -e trace=%file -E "LD_PRELOAD=$object" -E "PINSHIM_PINS=$LAB/pins" -o "$work/strace" "$@" >/dev/null
     # The call and its first name; an empty one stands for a file that is open already.
-    grep -o '[a-z0-9_]*([^"]*"[^"]\+"' "$work/strace" | grep -vF -e "$object" -e /libdl.so.2 -e 'execve(' >"$name" || true
+    grep -o '[a-z0-9_]*([^"]*"[^"]\+"' "$work/strace" | grep -vF -e "$object" -e 'execve(' >"$name" || true
 }
 
 # start_allocations OBJECT COMMAND...: how often a start allocates, as valgrind counts it
@@ -35,7 +35,7 @@ start_reads() {
     start_files "$work/files-without" "$empty" "$@"
     start_files "$work/files-with" "$object" "$@"
     diff "$work/files-without" "$work/files-with" >&2 || { say "the shim makes $name read files"; return 1; }
-    echo "$(wc -l <"$work/files-without") $(wc -l <"$work/files-with")" | row "start/$name/looks at files" calls 'beside the object and libdl.so.2'
+    echo "$(wc -l <"$work/files-without") $(wc -l <"$work/files-with")" | row "start/$name/looks at files" calls 'beside the object'
     without=$(start_allocations "$empty" "$@")
     with=$(start_allocations "$object" "$@")
     echo "$without $with" | row "start/$name/allocations" calls

@@ -69,13 +69,12 @@ static void read_log(void)
 static void read_pins(void)
 {
     const char *value = variable("PINSHIM_PINS");
-    struct text shown = text_over(config.pins, sizeof(config.pins));
     struct text file = text_over(config.pins_file, sizeof(config.pins_file));
     char directory[PATH_MAX];
 
     if (value == NULL)
         value = "/etc/pinshim/pins";
-    text_add(&shown, "%s", value);
+    config.pins = config.pins_file;
     if (value[0] == '\0') {
         fault("PINSHIM_PINS", value, "the path of a pins file");
         return;
@@ -83,8 +82,10 @@ static void read_pins(void)
     /* The program may change its directory before the file is read. */
     if (value[0] != '/' && getcwd(directory, sizeof(directory)) != NULL)
         text_add(&file, "%s/", directory);
-    text_add(&file, "%s", value);
-    if (shown.cut || file.cut)
+    config.pins = config.pins_file + file.length;
+    /* Without vsnprintf(): it alone is four pages of libc, which every program would have to map at its start. */
+    text_add_string(&file, value);
+    if (file.cut)
         fault("PINSHIM_PINS", value, "a shorter path");
 }
 

@@ -12,14 +12,14 @@ enum config_format { FORMAT_TEXT = 0, FORMAT_JSON };
 enum config_level { LEVEL_REFUSED = 0, LEVEL_ALL, LEVEL_DEBUG };
 
 struct config {
-    char pins[PATH_MAX]; /* as the user named it, for messages */
-    char pins_file[PATH_MAX]; /* absolute, for opening */
-    char log_file[PATH_MAX]; /* LOG_TO_FILE */
     enum config_mode mode;
     enum config_log log;
     enum config_format format;
     enum config_level level;
     char fault[256]; /* what is wrong with the environment; empty: nothing */
+    const char *pins; /* as the user named it, for messages: the end of pins_file */
+    char pins_file[PATH_MAX]; /* absolute, for opening */
+    char log_file[PATH_MAX]; /* LOG_TO_FILE */
 };
 
 /* Return the configuration, read from PINSHIM_* at the first call: programs clear their environment later. */

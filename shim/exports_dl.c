@@ -17,31 +17,11 @@ struct answer exports_dlvsym(void *handle, const char *name, const char *version
 
 static const struct answer not_answered = {NULL, 0};
 
-/* Whoever asks for them may have them. */
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-
-struct own {
-    const char *name;
-    void *function;
-};
-
 /* Only functions of libssl. Those of libc have more than one object standing before them, and whoever asks libc for one of them
  * may stand behind this object: given this object's, it would call in a circle. */
-static const struct own *find_own(const char *name)
+static void *find_own(const char *name)
 {
-    static const struct own table[] = {
-#define ENTRY(symbol) {#symbol, (void *)(uintptr_t)&symbol},
-#include "exports_table.h"
-#undef ENTRY
-    };
-
-    if (name == NULL || strstr(name, "SSL_") == NULL)
-        return NULL;
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        if (strcmp(table[i].name, name) == 0)
-            return &table[i];
-    }
-    return NULL;
+    return name != NULL && strstr(name, "SSL_") != NULL ? loader_own(name) : NULL;
 }
 
 /* Where the caller matters, the real function must find it on the stack. A search from RTLD_DEFAULT finds this object anyway. */
@@ -50,25 +30,35 @@ static bool caller_matters(void *handle)
     return handle == RTLD_NEXT || handle == RTLD_DEFAULT;
 }
 
+/* Another preloaded object may stand before this one: its function, as for a call without dlsym. But not that of a program which has
+ * a TLS library of its own: the caller has asked for another's. */
+static void *first_in_scope(const char *name, void *own)
+{
+    void *first = loader_real_dlsym(RTLD_DEFAULT, name);
+    struct loaded object;
+
+    return loader_find(first, OSSL_MARK, &object) && object.name[0] != '\0' && !object.marked ? first : own;
+}
+
 /* Answer with this object's function only in place of one that stands in a libssl: another object that stands before libssl, too,
  * keeps its own. A NULL is passed on as it is, with dlerror set. */
-static struct answer replace(const struct own *own, void *found)
+static struct answer replace(const char *name, void *own, void *found)
 {
-    return (struct answer) {found != NULL && ossl_is_at(found) ? own->function : found, 1};
+    return (struct answer) {found != NULL && ossl_is_at(found) ? first_in_scope(name, own) : found, 1};
 }
 
 struct answer exports_dlsym(void *handle, const char *name)
 {
-    const struct own *own = caller_matters(handle) ? NULL : find_own(name);
+    void *own = caller_matters(handle) ? NULL : find_own(name);
 
     loader_ready();
-    return own == NULL ? not_answered : replace(own, loader_real_dlsym(handle, name));
+    return own == NULL ? not_answered : replace(name, own, loader_real_dlsym(handle, name));
 }
 
 struct answer exports_dlvsym(void *handle, const char *name, const char *version)
 {
-    const struct own *own = caller_matters(handle) ? NULL : find_own(name);
+    void *own = caller_matters(handle) ? NULL : find_own(name);
 
     loader_ready();
-    return own == NULL ? not_answered : replace(own, loader_real_dlvsym(handle, name, version));
+    return own == NULL ? not_answered : replace(name, own, loader_real_dlvsym(handle, name, version));
 }

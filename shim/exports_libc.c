@@ -16,8 +16,55 @@
 
 #define EXPORT __attribute__((visibility("default"), noinline))
 
-/* Define find_NAME(), which finds the real function once. */
+/* What is found when the object is loaded. The first of the calls that send may come from a signal handler, where no symbol may be
+ * looked up; and a look-up for the others would clear what dlerror() has for the program. */
+#define FOUND_AT_START(each) \
+    each(send) each(sendto) each(sendmsg) each(write) each(writev) \
+    each(getaddrinfo) each(gethostbyname) each(gethostbyname2) each(gethostbyname_r) each(gethostbyname2_r)
+
+enum {
+#define INDEX(name) AT_##name,
+    FOUND_AT_START(INDEX)
+#undef INDEX
+    COUNT
+};
+
+static _Atomic(void *) found_at_start[COUNT];
+
+static void find_all(void)
+{
+#define SOUGHT(name) {#name, NULL, 0},
+    struct sought list[COUNT] = {FOUND_AT_START(SOUGHT)};
+#undef SOUGHT
+
+    loader_next_at_start(list, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        atomic_store_explicit(&found_at_start[i], list[i].found, memory_order_relaxed);
+}
+
+/* Other objects may call before this one is ready. */
+static void *found_or_find(int index)
+{
+    void *found = atomic_load_explicit(&found_at_start[index], memory_order_relaxed);
+
+    if (found == NULL) {
+        find_all();
+        found = atomic_load_explicit(&found_at_start[index], memory_order_relaxed);
+    }
+    return found;
+}
+
+/* Define find_NAME(). */
 #define FINDER(name) \
+    static __typeof__(&name) find_##name(void) \
+    { \
+        return (__typeof__(&name))found_or_find(AT_##name); \
+    }
+FOUND_AT_START(FINDER)
+#undef FINDER
+
+/* The same for what is looked for at the first call. */
+#define LATE_FINDER(name) \
     static __typeof__(&name) find_##name(void) \
     { \
         static _Atomic(__typeof__(&name)) found; \
@@ -29,37 +76,15 @@
         } \
         return real; \
     }
-
-FINDER(getaddrinfo)
-FINDER(gethostbyname)
-FINDER(gethostbyname2)
-FINDER(gethostbyname_r)
-FINDER(gethostbyname2_r)
-FINDER(gai_error)
-FINDER(getaddrinfo_a)
-FINDER(gai_suspend)
-FINDER(send)
-FINDER(sendto)
-FINDER(sendmsg)
-FINDER(write)
-FINDER(writev)
+LATE_FINDER(gai_error)
+LATE_FINDER(getaddrinfo_a)
+LATE_FINDER(gai_suspend)
 
 __attribute__((constructor)) static void start(void)
 {
     log_remember_stderr();
     (void)config_get();
-    /* The first of these calls may come from a signal handler, where no symbol may be looked up. */
-    (void)find_send();
-    (void)find_sendto();
-    (void)find_sendmsg();
-    (void)find_write();
-    (void)find_writev();
-    /* And a look-up would clear what dlerror() has for the program. */
-    (void)find_getaddrinfo();
-    (void)find_gethostbyname();
-    (void)find_gethostbyname2();
-    (void)find_gethostbyname_r();
-    (void)find_gethostbyname2_r();
+    find_all();
 }
 
 static void remember_hostent(const char *name, const struct hostent *entry)

@@ -1,25 +1,46 @@
 #include "loader.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <link.h>
-#include <stdlib.h>
+#include <stdatomic.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static void *no_dlopen(const char *name, int mode)
+{
+    (void)name;
+    (void)mode;
+    return NULL;
+}
+
+static void *no_dlsym(void *handle, const char *name)
+{
+    (void)handle;
+    (void)name;
+    return NULL;
+}
+
+static void *no_dlvsym(void *handle, const char *name, const char *version)
+{
+    (void)handle;
+    (void)name;
+    (void)version;
+    return NULL;
+}
+
 /* This object stands before these three itself (interpose.S), so a plain reference would come back to it. */
-void *(*loader_real_dlopen)(const char *, int);
-void *(*loader_real_dlsym)(void *, const char *);
-void *(*loader_real_dlvsym)(void *, const char *, const char *);
+void *(*loader_real_dlopen)(const char *, int) = no_dlopen;
+void *(*loader_real_dlsym)(void *, const char *) = no_dlsym;
+void *(*loader_real_dlvsym)(void *, const char *, const char *) = no_dlvsym;
 static int (*real_dlclose)(void *);
 static char *(*real_dlerror)(void);
+static _Atomic bool real_known;
 
-/* The parts of an object's dynamic section by which a symbol is found. */
-struct dynamic {
-    const char *strings;
-    const ElfW(Sym) *symbols;
-    const uint32_t *gnu_hash;
-};
+/* libc's own dlopen, by which it loads name services; only where the others stand in libdl.so.2. */
+static void *(*_Atomic libc_dlopen)(const char *, int);
+#define RTLD_FROM_PROGRAM ((int)0x80000000) /* without it, no object becomes a handle that dlsym knows */
 
 /* glibc has made these addresses absolute, but not those of the kernel's vDSO. */
 static const void *absolute(uintptr_t base, ElfW(Addr) address)
@@ -27,9 +48,9 @@ static const void *absolute(uintptr_t base, ElfW(Addr) address)
     return (const void *)(address < base ? address + base : address);
 }
 
-static struct dynamic read_dynamic(uintptr_t base, const ElfW(Dyn) *entry)
+static struct tables read_tables(uintptr_t base, const ElfW(Dyn) *entry)
 {
-    struct dynamic out = {NULL, NULL, NULL};
+    struct tables out = {base, NULL, NULL, NULL, NULL};
 
     for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
         if (entry->d_tag == DT_STRTAB)
@@ -38,6 +59,8 @@ static struct dynamic read_dynamic(uintptr_t base, const ElfW(Dyn) *entry)
             out.symbols = absolute(base, entry->d_un.d_ptr);
         else if (entry->d_tag == DT_GNU_HASH)
             out.gnu_hash = absolute(base, entry->d_un.d_ptr);
+        else if (entry->d_tag == DT_VERSYM)
+            out.versions = absolute(base, entry->d_un.d_ptr);
     }
     return out;
 }
@@ -52,41 +75,69 @@ static bool equal(const char *a, const char *b)
     return *a == *b;
 }
 
-/* Walk the chain of `name` in the GNU hash table: header (buckets, first symbol, size of the Bloom filter, shift), filter, buckets,
- * chains. Return the first definition, of whatever version: those of these functions differ in nothing. */
-static void *find_defined(uintptr_t base, const struct dynamic *dynamic, const char *name)
+static uint32_t hash_of(const char *name)
 {
-    const uint32_t *header = dynamic->gnu_hash;
+    uint32_t hash = 5381;
+
+    for (; *name != '\0'; name++)
+        hash = hash * 33 + (uint8_t)*name;
+    return hash;
+}
+
+/* Return true if this is what a name without a version means. The others stay for programs that were linked long ago. */
+static bool is_default(const struct tables *tables, uint32_t at)
+{
+    return tables->versions == NULL || (tables->versions[at] & 0x8000) == 0;
+}
+
+/* Look `name` up in the GNU hash table: header (buckets, first symbol, words of the Bloom filter, shift), filter, buckets, chains. */
+static const ElfW(Sym) *find_symbol(const struct tables *tables, const char *name, uint32_t hash)
+{
+    const uint32_t *header = tables->gnu_hash;
+    const ElfW(Addr) *filter;
     const uint32_t *buckets;
     const uint32_t *chains;
-    uint32_t hash = 5381;
+    const unsigned bits = sizeof(*filter) * 8;
     uint32_t at;
+    ElfW(Addr) word;
 
-    if (header == NULL || dynamic->symbols == NULL || dynamic->strings == NULL)
+    if (header == NULL || tables->symbols == NULL || tables->strings == NULL || header[0] == 0 || header[2] == 0)
         return NULL;
-    buckets = header + 4 + header[2] * (sizeof(ElfW(Addr)) / sizeof(uint32_t));
+    filter = (const ElfW(Addr) *)(const void *)(header + 4);
+    word = filter[hash / bits % header[2]];
+    if ((word >> hash % bits & word >> (hash >> header[3]) % bits & 1) == 0)
+        return NULL;
+    buckets = (const uint32_t *)(const void *)(filter + header[2]);
     chains = buckets + header[0];
-    for (const char *c = name; *c != '\0'; c++)
-        hash = hash * 33 + (uint8_t)*c;
-    at = header[0] != 0 ? buckets[hash % header[0]] : 0;
+    at = buckets[hash % header[0]];
     if (at < header[1])
         return NULL;
     for (;; at++) {
-        const ElfW(Sym) *symbol = &dynamic->symbols[at];
+        const ElfW(Sym) *symbol = (const ElfW(Sym) *)tables->symbols + at;
         uint32_t link = chains[at - header[1]];
 
-        if ((link | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF && equal(dynamic->strings + symbol->st_name, name))
-            return (void *)(base + symbol->st_value);
+        if ((link | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF && is_default(tables, at)
+            && equal(tables->strings + symbol->st_name, name))
+            return symbol;
         if ((link & 1) != 0)
             return NULL;
     }
+}
+
+/* What has to be asked for its address (STT_GNU_IFUNC) is left to dlsym. */
+static void *find_function(const struct tables *tables, const char *name, uint32_t hash)
+{
+    const ElfW(Sym) *symbol = find_symbol(tables, name, hash);
+
+    return symbol != NULL && ELF64_ST_TYPE(symbol->st_info) == STT_FUNC ? (void *)(tables->base + symbol->st_value) : NULL;
 }
 
 /* dlopen and its kin stand in libc.so.6 from glibc 2.34 on, in libdl.so.2 before. */
 static bool take_loader(const struct link_map *map)
 {
     const char *base = map->l_name;
-    struct dynamic dynamic;
+    struct tables tables;
+    void *libc;
     void *found[5];
     static const char *const names[5] = {"dlopen", "dlsym", "dlvsym", "dlclose", "dlerror"};
 
@@ -96,17 +147,21 @@ static bool take_loader(const struct link_map *map)
     }
     if (!equal(base, "libc.so.6") && !equal(base, "libdl.so.2"))
         return false;
-    dynamic = read_dynamic(map->l_addr, map->l_ld);
+    tables = read_tables(map->l_addr, map->l_ld);
+    libc = find_function(&tables, "__libc_dlopen_mode", hash_of("__libc_dlopen_mode"));
+    if (libc != NULL)
+        atomic_store(&libc_dlopen, (void *(*)(const char *, int))libc);
     for (int i = 0; i < 5; i++) {
-        found[i] = find_defined(map->l_addr, &dynamic, names[i]);
+        found[i] = find_function(&tables, names[i], hash_of(names[i]));
         if (found[i] == NULL)
             return false;
     }
     loader_real_dlopen = (void *(*)(const char *, int))found[0];
     loader_real_dlsym = (void *(*)(void *, const char *))found[1];
+    loader_real_dlvsym = (void *(*)(void *, const char *, const char *))found[2];
     real_dlclose = (int (*)(void *))found[3];
     real_dlerror = (char *(*)(void))found[4];
-    __atomic_store_n(&loader_real_dlvsym, (void *(*)(void *, const char *, const char *))found[2], __ATOMIC_RELEASE);
+    atomic_store_explicit(&real_known, true, memory_order_release);
     return true;
 }
 
@@ -116,13 +171,14 @@ static const struct link_map *first_object(void)
 {
     const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
     const ElfW(Dyn) *entry = NULL;
+    size_t count = headers != NULL ? getauxval(AT_PHNUM) : 0;
     uintptr_t base = 0;
 
-    for (size_t i = 0; headers != NULL && i < getauxval(AT_PHNUM); i++) {
+    for (size_t i = 0; i < count; i++) {
         if (headers[i].p_type == PT_PHDR)
             base = (uintptr_t)headers - headers[i].p_vaddr;
     }
-    for (size_t i = 0; headers != NULL && i < getauxval(AT_PHNUM); i++) {
+    for (size_t i = 0; i < count; i++) {
         if (headers[i].p_type == PT_DYNAMIC)
             entry = (const ElfW(Dyn) *)(base + headers[i].p_vaddr);
     }
@@ -146,20 +202,45 @@ static int note_loader(struct dl_phdr_info *info, size_t size, void *arg)
     return take_loader(&map);
 }
 
-void loader_ready(void)
+/* Find what there is without loading anything, once: later, other threads may be changing the list of objects. */
+static void look(void)
 {
     const struct link_map *map;
 
-    if (__atomic_load_n(&loader_real_dlvsym, __ATOMIC_ACQUIRE) != NULL)
+    if (atomic_load_explicit(&real_known, memory_order_acquire) || atomic_load(&libc_dlopen) != NULL)
         return;
     for (map = first_object(); map != NULL && !take_loader(map);)
         map = map->l_next;
-    if (map == NULL && dl_iterate_phdr(note_loader, NULL) == 0) {
-        static const char message[] = "pinshim: dlsym was found neither in libc.so.6 nor in libdl.so.2\n";
+    if (!atomic_load(&real_known) && atomic_load(&libc_dlopen) == NULL)
+        (void)dl_iterate_phdr(note_loader, NULL);
+}
 
+static void complain(void)
+{
+    static const char message[] = "pinshim: dlsym was found neither in libc.so.6 nor in libdl.so.2\n";
+    static _Atomic bool said;
+
+    if (!atomic_exchange(&said, true))
         (void)syscall(SYS_write, STDERR_FILENO, message, sizeof(message) - 1);
-        abort();
+}
+
+void loader_ready(void)
+{
+    int saved = errno;
+
+    if (atomic_load_explicit(&real_known, memory_order_acquire))
+        return;
+    look();
+    /* A glibc before 2.34, in a program that began without libdl.so.2. That loads it, or finds the one that has come since. */
+    if (!atomic_load(&real_known) && atomic_load(&libc_dlopen) != NULL) {
+        const struct link_map *map = atomic_load(&libc_dlopen)("libdl.so.2", RTLD_LAZY | RTLD_FROM_PROGRAM);
+
+        if (map != NULL)
+            (void)take_loader(map);
     }
+    if (!atomic_load(&real_known))
+        complain();
+    errno = saved;
 }
 
 struct listing {
@@ -173,9 +254,8 @@ struct listing {
 static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct listing *listing = arg;
-    struct loaded object = {info->dlpi_name, UINTPTR_MAX, 0, false};
+    struct loaded object = {.name = info->dlpi_name, .start = UINTPTR_MAX};
     const ElfW(Dyn) *entry = NULL;
-    struct dynamic dynamic;
 
     (void)size;
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
@@ -192,8 +272,8 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
     }
     if (listing->only != 0 && (listing->only < object.start || listing->only >= object.end))
         return 0;
-    dynamic = read_dynamic(info->dlpi_addr, entry);
-    object.marked = find_defined(info->dlpi_addr, &dynamic, listing->mark) != NULL;
+    object.tables = read_tables(info->dlpi_addr, entry);
+    object.marked = find_symbol(&object.tables, listing->mark, hash_of(listing->mark)) != NULL;
     if (listing->only == 0 && !object.marked)
         return 0;
     if (listing->count == listing->room)
@@ -204,7 +284,7 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
 
 bool loader_find(const void *address, const char *mark, struct loaded *out)
 {
-    struct loaded found = {NULL, 0, 0, false};
+    struct loaded found = {.name = NULL};
     struct listing listing = {&found, 1, 0, mark, (uintptr_t)address};
 
     if (address != NULL)
@@ -221,6 +301,13 @@ size_t loader_list(const char *mark, struct loaded *out, size_t room)
     return listing.count;
 }
 
+/* The program must not see an error of these look-ups. */
+static void forget_error(void)
+{
+    if (atomic_load(&real_known))
+        (void)real_dlerror();
+}
+
 void *loader_hold(const struct loaded *object)
 {
     void *handle;
@@ -229,7 +316,7 @@ void *loader_hold(const struct loaded *object)
     /* By name, not by struct link_map *: as a handle, that crashes for objects loaded at start-up. */
     handle = loader_real_dlopen(object->name[0] == '\0' ? NULL : object->name, RTLD_LAZY | RTLD_NOLOAD);
     if (handle == NULL)
-        (void)real_dlerror(); /* the program must not see this one */
+        forget_error();
     return handle;
 }
 
@@ -238,8 +325,16 @@ void *loader_symbol(void *handle, const char *name)
     void *found = handle != NULL ? loader_real_dlsym(handle, name) : NULL;
 
     if (handle != NULL && found == NULL)
-        (void)real_dlerror();
+        forget_error();
     return found != NULL && loader_is_own(found) ? loader_next(name) : found;
+}
+
+void *loader_defined(const struct loaded *object, const struct loaded *other, const char *name)
+{
+    uint32_t hash = hash_of(name);
+    void *found = find_function(&object->tables, name, hash);
+
+    return found != NULL ? found : find_function(&other->tables, name, hash);
 }
 
 void loader_let_go(void *handle)
@@ -270,6 +365,49 @@ void *loader_next(const char *name)
     found = loader_real_dlsym(RTLD_NEXT, name);
     /* Not a tail call: the return address tells glibc after which object to look. */
     if (found == NULL)
-        (void)real_dlerror();
+        forget_error();
     return found;
+}
+
+/* Take what the object defines of those that are still sought; return how many. */
+static size_t take_sought(const struct link_map *map, struct sought *list, size_t count)
+{
+    struct tables tables = read_tables(map->l_addr, map->l_ld);
+    size_t taken = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const ElfW(Sym) *symbol = list[i].found == NULL ? find_symbol(&tables, list[i].name, list[i].hash) : NULL;
+
+        if (symbol == NULL)
+            continue;
+        /* As in find_function. */
+        list[i].found = ELF64_ST_TYPE(symbol->st_info) == STT_FUNC ? (void *)(map->l_addr + symbol->st_value) : loader_next(list[i].name);
+        taken++;
+    }
+    return taken;
+}
+
+void loader_next_at_start(struct sought *list, size_t count)
+{
+    const struct link_map *map = first_object();
+    size_t left = count;
+
+    look();
+    for (size_t i = 0; i < count; i++)
+        list[i].hash = hash_of(list[i].name);
+    while (map != NULL && map->l_ld != _DYNAMIC)
+        map = map->l_next;
+    for (map = map != NULL ? map->l_next : NULL; map != NULL && left > 0; map = map->l_next)
+        left -= take_sought(map, list, count);
+    for (size_t i = 0; i < count && left > 0; i++) {
+        if (list[i].found == NULL)
+            list[i].found = loader_next(list[i].name);
+    }
+}
+
+void *loader_own(const char *name)
+{
+    struct tables tables = read_tables((uintptr_t)__ehdr_start, _DYNAMIC);
+
+    return find_function(&tables, name, hash_of(name));
 }

@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What only a libssl defines. */
-#define MARK "SSL_get_ex_data_X509_STORE_CTX_idx"
-
 _Atomic(struct ossl *) ossl_known[OSSL_MAX];
 
 /* Stands for a libssl of which no record can be made, for want of memory or of room: it has no functions, so every call fails. */
@@ -64,6 +61,8 @@ static enum ossl_kind kind_of(void *handle, bool complete)
 {
     const char *(*version)(int) = (const char *(*)(int))loader_symbol(handle, "OpenSSL_version");
 
+    if (handle == NULL)
+        return OSSL_UNUSABLE;
     if (version == NULL)
         version = (const char *(*)(int))loader_symbol(handle, "SSLeay_version"); /* before 1.1.0 */
     if (version == NULL || strncmp(version(OPENSSL_VERSION), "OpenSSL ", 8) != 0)
@@ -116,11 +115,21 @@ static struct ossl *known_at(uintptr_t address)
     return NULL;
 }
 
+/* Return the function of the library with that handle. A release that has it, has it in one of its two objects; where one that no release
+ * lacks is in neither, the loader is asked. */
+static void *find(void *handle, const struct loaded *object, const struct loaded *crypto, const char *name, bool needed)
+{
+    void *found = handle != NULL ? loader_defined(object, crypto, name) : NULL;
+
+    return found == NULL && needed ? loader_symbol(handle, name) : found;
+}
+
 /* Return the library that `object` is, or NULL where it is no libssl. */
 static struct ossl *examine(const struct loaded *object)
 {
     struct ossl *ossl = known_at(object->start);
     bool complete = true;
+    struct loaded crypto;
     void *handle;
 
     if (ossl != NULL || !object->marked)
@@ -134,8 +143,13 @@ static struct ossl *examine(const struct loaded *object)
     ossl->ssl_index = ossl->ctx_index = ossl->session_index = -1;
     /* It stays loaded from now on. */
     handle = loader_hold(object);
-#define OPTIONAL(name, result, parameters) ossl->name = (result(*) parameters)loader_symbol(handle, #name);
-#define NEEDED(name, result, parameters) OPTIONAL(name, result, parameters) complete &= ossl->name != NULL;
+    /* The other library, which may be the same. */
+    if (!loader_find(loader_symbol(handle, "X509_verify_cert"), OSSL_MARK, &crypto))
+        crypto = *object;
+#define OPTIONAL(name, result, parameters) ossl->name = (result(*) parameters)find(handle, object, &crypto, #name, false);
+#define NEEDED(name, result, parameters) \
+    ossl->name = (result(*) parameters)find(handle, object, &crypto, #name, true); \
+    complete &= ossl->name != NULL;
 #include "ossl_symbols.h"
 #undef NEEDED
 #undef OPTIONAL
@@ -162,7 +176,7 @@ bool ossl_is_at(const void *address)
     bool is = ossl != NULL && ossl->kind != OSSL_FOREIGN;
 
     if (ossl == NULL)
-        is = loader_find(address, MARK, &object) && object.marked && kind_of(loader_hold(&object), true) != OSSL_FOREIGN;
+        is = loader_find(address, OSSL_MARK, &object) && object.marked && kind_of(loader_hold(&object), true) != OSSL_FOREIGN;
     errno = saved;
     return is;
 }
@@ -173,7 +187,7 @@ struct ossl *ossl_at(const void *address)
     int saved = errno;
     struct loaded object;
 
-    if (ossl == NULL && loader_find(address, MARK, &object))
+    if (ossl == NULL && loader_find(address, OSSL_MARK, &object))
         ossl = examine(&object);
     errno = saved;
     return ossl;
@@ -210,7 +224,7 @@ struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *)
     struct loaded object;
     size_t count;
 
-    if (ossl == NULL && loader_find(caller, MARK, &object))
+    if (ossl == NULL && loader_find(caller, OSSL_MARK, &object))
         ossl = examine(&object);
     if (ossl != NULL) {
         *real = ossl->X509_verify_cert;
@@ -221,7 +235,7 @@ struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *)
     *real = (int (*)(X509_STORE_CTX *))loader_for_caller(caller, "X509_verify_cert");
     ossl = known_verifier(*real);
     if (ossl == NULL) {
-        count = loader_list(MARK, objects, sizeof(objects) / sizeof(objects[0]));
+        count = loader_list(OSSL_MARK, objects, sizeof(objects) / sizeof(objects[0]));
         for (size_t i = 0; i < count; i++)
             (void)examine(&objects[i]);
         ossl = known_verifier(*real);
@@ -237,7 +251,7 @@ struct ossl *ossl_of_caller(const void *caller)
     int saved = errno;
     struct loaded object;
 
-    if (ossl == NULL && loader_find(caller, MARK, &object)) {
+    if (ossl == NULL && loader_find(caller, OSSL_MARK, &object)) {
         void *handle = loader_hold(&object);
 
         ossl = ossl_at(loader_symbol(handle, "SSL_new"));
@@ -255,7 +269,7 @@ struct ossl *ossl_of_caller(const void *caller)
     if (ossl == NULL)
         ossl = ossl_at(loader_next("SSL_new"));
     /* A program that found its functions by dlsym has no libssl in its scope: the only one that there is, is meant. */
-    if (ossl == NULL && loader_list(MARK, objects, OSSL_MAX) == 1)
+    if (ossl == NULL && loader_list(OSSL_MARK, objects, OSSL_MAX) == 1)
         ossl = examine(&objects[0]);
     errno = saved;
     return ossl;

@@ -27,6 +27,9 @@ typedef int (*ossl_cert_callback)(SSL *, void *);
 typedef int (*ossl_client_callback)(SSL *, X509 **, EVP_PKEY **);
 typedef int (*ossl_security_callback)(const SSL *, const SSL_CTX *, int, int, int, void *, void *);
 
+/* What only a libssl defines. */
+#define OSSL_MARK "SSL_get_ex_data_X509_STORE_CTX_idx"
+
 enum ossl_kind {
     OSSL_UNUSABLE = 0, /* OpenSSL, but too old or incomplete: its clients are refused */
     OSSL_USABLE,

@@ -22,6 +22,11 @@ static void add_bytes(struct text *text, const char *bytes, size_t length)
     text->at[text->length] = '\0';
 }
 
+void text_add_string(struct text *text, const char *string)
+{
+    add_bytes(text, string, strlen(string));
+}
+
 void text_add_va(struct text *text, const char *format, va_list args)
 {
     size_t room = text->size - text->length;

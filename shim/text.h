@@ -21,6 +21,9 @@ struct text {
 /* Return an empty text over the `size` bytes at `buffer`; `size` is at least 1. */
 struct text text_over(char *buffer, size_t size);
 
+/* Append a string as it is. */
+void text_add_string(struct text *text, const char *string);
+
 /* Append formatted text. */
 void text_add(struct text *text, const char *format, ...) PRINTF_LIKE(2, 3);
 void text_add_va(struct text *text, const char *format, va_list args) PRINTF_LIKE(2, 0);

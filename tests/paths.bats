@@ -572,7 +572,7 @@ resumes() {
 }
 
 @test "another preloaded object finds what stands next after it" {
-    local order
+    local order program
     for order in "$LAB/helper.so $PINSHIM_SO" "$PINSHIM_SO $LAB/helper.so"; do
         capture env LD_PRELOAD="$order" PINSHIM_PINS="$PINS" "$PATHS/connect" 127.0.0.1 "$GOOD"
         has "$OUT" 'hello from good'
@@ -582,8 +582,53 @@ resumes() {
         lacks "$OUT" 'hello from'
         equals "$(count_lines refused)" 1
     done
-    capture env LD_PRELOAD="$LAB/helper.so $PINSHIM_SO" PINSHIM_PINS="$PINS" "$PATHS/connect" 127.0.0.1 "$GOOD"
-    has "$ERR" 'helper: SSL_connect'
+    for program in connect by_dlsym; do
+        capture env LD_PRELOAD="$LAB/helper.so $PINSHIM_SO" PINSHIM_PINS="$PINS" "$PATHS/$program" 127.0.0.1 "$GOOD" SSL_connect
+        has "$OUT" 'hello from good'
+        has "$ERR" 'helper: SSL_connect'
+    done
+    capture env LD_PRELOAD="$LAB/helper.so $PINSHIM_SO" PINSHIM_PINS="$PINS" "$PATHS/by_dlsym" 127.0.0.1 "$IMPOSTOR" SSL_connect
+    equals "$STATUS" 1
+    equals "$(count_lines refused)" 1
+}
+
+@test "an impostor is refused where a program that exports OpenSSL's names itself finds a libssl's functions by dlsym" {
+    local version
+    ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -DOWN -rdynamic -o "$LAB/own" "$BATS_TEST_DIRNAME/paths/by_dlsym.c" -ldl
+    for version in tls1.2 tls1.3; do
+        PATHS=$LAB held own SSL_connect $version
+        PATHS=$LAB held own $version
+    done
+}
+
+@test "an impostor is refused in an object that libc loads into a program that is linked with libc alone" {
+    local converter=(env "GCONV_PATH=$LAB/gconv" HOST=127.0.0.1 iconv -f pinshim -t utf-8 /dev/null)
+    mkdir -p "$LAB/gconv"
+    cp "$LAB/plugin.so" "$LAB/gconv/converter.so"
+    echo 'module PINSHIM// INTERNAL converter 1' >"$LAB/gconv/gconv-modules"
+    equals "$(ldd "$(command -v iconv)" | grep -c '=>')" 1
+    refused env "PORT=$IMPOSTOR" "${converter[@]}"
+    lacks "$OUT" 'hello from'
+    accepted env "PORT=$GOOD" "${converter[@]}"
+    has "$OUT" 'hello from good'
+}
+
+@test "where dlsym is nowhere to be found, programs without TLS live and clients reach nobody" {
+    local program without=$BATS_TEST_TMPDIR/without.so
+    sed -e 's/dlclose/dlnoose/g' -e 's/__libc_dlopen_mode/__libc_dlopen_node/g' "$PINSHIM_SO" >"$without"
+    run -1 cmp -s "$PINSHIM_SO" "$without"
+    PINSHIM_SO=$without
+    capture shim sh -c 'echo lives | cat && getent hosts localhost'
+    equals "$STATUS" 0
+    has "$OUT" lives
+    equals "$ERR" ''
+    for program in connect verify_callback; do
+        capture shim "$PATHS/$program" 127.0.0.1 "$GOOD"
+        [ "$STATUS" -ne 0 ] || explain 'not refused'
+        [ "$STATUS" -lt 128 ] || explain 'killed'
+        lacks "$OUT" 'hello from'
+        equals "$(grep '^pinshim' <<<"$ERR")" 'pinshim: dlsym was found neither in libc.so.6 nor in libdl.so.2'
+    done
 }
 
 @test "an impostor is refused where the program stands before dl_iterate_phdr" {

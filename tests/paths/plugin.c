@@ -1,5 +1,6 @@
 /* plugin HOST PORT OBJECT [deepbind] [tls1.2]: a program without OpenSSL that loads OBJECT, under RTLD_DEEPBIND or not, and
- * lets it fetch. With -DPLUGIN it is that object, linked with libssl. */
+ * lets it fetch. With -DPLUGIN it is that object, linked with libssl; and a converter of characters as well, that iconv(3) loads: it
+ * fetches from HOST and PORT in the environment and ends the program. */
 
 #ifndef PLUGIN
 #define PATHS_NO_SSL
@@ -23,6 +24,22 @@ int plugin_fetch(char **argv)
         return BIO_puts(bio, REQUEST) > 0 && fetch(ssl) ? 0 : 1;
     }
     return show("SSL_connect", ssl, SSL_connect(ssl)) == 1 && fetch(ssl) ? 0 : 1;
+}
+
+int gconv(void);
+int gconv_init(void *step);
+
+int gconv(void)
+{
+    return 0;
+}
+
+int gconv_init(void *step)
+{
+    char *argv[] = {(char[]) {"converter"}, getenv("HOST"), getenv("PORT"), NULL};
+
+    (void)step;
+    exit(plugin_fetch(argv));
 }
 
 #else
