@@ -1,3 +1,4 @@
+#include "memory.h"
 #include "pins_internal.h"
 
 #include <stdlib.h>
@@ -26,6 +27,7 @@ static bool enlarge(void **array, size_t *room, size_t count, size_t more, size_
         return false;
     *array = bigger;
     *room = wanted;
+    memory_prefer_large_pages(bigger, wanted * size);
     return true;
 }
 
@@ -91,6 +93,8 @@ static bool reserve(struct pins *pins, size_t lines, size_t length)
     for (pins->index_size = 16; pins->index_size < lines + lines / 2;)
         pins->index_size *= 2;
     pins->index = calloc(pins->index_size, sizeof(*pins->index));
+    if (pins->index != NULL)
+        memory_prefer_large_pages(pins->index, pins->index_size * sizeof(*pins->index));
     return pins->index != NULL;
 }
 
