@@ -792,6 +792,17 @@ static const char *quick_end(const char *at, const char *end)
     return NULL;
 }
 
+/* Return the end of the line, before a CR; NULL where there may be none, or what check_text has to look at. */
+static const char *quick_comment(const char *at, const char *end)
+{
+    const char *stop = memchr(at, '\n', (size_t)(end - at));
+
+    if (stop == NULL)
+        return NULL;
+    stop -= stop[-1] == '\r';
+    return text_is_plain(at, (size_t)(stop - at)) ? stop : NULL;
+}
+
 #define QUICK_PINS 4
 #define QUICK_LINES 8
 #define QUICK_ROOM (3 + 64) /* stars, and what quick_name looks at */
@@ -801,7 +812,7 @@ struct quick_pin {
     uint8_t digest[DIGEST_MAX];
 };
 
-/* The commonest line: a name and its pins. */
+/* The commonest line: a name and its pins, and perhaps a comment. */
 struct quick {
     const char *start;
     const char *stop; /* its newline */
@@ -837,9 +848,12 @@ static bool read_quick(const struct pins *pins, const char *at, const char *end,
     }
     quick->key = pins_key(pins, form, quick->name, field.length, port);
     for (; at < end && is_blank(*at); pin++) {
-        for (field.at = at + 1; field.at < end && is_blank(*field.at);)
-            field.at++;
-        at = quick_end(field.at, end);
+        while (at < end && is_blank(*at))
+            at++;
+        if (at == end || *at == '#' || *at == '\r' || *at == '\n')
+            break;
+        field.at = at;
+        at = quick_end(at, end);
         if (at == NULL || pin == quick->pins + QUICK_PINS)
             return false;
         field.length = (size_t)(at - field.at);
@@ -847,6 +861,8 @@ static bool read_quick(const struct pins *pins, const char *at, const char *end,
         if (pin->spelling == NULL || !read_digest(field, pin->spelling, pin->digest))
             return false;
     }
+    if (at < end && *at == '#' && (at = quick_comment(at, end)) == NULL)
+        return false;
     at += at < end && *at == '\r';
     quick->stop = at;
     quick->last = pin;

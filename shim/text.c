@@ -193,13 +193,34 @@ static int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* Read sixteen digits. */
+static inline bool hex_block(const char *digits, uint8_t out[static 8])
+{
+    typedef uint16_t pairs __attribute__((vector_size(16)));
+    typedef uint8_t octets __attribute__((vector_size(8)));
+    text_block block = text_block_at(digits);
+    text_block number = text_block_within(block, '0', '9');
+    text_block upper = text_block_within(block, 'A', 'F');
+    text_block lower = text_block_within(block, 'a', 'f');
+    pairs values = (pairs)(block + ((number & -'0') | (upper & (10 - 'A')) | (lower & (10 - 'a'))));
+    octets bytes = __builtin_convertvector((values & 0xf) << 4 | values >> 8, octets);
+
+    memcpy(out, &bytes, sizeof(bytes));
+    return text_block_bits(number | upper | lower) == 0xffff;
+}
+
 bool text_hex(const char *string, size_t length, bool colons, uint8_t *out, size_t want)
 {
     size_t step = colons ? 3 : 2;
+    size_t i = 0;
 
     if (want == 0 || length != want * step - (colons ? 1 : 0))
         return false;
-    for (size_t i = 0; i < want; i++) {
+    for (; !colons && i + 8 <= want; i += 8) {
+        if (!hex_block(string + i * 2, out + i))
+            return false;
+    }
+    for (; i < want; i++) {
         int high = hex_value(string[i * step]);
         int low = hex_value(string[i * step + 1]);
 

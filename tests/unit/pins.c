@@ -1014,6 +1014,9 @@ static const struct refused bad_pinned[] = {
     {"a control character behind the pin", BYTES("a.example " S1 "\v\n"), {{1, 67, "a control character (0x0b)"}}},
     {"a NUL behind the pin", BYTES("a.example " S1 "\0\n"), {{1, 67, "a control character (0x00)"}}},
     {"no UTF-8 behind the pin", BYTES("a.example " S1 "\x80\n"), {{1, 67, "not UTF-8"}}},
+    {"a control character in a comment", BYTES("a.example " S1 " # c\x1b\n"), {{1, 71, "a control character (0x1b)"}}},
+    {"no UTF-8 in a comment", BYTES("a.example " S1 " # \xff\r\n"), {{1, 70, "not UTF-8"}}},
+    {"a comment for a pin", BYTES("a.example # " S1 "\n"), {{1, 10, "nothing after the target"}}},
     {"CR inside", BYTES("a.example " S1 "\r" S2 "\n"), {{1, 67, "a control character (0x0d)"}}},
     {"a contradiction among many lines", BYTES("a " S1 "\nb allow\nc " S1 "\nb " S2 "\nd " S1 "\nd deny\n"),
         {{4, 3, "contradicts line 2, which says allow"}, {6, 3, "contradicts line 5, which says a pin"}}},
@@ -1025,6 +1028,7 @@ static const struct accepted pinned[] = {
         "8 " S1 " 8 " S2 " 8 " S3 " 8 " C1 " 8 ca-sha256:" B2 " 8 " S3},
     {"a label of 63", BYTES(L63 " " S1 "\n"), L63, "1 " S1},
     {"a name of 64", BYTES(L63 ".x " S1 "\n"), L63 ".x", "1 " S1},
+    {"a comment", BYTES("a " S1 " # b " S2 "\r\na " S2 "  #\na " S3 " #\r\n"), "a", "1 " S1 " 2 " S2 " 3 " S3},
     {"upper case", BYTES("AZ-az_09.Example:8443 " S1 "\n"), "az-az_09.example:8443", "1 " S1},
     {"lines for one name", BYTES("*.a " S1 "\n**.A " S2 "\n*.A " S2 "\n*.a:1 " S3 "\n"), "x.a", "1 " S1 " 3 " S2 "; 4 " S3},
 };
