@@ -201,10 +201,12 @@ static const char *const files[PIN_KINDS] = {"spki-file:", "cert-file:", "ca-fil
 /* Return the first spelling of a pin that the field begins as; NULL: none. */
 static const struct spelling *find_spelling(struct field field)
 {
+    char first = field.length > 0 ? text_lower(field.at[0]) : '\0';
+
     for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
         const struct spelling *spelling = &spellings[i];
 
-        if (field.length >= spelling->length && text_lower(field.at[0]) == spelling->prefix[0]
+        if (spelling->prefix[0] == first && field.length >= spelling->length
             && (memcmp(field.at, spelling->prefix, spelling->length) == 0 || starts(field, spelling->prefix)))
             return spelling;
     }
