@@ -1,4 +1,5 @@
 #include "file.h"
+#include "memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -71,6 +72,8 @@ static char *read_all(int fd, const char *what, size_t limit, size_t expected, s
     size_t room = expected + 1;
     char *buffer = malloc(room);
 
+    if (buffer != NULL)
+        memory_prefer_large_pages(buffer, room);
     *length = 0;
     for (;;) {
         ssize_t got;

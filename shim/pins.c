@@ -1,3 +1,4 @@
+#include "memory.h"
 #include "pins_internal.h"
 
 #include <stdlib.h>
@@ -15,63 +16,74 @@ size_t digest_size(enum digest digest)
     return digests[digest].size;
 }
 
-/* Make room for `more` elements after `count`. */
-static bool grow(void **array, size_t *room, size_t count, size_t more, size_t size)
+static bool enlarge(void **array, size_t *room, size_t count, size_t more, size_t size)
 {
     size_t wanted = *room == 0 ? 64 : *room;
     void *bigger;
 
-    if (count + more <= *room)
-        return true;
     while (wanted < count + more)
         wanted *= 2;
     if (wanted >= NOTHING || (bigger = realloc(*array, wanted * size)) == NULL)
         return false;
     *array = bigger;
     *room = wanted;
+    memory_prefer_large_pages(bigger, wanted * size);
     return true;
 }
 
+/* Make room for `more` elements after `count`. */
+static inline bool grow(void **array, size_t *room, size_t count, size_t more, size_t size)
+{
+    return count + more <= *room || enlarge(array, room, count, more, size);
+}
+
+static inline uint64_t mix(uint64_t hash, const char *key, size_t length)
+{
+    uint64_t word = 0;
+
+    memcpy(&word, key, length);
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 29;
+}
+
 /* A chosen collision costs time only, and the file is its owner's. */
-uint32_t pins_hash(enum target_form form, const char *key, size_t length)
+static inline uint32_t hash_of(enum target_form form, const char *key, size_t length)
 {
     uint64_t hash = (uint64_t)form + length;
-    uint64_t word;
 
-    for (; length > 0; key += length < 8 ? length : 8, length -= length < 8 ? length : 8) {
-        word = 0;
-        memcpy(&word, key, length < 8 ? length : 8);
-        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 29;
-    }
+    for (; length >= 8; key += 8, length -= 8)
+        hash = mix(hash, key, 8);
+    if (length > 0)
+        hash = mix(hash, key, length);
     return (uint32_t)(hash ^ hash >> 32);
 }
 
-static size_t key_of(enum target_form form, const struct host *host, const char **key)
+uint32_t pins_hash(enum target_form form, const char *key, size_t length)
 {
-    *key = form == FORM_ADDRESS ? (const char *)host->address : host->name;
-    return form == FORM_ADDRESS ? sizeof(host->address) : form == FORM_ANY ? 0 : strlen(host->name);
+    return hash_of(form, key, length);
 }
 
 /* The slot of the first rule for the name, whatever its port; an empty one where there is none. */
-static struct index_slot *slot_of(const struct pins *pins, enum target_form form, const char *key, size_t length, uint32_t hash)
+static inline struct index_slot *slot_of(const struct pins *pins, const struct target_key *key)
 {
-    size_t at = hash & (pins->index_size - 1);
+    size_t at = key->hash & (pins->index_size - 1);
 
     for (; pins->index[at].rule != 0; at = (at + 1) & (pins->index_size - 1)) {
         const struct rule *rule = &pins->rules[pins->index[at].rule - 1];
         const char *name = (const char *)pins->bytes + rule->name;
 
-        if (pins->index[at].hash == hash && rule->form == form
-            && (form == FORM_ADDRESS ? memcmp(name, key, length) == 0 : strncmp(name, key, length) == 0 && name[length] == '\0'))
+        if (pins->index[at].hash == key->hash && rule->form == key->form
+            && (key->form == FORM_ADDRESS ? memcmp(name, key->at, key->length) == 0
+                : strncmp(name, key->at, key->length) == 0 && name[key->length] == '\0'))
             break;
     }
     return &pins->index[at];
 }
 
-static const struct rule *find(const struct pins *pins, enum target_form form, const char *key, size_t length)
+static const struct rule *find(const struct pins *pins, enum target_form form, const char *at, size_t length)
 {
-    const struct index_slot *slot = pins->index != NULL ? slot_of(pins, form, key, length, pins_hash(form, key, length)) : NULL;
+    struct target_key key = {form, hash_of(form, at, length), at, length, 0};
+    const struct index_slot *slot = pins->index != NULL ? slot_of(pins, &key) : NULL;
 
     return slot != NULL && slot->rule != 0 ? &pins->rules[slot->rule - 1] : NULL;
 }
@@ -86,6 +98,8 @@ static bool reserve(struct pins *pins, size_t lines, size_t length)
     for (pins->index_size = 16; pins->index_size < lines + lines / 2;)
         pins->index_size *= 2;
     pins->index = calloc(pins->index_size, sizeof(*pins->index));
+    if (pins->index != NULL)
+        memory_prefer_large_pages(pins->index, pins->index_size * sizeof(*pins->index));
     return pins->index != NULL;
 }
 
@@ -119,12 +133,27 @@ void pins_fit(struct pins *pins)
     fit((void **)&pins->bytes, &pins->byte_room, pins->byte_count, 1);
 }
 
+struct target_key pins_key(const struct pins *pins, enum target_form form, const char *at, size_t length, uint16_t port)
+{
+    struct target_key key = {form, hash_of(form, at, length), at, length, port};
+
+    __builtin_prefetch(&pins->index[key.hash & (pins->index_size - 1)], 1);
+    return key;
+}
+
 struct rule *pins_rule(struct pins *pins, const struct target_pattern *target, uint32_t line)
 {
-    const char *key;
-    size_t length = key_of(target->form, &target->host, &key);
-    uint32_t hash = pins_hash(target->form, key, length);
-    struct index_slot *slot = slot_of(pins, target->form, key, length, hash);
+    const struct host *host = &target->host;
+    bool address = target->form == FORM_ADDRESS;
+    struct target_key key = pins_key(pins, target->form, address ? (const char *)host->address : host->name,
+        address ? sizeof(host->address) : strlen(host->name), host->port);
+
+    return pins_rule_of(pins, &key, line);
+}
+
+struct rule *pins_rule_of(struct pins *pins, const struct target_key *key, uint32_t line)
+{
+    struct index_slot *slot = slot_of(pins, key);
     uint32_t number = slot->rule;
     uint32_t last = NOTHING;
     struct rule *rule;
@@ -132,15 +161,15 @@ struct rule *pins_rule(struct pins *pins, const struct target_pattern *target, u
     for (; number != 0; number = rule->next_port + 1) {
         last = number - 1;
         rule = &pins->rules[last];
-        if (rule->port == target->host.port)
+        if (rule->port == key->port)
             return rule;
         if (rule->next_port == NOTHING)
             break;
     }
     if (pins->rule_count + 1 == pins->index_size || !grow((void **)&pins->rules, &pins->rule_room, pins->rule_count, 1, sizeof(*pins->rules))
-        || !grow((void **)&pins->bytes, &pins->byte_room, pins->byte_count, length + 1, 1))
+        || !grow((void **)&pins->bytes, &pins->byte_room, pins->byte_count, key->length + 1, 1))
         return NULL;
-    pins->located |= target->form == FORM_ADDRESS || target->host.port != 0;
+    pins->located |= key->form == FORM_ADDRESS || key->port != 0;
     rule = &pins->rules[pins->rule_count];
     *rule = (struct rule) {
         .line = line,
@@ -148,17 +177,17 @@ struct rule *pins_rule(struct pins *pins, const struct target_pattern *target, u
         .first_pin = NOTHING,
         .last_pin = NOTHING,
         .next_port = NOTHING,
-        .port = target->host.port,
-        .form = (uint8_t)target->form,
+        .port = key->port,
+        .form = (uint8_t)key->form,
         .action = RULE_UNSET,
     };
     if (last != NOTHING) {
         pins->rules[last].next_port = (uint32_t)pins->rule_count;
     } else {
-        memcpy(pins->bytes + pins->byte_count, key, length);
-        pins->bytes[pins->byte_count + length] = '\0';
-        pins->byte_count += length + 1;
-        *slot = (struct index_slot) {hash, (uint32_t)pins->rule_count + 1};
+        memcpy(pins->bytes + pins->byte_count, key->at, key->length);
+        pins->bytes[pins->byte_count + key->length] = '\0';
+        pins->byte_count += key->length + 1;
+        *slot = (struct index_slot) {key->hash, (uint32_t)pins->rule_count + 1};
     }
     pins->rule_count++;
     return rule;
@@ -168,7 +197,7 @@ bool pins_add_pin(struct pins *pins, struct rule *rule, uint32_t line, enum pin_
     const uint8_t *bytes)
 {
     uint32_t index = (uint32_t)pins->pin_count;
-    size_t size = digest_size(digest);
+    size_t size = digests[digest].size;
 
     if (!grow((void **)&pins->pins, &pins->pin_room, pins->pin_count, 1, sizeof(*pins->pins))
         || !grow((void **)&pins->bytes, &pins->byte_room, pins->byte_count, size, 1))

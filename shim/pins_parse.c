@@ -174,23 +174,26 @@ static bool read_ipv6_target(struct parser *parser, struct field field, struct h
 /* The spellings of a pin. An alias takes base64 alone, as the tools that it comes from do. */
 static const struct spelling {
     const char *prefix;
+    size_t length; /* the prefix's */
     const char *suffix;
     uint8_t kind;
     uint8_t digest;
     bool base64_only;
 } spellings[] = {
-    {"spki-sha256:", "", PIN_SPKI, DIGEST_SHA256, false},
-    {"spki-sha384:", "", PIN_SPKI, DIGEST_SHA384, false},
-    {"spki-sha512:", "", PIN_SPKI, DIGEST_SHA512, false},
-    {"cert-sha256:", "", PIN_CERT, DIGEST_SHA256, false},
-    {"cert-sha384:", "", PIN_CERT, DIGEST_SHA384, false},
-    {"cert-sha512:", "", PIN_CERT, DIGEST_SHA512, false},
-    {"ca-sha256:", "", PIN_CA, DIGEST_SHA256, false},
-    {"ca-sha384:", "", PIN_CA, DIGEST_SHA384, false},
-    {"ca-sha512:", "", PIN_CA, DIGEST_SHA512, false},
-    {"sha256//", "", PIN_SPKI, DIGEST_SHA256, true}, /* curl: before the next, which it starts with */
-    {"sha256/", "", PIN_SPKI, DIGEST_SHA256, true}, /* OkHttp */
-    {"pin-sha256=\"", "\"", PIN_SPKI, DIGEST_SHA256, true}, /* RFC 7469, section 2.1 */
+#define PREFIX(string) string, sizeof(string) - 1
+    {PREFIX("spki-sha256:"), "", PIN_SPKI, DIGEST_SHA256, false},
+    {PREFIX("spki-sha384:"), "", PIN_SPKI, DIGEST_SHA384, false},
+    {PREFIX("spki-sha512:"), "", PIN_SPKI, DIGEST_SHA512, false},
+    {PREFIX("cert-sha256:"), "", PIN_CERT, DIGEST_SHA256, false},
+    {PREFIX("cert-sha384:"), "", PIN_CERT, DIGEST_SHA384, false},
+    {PREFIX("cert-sha512:"), "", PIN_CERT, DIGEST_SHA512, false},
+    {PREFIX("ca-sha256:"), "", PIN_CA, DIGEST_SHA256, false},
+    {PREFIX("ca-sha384:"), "", PIN_CA, DIGEST_SHA384, false},
+    {PREFIX("ca-sha512:"), "", PIN_CA, DIGEST_SHA512, false},
+    {PREFIX("sha256//"), "", PIN_SPKI, DIGEST_SHA256, true}, /* curl: before the next, which it starts with */
+    {PREFIX("sha256/"), "", PIN_SPKI, DIGEST_SHA256, true}, /* OkHttp */
+    {PREFIX("pin-sha256=\""), "\"", PIN_SPKI, DIGEST_SHA256, true}, /* RFC 7469, section 2.1 */
+#undef PREFIX
 };
 
 static const char *const files[PIN_KINDS] = {"spki-file:", "cert-file:", "ca-file:"};
@@ -198,9 +201,14 @@ static const char *const files[PIN_KINDS] = {"spki-file:", "cert-file:", "ca-fil
 /* Return the first spelling of a pin that the field begins as; NULL: none. */
 static const struct spelling *find_spelling(struct field field)
 {
+    char first = field.length > 0 ? text_lower(field.at[0]) : '\0';
+
     for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++) {
-        if (starts(field, spellings[i].prefix))
-            return &spellings[i];
+        const struct spelling *spelling = &spellings[i];
+
+        if (spelling->prefix[0] == first && field.length >= spelling->length
+            && (memcmp(field.at, spelling->prefix, spelling->length) == 0 || starts(field, spelling->prefix)))
+            return spelling;
     }
     return NULL;
 }
@@ -290,7 +298,7 @@ static bool read_digest(struct field value, const struct spelling *spelling, uin
     size_t size = digest_size((enum digest)spelling->digest);
     uint8_t other[DIGEST_MAX];
 
-    value = (struct field) {value.at + strlen(spelling->prefix), value.length - strlen(spelling->prefix)};
+    value = (struct field) {value.at + spelling->length, value.length - spelling->length};
     if (suffix != 0) {
         if (value.length < suffix || memcmp(value.at + value.length - suffix, spelling->suffix, suffix) != 0)
             return false;
@@ -335,7 +343,6 @@ static const char *guess_digest(struct field value, size_t size)
 /* Read the digest of a field that begins as `spelling`. Complain and return NULL where it is none. */
 static const struct spelling *read_pin(struct parser *parser, struct field field, const struct spelling *spelling, uint8_t *out)
 {
-    size_t prefix = strlen(spelling->prefix);
     struct field value;
     struct field bare;
     size_t size;
@@ -346,7 +353,7 @@ static const struct spelling *read_pin(struct parser *parser, struct field field
             return other;
     }
     size = digest_size((enum digest)spelling->digest);
-    value = (struct field) {field.at + prefix, field.length - prefix};
+    value = (struct field) {field.at + spelling->length, field.length - spelling->length};
     bare = value;
     if (spelling->suffix[0] != '\0' && bare.length > 0 && bare.at[bare.length - 1] == spelling->suffix[0])
         bare.length--;
@@ -559,7 +566,7 @@ static void finish_client(struct parser *parser, const struct line *line)
 /* Who gets a client certificate has to be told by a pin or by pkix. */
 static void check_clients(struct parser *parser)
 {
-    for (size_t i = 0; i < parser->pins->rule_count; i++) {
+    for (size_t i = 0; parser->client_count > 0 && i < parser->pins->rule_count; i++) {
         const struct rule *rule = &parser->pins->rules[i];
 
         if (rule->client == 0 || rule->first_pin != NOTHING || rule->pkix)
@@ -737,15 +744,179 @@ static void parse_line(struct parser *parser, const char *at, size_t length)
     finish_line(parser, &line);
 }
 
+/* Copy a name of at most 63 characters in lower case, and return its length. 0 where it may be none that read_name takes, or an address. At
+ * `at` there are 64 bytes. */
+static size_t quick_name(const char *at, char name[static 64])
+{
+    uint64_t all = 0; /* what a name has; a bit for each character, the lowest for the first */
+    uint64_t digits = 0;
+    uint64_t marks = 0;
+    uint64_t dots = 0;
+    uint64_t first; /* of a label */
+    uint64_t last;
+    unsigned length;
+
+    for (unsigned i = 0; i < 64 && (i == 0 || all >> (i - 16) == 0xffff); i += 16) {
+        text_block block = text_block_at(at + i);
+        text_block upper = text_block_within(block, 'A', 'Z');
+        text_block digit = text_block_within(block, '0', '9');
+        text_block mark = (block == '-') | (block == '.');
+
+        block |= upper & ('a' - 'A');
+        memcpy(name + i, &block, sizeof(block));
+        all |= text_block_bits(text_block_within(block, 'a', 'z') | digit | mark | (block == '_')) << i;
+        digits |= text_block_bits(digit) << i;
+        marks |= text_block_bits(mark) << i;
+        dots |= text_block_bits(block == '.') << i;
+    }
+    if (~all == 0 || (all & 1) == 0)
+        return 0;
+    length = (unsigned)__builtin_ctzll(~all);
+    all = (UINT64_C(1) << length) - 1;
+    dots &= all;
+    first = dots << 1 | 1;
+    last = dots >> 1 | UINT64_C(1) << (length - 1);
+    /* No label is empty or has a hyphen at an end, and the last one does not look like a number. */
+    if ((marks & all & (first | last)) != 0 || (digits >> (63 - __builtin_clzll(first)) & 1) != 0)
+        return 0;
+    return length;
+}
+
+/* Return the first blank or control character, or what is not ASCII; NULL where there may be none. */
+static const char *quick_end(const char *at, const char *end)
+{
+    for (; end - at >= 16; at += 16) {
+        uint64_t bits = text_block_bits(text_block_at(at) < ' ' + 1);
+
+        if (bits != 0)
+            return at + __builtin_ctzll(bits);
+    }
+    return NULL;
+}
+
+/* Return the end of the line, before a CR; NULL where there may be none, or what check_text has to look at. */
+static const char *quick_comment(const char *at, const char *end)
+{
+    const char *stop = memchr(at, '\n', (size_t)(end - at));
+
+    if (stop == NULL)
+        return NULL;
+    stop -= stop[-1] == '\r';
+    return text_is_plain(at, (size_t)(stop - at)) ? stop : NULL;
+}
+
+#define QUICK_PINS 4
+#define QUICK_LINES 8
+#define QUICK_ROOM (3 + 64) /* stars, and what quick_name looks at */
+
+struct quick_pin {
+    const struct spelling *spelling;
+    uint8_t digest[DIGEST_MAX];
+};
+
+/* The commonest line: a name and its pins, and perhaps a comment. */
+struct quick {
+    const char *start;
+    const char *stop; /* its newline */
+    struct target_key key;
+    char name[64];
+    const struct quick_pin *last;
+    struct quick_pin pins[QUICK_PINS];
+};
+
+/* Read such a line in few steps, and have the place of its rule at hand. Return false where it is, or may be, another. At `at` there are
+ * QUICK_ROOM bytes. */
+static bool read_quick(const struct pins *pins, const char *at, const char *end, struct quick *quick)
+{
+    enum target_form form = *at != '*' ? FORM_NAME : at[1] == '*' ? FORM_LABELS : FORM_ONE_LABEL;
+    size_t stars = form == FORM_NAME ? 0 : form == FORM_ONE_LABEL ? 2 : 3;
+    struct quick_pin *pin = quick->pins;
+    struct field field;
+    uint16_t port = 0;
+
+    field.length = quick_name(at + stars, quick->name);
+    if (field.length == 0 || (stars != 0 && at[stars - 1] != '.'))
+        return false;
+    quick->start = at;
+    at += stars + field.length;
+    if (*at == ':') {
+        const char *digits = ++at;
+
+        while (at < end && *at >= '0' && *at <= '9')
+            at++;
+        port = text_port(digits, (size_t)(at - digits));
+        if (port == 0)
+            return false;
+    }
+    quick->key = pins_key(pins, form, quick->name, field.length, port);
+    for (; at < end && is_blank(*at); pin++) {
+        while (at < end && is_blank(*at))
+            at++;
+        if (at == end || *at == '#' || *at == '\r' || *at == '\n')
+            break;
+        field.at = at;
+        at = quick_end(at, end);
+        if (at == NULL || pin == quick->pins + QUICK_PINS)
+            return false;
+        field.length = (size_t)(at - field.at);
+        pin->spelling = find_spelling(field);
+        if (pin->spelling == NULL || !read_digest(field, pin->spelling, pin->digest))
+            return false;
+    }
+    if (at < end && *at == '#' && (at = quick_comment(at, end)) == NULL)
+        return false;
+    at += at < end && *at == '\r';
+    quick->stop = at;
+    quick->last = pin;
+    return at < end && *at == '\n' && pin > quick->pins;
+}
+
+/* Add what such a line says. Return false, and leave it to parse_line, where that cannot be. */
+static bool add_quick(struct parser *parser, const struct quick *quick)
+{
+    struct rule *rule = pins_rule_of(parser->pins, &quick->key, parser->line);
+
+    if (rule == NULL || (rule->action != RULE_UNSET && rule->action != RULE_PINS))
+        return false;
+    rule->action = RULE_PINS;
+    parser->pins->demand = true;
+    for (const struct quick_pin *pin = quick->pins; pin < quick->last; pin++) {
+        if (!pins_add_pin(parser->pins, rule, parser->line, (enum pin_kind)pin->spelling->kind, (enum digest)pin->spelling->digest, pin->digest))
+            parser->out_of_memory = true;
+    }
+    return true;
+}
+
+/* Take the lines from `at` on as long as they are such, some at a time: the memory for each is on its way while others are read. Return
+ * where the next line starts. */
+static const char *parse_quick(struct parser *parser, const char *at, const char *end)
+{
+    struct quick lines[QUICK_LINES];
+    size_t count;
+
+    do {
+        for (count = 0; count < QUICK_LINES && end - at >= QUICK_ROOM && read_quick(parser->pins, at, end, &lines[count]); count++)
+            at = lines[count].stop + 1;
+        for (size_t i = 0; i < count && !parser->out_of_memory; i++, parser->line++) {
+            parser->line_start = lines[i].start;
+            if (!add_quick(parser, &lines[i]))
+                parse_line(parser, lines[i].start, (size_t)(lines[i].stop - lines[i].start));
+        }
+    } while (count == QUICK_LINES && !parser->out_of_memory);
+    return at;
+}
+
 static size_t count_lines(const char *buffer, size_t length)
 {
-    const char *end = buffer + length;
     size_t count = 1;
+    size_t i = 0;
 
-    while ((buffer = memchr(buffer, '\n', (size_t)(end - buffer))) != NULL) {
-        buffer++;
-        count++;
+    for (; length - i >= 16; i += 16) {
+        for (uint64_t bits = text_block_bits(text_block_at(buffer + i) == '\n'); bits != 0; bits &= bits - 1)
+            count++;
     }
+    for (; i < length; i++)
+        count += buffer[i] == '\n';
     return count;
 }
 
@@ -761,12 +932,13 @@ struct pins *pins_parse(const char *buffer, size_t length, const struct pins_rea
     }
     if (length >= 3 && memcmp(buffer, "\xef\xbb\xbf", 3) == 0)
         at += 3;
-    for (; at < end && !parser.out_of_memory; parser.line++) {
+    while ((at = parse_quick(&parser, at, end)) < end && !parser.out_of_memory) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         const char *stop = newline != NULL ? newline : end;
 
         parser.line_start = at;
         parse_line(&parser, at, (size_t)(stop - at));
+        parser.line++;
         at = newline != NULL ? newline + 1 : end;
     }
     if (parser.complaints == 0 && !parser.out_of_memory)

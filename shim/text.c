@@ -1,5 +1,6 @@
 #include "text.h"
 
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -119,31 +120,48 @@ void text_add_base64(struct text *text, const uint8_t *bytes, size_t length)
     }
 }
 
-/* One more than what a character stands for; 0: nothing. */
-static const uint8_t base64_values[256] = {
-#define TEN(first, value) \
-    [first] = value, [first + 1] = value + 1, [first + 2] = value + 2, [first + 3] = value + 3, [first + 4] = value + 4, \
-    [first + 5] = value + 5, [first + 6] = value + 6, [first + 7] = value + 7, [first + 8] = value + 8, [first + 9] = value + 9
-    TEN('A', 1), TEN('K', 11), ['U'] = 21, 22, 23, 24, 25, 26,
-    TEN('a', 27), TEN('k', 37), ['u'] = 47, 48, 49, 50, 51, 52,
-    TEN('0', 53), ['+'] = 63, ['/'] = 64,
-#undef TEN
-};
-
-/* Return the value of a digit; above 63 where it is none. */
-static uint32_t base64_value(char c)
+/* Return what sixteen digits stand for; `odd` gets what is none. */
+static inline text_block base64_values(text_block digits, text_block *odd)
 {
-    return base64_values[(uint8_t)c] - 1U;
+    text_block upper = text_block_within(digits, 'A', 'Z');
+    text_block lower = text_block_within(digits, 'a', 'z');
+    text_block number = text_block_within(digits, '0', '9');
+    text_block plus = digits == '+';
+    text_block slash = digits == '/';
+
+    *odd |= ~(upper | lower | number | plus | slash);
+    return digits + ((upper & -'A') | (lower & (26 - 'a')) | (number & (52 - '0')) | (plus & (62 - '+')) | (slash & (63 - '/')));
 }
 
-bool text_base64(const char *string, size_t length, uint8_t *out, size_t want)
+/* Pack sixteen values of six bits: neighbours, of which the first is the lower half of a word, are joined to 12 bits, to 24 and to 48. */
+static inline void base64_pack(text_block values, uint8_t out[static 12])
+{
+    typedef uint16_t pairs __attribute__((vector_size(16)));
+    typedef uint32_t fours __attribute__((vector_size(16)));
+    pairs twelve = ((pairs)values & 0x3f) << 6 | (pairs)values >> 8;
+    fours twenty_four = ((fours)twelve & 0xfff) << 12 | (fours)twelve >> 16;
+    uint64_t words[2];
+
+    memcpy(words, &twenty_four, sizeof(words));
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t word = htobe64(words[i] << 40 | words[i] >> 32 << 16);
+
+        memcpy(out + i * 6, &word, 6);
+    }
+}
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "base64_pack takes the bytes of a word in that order");
+
+__attribute__((always_inline)) static inline bool decode_base64(const char *string, size_t length, uint8_t *out, size_t want)
 {
     size_t digits = (want * 8 + 5) / 6;
     size_t padded = (want + 2) / 3 * 4;
     size_t made = 0;
     size_t i = 0;
-    uint32_t bits;
-    unsigned held = 0;
+    text_block odd = {0};
+    char rest[16];
+    uint8_t last[12];
+    uint8_t stray = 0;
 
     if (length != digits && length != padded)
         return false;
@@ -151,33 +169,25 @@ bool text_base64(const char *string, size_t length, uint8_t *out, size_t want)
         if (string[k] != '=')
             return false;
     }
-    /* Four at a time; what is no digit shows in the upper bits. */
-    for (; i + 4 <= digits; i += 4, made += 3) {
-        uint32_t a = base64_value(string[i]);
-        uint32_t b = base64_value(string[i + 1]);
-        uint32_t c = base64_value(string[i + 2]);
-        uint32_t d = base64_value(string[i + 3]);
+    for (; i + 16 <= digits; i += 16, made += 12)
+        base64_pack(base64_values(text_block_at(string + i), &odd), out + made);
+    if (i == digits)
+        return text_block_bits(odd) == 0;
+    memset(rest, 'A', sizeof(rest)); /* no bit set */
+    memcpy(rest, string + i, digits - i);
+    base64_pack(base64_values(text_block_at(rest), &odd), last);
+    for (size_t k = want - made; k < sizeof(last); k++)
+        stray |= last[k];
+    if (text_block_bits(odd) != 0 || stray != 0)
+        return false;
+    memcpy(out + made, last, want - made);
+    return true;
+}
 
-        if ((a | b | c | d) > 63)
-            return false;
-        bits = a << 18 | b << 12 | c << 6 | d;
-        out[made] = (uint8_t)(bits >> 16);
-        out[made + 1] = (uint8_t)(bits >> 8);
-        out[made + 2] = (uint8_t)bits;
-    }
-    for (bits = 0; i < digits; i++) {
-        uint32_t value = base64_value(string[i]);
-
-        if (value > 63)
-            return false;
-        bits = bits << 6 | value;
-        held += 6;
-        if (held >= 8) {
-            held -= 8;
-            out[made++] = (uint8_t)(bits >> held);
-        }
-    }
-    return made == want && (bits & ((1U << held) - 1)) == 0;
+/* Lengths that the compiler knows make the commonest of them fast. */
+bool text_base64(const char *string, size_t length, uint8_t *out, size_t want)
+{
+    return want == 32 ? decode_base64(string, length, out, 32) : decode_base64(string, length, out, want);
 }
 
 static int hex_value(char c)
@@ -188,13 +198,34 @@ static int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* Read sixteen digits. */
+static inline bool hex_block(const char *digits, uint8_t out[static 8])
+{
+    typedef uint16_t pairs __attribute__((vector_size(16)));
+    typedef uint8_t octets __attribute__((vector_size(8)));
+    text_block block = text_block_at(digits);
+    text_block number = text_block_within(block, '0', '9');
+    text_block upper = text_block_within(block, 'A', 'F');
+    text_block lower = text_block_within(block, 'a', 'f');
+    pairs values = (pairs)(block + ((number & -'0') | (upper & (10 - 'A')) | (lower & (10 - 'a'))));
+    octets bytes = __builtin_convertvector((values & 0xf) << 4 | values >> 8, octets);
+
+    memcpy(out, &bytes, sizeof(bytes));
+    return text_block_bits(number | upper | lower) == 0xffff;
+}
+
 bool text_hex(const char *string, size_t length, bool colons, uint8_t *out, size_t want)
 {
     size_t step = colons ? 3 : 2;
+    size_t i = 0;
 
     if (want == 0 || length != want * step - (colons ? 1 : 0))
         return false;
-    for (size_t i = 0; i < want; i++) {
+    for (; !colons && i + 8 <= want; i += 8) {
+        if (!hex_block(string + i * 2, out + i))
+            return false;
+    }
+    for (; i < want; i++) {
         int high = hex_value(string[i * step]);
         int low = hex_value(string[i * step + 1]);
 
@@ -274,21 +305,19 @@ void text_add_date(struct text *text, uint16_t day)
     text_add(text, "%04d-%02d-%02d", year, month, left + 1);
 }
 
-/* Eight bytes at a time: a byte below 0x20 borrows into its upper bit, one above 0x7e carries into it. */
 bool text_is_plain(const char *bytes, size_t length)
 {
-    static const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t odd = 0;
-    uint64_t word;
-    size_t i = 0;
+    text_block plain = text_block_within((text_block) {0}, 0, 0);
 
-    for (; i + 8 <= length; i += 8) {
-        memcpy(&word, bytes + i, 8);
-        odd |= ((word - ones * 0x20) & ~word) | (word + ones) | word;
+    for (size_t i = 0; i + 16 <= length; i += 16)
+        plain &= text_block_within(text_block_at(bytes + i), ' ', '~');
+    if (length >= 16)
+        return text_block_bits(plain & text_block_within(text_block_at(bytes + length - 16), ' ', '~')) == 0xffff;
+    for (size_t i = 0; i < length; i++) {
+        if (bytes[i] < ' ' || bytes[i] > '~')
+            return false;
     }
-    for (; i < length; i++)
-        odd |= bytes[i] < 0x20 || bytes[i] > 0x7e ? 0x80 : 0;
-    return (odd & ones * 0x80) == 0;
+    return true;
 }
 
 bool text_utf8(const char *bytes, size_t length, size_t *bad)

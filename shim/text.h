@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(at, first) __attribute__((format(printf, at, first)))
@@ -59,6 +60,42 @@ void text_add_date(struct text *text, uint16_t day);
 static inline char text_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* Sixteen bytes at a time. A comparison gives -1 where it holds, 0 elsewhere; bytes above 0x7f are negative. */
+typedef int8_t text_block __attribute__((vector_size(16)));
+
+static inline text_block text_block_at(const char *at)
+{
+    text_block block;
+
+    memcpy(&block, at, sizeof(block));
+    return block;
+}
+
+/* Compare each byte with a range of ASCII: moved to the upper end of what a byte holds, it takes one comparison. */
+static inline text_block text_block_within(text_block block, char first, char last)
+{
+    typedef uint8_t octets __attribute__((vector_size(16)));
+
+    return (text_block)((octets)block + (uint8_t)(127 - last)) > (int8_t)(126 - last + first);
+}
+
+/* Return a bit for each byte of a comparison's result, the lowest for the first. */
+static inline uint64_t text_block_bits(text_block holds)
+{
+#ifdef __SSE2__
+    typedef char bytes __attribute__((vector_size(16)));
+
+    return (uint64_t)(uint16_t)__builtin_ia32_pmovmskb128((bytes)holds);
+#else
+    static const uint64_t ones = UINT64_C(0x0101010101010101);
+    static const uint64_t gather = UINT64_C(0x0102040810204080); /* moves the lowest bit of byte i to bit 56 + i */
+    uint64_t words[2];
+
+    memcpy(words, &holds, sizeof(words));
+    return (words[0] & ones) * gather >> 56 | (words[1] & ones) * gather >> 56 << 8;
+#endif
 }
 
 /* Return true if and only if each of the `length` bytes is printable ASCII. */

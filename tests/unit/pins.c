@@ -75,15 +75,20 @@ static bool read_client(const struct pins_reader *from, const char *const paths[
 
 static const struct pins_reader client_reader = {.read_client = read_client, .beside = "/pins"};
 
+static const char *tail = ""; /* behind each file that is parsed */
+
 /* Parse a copy without a byte to spare, so that a sanitizer sees a read beyond it, and that is gone afterwards. */
 static struct pins *parse(const char *bytes, size_t length, struct seen *seen)
 {
-    char *copy = malloc(length != 0 ? length : 1);
+    size_t more = strlen(tail);
+    char *copy = malloc(length + more != 0 ? length + more : 1);
     struct pins *pins;
 
     if (copy == NULL)
         abort();
     memcpy(copy, bytes, length);
+    memcpy(copy + length, tail, more);
+    length += more;
     memset(seen, 0, sizeof(*seen));
     pins = pins_parse(copy, length, reader, note, seen);
     memset(copy, '!', length);
@@ -992,8 +997,46 @@ static void test_clients(void)
     reader = NULL;
 }
 
-int main(void)
+/* Most lines are a name and pins: what is wrong with such a one. */
+static const struct refused bad_pinned[] = {
+    {"a hyphen at the start", BYTES("-a.example " S1 "\n"), {{1, 1, "\"-a\" in \"-a.example\" is not a label"}}},
+    {"a hyphen after a dot", BYTES("a.-example " S1 "\n"), {{1, 3, "\"-example\" in \"a.-example\" is not a label"}}},
+    {"a hyphen before a dot", BYTES("a-.example " S1 "\n"), {{1, 1, "\"a-\" in \"a-.example\" is not a label"}}},
+    {"a hyphen at the end", BYTES("a.example- " S1 "\n"), {{1, 3, "\"example-\" in \"a.example-\" is not a label"}}},
+    {"a dot at the start", BYTES(".example " S1 "\n"), {{1, 1, "\"\" in \".example\" is not a label"}}},
+    {"two dots", BYTES("a..example " S1 "\n"), {{1, 3, "\"\" in \"a..example\" is not a label"}}},
+    {"a number at the end", BYTES("a.example.7 " S1 "\n"), {{1, 1, "neither a host name nor an IPv4 address"}}},
+    {"a label of 64", BYTES(L63 "x " S1 "\n"), {{1, 1, "is not a label"}}},
+    {"a star and no dot", BYTES("*ab.example " S1 "\n"), {{1, 1, "has a \"*\" inside"}}},
+    {"two stars and no dot", BYTES("**ab.example " S1 "\n"), {{1, 1, "has a \"*\" inside"}}},
+    {"port 0", BYTES("a.example:0 " S1 "\n"), {{1, 11, "is not a port"}}},
+    {"port 65536", BYTES("a.example:65536 " S1 "\n"), {{1, 11, "is not a port"}}},
+    {"a control character behind the pin", BYTES("a.example " S1 "\v\n"), {{1, 67, "a control character (0x0b)"}}},
+    {"a NUL behind the pin", BYTES("a.example " S1 "\0\n"), {{1, 67, "a control character (0x00)"}}},
+    {"no UTF-8 behind the pin", BYTES("a.example " S1 "\x80\n"), {{1, 67, "not UTF-8"}}},
+    {"a control character in a comment", BYTES("a.example " S1 " # c\x1b\n"), {{1, 71, "a control character (0x1b)"}}},
+    {"no UTF-8 in a comment", BYTES("a.example " S1 " # \xff\r\n"), {{1, 70, "not UTF-8"}}},
+    {"a comment for a pin", BYTES("a.example # " S1 "\n"), {{1, 10, "nothing after the target"}}},
+    {"CR inside", BYTES("a.example " S1 "\r" S2 "\n"), {{1, 67, "a control character (0x0d)"}}},
+    {"a contradiction among many lines", BYTES("a " S1 "\nb allow\nc " S1 "\nb " S2 "\nd " S1 "\nd deny\n"),
+        {{4, 3, "contradicts line 2, which says allow"}, {6, 3, "contradicts line 5, which says a pin"}}},
+};
+
+static const struct accepted pinned[] = {
+    {"six pins, in the eighth line", BYTES("b " S1 "\nb " S1 "\nb " S1 "\nb " S1 "\nb " S1 "\nb " S1 "\nb " S1 "\n"
+                                           "a.example " S1 " " S2 "\t" S3 "  " C1 " ca-sha256:" B2 " sha256/" B3 " \n"), "a.example",
+        "8 " S1 " 8 " S2 " 8 " S3 " 8 " C1 " 8 ca-sha256:" B2 " 8 " S3},
+    {"a label of 63", BYTES(L63 " " S1 "\n"), L63, "1 " S1},
+    {"a name of 64", BYTES(L63 ".x " S1 "\n"), L63 ".x", "1 " S1},
+    {"a comment", BYTES("a " S1 " # b " S2 "\r\na " S2 "  #\na " S3 " #\r\n"), "a", "1 " S1 " 2 " S2 " 3 " S3},
+    {"upper case", BYTES("AZ-az_09.Example:8443 " S1 "\n"), "az-az_09.example:8443", "1 " S1},
+    {"lines for one name", BYTES("*.a " S1 "\n**.A " S2 "\n*.A " S2 "\n*.a:1 " S3 "\n"), "x.a", "1 " S1 " 3 " S2 "; 4 " S3},
+};
+
+static void test_files(void)
 {
+    test_accepted(pinned, ROWS(pinned));
+    test_refused(bad_pinned, ROWS(bad_pinned));
     test_accepted(layout, ROWS(layout));
     test_accepted(targets, ROWS(targets));
     test_accepted(precedence, ROWS(precedence));
@@ -1009,6 +1052,15 @@ int main(void)
     test_refused(contradictions, ROWS(contradictions));
     test_clients();
     test_refused(several, ROWS(several));
+}
+
+int main(void)
+{
+    test_files();
+    /* Once more with so much behind the last line that it is quick to read. */
+    tail = "\n# 4567890123456789012345678901234567890123456789012345678901234567890";
+    test_files();
+    tail = "";
     test_demand();
     test_many();
     test_load();
