@@ -204,3 +204,24 @@ urllib.request.urlopen("https://localhost:" + sys.argv[1], context=connection).r
         /usr/bin/python3 -c 'import json, sys; [json.loads(line)["verdict"] for line in open(sys.argv[1])]' "$ERR_FILE"
     done
 }
+
+@test "whichever allocation on the shim's behalf fails, an impostor is refused and the client lives" {
+    local number=1
+    ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -shared -fPIC -o "$BATS_TEST_TMPDIR/starve.so" "$BATS_TEST_DIRNAME/lib/starve.c"
+    pins "www.pinned.example spki-sha256:$PIN_GOOD client-cert=$LAB/good.pem client-key=$LAB/good.key"
+    CLIENT=("$PROGRAMS/probe" sni=www.pinned.example "open=$IMPOSTOR" connect must)
+    capture bare "${CLIENT[@]}"
+    equals "$STATUS" 0
+    PRELOAD_ALSO=$BATS_TEST_TMPDIR/starve.so
+    export STARVE=shim STARVE_TOLD=$BATS_TEST_TMPDIR/told
+    while :; do
+        rm -f "$STARVE_TOLD"
+        STARVE_FROM=$number capture shim "${CLIENT[@]}"
+        [ -e "$STARVE_TOLD" ] || break
+        # 2: the program itself got no memory. With 139 it would have been ended by a signal.
+        [ "$STATUS" -eq 1 ] || [ "$STATUS" -eq 2 ] || explain "allocation $number"
+        number=$((number + 1))
+    done
+    [ "$number" -gt 200 ] || explain "only $number allocations"
+    equals "$(count_lines refused)" 1
+}
