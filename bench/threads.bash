@@ -11,9 +11,9 @@ bench_threads() {
     settled
     for threads in 1 2 4 8; do
         for way in quiet swap rewrite; do
-            command=("$programs/threads" "$LAB/good.pem" "$LAB/good.key" "$threads" "$(scaled 700)" "$LAB/pins-$way" "$way")
+            command=("$programs/threads" "$LAB/good.pem" "$LAB/good.key" "$threads" "$(scaled 400)" "$LAB/pins-$way" "$way")
             with_pins "$LAB/pins-$way"
-            turns value 7 "${command[@]}" -- "${shim[@]}" "${command[@]}" | row "threads/$way/$threads" handshakes/s
+            turns value 15 "${command[@]}" -- "${shim[@]}" "${command[@]}" | row "threads/$way/$threads" handshakes/s
         done
     done
 }
