@@ -31,6 +31,14 @@ object() {
         -o "$LAB/$2.so" "$BATS_TEST_DIRNAME/paths/$1.c" -Wl,--as-needed -lssl -lcrypto -ldl
 }
 
+# merged NAME OPTION...: $LAB/NAME.so, which holds libssl and libcrypto, linked with these options
+merged() {
+    local needed
+    needed=$(ldd "$(ldconfig -p | sed -n 's/.*libcrypto\.so\..* => //p' | sort | tail -n 1)" | grep -oE '/[^ ]*lib(z|zstd|brotli[a-z]*)\.so[^ ]*' || true)
+    # shellcheck disable=SC2086 # words
+    ${CC:-cc} -shared -o "$LAB/$1.so" "${@:2}" -Wl,--whole-archive -l:libssl.a -l:libcrypto.a -Wl,--no-whole-archive $needed -ldl -lpthread
+}
+
 # held PROGRAM [OPTION...]: the program gets the impostor's answer without the shim only, and the good server's under the shim
 held() {
     fails "$@"
@@ -662,11 +670,8 @@ resumes() {
 }
 
 @test "an impostor is refused where one object holds libssl and libcrypto and calls within itself" {
-    local version library=library=$LAB/merged.so needed
-    needed=$(ldd "$(ldconfig -p | sed -n 's/.*libcrypto\.so\..* => //p' | sort | tail -n 1)" | grep -oE '/[^ ]*lib(z|zstd|brotli[a-z]*)\.so[^ ]*' || true)
-    # shellcheck disable=SC2086 # words
-    ${CC:-cc} -shared -o "$LAB/merged.so" -Wl,-Bsymbolic -Wl,--whole-archive -l:libssl.a -l:libcrypto.a -Wl,--no-whole-archive \
-        $needed -ldl -lpthread
+    local version library=library=$LAB/merged.so
+    merged merged -Wl,-Bsymbolic
     for version in tls1.2 tls1.3; do
         held by_dlsym SSL_connect $version "$library"
         held by_dlsym $version "$library"
@@ -675,4 +680,13 @@ resumes() {
     reader impostor
     silent by_dlsym "$PORT" SSL_connect "$library"
     lab_wait grep -q 'alert bad certificate' "$READER"
+}
+
+@test "an impostor is refused where libssl has its symbols in a hash table of the older kind alone" {
+    local version library=library=$LAB/old-hash.so
+    merged old-hash -Wl,--hash-style=sysv
+    for version in tls1.2 tls1.3; do
+        held by_dlsym SSL_connect $version "$library"
+        held by_dlsym $version "$library"
+    done
 }
