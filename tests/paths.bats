@@ -255,6 +255,18 @@ resumes() {
     done
 }
 
+@test "an SSL that shares its certificates with one in the middle of its handshake resumes no session for another name" {
+    local version
+    for version in tls1.2 tls1.3; do
+        fails within $version
+        fails within $version late
+        fails within $version function
+        fails within $version function late
+        reaches within $version
+        reaches within $version late
+    done
+}
+
 @test "a chain of BIOs that is reset resumes no session for another name, and its new peer is judged anew" {
     local how
     for how in tls1.2 tls1.3 fixed 'tls1.2 read' 'tls1.3 read' 'tls1.3 connect' 'fixed connect'; do
