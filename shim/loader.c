@@ -42,10 +42,16 @@ static _Atomic bool real_known;
 static void *(*_Atomic libc_dlopen)(const char *, int);
 #define RTLD_FROM_PROGRAM ((int)0x80000000) /* without it, no object becomes a handle that dlsym knows */
 
-/* glibc has made these addresses absolute, but not those of the kernel's vDSO. */
-static const void *absolute(uintptr_t base, ElfW(Addr) address)
+/* glibc has made these addresses absolute, but not those of the kernel's vDSO. Which it is, tells the dynamic section, which is `near` the right
+ * one: an object that was linked for a high address may lie below it, and its base be as good as negative. */
+static const void *absolute(uintptr_t base, ElfW(Addr) address, const void *near)
 {
-    return (const void *)(address < base ? address + base : address);
+    uintptr_t as_it_is = address - (uintptr_t)near;
+    uintptr_t moved = as_it_is + base;
+
+    as_it_is = as_it_is > UINTPTR_MAX / 2 ? -as_it_is : as_it_is;
+    moved = moved > UINTPTR_MAX / 2 ? -moved : moved;
+    return (const void *)(moved < as_it_is ? address + base : address);
 }
 
 static struct tables read_tables(uintptr_t base, const ElfW(Dyn) *entry)
@@ -54,15 +60,15 @@ static struct tables read_tables(uintptr_t base, const ElfW(Dyn) *entry)
 
     for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
         if (entry->d_tag == DT_STRTAB)
-            out.strings = absolute(base, entry->d_un.d_ptr);
+            out.strings = absolute(base, entry->d_un.d_ptr, entry);
         else if (entry->d_tag == DT_SYMTAB)
-            out.symbols = absolute(base, entry->d_un.d_ptr);
+            out.symbols = absolute(base, entry->d_un.d_ptr, entry);
         else if (entry->d_tag == DT_GNU_HASH)
-            out.gnu_hash = absolute(base, entry->d_un.d_ptr);
+            out.gnu_hash = absolute(base, entry->d_un.d_ptr, entry);
         else if (entry->d_tag == DT_HASH)
-            out.old_hash = absolute(base, entry->d_un.d_ptr);
+            out.old_hash = absolute(base, entry->d_un.d_ptr, entry);
         else if (entry->d_tag == DT_VERSYM)
-            out.versions = absolute(base, entry->d_un.d_ptr);
+            out.versions = absolute(base, entry->d_un.d_ptr, entry);
     }
     return out;
 }

@@ -702,3 +702,10 @@ resumes() {
         held by_dlsym $version "$library"
     done
 }
+
+@test "an impostor is refused where libssl was linked for an address above the one where it lies" {
+    local library=library=$LAB/high.so
+    merged high -Wl,-Ttext-segment=0x7ffffff00000
+    held by_dlsym SSL_connect "$library"
+    held by_dlsym "$library"
+}
