@@ -213,8 +213,21 @@ static struct pins *unfold(uint8_t *whole, size_t length, const struct file_iden
     return NULL;
 }
 
-/* Return true if nobody could have written it who could not have written the pins. Not what a link leads to: who may put one into the directory, as
- * everybody may in one with the sticky bit, could have had the file's owner store what it says, in a mail box for one. */
+/* Return true if nobody could have put a file beside the pins at `path` who could not have replaced them. With the sticky bit, as in /tmp, others may do
+ * the one and not the other; and not what they wrote, but what they had the owner of the pins unpack or store for them, has the right owner. */
+static bool is_trusted_place(const char *path)
+{
+    struct file_identity directory;
+    char *name = file_beside(".", path);
+
+    if (name == NULL)
+        return false;
+    file_identify(name, &directory);
+    free(name);
+    return (directory.mode & S_ISVTX) == 0 || (directory.mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/* Return true if nobody could have written it who could not have written the pins. Not what a link leads to, which was stored elsewhere. */
 static bool is_trusted(const struct file_identity *compiled, const struct file_identity *file)
 {
     return (compiled->owner == 0 || compiled->owner == file->owner) && (compiled->mode & (S_IWGRP | S_IWOTH)) == 0 && compiled->names == 1;
@@ -234,7 +247,7 @@ struct pins *pins_load_compiled(const char *path, const struct file_identity *se
     if (name == NULL)
         return NULL;
     file_identify_link(name, &compiled);
-    if (compiled.size != 0 && compiled.changed.tv_sec >= seen->changed.tv_sec && is_trusted(&compiled, seen))
+    if (compiled.size != 0 && is_trusted_place(path) && compiled.changed.tv_sec >= seen->changed.tv_sec && is_trusted(&compiled, seen))
         whole = (uint8_t *)file_read(name, "it", LARGEST, &read, &length, &unwanted);
     /* The pins file comes last: what it is now is what it says now. */
     if (whole != NULL && file_same(&read, &compiled) && is_trusted(&read, seen) && file_examine(path, identity) && is_trusted(&read, identity))

@@ -16,6 +16,7 @@
 static char path[64];
 static char *compiled;
 static char *elsewhere;
+static char directory[] = "/tmp/pinshim-unit-XXXXXX";
 
 static void unexpected(void *arg, uint32_t line, uint32_t column, const char *message)
 {
@@ -246,6 +247,12 @@ static void test_trust(void)
     (void)unlink(compiled);
     check(link(elsewhere, compiled) == 0 && !counts(), "nor one that has another name");
     check(unlink(elsewhere) == 0 && counts(), "until that is gone");
+    for (unsigned i = 0; i < 2; i++) {
+        (void)chmod(directory, i == 0 ? 01777 : 01775);
+        check(!counts(), "nor one where %s may put files, but not replace the text", i == 0 ? "everybody" : "a group");
+    }
+    (void)chmod(directory, 0700);
+    check(counts(), "the directory is the owner's again");
     (void)unlink(compiled);
     check(mkfifo(compiled, 0644) == 0 && !counts(), "nor is a FIFO");
     (void)unlink(compiled);
@@ -351,8 +358,6 @@ static void test_not_compiled(void)
 
 int main(void)
 {
-    char directory[] = "/tmp/pinshim-unit-XXXXXX";
-
     if (mkdtemp(directory) == NULL)
         abort();
     (void)snprintf(path, sizeof(path), "%s/pins", directory);
