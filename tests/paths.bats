@@ -15,6 +15,7 @@ setup_file() {
     object foreign foreign FOREIGN
     object foreign foreign-named FOREIGN -DNAMED
     object by_dlsym helper HELPER
+    object next next NEXT
 }
 
 teardown_file() {
@@ -610,6 +611,14 @@ resumes() {
     capture env LD_PRELOAD="$LAB/helper.so $PINSHIM_SO" PINSHIM_PINS="$PINS" "$PATHS/by_dlsym" 127.0.0.1 "$IMPOSTOR" SSL_connect
     equals "$STATUS" 1
     equals "$(count_lines refused)" 1
+}
+
+@test "a session for another name is not resumed where an object behind the shim finds every function by RTLD_NEXT" {
+    local version
+    for version in tls1.2 tls1.3; do
+        PRELOAD_ALSO=$LAB/next.so held next $version
+        has "$OUT" 'reused: 1'
+    done
 }
 
 @test "an impostor is refused where a program that exports OpenSSL's names itself finds a libssl's functions by dlsym" {
