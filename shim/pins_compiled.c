@@ -213,8 +213,8 @@ static struct pins *unfold(uint8_t *whole, size_t length, const struct file_iden
     return NULL;
 }
 
-/* Return true if nobody could have put a file beside the pins at `path` who could not have replaced them. With the sticky bit, as in /tmp, others may do
- * the one and not the other; and not what they wrote, but what they had the owner of the pins unpack or store for them, has the right owner. */
+/* Return true if nobody could have put a file beside the pins at `path` who could not have replaced them. With the sticky bit, as in /tmp,
+ * others may do the one and not the other. The file's owner tells too little: what they had somebody unpack or store for them is his. */
 static bool is_trusted_place(const char *path)
 {
     struct file_identity directory;

@@ -1,5 +1,5 @@
-/* within HOST PORT [tls1.2] [function] [late]: a connection for another name leaves a session, which a second one for PINNED is to resume, through a chain
- * of BIOs or ("function") by SSL_connect. That shares its certificates with a third (SSL_copy_session_id), and is driven by a callback in the
+/* within HOST PORT [tls1.2] [function] [late]: a connection for another name leaves a session, which a second one for PINNED is to resume,
+ * through a chain of BIOs or ("function") by SSL_connect. That shares its certificates with a third (SSL_copy_session_id), and is driven by a callback in the
  * middle of the third's handshake. "late": only there it comes to share them. */
 
 #include "paths.h"
