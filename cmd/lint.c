@@ -433,7 +433,8 @@ static bool compile(const struct lint *lint, const char *path, const struct pins
     else if (!output_file(compiled, bytes, length, file->mode & 0644, true))
         output_error("%s cannot be written: %s", compiled, strerror(errno));
     else if ((again = pins_load_compiled(path, file, &unwanted)) == NULL)
-        output_error("%s is written, but would be passed over: it has to belong to root or to the owner of %s", compiled, path);
+        output_error("%s is written, but would be passed over: it has to belong to root or to the owner of %s, in a directory where others "
+            "may not put files", compiled, path);
     pins_free(again);
     free(bytes);
     free(compiled);

@@ -286,6 +286,9 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
     if (result <= 0 && (ossl->SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0)
         return result;
     (void)ossl->ERR_set_mark();
+    /* Where the context was not seen to be made (by a library that asks dlsym for what is next after it): so that no later SSL resumes
+     * the session that comes of this without being judged. */
+    offer_watch(ossl, ossl->SSL_get_SSL_CTX(ssl));
     conn = conn_make(ossl, ssl);
     shown.verified = ossl->X509_STORE_CTX_get0_chain(ctx);
     if (conn != NULL)

@@ -21,16 +21,26 @@ static bool examine(int fd, struct stat *status)
 static struct file_identity identity_of(const struct stat *status)
 {
     return (struct file_identity) {status->st_dev, status->st_ino, status->st_size, status->st_mtim, status->st_ctim, status->st_mode,
-        status->st_uid};
+        status->st_uid, status->st_nlink};
 }
 
-void file_identify(const char *path, struct file_identity *out)
+static void identify(const char *path, int flags, struct file_identity *out)
 {
     struct stat status;
 
     memset(out, 0, sizeof(*out));
-    if (syscall(SYS_newfstatat, AT_FDCWD, path, &status, 0) == 0)
+    if (syscall(SYS_newfstatat, AT_FDCWD, path, &status, flags) == 0)
         *out = identity_of(&status);
+}
+
+void file_identify(const char *path, struct file_identity *out)
+{
+    identify(path, 0, out);
+}
+
+void file_identify_link(const char *path, struct file_identity *out)
+{
+    identify(path, AT_SYMLINK_NOFOLLOW, out);
 }
 
 bool file_same(const struct file_identity *a, const struct file_identity *b)

@@ -16,10 +16,14 @@ struct file_identity {
     struct timespec changed;
     mode_t mode;
     uid_t owner;
+    nlink_t names; /* hard links */
 };
 
 /* Look which file stands at `path`, through symbolic links. errno is not preserved. */
 void file_identify(const char *path, struct file_identity *out);
+
+/* The same, but a symbolic link is what stands there itself. */
+void file_identify_link(const char *path, struct file_identity *out);
 
 /* Return true if both are of one file that has not changed. */
 MUST_CHECK bool file_same(const struct file_identity *a, const struct file_identity *b);

@@ -42,25 +42,33 @@ static _Atomic bool real_known;
 static void *(*_Atomic libc_dlopen)(const char *, int);
 #define RTLD_FROM_PROGRAM ((int)0x80000000) /* without it, no object becomes a handle that dlsym knows */
 
-/* glibc has made these addresses absolute, but not those of the kernel's vDSO. */
-static const void *absolute(uintptr_t base, ElfW(Addr) address)
+/* glibc has made these addresses absolute, but not those of the kernel's vDSO. Which it is, tells the dynamic section, which is `near` the right
+ * one: an object that was linked for a high address may lie below it, and its base be as good as negative. */
+static const void *absolute(uintptr_t base, ElfW(Addr) address, const void *near)
 {
-    return (const void *)(address < base ? address + base : address);
+    uintptr_t as_it_is = address - (uintptr_t)near;
+    uintptr_t moved = as_it_is + base;
+
+    as_it_is = as_it_is > UINTPTR_MAX / 2 ? -as_it_is : as_it_is;
+    moved = moved > UINTPTR_MAX / 2 ? -moved : moved;
+    return (const void *)(moved < as_it_is ? address + base : address);
 }
 
 static struct tables read_tables(uintptr_t base, const ElfW(Dyn) *entry)
 {
-    struct tables out = {base, NULL, NULL, NULL, NULL};
+    struct tables out = {.base = base};
 
     for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
         if (entry->d_tag == DT_STRTAB)
-            out.strings = absolute(base, entry->d_un.d_ptr);
+            out.strings = absolute(base, entry->d_un.d_ptr, entry);
         else if (entry->d_tag == DT_SYMTAB)
-            out.symbols = absolute(base, entry->d_un.d_ptr);
+            out.symbols = absolute(base, entry->d_un.d_ptr, entry);
         else if (entry->d_tag == DT_GNU_HASH)
-            out.gnu_hash = absolute(base, entry->d_un.d_ptr);
+            out.gnu_hash = absolute(base, entry->d_un.d_ptr, entry);
+        else if (entry->d_tag == DT_HASH)
+            out.old_hash = absolute(base, entry->d_un.d_ptr, entry);
         else if (entry->d_tag == DT_VERSYM)
-            out.versions = absolute(base, entry->d_un.d_ptr);
+            out.versions = absolute(base, entry->d_un.d_ptr, entry);
     }
     return out;
 }
@@ -90,6 +98,34 @@ static bool is_default(const struct tables *tables, uint32_t at)
     return tables->versions == NULL || (tables->versions[at] & 0x8000) == 0;
 }
 
+/* Return true if the symbol at that place is a definition of `name`. */
+static bool is_definition(const struct tables *tables, uint32_t at, const char *name)
+{
+    const ElfW(Sym) *symbol = (const ElfW(Sym) *)tables->symbols + at;
+
+    return symbol->st_shndx != SHN_UNDEF && is_default(tables, at) && equal(tables->strings + symbol->st_name, name);
+}
+
+/* Look `name` up in the hash table of the System V ABI: buckets, symbols, the first of each bucket, the next of each symbol. Without this, a
+ * libssl that has no other would be none for the shim, and nobody's clients judged. */
+static const ElfW(Sym) *find_by_old_hash(const struct tables *tables, const char *name)
+{
+    const uint32_t *header = tables->old_hash;
+    uint32_t hash = 0;
+
+    if (header == NULL || header[0] == 0)
+        return NULL;
+    for (const char *c = name; *c != '\0'; c++) {
+        hash = (hash << 4) + (uint8_t)*c;
+        hash = (hash ^ (hash >> 24 & 0xf0)) & 0x0fffffff;
+    }
+    for (uint32_t at = header[2 + hash % header[0]]; at != STN_UNDEF; at = header[2 + header[0] + at]) {
+        if (is_definition(tables, at, name))
+            return (const ElfW(Sym) *)tables->symbols + at;
+    }
+    return NULL;
+}
+
 /* Look `name` up in the GNU hash table: header (buckets, first symbol, words of the Bloom filter, shift), filter, buckets, chains. */
 static const ElfW(Sym) *find_symbol(const struct tables *tables, const char *name, uint32_t hash)
 {
@@ -101,7 +137,11 @@ static const ElfW(Sym) *find_symbol(const struct tables *tables, const char *nam
     uint32_t at;
     ElfW(Addr) word;
 
-    if (header == NULL || tables->symbols == NULL || tables->strings == NULL || header[0] == 0 || header[2] == 0)
+    if (tables->symbols == NULL || tables->strings == NULL)
+        return NULL;
+    if (header == NULL)
+        return find_by_old_hash(tables, name);
+    if (header[0] == 0 || header[2] == 0)
         return NULL;
     filter = (const ElfW(Addr) *)(const void *)(header + 4);
     word = filter[hash / bits % header[2]];
@@ -113,12 +153,10 @@ static const ElfW(Sym) *find_symbol(const struct tables *tables, const char *nam
     if (at < header[1])
         return NULL;
     for (;; at++) {
-        const ElfW(Sym) *symbol = (const ElfW(Sym) *)tables->symbols + at;
         uint32_t link = chains[at - header[1]];
 
-        if ((link | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF && is_default(tables, at)
-            && equal(tables->strings + symbol->st_name, name))
-            return symbol;
+        if ((link | 1) == (hash | 1) && is_definition(tables, at, name))
+            return (const ElfW(Sym) *)tables->symbols + at;
         if ((link & 1) != 0)
             return NULL;
     }

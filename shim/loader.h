@@ -10,6 +10,7 @@ struct tables {
     const char *strings;
     const void *symbols;
     const uint32_t *gnu_hash;
+    const uint32_t *old_hash; /* DT_HASH; some linkers make no other */
     const uint16_t *versions;
 };
 

@@ -181,7 +181,11 @@ static bool offers_unauthenticated(const struct ossl *ossl, const SSL *ssl, ossl
 bool offer_suspend(const struct ossl *ossl, SSL *ssl)
 {
     ossl_security_callback callback = security_of(ossl, NULL, ssl);
+    const struct offer *own = conn_offer(ossl, ssl);
 
+    /* The callback stands where the certificates are: if it were gone for one that shares them, so it would for the other. */
+    if (own != NULL && own->certs_shared)
+        return false;
     if (!offer_watches(ossl, ssl) || callback == NULL || (!ossl->SSL_is_server(ssl) && offers_unauthenticated(ossl, ssl, callback)))
         return false;
     ossl->SSL_set_security_callback(ssl, callback);
@@ -222,6 +226,9 @@ void offer_share(const struct ossl *ossl, SSL *ssl, const SSL *from)
     shared = conn_offer(ossl, from);
     place->cert = shared != NULL ? shared->cert : NULL;
     place->cert_arg = shared != NULL ? shared->cert_arg : NULL;
+    /* In the middle of the other's handshake. */
+    if (shared != NULL && shared->suspended)
+        ossl->SSL_set_security_callback(ssl, judge_suite);
 }
 
 void offer_change_ctx(const struct ossl *ossl, SSL *ssl)

@@ -130,6 +130,14 @@ void pins_seal(void *compiled, size_t length)
     ((struct compiled *)compiled)->checksum = sum((uint8_t *)compiled + SUMMED, length - SUMMED);
 }
 
+/* Return true if the last name ends among the zeros at the latest: a search compares as much of it as it looks for. */
+static bool is_ended(const struct pins *pins)
+{
+    static const uint8_t zeros[sizeof(((struct host *)NULL)->address)];
+
+    return memcmp(pins->bytes + pins->byte_count, zeros, sizeof(zeros)) == 0;
+}
+
 static bool is_flag(const bool *flag)
 {
     return *(const uint8_t *)flag <= 1;
@@ -146,7 +154,8 @@ static bool is_sound(const struct pins *pins)
 {
     size_t filled = 0;
 
-    if (pins->index_size == 0 || (pins->index_size & (pins->index_size - 1)) != 0 || !is_sound_rule(pins, &pins->revoked))
+    if (pins->index_size == 0 || (pins->index_size & (pins->index_size - 1)) != 0 || !is_sound_rule(pins, &pins->revoked)
+        || !is_ended(pins))
         return false;
     for (size_t i = 0; i < pins->index_size; i++) {
         filled += pins->index[i].rule != 0;
@@ -204,10 +213,24 @@ static struct pins *unfold(uint8_t *whole, size_t length, const struct file_iden
     return NULL;
 }
 
-/* Return true if nobody could have written it who could not have written the pins. */
+/* Return true if nobody could have put a file beside the pins at `path` who could not have replaced them. With the sticky bit, as in /tmp,
+ * others may do the one and not the other. The file's owner tells too little: what they had somebody unpack or store for them is his. */
+static bool is_trusted_place(const char *path)
+{
+    struct file_identity directory;
+    char *name = file_beside(".", path);
+
+    if (name == NULL)
+        return false;
+    file_identify(name, &directory);
+    free(name);
+    return (directory.mode & S_ISVTX) == 0 || (directory.mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/* Return true if nobody could have written it who could not have written the pins. Not what a link leads to, which was stored elsewhere. */
 static bool is_trusted(const struct file_identity *compiled, const struct file_identity *file)
 {
-    return (compiled->owner == 0 || compiled->owner == file->owner) && (compiled->mode & (S_IWGRP | S_IWOTH)) == 0;
+    return (compiled->owner == 0 || compiled->owner == file->owner) && (compiled->mode & (S_IWGRP | S_IWOTH)) == 0 && compiled->names == 1;
 }
 
 struct pins *pins_load_compiled(const char *path, const struct file_identity *seen, struct file_identity *identity)
@@ -216,17 +239,18 @@ struct pins *pins_load_compiled(const char *path, const struct file_identity *se
     char message[300];
     struct text unwanted = text_over(message, sizeof(message));
     struct file_identity compiled;
+    struct file_identity read;
     char *name = seen->size >= PINS_WORTH_COMPILING ? pins_compiled_path(path) : NULL;
     uint8_t *whole = NULL;
     size_t length;
 
     if (name == NULL)
         return NULL;
-    file_identify(name, &compiled);
-    if (compiled.size != 0 && compiled.changed.tv_sec >= seen->changed.tv_sec && is_trusted(&compiled, seen))
-        whole = (uint8_t *)file_read(name, "it", LARGEST, &compiled, &length, &unwanted);
+    file_identify_link(name, &compiled);
+    if (compiled.size != 0 && is_trusted_place(path) && compiled.changed.tv_sec >= seen->changed.tv_sec && is_trusted(&compiled, seen))
+        whole = (uint8_t *)file_read(name, "it", LARGEST, &read, &length, &unwanted);
     /* The pins file comes last: what it is now is what it says now. */
-    if (whole != NULL && file_examine(path, identity) && is_trusted(&compiled, identity))
+    if (whole != NULL && file_same(&read, &compiled) && is_trusted(&read, seen) && file_examine(path, identity) && is_trusted(&read, identity))
         pins = unfold(whole, length, identity);
     if (pins == NULL)
         free(whole);

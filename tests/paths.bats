@@ -15,6 +15,7 @@ setup_file() {
     object foreign foreign FOREIGN
     object foreign foreign-named FOREIGN -DNAMED
     object by_dlsym helper HELPER
+    object next next NEXT
 }
 
 teardown_file() {
@@ -29,6 +30,14 @@ setup() {
 object() {
     ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -shared -fPIC "-D$3" "${@:4}" \
         -o "$LAB/$2.so" "$BATS_TEST_DIRNAME/paths/$1.c" -Wl,--as-needed -lssl -lcrypto -ldl
+}
+
+# merged NAME OPTION...: $LAB/NAME.so, which holds libssl and libcrypto, linked with these options
+merged() {
+    local needed
+    needed=$(ldd "$(ldconfig -p | sed -n 's/.*libcrypto\.so\..* => //p' | sort | tail -n 1)" | grep -oE '/[^ ]*lib(z|zstd|brotli[a-z]*)\.so[^ ]*' || true)
+    # shellcheck disable=SC2086 # words
+    ${CC:-cc} -shared -o "$LAB/$1.so" "${@:2}" -Wl,--whole-archive -l:libssl.a -l:libcrypto.a -Wl,--no-whole-archive $needed -ldl -lpthread
 }
 
 # held PROGRAM [OPTION...]: the program gets the impostor's answer without the shim only, and the good server's under the shim
@@ -244,6 +253,18 @@ resumes() {
         capture bare "$PATHS/resume" 127.0.0.1 "$GOOD" set $version "save=$saved"
         resumes 0 callback $version "load=$saved"
         resumes 1 callback $version
+    done
+}
+
+@test "an SSL that shares its certificates with one in the middle of its handshake resumes no session for another name" {
+    local version
+    for version in tls1.2 tls1.3; do
+        fails within $version
+        fails within $version late
+        fails within $version function
+        fails within $version function late
+        reaches within $version
+        reaches within $version late
     done
 }
 
@@ -592,6 +613,14 @@ resumes() {
     equals "$(count_lines refused)" 1
 }
 
+@test "a session for another name is not resumed where an object behind the shim finds every function by RTLD_NEXT" {
+    local version
+    for version in tls1.2 tls1.3; do
+        PRELOAD_ALSO=$LAB/next.so held next $version
+        has "$OUT" 'reused: 1'
+    done
+}
+
 @test "an impostor is refused where a program that exports OpenSSL's names itself finds a libssl's functions by dlsym" {
     local version
     ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -DOWN -rdynamic -o "$LAB/own" "$BATS_TEST_DIRNAME/paths/by_dlsym.c" -ldl
@@ -662,11 +691,8 @@ resumes() {
 }
 
 @test "an impostor is refused where one object holds libssl and libcrypto and calls within itself" {
-    local version library=library=$LAB/merged.so needed
-    needed=$(ldd "$(ldconfig -p | sed -n 's/.*libcrypto\.so\..* => //p' | sort | tail -n 1)" | grep -oE '/[^ ]*lib(z|zstd|brotli[a-z]*)\.so[^ ]*' || true)
-    # shellcheck disable=SC2086 # words
-    ${CC:-cc} -shared -o "$LAB/merged.so" -Wl,-Bsymbolic -Wl,--whole-archive -l:libssl.a -l:libcrypto.a -Wl,--no-whole-archive \
-        $needed -ldl -lpthread
+    local version library=library=$LAB/merged.so
+    merged merged -Wl,-Bsymbolic
     for version in tls1.2 tls1.3; do
         held by_dlsym SSL_connect $version "$library"
         held by_dlsym $version "$library"
@@ -675,4 +701,20 @@ resumes() {
     reader impostor
     silent by_dlsym "$PORT" SSL_connect "$library"
     lab_wait grep -q 'alert bad certificate' "$READER"
+}
+
+@test "an impostor is refused where libssl has its symbols in a hash table of the older kind alone" {
+    local version library=library=$LAB/old-hash.so
+    merged old-hash -Wl,--hash-style=sysv
+    for version in tls1.2 tls1.3; do
+        held by_dlsym SSL_connect $version "$library"
+        held by_dlsym $version "$library"
+    done
+}
+
+@test "an impostor is refused where libssl was linked for an address above the one where it lies" {
+    local library=library=$LAB/high.so
+    merged high -Wl,-Ttext-segment=0x7ffffff00000
+    held by_dlsym SSL_connect "$library"
+    held by_dlsym "$library"
 }

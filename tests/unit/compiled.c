@@ -15,6 +15,8 @@
 
 static char path[64];
 static char *compiled;
+static char *elsewhere;
+static char directory[] = "/tmp/pinshim-unit-XXXXXX";
 
 static void unexpected(void *arg, uint32_t line, uint32_t column, const char *message)
 {
@@ -240,6 +242,18 @@ static void test_trust(void)
     (void)unlink(compiled);
     check(symlink("pins", compiled) == 0 && !counts(), "a link to the text is no compiled file");
     (void)unlink(compiled);
+    forge();
+    check(rename(compiled, elsewhere) == 0 && symlink(elsewhere, compiled) == 0 && !counts(), "nor is a link to one");
+    (void)unlink(compiled);
+    check(link(elsewhere, compiled) == 0 && !counts(), "nor one that has another name");
+    check(unlink(elsewhere) == 0 && counts(), "until that is gone");
+    for (unsigned i = 0; i < 2; i++) {
+        (void)chmod(directory, i == 0 ? 01777 : 01775);
+        check(!counts(), "nor one where %s may put files, but not replace the text", i == 0 ? "everybody" : "a group");
+    }
+    (void)chmod(directory, 0700);
+    check(counts(), "the directory is the owner's again");
+    (void)unlink(compiled);
     check(mkfifo(compiled, 0644) == 0 && !counts(), "nor is a FIFO");
     (void)unlink(compiled);
 }
@@ -306,6 +320,21 @@ static void test_damaged(void)
     free(bytes);
 }
 
+/* Names stand at the end, and what follows the last has to end it. */
+static void test_unended(void)
+{
+    size_t length;
+    uint8_t *bytes;
+
+    write_pins("inside");
+    bytes = compile(&length);
+    bytes[length - 1] = 'a';
+    pins_seal(bytes, length);
+    put(compiled, bytes, length);
+    check(!counts(), "what has no zeros at its end does not count");
+    free(bytes);
+}
+
 static void test_not_compiled(void)
 {
     static const char small[] = "a deny\n";
@@ -329,20 +358,21 @@ static void test_not_compiled(void)
 
 int main(void)
 {
-    char directory[] = "/tmp/pinshim-unit-XXXXXX";
-
     if (mkdtemp(directory) == NULL)
         abort();
     (void)snprintf(path, sizeof(path), "%s/pins", directory);
     compiled = pins_compiled_path(path);
+    elsewhere = pins_compiled_path(compiled);
     test_same();
     test_stale();
     test_trust();
     test_damaged();
+    test_unended();
     test_not_compiled();
     (void)unlink(path);
     (void)unlink(compiled);
     (void)rmdir(directory);
     free(compiled);
+    free(elsewhere);
     return unit_end("compiled");
 }
