@@ -6,6 +6,7 @@
 
 #define MAGIC "pinshim compiled"
 #define SUFFIX ".compiled"
+#define MADE_BY PINSHIM_VERSION "/1" /* the number is to be raised where the parser reads a text in another way within a version */
 #define LARGEST (1 << 30) /* bytes */
 #define LANES 4
 #define BLOCK (LANES * sizeof(uint64_t)) /* what the checksum takes at once, and the length is a multiple of */
@@ -21,7 +22,7 @@ struct origin {
 /* As in memory: slots, rules, pins and bytes follow it, and zeros; the last name ends among them at the latest. */
 struct compiled {
     char magic[16];
-    char version[sizeof(PINSHIM_VERSION) + -sizeof(PINSHIM_VERSION) % 16];
+    char maker[sizeof(MADE_BY) + -sizeof(MADE_BY) % 16];
     uint64_t checksum; /* of all that follows it */
     uint32_t layout[4]; /* sizes; and a hash, by which the slots were filled */
     struct origin origin;
@@ -49,7 +50,7 @@ static void begin(struct compiled *head, const struct file_identity *file)
 {
     memset(head, 0, sizeof(*head));
     memcpy(head->magic, MAGIC, sizeof(head->magic));
-    memcpy(head->version, PINSHIM_VERSION, sizeof(PINSHIM_VERSION));
+    memcpy(head->maker, MADE_BY, sizeof(MADE_BY));
     head->layout[0] = sizeof(struct rule);
     head->layout[1] = sizeof(struct pin);
     head->layout[2] = sizeof(struct compiled);
@@ -187,7 +188,7 @@ static struct pins *unfold(uint8_t *whole, size_t length, const struct file_iden
 
     begin(&expected, file);
     if (length < sizeof(*head) || length_of(head) != length || memcmp(head->magic, expected.magic, sizeof(head->magic)) != 0
-        || memcmp(head->version, expected.version, sizeof(head->version)) != 0
+        || memcmp(head->maker, expected.maker, sizeof(head->maker)) != 0
         || memcmp(head->layout, expected.layout, sizeof(head->layout)) != 0
         || memcmp(&head->origin, &expected.origin, sizeof(head->origin)) != 0 || sum(whole + SUMMED, length - SUMMED) != head->checksum
         || (pins = calloc(1, sizeof(*pins))) == NULL)
