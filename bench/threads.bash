@@ -1,5 +1,5 @@
 # Handshakes in several threads while the pins file changes every 10 ms: not at all (quiet), to another file that was there (swap, by a
-# symbolic link), or to a new copy (rewrite), which the shim reads at each judgement.
+# symbolic link), or to a new copy (rewrite), which the shim reads again and again.
 
 bench_threads() {
     local way threads command
@@ -11,9 +11,9 @@ bench_threads() {
     settled
     for threads in 1 2 4 8; do
         for way in quiet swap rewrite; do
-            command=("$programs/threads" "$LAB/good.pem" "$LAB/good.key" "$threads" "$(scaled 400)" "$LAB/pins-$way" "$way")
+            command=("$programs/threads" "$LAB/good.pem" "$LAB/good.key" "$threads" "$(scaled 250)" "$LAB/pins-$way" "$way")
             with_pins "$LAB/pins-$way"
-            turns value 15 "${command[@]}" -- "${shim[@]}" "${command[@]}" | row "threads/$way/$threads" handshakes/s
+            turns value 31 "${command[@]}" -- "${shim[@]}" "${command[@]}" | row "threads/$way/$threads" handshakes/s
         done
     done
 }

@@ -11,7 +11,7 @@
 #define SLOTS 32
 #define NO_SLOT (-1)
 #define LOST_TRIES 16 /* of publishing; each lost to a thread that has loaded meanwhile */
-#define PATIENCE 8 /* times as long as a look took, until what has not changed is looked at again... */
+#define PATIENCE 100 /* times as long as a look took, until what has not changed is looked at again... */
 #define LONGEST INT64_C(1000000000) /* nanoseconds; ...but never longer */
 
 /* Pins, shared by each store in which they are the last good ones. */
