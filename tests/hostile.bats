@@ -2,7 +2,7 @@
 # Goal: whatever certificate a server shows, the verdict is right, the client lives, and the log gets one line of plain text.
 
 # Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
-# shellcheck disable=SC2030,SC2031,SC2153
+# shellcheck disable=SC2030,SC2031,SC2034,SC2153
 
 load lib/programs
 
