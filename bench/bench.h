@@ -1,6 +1,8 @@
-/* What the measuring programs share: a clock, and a client and a server that talk through memory. */
+/* What the measuring programs share: a client and a server that talk through memory. */
 #ifndef BENCH_H
 #define BENCH_H
+
+#include "clock.h"
 
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -8,20 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-static inline void die(const char *what)
-{
-    fprintf(stderr, "%s failed\n", what);
-    exit(1);
-}
-
-static inline double now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
 
 struct contexts {
     SSL_CTX *client;

@@ -2,6 +2,7 @@
  * nanoseconds in which it is read and no more ("read"), or loaded from its text or as it was compiled; the bytes of heap that a rule takes beside its digest; or the nanoseconds in which the
  * rule of a name is found ("hit") or none is ("miss"), names in no order. */
 
+#include "clock.h"
 #include "pins.h"
 
 #include <fcntl.h>
@@ -19,20 +20,6 @@
 #define DIGITS_AT 5
 #define DIGITS 7
 #define DIGEST_SIZE 32
-
-static void die(const char *what)
-{
-    fprintf(stderr, "pins: %s\n", what);
-    exit(1);
-}
-
-static double now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
 
 /* xorshift64*: the same numbers in every run. */
 static uint64_t next_number(void)

@@ -2,6 +2,8 @@
  * Runs the commands in turn, every second round in the opposite order, each with its own additions to the environment. Prints a line a round
  * with a column for each: the nanoseconds that it took, the number that it printed, or the kilobytes that it had resident at most. */
 
+#include "clock.h"
+
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -22,20 +24,6 @@ struct command {
 };
 
 enum wanted { TIME, VALUE, MEMORY };
-
-static void die(const char *what)
-{
-    fprintf(stderr, "turns: %s\n", what);
-    exit(1);
-}
-
-static double now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
 
 static struct command read_command(char **words)
 {
