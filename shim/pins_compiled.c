@@ -225,7 +225,7 @@ static bool is_trusted_place(const char *path)
         return false;
     file_identify(name, &directory);
     free(name);
-    return (directory.mode & S_ISVTX) == 0 || (directory.mode & (S_IWGRP | S_IWOTH)) == 0;
+    return directory.mode != 0 && ((directory.mode & S_ISVTX) == 0 || (directory.mode & (S_IWGRP | S_IWOTH)) == 0);
 }
 
 /* Return true if nobody could have written it who could not have written the pins. Not what a link leads to, which was stored elsewhere. */
