@@ -7,11 +7,6 @@ bench_pins() {
         echo "localhost spki-sha256:$(lab_spki "$LAB/good.pem")" >>"$LAB/rules-$count"
     done
     settled
-    for count in 1000 10000 100000 1000000; do
-        cp "$LAB/rules-$count" "$LAB/rules-$count compiled"
-        # Each name has one pin, of which lint has much to say.
-        build/pinshim lint --compile "$LAB/rules-$count compiled" >/dev/null
-    done
     for count in 10 100 1000 10000 100000 1000000; do
         file=$LAB/rules-$count
         rounds=$((count > 100000 ? 7 : 15))
@@ -19,12 +14,6 @@ bench_pins() {
             row "pins/load/$count" ns 'without: the file is read once'
         turns time "$rounds" wc -l "$file" -- "$programs/pins" load "$file" "$count" |
             row "pins/process that loads/$count" ns 'without: wc -l'
-        [ "$count" -lt 1000 ] || {
-            turns value "$rounds" "$programs/pins" read "$file" "$count" -- "$programs/pins" compiled "$file compiled" "$count" |
-                row "pins/load compiled/$count" ns 'without: the file is read once'
-            turns time "$rounds" wc -l "$file" -- "$programs/pins" compiled "$file compiled" "$count" |
-                row "pins/process that loads it compiled/$count" ns 'without: wc -l'
-        }
         echo "0 $("$programs/pins" memory "$file" "$count")" | row "pins/memory/$count" bytes 'a rule; beyond its digest'
     done
     for way in hit miss; do
@@ -33,7 +22,7 @@ bench_pins() {
                 row "pins/lookup $way/$count" ns 'without: among 10 rules'
         done
     done
-    for count in 10 100000 '100000 compiled'; do
+    for count in 10 100000; do
         turns time 50 "${curl[@]}" "https://localhost:$good/" -- \
             "LD_PRELOAD=$object" "PINSHIM_PINS=$LAB/rules-$count" "${curl[@]}" "https://localhost:$good/" | row "pins/curl/$count" ns '' 1
     done

@@ -1,6 +1,6 @@
-/* pins make COUNT >FILE, pins read|load|compiled|memory|hit|miss FILE COUNT: a pins file of COUNT rules, a name and a pin each. Prints the
- * nanoseconds in which it is read and no more ("read"), or loaded from its text or as it was compiled; the bytes of heap that a rule takes beside its digest; or the nanoseconds in which the
- * rule of a name is found ("hit") or none is ("miss"), names in no order. */
+/* pins make COUNT >FILE, pins read|load|memory|hit|miss FILE COUNT: a pins file of COUNT rules, a name and a pin each. Prints the nanoseconds in which
+ * it is read and no more ("read"), or loaded; the bytes of heap that a rule takes beside its digest; or the nanoseconds in which the rule of a
+ * name is found ("hit") or none is ("miss"), names in no order. */
 
 #include "clock.h"
 #include "pins.h"
@@ -75,13 +75,9 @@ static void report(void *arg, uint32_t line, uint32_t column, const char *messag
     fprintf(stderr, "pins: %u:%u: %s\n", (unsigned)line, (unsigned)column, message);
 }
 
-static struct pins *load(const char *path, bool compiled)
+static struct pins *load(const char *path)
 {
-    struct file_identity file;
-    struct pins *pins;
-
-    file_identify(path, &file);
-    pins = compiled ? pins_load_compiled(path, &file, &file) : pins_load(path, NULL, NULL, report, NULL);
+    struct pins *pins = pins_load(path, NULL, NULL, report, NULL);
 
     if (pins == NULL)
         die("the pins file is faulty");
@@ -121,7 +117,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (count == 0)
-        die("usage: pins make COUNT, or pins read|load|compiled|memory|hit|miss FILE COUNT");
+        die("usage: pins make COUNT, or pins read|load|memory|hit|miss FILE COUNT");
     before = in_use();
     start = now();
     if (strcmp(what, "read") == 0) {
@@ -129,8 +125,8 @@ int main(int argc, char **argv)
         printf("%.0f\n", now() - start);
         return 0;
     }
-    pins = load(argv[2], strcmp(what, "compiled") == 0);
-    if (strcmp(what, "load") == 0 || strcmp(what, "compiled") == 0) {
+    pins = load(argv[2]);
+    if (strcmp(what, "load") == 0) {
         printf("%.0f\n", now() - start);
     } else if (strcmp(what, "memory") == 0) {
         printf("%.2f\n", (double)(in_use() - before) / count - DIGEST_SIZE);

@@ -15,7 +15,7 @@
 #define SOON 30 /* days */
 
 static const char help[] =
-    "usage: pinshim lint [--json] [--strict] [--compile] [FILE]\n"
+    "usage: pinshim lint [--json] [--strict] [FILE]\n"
     "\n"
     "Name every error of the pins file FILE, as FILE:LINE:COLUMN. Where there is\n"
     "none, warn of what is likely to hurt later: a target without a backup pin, or\n"
@@ -26,7 +26,6 @@ static const char help[] =
     "\n"
     "  --json     print one JSON object\n"
     "  --strict   exit with 1 if there are warnings\n"
-    "  --compile  write FILE.compiled, which is loaded faster, unless the status is 1\n"
     "\n"
     "Exit status: 0 no error (warnings alone: also 0, unless --strict), 1 errors,\n"
     "2 wrong usage.\n";
@@ -55,7 +54,6 @@ struct lint {
     struct filed *filed;
     size_t filed_count;
     uint16_t today;
-    bool names_files;
 };
 
 static void add_finding(struct lint *lint, uint32_t line, uint32_t column, bool warning, const char *message)
@@ -133,15 +131,7 @@ static bool read_and_remember(const struct pins_reader *reader, enum pin_kind ki
 {
     struct passing passing = {(struct lint *)(uintptr_t)reader, kind, path, found, to};
 
-    passing.lint->names_files = true;
     return pinfile_read(reader, kind, path, pass_on, &passing, problem);
-}
-
-static bool read_client(const struct pins_reader *reader, const char *const paths[static CLIENT_FILES], struct client_cert *out,
-    enum client_file *faulty, struct text *problem)
-{
-    ((struct lint *)(uintptr_t)reader)->names_files = true;
-    return clientfile_read(reader, paths, out, faulty, problem);
 }
 
 static const struct filed *file_of(const struct lint *lint, const struct pins *pins, const struct pin *pin)
@@ -381,77 +371,16 @@ static struct pins *parse_input(struct lint *lint)
     return pins;
 }
 
-/* Warn where a file was compiled and has changed since. */
-static void warn_of_compiled(struct lint *lint, const char *path, const struct file_identity *file)
-{
-    char *compiled = pins_compiled_path(path);
-    struct file_identity found;
-    struct file_identity unwanted;
-    struct pins *pins;
-
-    if (compiled == NULL)
-        return;
-    file_identify(compiled, &found);
-    pins = pins_load_compiled(path, file, &unwanted);
-    if (pins == NULL && found.size != 0)
-        warn(lint, 0, "%s is not of this file as it is, and is passed over; \"pinshim lint --compile\" makes a new one, or delete it", compiled);
-    pins_free(pins);
-    free(compiled);
-}
-
-/* Wait until a change of the file would show, and look. */
-static bool is_steady(const char *path, const struct file_identity *file)
-{
-    struct file_identity now;
-
-    while (!file_is_settled(file, time(NULL)))
-        (void)usleep(100000);
-    file_identify(path, &now);
-    return file_same(file, &now);
-}
-
-/* Write what stands beside a large file. Return false, after a message, where that cannot be done. */
-static bool compile(const struct lint *lint, const char *path, const struct pins *pins, const struct file_identity *file)
-{
-    char *compiled = pins_compiled_path(path);
-    struct file_identity unwanted;
-    struct pins *again = NULL;
-    void *bytes = NULL;
-    size_t length;
-
-    if (file->size < PINS_WORTH_COMPILING) {
-        output_error("%s has less than %d bytes: it is loaded as fast as it is, and is not compiled", path, PINS_WORTH_COMPILING);
-        free(compiled);
-        return true;
-    }
-    if (lint->names_files)
-        output_error("%s is not compiled: it names other files, which may change", path);
-    else if (!is_steady(path, file))
-        output_error("%s is not compiled: it has changed meanwhile; next: do it again", path);
-    else if (compiled == NULL || (bytes = pins_compile(pins, file, &length)) == NULL)
-        output_error("%s is not compiled: out of memory", path);
-    else if (!output_file(compiled, bytes, length, file->mode & 0644, true))
-        output_error("%s cannot be written: %s", compiled, strerror(errno));
-    else if ((again = pins_load_compiled(path, file, &unwanted)) == NULL)
-        output_error("%s is written, but would be passed over: it has to belong to root or to the owner of %s, in a directory where others "
-            "may not put files", compiled, path);
-    pins_free(again);
-    free(bytes);
-    free(compiled);
-    return again != NULL;
-}
-
 /* What is asked for. */
 struct wish {
     bool json;
     bool strict;
-    bool compile;
 };
 
 /* Return the exit status. */
 static int lint_file(const char *path, struct wish wish)
 {
-    struct lint lint = {.reader = {.read = read_and_remember, .read_client = read_client, .library = linked_ossl(), .beside = path},
+    struct lint lint = {.reader = {.read = read_and_remember, .read_client = clientfile_read, .library = linked_ossl(), .beside = path},
         .today = (uint16_t)(time(NULL) / 86400)};
     bool input = strcmp(path, "-") == 0;
     struct file_identity file;
@@ -460,8 +389,6 @@ static int lint_file(const char *path, struct wish wish)
 
     if (pins != NULL)
         look_for_warnings(&lint, pins);
-    if (pins != NULL && !input && !wish.compile)
-        warn_of_compiled(&lint, path, &file);
     status = pins == NULL || (wish.strict && lint.warnings > 0) ? 1 : 0;
     if (lint.count > 0)
         qsort(lint.findings, lint.count, sizeof(*lint.findings), by_line);
@@ -469,8 +396,6 @@ static int lint_file(const char *path, struct wish wish)
         print_json(&lint, path);
     else
         print_findings(&lint, path);
-    if (status == 0 && wish.compile && !compile(&lint, path, pins, &file))
-        status = 1;
     pins_free(pins);
     discard(&lint);
     return status;
@@ -478,10 +403,10 @@ static int lint_file(const char *path, struct wish wish)
 
 int lint_main(int argc, char **argv)
 {
-    enum { JSON = 256, STRICT, COMPILE };
+    enum { JSON = 256, STRICT };
     static const struct option options[] = {{"json", no_argument, NULL, JSON}, {"strict", no_argument, NULL, STRICT},
-        {"compile", no_argument, NULL, COMPILE}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-    struct wish wish = {false, false, false};
+        {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    struct wish wish = {false, false};
     const char *path;
     int option;
 
@@ -493,9 +418,6 @@ int lint_main(int argc, char **argv)
         case STRICT:
             wish.strict = true;
             break;
-        case COMPILE:
-            wish.compile = true;
-            break;
         case 'h':
             printf("%s", help);
             return 0;
@@ -506,7 +428,5 @@ int lint_main(int argc, char **argv)
     if (argc - optind > 1)
         return output_bad_usage("lint", "more than one file; expected one pins file");
     path = optind < argc ? argv[optind] : targets_default_file();
-    if (wish.compile && strcmp(path, "-") == 0)
-        return output_bad_usage("lint", "--compile with \"-\"; expected a file that the compiled one is to stand beside");
     return lint_file(path, wish);
 }

@@ -20,27 +20,16 @@ static bool examine(int fd, struct stat *status)
 
 static struct file_identity identity_of(const struct stat *status)
 {
-    return (struct file_identity) {status->st_dev, status->st_ino, status->st_size, status->st_mtim, status->st_ctim, status->st_mode,
-        status->st_uid, status->st_nlink};
-}
-
-static void identify(const char *path, int flags, struct file_identity *out)
-{
-    struct stat status;
-
-    memset(out, 0, sizeof(*out));
-    if (syscall(SYS_newfstatat, AT_FDCWD, path, &status, flags) == 0)
-        *out = identity_of(&status);
+    return (struct file_identity) {status->st_dev, status->st_ino, status->st_size, status->st_mtim, status->st_ctim, status->st_mode};
 }
 
 void file_identify(const char *path, struct file_identity *out)
 {
-    identify(path, 0, out);
-}
+    struct stat status;
 
-void file_identify_link(const char *path, struct file_identity *out)
-{
-    identify(path, AT_SYMLINK_NOFOLLOW, out);
+    memset(out, 0, sizeof(*out));
+    if (syscall(SYS_newfstatat, AT_FDCWD, path, &status, 0) == 0)
+        *out = identity_of(&status);
 }
 
 bool file_same(const struct file_identity *a, const struct file_identity *b)
@@ -163,18 +152,6 @@ static char *read_steady(int fd, const char *what, size_t limit, struct file_ide
 static int open_file(const char *path)
 {
     return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-}
-
-bool file_examine(const char *path, struct file_identity *identity)
-{
-    char message[300];
-    struct text unwanted = text_over(message, sizeof(message));
-    int fd = open_file(path);
-    bool fine = fd >= 0 && admit(fd, "it", SIZE_MAX, identity, &unwanted);
-
-    if (fd >= 0)
-        (void)close(fd);
-    return fine;
 }
 
 char *file_read(const char *path, const char *what, size_t limit, struct file_identity *identity, size_t *length, struct text *problem)

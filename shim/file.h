@@ -15,15 +15,10 @@ struct file_identity {
     struct timespec modified;
     struct timespec changed;
     mode_t mode;
-    uid_t owner;
-    nlink_t names; /* hard links */
 };
 
 /* Look which file stands at `path`, through symbolic links. errno is not preserved. */
 void file_identify(const char *path, struct file_identity *out);
-
-/* The same, but a symbolic link is what stands there itself. */
-void file_identify_link(const char *path, struct file_identity *out);
 
 /* Return true if both are of one file that has not changed. */
 MUST_CHECK bool file_same(const struct file_identity *a, const struct file_identity *b);
@@ -38,10 +33,6 @@ MUST_CHECK bool file_is_settled(const struct file_identity *file, time_t now);
 /* Return `path` as it is meant in the file `beside`: a relative one starts in that file's directory. To be freed; NULL when memory ran
  * out. */
 MUST_CHECK char *file_beside(const char *path, const char *beside);
-
-/* Return true if file_read would read the file at `path` now, but for what only the reading shows; its identity is that of the file that was
- * opened. errno is not preserved. */
-MUST_CHECK bool file_examine(const char *path, struct file_identity *identity);
 
 /* Read the regular file at `path`, as it is between two looks at it that agree. Return its bytes, for the caller to free, and their number in
  * `length`; or NULL with the fault, which calls the file `what`, in `problem`. A file that everybody may write is a fault, and one of

@@ -58,11 +58,6 @@ static inline uint32_t hash_of(enum target_form form, const char *key, size_t le
     return (uint32_t)(hash ^ hash >> 32);
 }
 
-uint32_t pins_hash(enum target_form form, const char *key, size_t length)
-{
-    return hash_of(form, key, length);
-}
-
 /* The slot of the first rule for the name, whatever its port; an empty one where there is none. */
 static inline struct index_slot *slot_of(const struct pins *pins, const struct target_key *key)
 {
@@ -273,13 +268,10 @@ void pins_free(struct pins *pins)
 {
     if (pins == NULL)
         return;
-    if (pins->whole == NULL) {
-        free(pins->rules);
-        free(pins->pins);
-        free(pins->bytes);
-        free(pins->index);
-    }
-    free(pins->whole);
+    free(pins->rules);
+    free(pins->pins);
+    free(pins->bytes);
+    free(pins->index);
     free(pins->issuers);
     for (size_t i = 0; i < pins->client_count; i++)
         pins_clear_client(&pins->clients[i]);

@@ -91,21 +91,6 @@ MUST_CHECK struct pins *pins_parse(const char *buffer, size_t length, const stru
 MUST_CHECK struct pins *pins_load(const char *path, const struct pins_reader *reader, struct file_identity *identity, pins_report *report,
     void *arg);
 
-/* A large pins file may have a compiled one beside it, PATH.compiled: what pins_load made of it, as it stood in memory. It counts only for the
- * very file that it was made from, for this version, and where nobody could have written it who could not have written the pins. */
-#define PINS_WORTH_COMPILING 65536 /* bytes; a smaller one is parsed as fast */
-
-/* Return that path, to be freed; NULL when memory ran out. */
-MUST_CHECK char *pins_compiled_path(const char *path);
-
-/* Return what is to stand there, to be freed, and its `length` in bytes; NULL when memory ran out or there are pins that came from other files, which
- * may change, or client certificates. `file` is what pins_load read. */
-MUST_CHECK void *pins_compile(const struct pins *pins, const struct file_identity *file, size_t *length);
-
-/* Load the pins that were compiled from the file at `path`, as it stands there now; `seen` is a look at it. Return NULL where there are none that
- * count; nothing is said of why. `identity` is the pins file's. errno is not preserved. */
-MUST_CHECK struct pins *pins_load_compiled(const char *path, const struct file_identity *seen, struct file_identity *identity);
-
 /* Free the pins. NULL does nothing. */
 void pins_free(struct pins *pins);
 

@@ -1,4 +1,4 @@
-/* What pins.c (the rules in memory), pins_parse.c (the text) and pins_compiled.c (the rules in a file) share. */
+/* What pins.c (the rules in memory) and pins_parse.c (the text) share. */
 #ifndef PINSHIM_PINS_INTERNAL_H
 #define PINSHIM_PINS_INTERNAL_H
 
@@ -52,11 +52,7 @@ struct pins {
     bool demand;
     bool located;
     bool used[PIN_KINDS][DIGESTS];
-    void *whole; /* the memory that all arrays stand in; NULL: each in its own */
 };
-
-/* Return the hash under which a target's name, suffix or address stands in the index. */
-MUST_CHECK uint32_t pins_hash(enum target_form form, const char *key, size_t length);
 
 /* Return pins without a rule, with room for all that `lines` lines of `length` bytes in all may hold of targets, and for one pin in each. What is not used
  * takes no memory. NULL when memory ran out. */
@@ -82,8 +78,5 @@ MUST_CHECK bool pins_add_issuer(struct pins *pins, const void *der, size_t lengt
 
 /* Append a client certificate, whose parts are the pins' from then on. Return its number; 0 when memory ran out. */
 MUST_CHECK uint32_t pins_add_client(struct pins *pins, const struct client_cert *client);
-
-/* Write its checksum into what pins_compile returned and was changed since. */
-void pins_seal(void *compiled, size_t length);
 
 #endif

@@ -262,7 +262,7 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
     (void)clock_gettime(CLOCK_REALTIME, &now);
     if (config->fault[0] != '\0')
         keep_fault(faults, config->fault);
-    else if ((pins = pins_load_compiled(config->pins_file, seen, &loaded->file)) == NULL)
+    else
         pins = pins_load(config->pins_file, reader != NULL ? &renewing : NULL, &loaded->file, on_error, faults);
     loaded->opened = !file_same(&loaded->file, &none);
     if (!loaded->opened)

@@ -242,57 +242,6 @@ warns() {
     has "$OUT" "$PINS:2: warning: no backup pin"
 }
 
-@test "lint --compile writes what belongs to the file as it is, or says why not" {
-    local many i
-    many=$(for ((i = 0; i < 1500; i++)); do two_pins "n$i.example"; done)
-    pins "$(two_pins www.example.com)"
-    pinshim lint --compile "$PINS"
-    equals "$STATUS" 0
-    has "$ERR" "$PINS has less than 65536 bytes: it is loaded as fast as it is"
-    [ ! -e "$PINS.compiled" ] || explain 'a small file was compiled'
-    pins "$many"
-    chmod 0640 "$PINS"
-    pinshim lint --compile "$PINS"
-    equals "$STATUS$OUT$ERR" 0
-    equals "$(stat -c %a "$PINS.compiled")" 640
-    equals "$(echo "$PINS".*)" "$PINS.compiled"
-    pinshim lint "$PINS"
-    equals "$STATUS$OUT$ERR" 0
-    # Then the file changes.
-    echo '* deny' >>"$PINS"
-    pinshim lint "$PINS"
-    has "$OUT" "$PINS: warning: $PINS.compiled is not of this file as it is, and is passed over"
-    echo 'nonsense' >>"$PINS"
-    i=$(stat -c %Y%i "$PINS.compiled")
-    pinshim lint --compile "$PINS"
-    equals "$STATUS" 1
-    equals "$(stat -c %Y%i "$PINS.compiled")" "$i"
-    sed -i '$d' "$PINS"
-    cp "$LAB/good.pem" "$BATS_TEST_TMPDIR/good.pem"
-    echo "file.example spki-file:good.pem spki-sha256:$PIN_RENEWAL" >>"$PINS"
-    pinshim lint --compile "$PINS"
-    equals "$STATUS" 1
-    has "$ERR" "$PINS is not compiled: it names other files, which may change"
-    sed -i '$d' "$PINS"
-    echo "one.example spki-sha256:$PIN_GOOD" >>"$PINS"
-    pinshim lint --compile --strict "$PINS"
-    equals "$STATUS" 1
-    equals "$(stat -c %Y%i "$PINS.compiled")" "$i"
-    pinshim lint --compile "$PINS"
-    equals "$STATUS" 0
-    [ "$(stat -c %Y%i "$PINS.compiled")" != "$i" ] || explain 'warnings alone stopped it'
-    # In the place of the compiled file stands what cannot be replaced.
-    rm "$PINS.compiled"
-    mkdir "$PINS.compiled"
-    pinshim lint --compile "$PINS"
-    equals "$STATUS" 1
-    has "$ERR" "$PINS.compiled cannot be written: Is a directory"
-    equals "$(echo "$PINS".*)" "$PINS.compiled"
-    pinshim lint --compile -
-    equals "$STATUS" 2
-    has "$ERR" 'expected a file that the compiled one is to stand beside'
-}
-
 @test "lint warns of certificates in files that expire within 30 days" {
     pins "$(two_pins www.example.com)" "www.example.com spki-file:$LAB/good.pem"
     sed -i 1d "$PINS"

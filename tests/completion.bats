@@ -30,7 +30,7 @@ printf "%s\n" "${COMPREPLY[@]}"' _ "$@"
     completes '-- --force --help --json --log --log-level --pins --report' pinshim run --
     completes '-- --help --json' pinshim doctor --
     completes '--for --help --starttls --timeout' pinshim pin --
-    completes '--compile --help --json --strict' pinshim lint -
+    completes '--help --json --strict' pinshim lint -
     completes '--help --json --next --starttls --timeout' pinshim check pins -
     completes '-- --force --help -f -o' pinshim learn -
     completes 'none stderr syslog' pinshim run --log ''

@@ -448,29 +448,3 @@ for_everybody() {
     equals "$(count_lines refused)" 1000
     faults 0
 }
-
-@test "a large pins file that was compiled says what its text says, until the text says something else" {
-    local many
-    many=$(seq -f 'n%.0f.example deny' 5000)
-    put "$many" "$EASY"
-    "$BATS_TEST_DIRNAME/../build/pinshim" lint --compile "$PINS"
-    [ -s "$PINS.compiled" ] || explain 'there is no compiled file'
-    start
-    accepts
-    # In place, with the same length.
-    printf '%s\n' "$many" "$STRICT" >"$PINS"
-    refuses
-    refuses
-    has "$(lines refused)" "no pin of $PINS:5001 matched"
-    "$BATS_TEST_DIRNAME/../build/pinshim" lint --compile "$PINS"
-    put "$many" '# another' "$STRICT"
-    "$BATS_TEST_DIRNAME/../build/pinshim" lint --compile "$PINS"
-    refuses
-    has "$(lines refused)" "no pin of $PINS:5002 matched"
-    put "$many" "$EASY"
-    accepts
-    head -c 100000 /dev/urandom >"$PINS.compiled"
-    touch "$PINS"
-    accepts
-    faults 0
-}
