@@ -58,6 +58,19 @@ static inline uint32_t hash_of(enum target_form form, const char *key, size_t le
     return (uint32_t)(hash ^ hash >> 32);
 }
 
+/* A target, but for its port, as the index has it. */
+struct target_key {
+    enum target_form form;
+    uint32_t hash;
+    const char *at;
+    size_t length;
+};
+
+static inline struct target_key key_of(enum target_form form, const char *at, size_t length)
+{
+    return (struct target_key) {form, hash_of(form, at, length), at, length};
+}
+
 /* The slot of the first rule for the name, whatever its port; an empty one where there is none. */
 static inline struct index_slot *slot_of(const struct pins *pins, const struct target_key *key)
 {
@@ -77,7 +90,7 @@ static inline struct index_slot *slot_of(const struct pins *pins, const struct t
 
 static const struct rule *find(const struct pins *pins, enum target_form form, const char *at, size_t length)
 {
-    struct target_key key = {form, hash_of(form, at, length), at, length, 0};
+    struct target_key key = key_of(form, at, length);
     const struct index_slot *slot = pins->index != NULL ? slot_of(pins, &key) : NULL;
 
     return slot != NULL && slot->rule != 0 ? &pins->rules[slot->rule - 1] : NULL;
@@ -128,27 +141,18 @@ void pins_fit(struct pins *pins)
     fit((void **)&pins->bytes, &pins->byte_room, pins->byte_count, 1);
 }
 
-struct target_key pins_key(const struct pins *pins, enum target_form form, const char *at, size_t length, uint16_t port)
+void pins_expect(const struct pins *pins, const char *name, size_t length)
 {
-    struct target_key key = {form, hash_of(form, at, length), at, length, port};
-
-    __builtin_prefetch(&pins->index[key.hash & (pins->index_size - 1)], 1);
-    return key;
+    __builtin_prefetch(&pins->index[hash_of(FORM_NAME, name, length) & (pins->index_size - 1)], 1);
 }
 
 struct rule *pins_rule(struct pins *pins, const struct target_pattern *target, uint32_t line)
 {
     const struct host *host = &target->host;
     bool address = target->form == FORM_ADDRESS;
-    struct target_key key = pins_key(pins, target->form, address ? (const char *)host->address : host->name,
-        address ? sizeof(host->address) : strlen(host->name), host->port);
-
-    return pins_rule_of(pins, &key, line);
-}
-
-struct rule *pins_rule_of(struct pins *pins, const struct target_key *key, uint32_t line)
-{
-    struct index_slot *slot = slot_of(pins, key);
+    struct target_key key = key_of(target->form, address ? (const char *)host->address : host->name,
+        address ? sizeof(host->address) : strlen(host->name));
+    struct index_slot *slot = slot_of(pins, &key);
     uint32_t number = slot->rule;
     uint32_t last = NOTHING;
     struct rule *rule;
@@ -156,15 +160,15 @@ struct rule *pins_rule_of(struct pins *pins, const struct target_key *key, uint3
     for (; number != 0; number = rule->next_port + 1) {
         last = number - 1;
         rule = &pins->rules[last];
-        if (rule->port == key->port)
+        if (rule->port == host->port)
             return rule;
         if (rule->next_port == NOTHING)
             break;
     }
     if (pins->rule_count + 1 == pins->index_size || !grow((void **)&pins->rules, &pins->rule_room, pins->rule_count, 1, sizeof(*pins->rules))
-        || !grow((void **)&pins->bytes, &pins->byte_room, pins->byte_count, key->length + 1, 1))
+        || !grow((void **)&pins->bytes, &pins->byte_room, pins->byte_count, key.length + 1, 1))
         return NULL;
-    pins->located |= key->form == FORM_ADDRESS || key->port != 0;
+    pins->located |= address || host->port != 0;
     rule = &pins->rules[pins->rule_count];
     *rule = (struct rule) {
         .line = line,
@@ -172,17 +176,17 @@ struct rule *pins_rule_of(struct pins *pins, const struct target_key *key, uint3
         .first_pin = NOTHING,
         .last_pin = NOTHING,
         .next_port = NOTHING,
-        .port = key->port,
-        .form = (uint8_t)key->form,
+        .port = host->port,
+        .form = (uint8_t)key.form,
         .action = RULE_UNSET,
     };
     if (last != NOTHING) {
         pins->rules[last].next_port = (uint32_t)pins->rule_count;
     } else {
-        memcpy(pins->bytes + pins->byte_count, key->at, key->length);
-        pins->bytes[pins->byte_count + key->length] = '\0';
-        pins->byte_count += key->length + 1;
-        *slot = (struct index_slot) {key->hash, (uint32_t)pins->rule_count + 1};
+        memcpy(pins->bytes + pins->byte_count, key.at, key.length);
+        pins->bytes[pins->byte_count + key.length] = '\0';
+        pins->byte_count += key.length + 1;
+        *slot = (struct index_slot) {key.hash, (uint32_t)pins->rule_count + 1};
     }
     pins->rule_count++;
     return rule;

@@ -14,15 +14,6 @@ struct target_pattern {
     struct host host;
 };
 
-/* TARGET as the index has it. */
-struct target_key {
-    enum target_form form;
-    uint32_t hash; /* of all but the port */
-    const char *at;
-    size_t length;
-    uint16_t port;
-};
-
 /* A certificate of a ca-file: where it stands in the bytes. */
 struct issuer {
     uint32_t bytes;
@@ -61,12 +52,10 @@ MUST_CHECK struct pins *pins_make(size_t lines, size_t length);
 /* Give back what pins_make was too generous with. */
 void pins_fit(struct pins *pins);
 
-/* Return what the index goes by for the name, the suffix or the address of 16 bytes at `at`, which has to stay; and have the memory on
- * its way that pins_rule_of looks into. */
-struct target_key pins_key(const struct pins *pins, enum target_form form, const char *at, size_t length, uint16_t port);
+/* Have the memory on its way that pins_rule will look into for that name. Only a hint. */
+void pins_expect(const struct pins *pins, const char *name, size_t length);
 
 /* Return the rule for that target; NULL when memory ran out. If there was none yet, it is made: RULE_UNSET, first seen in `line`. */
-MUST_CHECK struct rule *pins_rule_of(struct pins *pins, const struct target_key *key, uint32_t line);
 MUST_CHECK struct rule *pins_rule(struct pins *pins, const struct target_pattern *target, uint32_t line);
 
 /* Append a pin to `rule`. Return false when memory ran out. */

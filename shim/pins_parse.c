@@ -95,42 +95,102 @@ static bool all_digits(const char *at, size_t length)
     return length > 0;
 }
 
-/* Check the name and copy it in the form that host_parse gives. Complain and return false where it is none. */
-static bool read_name(struct parser *parser, struct field field, struct host *host)
+/* Copy the labels of a host name in lower case, as is_label has them. Return false where one is none. `last` becomes the place of the last
+ * label. At `out` there is room for 253 characters in blocks of sixteen. */
+static bool copy_labels(struct field field, char *out, size_t *last)
 {
-    size_t length = field.length;
-    size_t start = 0;
-    size_t last = 0;
+    uint64_t after_dot = 1; /* the lowest bit: of the character before the block */
+    uint64_t after_hyphen = 0;
+    size_t label = 0;
 
-    if (length > 0 && field.at[length - 1] == '.')
-        length--;
-    if (length == 0 || length > 253) {
-        complain(parser, field.at, "\"%s\" is %s; expected a host name of 1 to 253 characters", quote(field).text,
-            length == 0 ? "empty" : "too long");
+    if (field.length == 0 || field.length > 253)
         return false;
-    }
-    for (size_t i = 0; i <= length; i++) {
-        if (i < length && field.at[i] != '.')
-            continue;
-        if (!is_label(field.at + start, i - start)) {
-            struct field label = {field.at + start, i - start};
+    for (size_t i = 0; i < field.length; i += 16) {
+        size_t left = field.length - i < 16 ? field.length - i : 16;
+        uint64_t live = (UINT64_C(1) << left) - 1;
+        char rest[16] = {0};
+        text_block block;
+        text_block upper;
+        text_block letters;
+        uint64_t hyphens;
+        uint64_t dots;
 
-            complain(parser, label.at, "\"%s\" in \"%s\" is not a label of a host name; expected 1 to 63 letters, digits, "
-                "hyphens or underscores, with no hyphen at either end", quote(label).text, quote(field).text);
+        if (left < 16)
+            memcpy(rest, field.at + i, left);
+        block = text_block_at(left < 16 ? rest : field.at + i);
+        upper = text_block_within(block, 'A', 'Z');
+        block |= upper & ('a' - 'A');
+        memcpy(out + i, &block, sizeof(block));
+        letters = text_block_within(block, 'a', 'z') | text_block_within(block, '0', '9') | (block == '_');
+        hyphens = text_block_bits(block == '-');
+        dots = text_block_bits(block == '.');
+        if (((text_block_bits(letters) | hyphens | dots) & live) != live || ((dots << 1 | after_dot) & (hyphens | dots) & live) != 0
+            || (dots & (hyphens << 1 | after_hyphen)) != 0)
             return false;
+        after_dot = dots >> 15;
+        after_hyphen = hyphens >> 15;
+        for (; dots != 0; dots &= dots - 1) {
+            size_t dot = i + (size_t)__builtin_ctzll(dots);
+
+            if (dot - label > 63)
+                return false;
+            label = dot + 1;
         }
-        last = start;
+    }
+    *last = label;
+    return field.length - label <= 63 && field.at[field.length - 1] != '-' && field.at[field.length - 1] != '.';
+}
+
+/* Complain of the first label that copy_labels has refused. */
+static void complain_of_label(struct parser *parser, struct field name)
+{
+    struct field label = name;
+    size_t start = 0;
+
+    for (size_t i = 0; i <= name.length; i++) {
+        if (i < name.length && name.at[i] != '.')
+            continue;
+        label = (struct field) {name.at + start, i - start};
+        if (!is_label(label.at, label.length))
+            break;
         start = i + 1;
     }
-    if (all_digits(field.at + last, length - last) || (length - last > 1 && field.at[last] == '0' && text_lower(field.at[last + 1]) == 'x')) {
-        complain(parser, field.at, "\"%s\" is neither a host name nor an IPv4 address; expected four numbers of 0 to 255 "
-            "without leading zeros, or a name whose last label is not a number", quote(field).text);
+    complain(parser, label.at, "\"%s\" in \"%s\" is not a label of a host name; expected 1 to 63 letters, digits, "
+        "hyphens or underscores, with no hyphen at either end", quote(label).text, quote(name).text);
+}
+
+/* Copy a name in the form that host_parse gives. Return false where it is none, or where its last label makes it a number. */
+static bool copy_name(struct field name, struct host *host)
+{
+    size_t last;
+
+    if (!copy_labels(name, host->name, &last) || all_digits(name.at + last, name.length - last)
+        || (name.length - last > 1 && host->name[last] == '0' && host->name[last + 1] == 'x'))
         return false;
-    }
-    for (size_t i = 0; i < length; i++)
-        host->name[i] = text_lower(field.at[i]);
+    host->name[name.length] = '\0';
     host->kind = HOST_NAME;
     return true;
+}
+
+/* The same, with or without a trailing dot. Complain and return false where it is none. */
+static bool read_name(struct parser *parser, struct field field, struct host *host)
+{
+    struct field name = field;
+    size_t last;
+
+    if (name.length > 0 && name.at[name.length - 1] == '.')
+        name.length--;
+    if (copy_name(name, host))
+        return true;
+    if (name.length == 0 || name.length > 253)
+        complain(parser, field.at, "\"%s\" is %s; expected a host name of 1 to 253 characters", quote(field).text,
+            name.length == 0 ? "empty" : "too long");
+    else if (!copy_labels(name, host->name, &last))
+        complain_of_label(parser, name);
+    else
+        complain(parser, field.at, "\"%s\" is neither a host name nor an IPv4 address; expected four numbers of 0 to 255 "
+            "without leading zeros, or a name whose last label is not a number", quote(field).text);
+    return false;
 }
 
 /* Take the :port off the end of `field`, if there is one. */
@@ -229,7 +289,11 @@ static bool read_target(struct parser *parser, struct field field, struct target
     const char *scheme;
     uint8_t address[16];
 
-    memset(target, 0, sizeof(*target));
+    memset(target, 0, offsetof(struct target_pattern, host.name));
+    /* Most are names. */
+    if (copy_name(field, &target->host))
+        return true;
+    target->host.name[0] = '\0';
     for (size_t i = 0; !text_is_plain(field.at, field.length) && i < field.length; i++) {
         if ((unsigned char)field.at[i] >= 0x80) {
             complain(parser, field.at + i, "a host name with characters beyond ASCII; expected its xn-- form (IDNA), as \"idn2\" "
@@ -349,7 +413,7 @@ static const struct spelling *read_pin(struct parser *parser, struct field field
 
     /* A digest in OkHttp's spelling may begin with a slash, and so look like curl's: the one that fits is meant. */
     for (const struct spelling *other = spelling; other < spellings + sizeof(spellings) / sizeof(spellings[0]); other++) {
-        if (starts(field, other->prefix) && read_digest(field, other, out))
+        if ((other == spelling || starts(field, other->prefix)) && read_digest(field, other, out))
             return other;
     }
     size = digest_size((enum digest)spelling->digest);
@@ -668,21 +732,35 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
+/* Return the first blank, or `end`. */
+static const char *find_blank(const char *at, const char *end)
+{
+    if (end - at < 16) {
+        while (at < end && !is_blank(*at))
+            at++;
+        return at;
+    }
+    for (;;) {
+        text_block block = text_block_at(at);
+        uint64_t blanks = text_block_bits((block == ' ') | (block == '\t'));
+
+        if (blanks != 0)
+            return at + __builtin_ctzll(blanks);
+        if (end - at <= 16)
+            return end;
+        at = end - at < 32 ? end - 16 : at + 16;
+    }
+}
+
 static bool next_field(const char **at, const char *end, struct field *field)
 {
     const char *start = *at;
-    const char *stop;
-    const char *tab;
 
     while (start < end && is_blank(*start))
         start++;
-    stop = memchr(start, ' ', (size_t)(end - start));
-    stop = stop != NULL ? stop : end;
-    tab = memchr(start, '\t', (size_t)(stop - start));
-    stop = tab != NULL ? tab : stop;
-    *at = stop;
-    *field = (struct field) {start, (size_t)(stop - start)};
-    return stop > start;
+    *at = find_blank(start, end);
+    *field = (struct field) {start, (size_t)(*at - start)};
+    return *at > start;
 }
 
 /* Complain and return false unless the line is text. */
@@ -744,168 +822,6 @@ static void parse_line(struct parser *parser, const char *at, size_t length)
     finish_line(parser, &line);
 }
 
-/* Copy a name of at most 63 characters in lower case, and return its length. 0 where it may be none that read_name takes, or an address. At
- * `at` there are 64 bytes. */
-static size_t quick_name(const char *at, char name[static 64])
-{
-    uint64_t all = 0; /* what a name has; a bit for each character, the lowest for the first */
-    uint64_t digits = 0;
-    uint64_t marks = 0;
-    uint64_t dots = 0;
-    uint64_t first; /* of a label */
-    uint64_t last;
-    unsigned length;
-
-    for (unsigned i = 0; i < 64 && (i == 0 || all >> (i - 16) == 0xffff); i += 16) {
-        text_block block = text_block_at(at + i);
-        text_block upper = text_block_within(block, 'A', 'Z');
-        text_block digit = text_block_within(block, '0', '9');
-        text_block mark = (block == '-') | (block == '.');
-
-        block |= upper & ('a' - 'A');
-        memcpy(name + i, &block, sizeof(block));
-        all |= text_block_bits(text_block_within(block, 'a', 'z') | digit | mark | (block == '_')) << i;
-        digits |= text_block_bits(digit) << i;
-        marks |= text_block_bits(mark) << i;
-        dots |= text_block_bits(block == '.') << i;
-    }
-    if (~all == 0 || (all & 1) == 0)
-        return 0;
-    length = (unsigned)__builtin_ctzll(~all);
-    all = (UINT64_C(1) << length) - 1;
-    dots &= all;
-    first = dots << 1 | 1;
-    last = dots >> 1 | UINT64_C(1) << (length - 1);
-    /* No label is empty or has a hyphen at an end, and the last one does not look like a number. */
-    if ((marks & all & (first | last)) != 0 || (digits >> (63 - __builtin_clzll(first)) & 1) != 0)
-        return 0;
-    return length;
-}
-
-/* Return the first blank or control character, or what is not ASCII; NULL where there may be none. */
-static const char *quick_end(const char *at, const char *end)
-{
-    for (; end - at >= 16; at += 16) {
-        uint64_t bits = text_block_bits(text_block_at(at) < ' ' + 1);
-
-        if (bits != 0)
-            return at + __builtin_ctzll(bits);
-    }
-    return NULL;
-}
-
-/* Return the end of the line, before a CR; NULL where there may be none, or what check_text has to look at. */
-static const char *quick_comment(const char *at, const char *end)
-{
-    const char *stop = memchr(at, '\n', (size_t)(end - at));
-
-    if (stop == NULL)
-        return NULL;
-    stop -= stop[-1] == '\r';
-    return text_is_plain(at, (size_t)(stop - at)) ? stop : NULL;
-}
-
-#define QUICK_PINS 4
-#define QUICK_LINES 8
-#define QUICK_ROOM (3 + 64) /* stars, and what quick_name looks at */
-
-struct quick_pin {
-    const struct spelling *spelling;
-    uint8_t digest[DIGEST_MAX];
-};
-
-/* The commonest line: a name and its pins, and perhaps a comment. */
-struct quick {
-    const char *start;
-    const char *stop; /* its newline */
-    struct target_key key;
-    char name[64];
-    const struct quick_pin *last;
-    struct quick_pin pins[QUICK_PINS];
-};
-
-/* Read such a line in few steps, and have the place of its rule at hand. Return false where it is, or may be, another. At `at` there are
- * QUICK_ROOM bytes. */
-static bool read_quick(const struct pins *pins, const char *at, const char *end, struct quick *quick)
-{
-    enum target_form form = *at != '*' ? FORM_NAME : at[1] == '*' ? FORM_LABELS : FORM_ONE_LABEL;
-    size_t stars = form == FORM_NAME ? 0 : form == FORM_ONE_LABEL ? 2 : 3;
-    struct quick_pin *pin = quick->pins;
-    struct field field;
-    uint16_t port = 0;
-
-    field.length = quick_name(at + stars, quick->name);
-    if (field.length == 0 || (stars != 0 && at[stars - 1] != '.'))
-        return false;
-    quick->start = at;
-    at += stars + field.length;
-    if (*at == ':') {
-        const char *digits = ++at;
-
-        while (at < end && *at >= '0' && *at <= '9')
-            at++;
-        port = text_port(digits, (size_t)(at - digits));
-        if (port == 0)
-            return false;
-    }
-    quick->key = pins_key(pins, form, quick->name, field.length, port);
-    for (; at < end && is_blank(*at); pin++) {
-        while (at < end && is_blank(*at))
-            at++;
-        if (at == end || *at == '#' || *at == '\r' || *at == '\n')
-            break;
-        field.at = at;
-        at = quick_end(at, end);
-        if (at == NULL || pin == quick->pins + QUICK_PINS)
-            return false;
-        field.length = (size_t)(at - field.at);
-        pin->spelling = find_spelling(field);
-        if (pin->spelling == NULL || !read_digest(field, pin->spelling, pin->digest))
-            return false;
-    }
-    if (at < end && *at == '#' && (at = quick_comment(at, end)) == NULL)
-        return false;
-    at += at < end && *at == '\r';
-    quick->stop = at;
-    quick->last = pin;
-    return at < end && *at == '\n' && pin > quick->pins;
-}
-
-/* Add what such a line says. Return false, and leave it to parse_line, where that cannot be. */
-static bool add_quick(struct parser *parser, const struct quick *quick)
-{
-    struct rule *rule = pins_rule_of(parser->pins, &quick->key, parser->line);
-
-    if (rule == NULL || (rule->action != RULE_UNSET && rule->action != RULE_PINS))
-        return false;
-    rule->action = RULE_PINS;
-    parser->pins->demand = true;
-    for (const struct quick_pin *pin = quick->pins; pin < quick->last; pin++) {
-        if (!pins_add_pin(parser->pins, rule, parser->line, (enum pin_kind)pin->spelling->kind, (enum digest)pin->spelling->digest, pin->digest))
-            parser->out_of_memory = true;
-    }
-    return true;
-}
-
-/* Take the lines from `at` on as long as they are such, some at a time: the memory for each is on its way while others are read. Return
- * where the next line starts. */
-static const char *parse_quick(struct parser *parser, const char *at, const char *end)
-{
-    struct quick lines[QUICK_LINES];
-    size_t count;
-
-    do {
-        for (count = 0; count < QUICK_LINES && end - at >= QUICK_ROOM && read_quick(parser->pins, at, end, &lines[count]); count++)
-            at = lines[count].stop + 1;
-        for (size_t i = 0; i < count && !parser->out_of_memory; i++, parser->line++) {
-            parser->line_start = lines[i].start;
-            if (!add_quick(parser, &lines[i]))
-                parse_line(parser, lines[i].start, (size_t)(lines[i].stop - lines[i].start));
-        }
-    } while (count == QUICK_LINES && !parser->out_of_memory);
-    return at;
-}
-
 static size_t count_lines(const char *buffer, size_t length)
 {
     size_t count = 1;
@@ -920,11 +836,24 @@ static size_t count_lines(const char *buffer, size_t length)
     return count;
 }
 
+#define AHEAD 8 /* lines */
+
+/* Return the line after the one at `at`, of whose target the rule is going to be looked for soon. */
+static const char *look_ahead(const struct pins *pins, const char *at, const char *end)
+{
+    const char *newline = memchr(at, '\n', (size_t)(end - at));
+    const char *stop = newline != NULL ? newline : end;
+
+    pins_expect(pins, at, (size_t)(find_blank(at, stop) - at));
+    return newline != NULL ? newline + 1 : end;
+}
+
 struct pins *pins_parse(const char *buffer, size_t length, const struct pins_reader *reader, pins_report *report, void *arg)
 {
     struct parser parser = {.pins = pins_make(count_lines(buffer, length), length), .reader = reader, .report = report, .arg = arg, .line = 1};
     const char *at = buffer;
     const char *end = buffer + length;
+    const char *ahead;
 
     if (parser.pins == NULL) {
         report(arg, 0, 0, "out of memory");
@@ -932,10 +861,14 @@ struct pins *pins_parse(const char *buffer, size_t length, const struct pins_rea
     }
     if (length >= 3 && memcmp(buffer, "\xef\xbb\xbf", 3) == 0)
         at += 3;
-    while ((at = parse_quick(&parser, at, end)) < end && !parser.out_of_memory) {
+    ahead = at;
+    for (int i = 0; i < AHEAD; i++)
+        ahead = look_ahead(parser.pins, ahead, end);
+    while (at < end && !parser.out_of_memory) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         const char *stop = newline != NULL ? newline : end;
 
+        ahead = look_ahead(parser.pins, ahead, end);
         parser.line_start = at;
         parse_line(&parser, at, (size_t)(stop - at));
         parser.line++;

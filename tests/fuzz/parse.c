@@ -112,11 +112,11 @@ static bool is_plain(const struct file *file)
     return plain;
 }
 
-/* Parse the file with a comment behind each line; its tab keeps the parser from all that it does for the commonest lines. */
-static void parse_slowly(const struct file *file, const struct pins *pins)
+/* Parse the file with a comment behind each line: it says the same. */
+static void parse_with_comments(const struct file *file, const struct pins *pins)
 {
     char *copy = malloc(4 * file->length + 3);
-    struct file slow = {copy, 0, 0, 0};
+    struct file longer = {copy, 0, 0, 0};
     struct pins *again;
 
     for (size_t i = 0; i <= file->length; i++) {
@@ -124,14 +124,14 @@ static void parse_slowly(const struct file *file, const struct pins *pins)
         bool end = i == file->length || *at == '\n';
 
         if (end ? i == 0 || at[-1] != '\r' : *at == '\r' && (i + 1 == file->length || at[1] == '\n')) {
-            memcpy(copy + slow.length, " #\t", 3);
-            slow.length += 3;
+            memcpy(copy + longer.length, " #\t", 3);
+            longer.length += 3;
         }
         if (i < file->length)
-            copy[slow.length++] = *at;
+            copy[longer.length++] = *at;
     }
-    again = fuzz_parse(copy, slow.length, on_report, &slow);
-    require((again != NULL) == (pins != NULL) && slow.reports == file->reports && slow.said == file->said);
+    again = fuzz_parse(copy, longer.length, on_report, &longer);
+    require((again != NULL) == (pins != NULL) && longer.reports == file->reports && longer.said == file->said);
     if (again != NULL) {
         require(again->rule_count == pins->rule_count && again->pin_count == pins->pin_count && again->byte_count == pins->byte_count);
         for (size_t i = 0; i < pins->rule_count; i++) /* but for the padding */
@@ -153,7 +153,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t length;
 
     require((pins != NULL) == (file.reports == 0));
-    parse_slowly(&file, pins);
+    parse_with_comments(&file, pins);
     for (uint32_t i = 1; pins != NULL && is_plain(&file) && (line = line_of(&file, i, &length)) != NULL; i++)
         visit(pins, line, length);
     pins_free(pins);

@@ -1057,7 +1057,7 @@ static void test_files(void)
 int main(void)
 {
     test_files();
-    /* Once more with so much behind the last line that it is quick to read. */
+    /* Once more with more behind the last line than is read at once. */
     tail = "\n# 4567890123456789012345678901234567890123456789012345678901234567890";
     test_files();
     tail = "";
