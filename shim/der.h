@@ -1,0 +1,25 @@
+/* Parts of certificates and requests in DER, found without a TLS library: what is hashed are the bytes that the peer sent. */
+#ifndef PINSHIM_DER_H
+#define PINSHIM_DER_H
+
+#include "text.h"
+
+/* Bytes that are somebody else's. `at` NULL: none. */
+struct bytes {
+    const uint8_t *at;
+    size_t length;
+};
+
+/* Return the element (tag, length and content; ITU-T X.690, section 8.1) that `from` begins with, and take it off `from`. None where the
+ * tag is another one, takes more than a byte, or the length is not in DER's form or leads beyond the end. */
+MUST_CHECK struct bytes der_take(struct bytes *from, uint8_t tag);
+
+/* Return the SubjectPublicKeyInfo within a certificate (RFC 5280, section 4.1), or within a certification request (RFC 2986, section 4); none
+ * where it is not one as a whole. What follows the certificate, as in OpenSSL's "TRUSTED CERTIFICATE", is passed over. */
+MUST_CHECK struct bytes der_spki_of_certificate(struct bytes certificate);
+MUST_CHECK struct bytes der_spki_of_request(struct bytes request);
+
+/* Return true if the bytes are a SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7) and nothing else. */
+MUST_CHECK bool der_is_spki(struct bytes bytes);
+
+#endif

@@ -1,0 +1,222 @@
+/* der.c and sha2.c beside OpenSSL: the SubjectPublicKeyInfo of every kind of key, in certificates and in requests; malformed ones; digests. */
+
+#include "der.h"
+#include "sha2.h"
+#include "unit.h"
+
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/sha.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <string.h>
+
+static EVP_PKEY *generate(const char *type, const char *names[][2])
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+    EVP_PKEY *key = NULL;
+
+    if (ctx == NULL || EVP_PKEY_keygen_init(ctx) != 1) {
+        EVP_PKEY_CTX_free(ctx);
+        return NULL;
+    }
+    for (size_t i = 0; names != NULL && names[i][0] != NULL; i++) {
+        if (EVP_PKEY_CTX_ctrl_str(ctx, names[i][0], names[i][1]) <= 0) {
+            EVP_PKEY_CTX_free(ctx);
+            return NULL;
+        }
+    }
+    (void)EVP_PKEY_generate(ctx, &key);
+    EVP_PKEY_CTX_free(ctx);
+    return key;
+}
+
+#define OPTIONS(...) (const char *[][2]) {__VA_ARGS__, {NULL, NULL}}
+
+/* A certificate of `key`, signed by `signer`; as version 1 where it has no extension. */
+static X509 *certify(EVP_PKEY *key, EVP_PKEY *signer, bool version_1)
+{
+    X509 *certificate = X509_new();
+    X509_NAME *name = X509_get_subject_name(certificate);
+
+    X509_set_version(certificate, version_1 ? X509_VERSION_1 : X509_VERSION_3);
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 4711);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"www.example", -1, -1, 0);
+    X509_set_issuer_name(certificate, name);
+    X509_set_pubkey(certificate, key);
+    check(X509_sign(certificate, signer, EVP_sha256()) > 0, "the certificate is signed");
+    return certificate;
+}
+
+static bool same(struct bytes a, const unsigned char *at, int length)
+{
+    return a.at != NULL && length > 0 && a.length == (size_t)length && memcmp(a.at, at, a.length) == 0;
+}
+
+/* What is cut out is what OpenSSL encodes. Each cut or changed certificate gives that, or nothing. */
+static void compare(const char *name, EVP_PKEY *key, EVP_PKEY *signer, bool version_1)
+{
+    X509 *certificate = certify(key, signer, version_1);
+    unsigned char *der = NULL;
+    unsigned char *spki = NULL;
+    int length = i2d_X509(certificate, &der);
+    int spki_length = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &spki);
+    struct bytes found = der_spki_of_certificate((struct bytes) {der, (size_t)length});
+    unsigned char *longer = malloc((size_t)length + 3);
+
+    check(same(found, spki, spki_length), "%s: the SPKI of a certificate", name);
+    check(der_is_spki((struct bytes) {spki, (size_t)spki_length}), "%s: an SPKI by itself", name);
+    check(!der_is_spki((struct bytes) {spki, (size_t)spki_length - 1}), "%s: an SPKI cut off", name);
+    for (int i = 0; i < length; i++) {
+        unsigned char *cut = malloc((size_t)i + 1); /* of that size, for the address sanitizer */
+
+        memcpy(cut, der, (size_t)i);
+        check(der_spki_of_certificate((struct bytes) {cut, (size_t)i}).at == NULL, "%s: cut off after %d", name, i);
+        free(cut);
+    }
+    memcpy(longer, der, (size_t)length);
+    memcpy(longer + length, "\x30\x01\x00", 3);
+    check(same(der_spki_of_certificate((struct bytes) {longer, (size_t)length + 3}), spki, spki_length), "%s: with more behind it", name);
+    free(longer);
+    OPENSSL_free(der);
+    OPENSSL_free(spki);
+    X509_free(certificate);
+}
+
+static void compare_request(const char *name, EVP_PKEY *key)
+{
+    bool digestless = EVP_PKEY_is_a(key, "ED25519") || EVP_PKEY_is_a(key, "ED448");
+    X509_REQ *request = X509_REQ_new();
+    unsigned char *der = NULL;
+    unsigned char *spki = NULL;
+    int length;
+    int spki_length;
+
+    X509_REQ_set_pubkey(request, key);
+    if (X509_REQ_sign(request, key, digestless ? NULL : EVP_sha256()) > 0) {
+        length = i2d_X509_REQ(request, &der);
+        spki_length = i2d_X509_PUBKEY(X509_REQ_get_X509_PUBKEY(request), &spki);
+        check(same(der_spki_of_request((struct bytes) {der, (size_t)length}), spki, spki_length), "%s: the SPKI of a request", name);
+        check(der_spki_of_certificate((struct bytes) {der, (size_t)length}).at == NULL, "%s: a request is no certificate", name);
+        check(der_spki_of_request((struct bytes) {der, (size_t)length - 1}).at == NULL, "%s: a request cut off", name);
+        OPENSSL_free(der);
+        OPENSSL_free(spki);
+    }
+    X509_REQ_free(request);
+}
+
+static void test_keys(void)
+{
+    const struct {
+        const char *name;
+        EVP_PKEY *key;
+        bool optional; /* not every release has it */
+    } keys[] = {
+        {"P-256", EVP_EC_gen("P-256"), false},
+        {"P-384", EVP_EC_gen("P-384"), false},
+        {"P-521", EVP_EC_gen("P-521"), false},
+        {"secp256k1", EVP_EC_gen("secp256k1"), false},
+        {"brainpoolP256r1", EVP_EC_gen("brainpoolP256r1"), true},
+        {"P-256 with explicit parameters", generate("EC", OPTIONS({"ec_paramgen_curve", "P-256"}, {"ec_param_enc", "explicit"})), false},
+        {"RSA 1024", EVP_RSA_gen(1024), false},
+        {"RSA 3072", EVP_RSA_gen(3072), false},
+        {"RSA-PSS", generate("RSA-PSS", OPTIONS({"rsa_keygen_bits", "2048"})), false},
+        {"RSA-PSS with parameters", generate("RSA-PSS", OPTIONS({"rsa_keygen_bits", "2048"}, {"rsa_pss_keygen_md", "sha256"}, {"rsa_pss_keygen_mgf1_md", "sha256"}, {"rsa_pss_keygen_saltlen", "32"})), false},
+        {"Ed25519", generate("ED25519", NULL), false},
+        {"Ed448", generate("ED448", NULL), false},
+        {"X25519", generate("X25519", NULL), false},
+        {"ML-DSA-65", generate("ML-DSA-65", NULL), true},
+        {"SLH-DSA-SHA2-128s", generate("SLH-DSA-SHA2-128s", NULL), true},
+    };
+    EVP_PKEY *signer = EVP_EC_gen("P-256");
+    EVP_PKEY *compressed = generate("EC", OPTIONS({"ec_paramgen_curve", "P-256"}));
+
+    check(EVP_PKEY_set_utf8_string_param(compressed, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "compressed") == 1, "a compressed point");
+    compare("P-256, compressed", compressed, signer, false);
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        check(keys[i].key != NULL || keys[i].optional, "%s: a key", keys[i].name);
+        if (keys[i].key == NULL)
+            continue;
+        compare(keys[i].name, keys[i].key, signer, false);
+        compare_request(keys[i].name, keys[i].key);
+        EVP_PKEY_free(keys[i].key);
+    }
+    compare("version 1", signer, signer, true);
+    EVP_PKEY_free(compressed);
+    EVP_PKEY_free(signer);
+}
+
+/* The parts of a small certificate, which is rebuilt with one of them in another form. */
+static void test_forms(void)
+{
+    static const struct {
+        const char *what;
+        const char *bytes; /* a certificate */
+        size_t length;
+        bool holds;
+    } rows[] = {
+#define ROW(what, bytes, holds) {what, bytes, sizeof(bytes) - 1, holds}
+#define SPKI "\x30\x09\x30\x03\x06\x01\x2a\x03\x02\x00\x01"
+#define TBS "\x02\x01\x01\x30\x00\x30\x00\x30\x00\x30\x00" SPKI
+        ROW("version 1", "\x30\x1d\x30\x16" TBS "\x30\x00\x03\x01\x00", true),
+        ROW("version 3", "\x30\x22\x30\x1b\xa0\x03\x02\x01\x02" TBS "\x30\x00\x03\x01\x00", true),
+        ROW("an indefinite length", "\x30\x80\x30\x16" TBS "\x30\x00\x03\x01\x00\x00\x00", false),
+        ROW("a length in a byte too many", "\x30\x81\x1d\x30\x16" TBS "\x30\x00\x03\x01\x00", false),
+        ROW("a length of zeros first", "\x30\x82\x00\x1d\x30\x16" TBS "\x30\x00\x03\x01\x00", false),
+        ROW("a length of five bytes", "\x30\x85\x01\x00\x00\x00\x1d\x30\x16" TBS "\x30\x00\x03\x01\x00", false),
+        ROW("a tag of several bytes", "\x3f\x81\x1d\x30\x16" TBS "\x30\x00\x03\x01\x00", false),
+        ROW("no signature", "\x30\x1a\x30\x16" TBS "\x30\x00", false),
+        ROW("more behind the signature", "\x30\x1f\x30\x16" TBS "\x30\x00\x03\x01\x00\x05\x00", false),
+        ROW("nothing", "", false),
+        ROW("a tag alone", "\x30", false),
+        ROW("an SPKI without an algorithm", "\x30\x19\x30\x12\x02\x01\x01\x30\x00\x30\x00\x30\x00\x30\x00\x30\x05\x30\x00\x03\x01\x00\x30\x00\x03\x01\x00", false),
+        ROW("an SPKI with more behind the key", "\x30\x1f\x30\x18\x02\x01\x01\x30\x00\x30\x00\x30\x00\x30\x00\x30\x0b\x30\x03\x06\x01\x2a\x03\x02\x00\x01\x05\x00\x30\x00\x03\x01\x00", false),
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct bytes found = der_spki_of_certificate((struct bytes) {(const uint8_t *)rows[i].bytes, rows[i].length});
+
+        check((found.at != NULL) == rows[i].holds, "%s", rows[i].what);
+        if (rows[i].holds)
+            check(same(found, (const unsigned char *)SPKI, sizeof(SPKI) - 1), "%s: its SPKI", rows[i].what);
+    }
+    check(der_spki_of_certificate((struct bytes) {NULL, 0}).at == NULL, "no bytes at all");
+}
+
+/* Every length around the ends of blocks; FIPS 180-4's examples are among what OpenSSL is tested with. */
+static void test_digests(void)
+{
+    static const struct {
+        enum digest digest;
+        unsigned char *(*function)(const unsigned char *, size_t, unsigned char *);
+    } digests[] = {{DIGEST_SHA256, SHA256}, {DIGEST_SHA384, SHA384}, {DIGEST_SHA512, SHA512}};
+    static const uint8_t abc[32] = {0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03,
+        0x61, 0xa3, 0x96, 0x17, 0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad};
+    uint8_t bytes[600];
+    uint8_t ours[DIGEST_MAX];
+    uint8_t theirs[DIGEST_MAX];
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 131 + (i >> 3));
+    for (size_t k = 0; k < sizeof(digests) / sizeof(digests[0]); k++) {
+        for (size_t length = 0; length <= sizeof(bytes); length++) {
+            sha2(digests[k].digest, bytes, length, ours);
+            digests[k].function(bytes, length, theirs);
+            check(memcmp(ours, theirs, digest_size(digests[k].digest)) == 0, "digest %zu of %zu bytes", k, length);
+        }
+    }
+    sha2(DIGEST_SHA256, "abc", 3, ours);
+    check(memcmp(ours, abc, sizeof(abc)) == 0, "the example of one block");
+}
+
+int main(void)
+{
+    test_keys();
+    test_forms();
+    test_digests();
+    return unit_end("der");
+}
