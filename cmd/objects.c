@@ -3,6 +3,7 @@
 #include "command.h"
 #include "output.h"
 #include "peer.h"
+#include "sha2.h"
 #include "targets.h"
 
 #include <errno.h>
@@ -215,7 +216,7 @@ bool objects_spki(const struct object *object, uint8_t out[static 32])
     length = object->kind == OBJECT_REQUEST ? i2d_X509_PUBKEY(X509_REQ_get_X509_PUBKEY(object->request), &der)
                                             : i2d_PUBKEY(object->key, &der);
     if (length > 0)
-        peer_hash(linked_ossl(), DIGEST_SHA256, der, (size_t)length, out);
+        sha2(DIGEST_SHA256, der, (size_t)length, out);
     OPENSSL_free(der);
     return length > 0;
 }

@@ -10,7 +10,8 @@ enum {
 
 static const struct bytes none = {NULL, 0};
 
-/* Split what `from` begins with. Return the length of tag and length, 0 where they are not in DER's form; `content` becomes the content's length. */
+/* Split what `from` begins with. Return the length of tag and length, 0 where they are none that der_take takes; `content` becomes the content's
+ * length. */
 static size_t read_head(struct bytes from, size_t *content)
 {
     size_t count;
@@ -21,12 +22,21 @@ static size_t read_head(struct bytes from, size_t *content)
     if (*content < 0x80)
         return from.length - 2 >= *content ? 2 : 0;
     count = *content & 0x7f;
-    if (count == 0 || count > 4 || from.length - 2 < count || from.at[2] == 0)
+    if (count == 0 || count > sizeof(*content) || from.length - 2 < count)
         return 0;
     *content = 0;
     for (size_t i = 0; i < count; i++)
         *content = *content << 8 | from.at[2 + i];
-    return *content >= 0x80 && from.length - 2 - count >= *content ? 2 + count : 0;
+    return from.length - 2 - count >= *content ? 2 + count : 0;
+}
+
+/* Return true if what `from` begins with has its length in as few bytes as can be, as DER wants it. */
+static bool is_der(struct bytes from)
+{
+    size_t content;
+    size_t head = read_head(from, &content);
+
+    return head == 2 ? from.at[1] < 0x80 : head > 2 && from.at[2] != 0 && content >= 0x80;
 }
 
 struct bytes der_take(struct bytes *from, uint8_t tag)
@@ -54,10 +64,14 @@ static struct bytes take_content(struct bytes *from, uint8_t tag)
 
 bool der_is_spki(struct bytes bytes)
 {
+    bool strict = is_der(bytes);
     struct bytes content = take_content(&bytes, SEQUENCE);
-    struct bytes algorithm = take_content(&content, SEQUENCE);
+    struct bytes algorithm;
 
-    return bytes.length == 0 && der_take(&algorithm, OBJECT_IDENTIFIER).at != NULL && der_take(&content, BIT_STRING).at != NULL && content.length == 0;
+    strict = strict && is_der(content);
+    algorithm = take_content(&content, SEQUENCE);
+    return strict && bytes.length == 0 && der_take(&algorithm, OBJECT_IDENTIFIER).at != NULL && is_der(content)
+        && der_take(&content, BIT_STRING).at != NULL && content.length == 0;
 }
 
 static struct bytes take_spki(struct bytes *from)

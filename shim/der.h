@@ -11,15 +11,16 @@ struct bytes {
 };
 
 /* Return the element (tag, length and content; ITU-T X.690, section 8.1) that `from` begins with, and take it off `from`. None where the
- * tag is another one, takes more than a byte, or the length is not in DER's form or leads beyond the end. */
+ * tag is another one or takes more than a byte, or the length is indefinite or leads beyond the end. A length in more bytes than DER has is
+ * taken, as TLS libraries do. */
 MUST_CHECK struct bytes der_take(struct bytes *from, uint8_t tag);
 
-/* Return the SubjectPublicKeyInfo within a certificate (RFC 5280, section 4.1), or within a certification request (RFC 2986, section 4); none
+/* Return the SubjectPublicKeyInfo, in DER, within a certificate (RFC 5280, section 4.1), or within a certification request (RFC 2986, section 4); none
  * where it is not one as a whole. What follows the certificate, as in OpenSSL's "TRUSTED CERTIFICATE", is passed over. */
 MUST_CHECK struct bytes der_spki_of_certificate(struct bytes certificate);
 MUST_CHECK struct bytes der_spki_of_request(struct bytes request);
 
-/* Return true if the bytes are a SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7) and nothing else. */
+/* Return true if the bytes are a SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7) and nothing else, with DER's lengths. */
 MUST_CHECK bool der_is_spki(struct bytes bytes);
 
 #endif

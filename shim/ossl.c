@@ -262,7 +262,7 @@ struct ossl *ossl_of_caller(const void *caller)
 
             if (known == NULL)
                 break;
-            if ((uintptr_t)known->SHA256_Init - object.start < object.end - object.start)
+            if ((uintptr_t)known->X509_free - object.start < object.end - object.start)
                 ossl = known;
         }
     }

@@ -1,39 +1,14 @@
 #include "peer.h"
 
+#include "der.h"
 #include "path.h"
+#include "sha2.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define NAME_LIMIT 256 /* characters of a name in the log, whatever its length in the certificate */
-
-void peer_hash(const struct ossl *ossl, enum digest digest, const void *bytes, size_t length, uint8_t *out)
-{
-    union {
-        SHA256_CTX of_256;
-        SHA512_CTX of_512;
-    } state;
-
-    /* Not through EVP: a program may have loaded its algorithms into a library context of its own, and none into the default one. */
-    switch (digest) {
-    case DIGEST_SHA256:
-        (void)ossl->SHA256_Init(&state.of_256);
-        (void)ossl->SHA256_Update(&state.of_256, bytes, length);
-        (void)ossl->SHA256_Final(out, &state.of_256);
-        return;
-    case DIGEST_SHA384:
-        (void)ossl->SHA384_Init(&state.of_512);
-        (void)ossl->SHA384_Update(&state.of_512, bytes, length);
-        (void)ossl->SHA384_Final(out, &state.of_512);
-        return;
-    case DIGEST_SHA512:
-        (void)ossl->SHA512_Init(&state.of_512);
-        (void)ossl->SHA512_Update(&state.of_512, bytes, length);
-        (void)ossl->SHA512_Final(out, &state.of_512);
-        return;
-    }
-}
 
 typedef int encoder(const void *object, unsigned char **out);
 
@@ -54,46 +29,55 @@ static size_t encode(encoder *function, const void *object, unsigned char **der)
     return 0;
 }
 
-/* Encode the certificate, or its SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7) with its algorithm: X509_pubkey_digest would hash
- * the bare key. */
-static size_t encode_kind(const struct ossl *ossl, enum pin_kind kind, X509 *leaf, EVP_PKEY *raw_key, unsigned char **der)
+/* What is hashed of a certificate, or of a key without one. */
+struct encoded {
+    unsigned char *whole; /* to be freed */
+    struct bytes parts[PIN_CERT + 1];
+};
+
+/* Encode it: a certificate comes out as it came in. What cannot be encoded is missing. */
+static struct encoded encode_peer(const struct ossl *ossl, X509 *leaf, EVP_PKEY *raw_key)
 {
-    if (kind == PIN_CERT)
-        return encode(ossl->i2d_X509, leaf, der);
-    return leaf != NULL ? encode(ossl->i2d_X509_PUBKEY, ossl->X509_get_X509_PUBKEY(leaf), der) : encode(ossl->i2d_PUBKEY, raw_key, der);
+    struct encoded encoded = {.whole = NULL};
+    size_t length = leaf != NULL ? encode(ossl->i2d_X509, leaf, &encoded.whole) : encode(ossl->i2d_PUBKEY, raw_key, &encoded.whole);
+    struct bytes whole = {encoded.whole, length};
+
+    if (leaf != NULL)
+        encoded.parts[PIN_CERT] = whole;
+    encoded.parts[PIN_SPKI] = leaf != NULL ? der_spki_of_certificate(whole) : whole;
+    return encoded;
 }
 
 bool peer_hash_certificate(const struct ossl *ossl, X509 *certificate, enum pin_kind kind, enum digest digest, uint8_t *out)
 {
-    unsigned char *der;
-    size_t length = encode_kind(ossl, kind, certificate, NULL, &der);
+    struct encoded encoded = encode_peer(ossl, certificate, NULL);
+    struct bytes bytes = encoded.parts[kind == PIN_CERT ? PIN_CERT : PIN_SPKI];
 
-    if (der != NULL)
-        peer_hash(ossl, digest, der, length, out);
-    free(der);
-    return length > 0;
+    if (bytes.at != NULL)
+        sha2(digest, bytes.at, bytes.length, out);
+    free(encoded.whole);
+    return bytes.at != NULL;
 }
 
 /* Add the digests that are `wanted` and not known yet. */
 static void digest_all(const struct ossl *ossl, const bool wanted[PIN_KINDS][DIGESTS], X509 *leaf, EVP_PKEY *raw_key,
     struct peer *out)
 {
-    for (int kind = 0; kind <= PIN_CERT; kind++) {
-        unsigned char *der = NULL;
-        size_t length = 0;
+    struct encoded encoded = {.whole = NULL};
 
+    for (int kind = 0; kind <= PIN_CERT; kind++) {
         for (int digest = 0; digest < DIGESTS; digest++) {
             if (!wanted[kind][digest] || out->known[kind][digest])
                 continue;
-            if (der == NULL)
-                length = encode_kind(ossl, (enum pin_kind)kind, leaf, raw_key, &der);
-            if (der == NULL)
+            if (encoded.whole == NULL)
+                encoded = encode_peer(ossl, leaf, raw_key);
+            if (encoded.parts[kind].at == NULL)
                 break;
-            peer_hash(ossl, (enum digest)digest, der, length, out->digests[kind][digest]);
+            sha2((enum digest)digest, encoded.parts[kind].at, encoded.parts[kind].length, out->digests[kind][digest]);
             out->known[kind][digest] = true;
         }
-        free(der);
     }
+    free(encoded.whole);
 }
 
 void peer_read(const struct ossl *ossl, const struct pins *pins, const struct shown *shown, struct evidence *out)

@@ -5,9 +5,6 @@
 #include "ossl.h"
 #include "policy.h"
 
-/* Write to `out` the digest of `length` bytes, digest_size(digest) bytes (FIPS 180-4). */
-void peer_hash(const struct ossl *ossl, enum digest digest, const void *bytes, size_t length, uint8_t *out);
-
 /* Write to `out` the digest of the certificate (PIN_CERT) or of its SubjectPublicKeyInfo. Return false if it cannot be encoded. */
 MUST_CHECK bool peer_hash_certificate(const struct ossl *ossl, X509 *certificate, enum pin_kind kind, enum digest digest, uint8_t *out);
 

@@ -1,6 +1,7 @@
 #include "pinfile.h"
 
 #include "peer.h"
+#include "sha2.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,7 @@ static bool take_key(struct finding *finding, const unsigned char *der, size_t l
     if (key != NULL)
         finding->ossl->EVP_PKEY_free(key);
     if (taken) {
-        peer_hash(finding->ossl, DIGEST_SHA256, der, length, digest);
+        sha2(DIGEST_SHA256, der, length, digest);
         finding->found(finding->to, digest, NULL, 0);
     }
     finding->count += taken;

@@ -1,5 +1,7 @@
 #include "session.h"
 
+#include "sha2.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,7 +124,7 @@ static bool digest_of(const struct ossl *ossl, const SSL_SESSION *session, uint6
     (void)ossl->ERR_set_mark();
     digested = leaf != NULL && length > 0 && peer_hash_certificate(ossl, leaf, PIN_CERT, DIGEST_SHA256, bytes);
     if (digested)
-        peer_hash(ossl, DIGEST_SHA256, bytes, (size_t)(secret - bytes) + length, (uint8_t *)out);
+        sha2(DIGEST_SHA256, bytes, (size_t)(secret - bytes) + length, (uint8_t *)out);
     (void)ossl->ERR_pop_to_mark();
     memset(bytes, 0, sizeof(bytes));
     __asm__ volatile("" : : "r"(bytes) : "memory"); /* the secret is not to stay behind */

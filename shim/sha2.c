@@ -43,10 +43,10 @@ static const uint64_t start_512[8] = {
 
 /* Sections 4.1.2 and 4.1.3: words of 32 and of 64 bits differ in what they are rotated by. */
 #define ROTATE(x, count) ((x) >> (count) | (x) << (sizeof(x) * 8 - (count)))
-#define ROTATE_THREE(x, a, b, c) (ROTATE(x, a) ^ ROTATE(x, b) ^ ROTATE(x, c))
+#define ROTATE_THREE(x, a, b, c) ROTATE((x) ^ ROTATE((x) ^ ROTATE(x, (c) - (b)), (b) - (a)), a) /* by a, by b and by c, and joined */
 #define ROTATE_TWO(x, a, b, shift) (ROTATE(x, a) ^ ROTATE(x, b) ^ (x) >> (shift))
-#define CHOOSE(x, y, z) (((x) & (y)) ^ (~(x) & (z)))
-#define MAJORITY(x, y, z) (((x) & (y)) ^ ((x) & (z)) ^ ((y) & (z)))
+#define CHOOSE(x, y, z) ((z) ^ ((x) & ((y) ^ (z))))
+#define MAJORITY(x, y, z) (((x) & (y)) | ((z) & ((x) | (y))))
 
 #define ROUND(a, b, c, d, e, f, g, h, sum0, sum1, term) \
     do { \

@@ -240,13 +240,19 @@ static bool is(const struct bytes *bytes, int length, const uint8_t *der)
     return length > 0 && bytes->length == (size_t)length && memcmp(bytes->at, der, bytes->length) == 0;
 }
 
-/* Whether the pin holds. OpenSSL keeps no outer bytes of what it read, so a form that it writes back as GOOD is GOOD. */
+/* Whether the pin holds. OpenSSL keeps no outer bytes of what it read, so a form that it writes back as GOOD is GOOD. A key holds only in the
+ * very encoding that was pinned, though OpenSSL would read it in others. */
 static bool is_pinned(X509 *mutant, bool by_key)
 {
     uint8_t *der = NULL;
     int length = by_key ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(mutant), &der) : i2d_X509(mutant, &der);
     bool same = is(by_key ? &good_spki : &good_der, length, der);
 
+    OPENSSL_free(der);
+    der = NULL;
+    length = i2d_X509(mutant, &der);
+    if (by_key && (length <= 0 || memmem(der, (size_t)length, good_spki.at, good_spki.length) == NULL))
+        same = false;
     OPENSSL_free(der);
     if (same && (X509_get0_pubkey(mutant) == NULL || EVP_PKEY_eq(X509_get0_pubkey(mutant), good_key) != 1))
         die("an encoding of the same key that is another key");
