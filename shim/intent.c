@@ -183,7 +183,6 @@ bool intent_read(const struct ossl *ossl, SSL *ssl, const struct clues *clues, s
     if (!told)
         *address = clues->peer.kind == HOST_ADDRESS ? clues->peer : clues->wire;
     address->port_doubtful = false; /* the proxy's own */
-    out->resolved_overflow = resolved_overflow();
     if (address->kind != HOST_ADDRESS)
         return is_in_memory(ossl, ssl);
     for (size_t i = 0; i < out->count; i++) {

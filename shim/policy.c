@@ -9,7 +9,6 @@ void target_clear(struct target *target)
     target->named = false;
     target->proxied = false;
     target->next_resolved = NULL;
-    target->resolved_overflow = false;
 }
 
 struct host *target_add(struct target *target, const struct host *host)
@@ -127,8 +126,9 @@ static void weigh(const struct judgement *attempt, bool any, struct judgement *o
     out->client = client;
 }
 
-/* Judge by the names that the program had resolved: of those with a rule, one must be satisfied. Return false where none has. */
-static bool judge_resolved(const struct pins *pins, const struct target *target, const struct peer *peer, struct judgement *out)
+/* Judge by the names that the program had resolved: of those with a rule, one must be satisfied. Return false where none has; `lost` is true if
+ * not all of them are known any more. */
+static bool judge_resolved(const struct pins *pins, const struct target *target, const struct peer *peer, struct judgement *out, bool *lost)
 {
     struct judgement attempt;
     struct host host;
@@ -138,6 +138,7 @@ static bool judge_resolved(const struct pins *pins, const struct target *target,
     while (target->next_resolved != NULL && target->next_resolved(target, &cursor, &host)) {
         struct rules rules = pins_lookup(pins, &host);
 
+        *lost |= host.kind == HOST_UNREADABLE;
         if (rules.first == NULL)
             continue;
         if (judge_rules(pins, rules, &host, peer, &attempt) == VERDICT_ACCEPT || !any
@@ -222,6 +223,7 @@ void policy_judge(const struct pins *pins, const struct target *target, const st
 {
     struct judgement attempt;
     bool any = false;
+    bool lost = false;
 
     memset(out, 0, sizeof(*out));
     if (target->count > 0)
@@ -250,10 +252,10 @@ void policy_judge(const struct pins *pins, const struct target *target, const st
         any = true;
     }
     if (!target->named) {
-        if (judge_resolved(pins, target, peer, &attempt)) {
+        if (judge_resolved(pins, target, peer, &attempt, &lost)) {
             weigh(&attempt, any, out);
             any = true;
-        } else if (target->resolved_overflow) {
+        } else if (lost) {
             unidentifiable(pins, out);
             return;
         }

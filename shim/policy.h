@@ -15,9 +15,9 @@ struct target {
     bool named; /* one of them is a name that the program gave */
     bool proxied; /* the socket leads to a proxy first: its port is not the one that is meant. Told in the log, not judged */
     /* The names that the program had resolved to the address; asked only where it gave no name. Write the next one and return
-     * true; false after the last. NULL: none. `cursor` starts at 0 and is the function's own. */
+     * true; false after the last. NULL: none. `cursor` starts at 0 and is the function's own. HOST_UNREADABLE stands for names that were
+     * resolved and could not be kept. */
     bool (*next_resolved)(const struct target *target, uintptr_t *cursor, struct host *out);
-    bool resolved_overflow; /* names were resolved that could not be remembered */
 };
 
 /* Make the target one of which nothing is known. Identities beyond its count have no meaning. */

@@ -5,95 +5,246 @@
 
 #define ENTRIES 32768U
 #define BUCKETS 8192U
-#define NAME_BYTES (1U << 20)
+#define NAME_WORDS (1U << 17) /* of 8 bytes */
+#define LOST_BITS (1U << 23)
+#define NAME_MOST (HOST_NAME_MAX_LENGTH / 8 + 1) /* words of the longest name, with its NUL */
 
-/* `next` and the buckets hold an entry's index + 1; 0 ends a chain. Entries are written once and then only read. */
+/* Positions count up from 1 for ever; what has a position stands in the slot of its remainder until another one needs that.
+ *
+ * An entry belongs to the thread that has claimed its slot, until it is done: nobody else takes the slot, even if that thread is stopped,
+ * or was not taken along by a fork. An entry that can be found is complete; it is read, and then its slot looked at again. */
 struct entry {
-    uint8_t address[16];
-    uint32_t name; /* in names[] */
-    uint32_t next;
+    _Atomic uint64_t state; /* the position, times 4, and one of these */
+    _Atomic uint64_t address[2];
+    _Atomic uint64_t older; /* the position of the next entry of the same bucket; it may have given way */
+    _Atomic uint64_t name; /* position in names[] */
+    _Atomic uint64_t hash; /* of the name */
 };
+enum { CLAIMED = 1, DONE, SUPERSEDED }; /* SUPERSEDED: the same pair stands in a newer one */
 
 static struct entry entries[ENTRIES];
-static char names[NAME_BYTES];
-static _Atomic uint32_t buckets[BUCKETS];
-static _Atomic uint32_t entries_taken;
-static _Atomic uint32_t names_taken;
-static _Atomic bool overflow;
+static _Atomic uint64_t newest; /* entry */
+static _Atomic uint64_t buckets[BUCKETS]; /* the position of the newest entry, in a chain that leads to older ones alone */
+/* A name may be overwritten at any time: its hash tells. */
+static _Atomic uint64_t names[NAME_WORDS];
+static _Atomic uint64_t names_end;
+static _Atomic uint64_t last_name;
+/* The addresses of which an entry has given way, as a Bloom filter: others may seem to be among them, about 1 in 1000 when 150,000 are. */
+static _Atomic uint64_t lost[LOST_BITS / 64];
 
-static _Atomic uint32_t *bucket_of(const uint8_t address[static 16])
+static uint64_t hash_of(const void *bytes, size_t length)
 {
-    uint32_t hash = 2166136261U;
+    const uint8_t *at = bytes;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
-    for (size_t i = 0; i < 16; i++)
-        hash = (hash ^ address[i]) * 16777619U;
-    return &buckets[(hash ^ hash >> 15) & (BUCKETS - 1)];
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
+    hash = (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 29;
 }
 
-static bool take(_Atomic uint32_t *counter, uint32_t count, uint32_t limit, uint32_t *taken)
+static _Atomic uint64_t *bucket_of(const uint8_t address[static 16])
 {
-    uint32_t now = atomic_load(counter);
+    return &buckets[hash_of(address, 16) & (BUCKETS - 1)];
+}
+
+static void lose(const uint8_t address[static 16])
+{
+    uint64_t hash = hash_of(address, 16);
+
+    for (int i = 0; i < 2; i++, hash >>= 32)
+        atomic_fetch_or(&lost[(hash % LOST_BITS) / 64], UINT64_C(1) << (hash % 64));
+}
+
+static bool is_lost(const uint8_t address[static 16])
+{
+    uint64_t hash = hash_of(address, 16);
+    bool is = true;
+
+    for (int i = 0; i < 2; i++, hash >>= 32)
+        is &= (atomic_load(&lost[(hash % LOST_BITS) / 64]) >> (hash % 64) & 1) != 0;
+    return is;
+}
+
+/* Return true if what is at the position has at least half of the room still to go before it gives way. */
+static bool is_young(uint64_t position, uint64_t end, uint64_t room)
+{
+    return end - position < room / 2;
+}
+
+/* Write the name at the position to `out`. Return false where it has given way. */
+static bool read_name(uint64_t position, uint64_t hash, char out[static NAME_MOST * 8])
+{
+    size_t length = 0;
+
+    if (position == 0)
+        return false;
+    for (size_t i = 0; i < NAME_MOST && length == i * 8; i++) {
+        uint64_t word = atomic_load_explicit(&names[(position + i) % NAME_WORDS], memory_order_relaxed);
+
+        memcpy(out + i * 8, &word, 8);
+        length += strnlen(out + i * 8, 8);
+    }
+    return length < NAME_MOST * 8 && hash_of(out, length) == hash;
+}
+
+/* Return the position of the name, written down if it is not the one that was last. */
+static uint64_t place_name(const char *name, uint64_t hash)
+{
+    uint64_t words[NAME_MOST] = {0};
+    uint64_t count = strlen(name) / 8 + 1;
+    uint64_t position = atomic_load_explicit(&last_name, memory_order_relaxed);
+    char last[NAME_MOST * 8];
+
+    /* Of one answer with many addresses it is. */
+    if (is_young(position, atomic_load(&names_end), NAME_WORDS) && read_name(position, hash, last))
+        return position;
+    memcpy(words, name, strlen(name));
+    position = atomic_fetch_add(&names_end, count) + 1;
+    for (size_t i = 0; i < count; i++)
+        atomic_store_explicit(&names[(position + i) % NAME_WORDS], words[i], memory_order_relaxed);
+    atomic_store_explicit(&last_name, position, memory_order_release);
+    return position;
+}
+
+struct copy {
+    uint8_t address[16];
+    uint64_t older;
+    uint64_t name;
+    uint64_t hash;
+    bool superseded;
+};
+
+/* Return false where the entry has given way. All that are older than it, in the same bucket, have then, too. */
+static bool read_entry(uint64_t position, struct copy *out)
+{
+    struct entry *entry = &entries[position % ENTRIES];
+    uint64_t state = atomic_load_explicit(&entry->state, memory_order_acquire);
+    uint64_t address[2];
+
+    if (position == 0 || state / 4 != position)
+        return false;
+    for (int i = 0; i < 2; i++)
+        address[i] = atomic_load_explicit(&entry->address[i], memory_order_acquire);
+    memcpy(out->address, address, sizeof(out->address));
+    out->older = atomic_load_explicit(&entry->older, memory_order_acquire);
+    out->name = atomic_load_explicit(&entry->name, memory_order_acquire);
+    out->hash = atomic_load_explicit(&entry->hash, memory_order_acquire);
+    state = atomic_load_explicit(&entry->state, memory_order_acquire);
+    out->superseded = state % 4 == SUPERSEDED;
+    return state / 4 == position;
+}
+
+/* Take the next slot. In this order: who finds no entry any more finds its address among the lost, and the older ones' of its bucket. */
+static struct entry *claim(uint64_t *position)
+{
+    for (;;) {
+        uint64_t before = atomic_load(&newest);
+        struct entry *entry = &entries[(before + 1) % ENTRIES];
+        uint64_t state = atomic_load(&entry->state);
+        bool mine = false;
+        struct copy old;
+
+        *position = before + 1;
+        if (state / 4 > *position)
+            continue;
+        /* Of a thread that was stopped for a whole round, or stayed behind in the parent: it is passed over. */
+        if (state / 4 < *position && state % 4 != CLAIMED) {
+            if (state % 4 == DONE && read_entry(state / 4, &old))
+                lose(old.address);
+            mine = atomic_compare_exchange_strong(&entry->state, &state, *position * 4 + CLAIMED);
+            if (!mine && state / 4 < *position)
+                continue;
+        }
+        (void)atomic_compare_exchange_strong(&newest, &before, *position);
+        if (mine)
+            return entry;
+    }
+}
+
+static void fill(struct entry *entry, const uint8_t address[static 16], uint64_t name, uint64_t hash)
+{
+    uint64_t words[2];
+
+    memcpy(words, address, sizeof(words));
+    /* Release: who reads a word of this sees the claim, too. */
+    for (int i = 0; i < 2; i++)
+        atomic_store_explicit(&entry->address[i], words[i], memory_order_release);
+    atomic_store_explicit(&entry->name, name, memory_order_release);
+    atomic_store_explicit(&entry->hash, hash, memory_order_release);
+}
+
+/* Put the entry at the head of its bucket. Return false where a newer one stands there already. */
+static bool chain(struct entry *entry, uint64_t position, _Atomic uint64_t *bucket)
+{
+    uint64_t head = atomic_load_explicit(bucket, memory_order_acquire);
 
     do {
-        if (count > limit - now) {
-            atomic_store(&overflow, true);
+        if (head > position)
             return false;
-        }
-    } while (!atomic_compare_exchange_weak(counter, &now, now + count));
-    *taken = now;
+        atomic_store_explicit(&entry->older, head, memory_order_release);
+    } while (!atomic_compare_exchange_weak_explicit(bucket, &head, position, memory_order_acq_rel, memory_order_acquire));
     return true;
-}
-
-/* Return true if the chain that starts at `at` and ends before `end` has the pair. */
-static bool has(uint32_t at, uint32_t end, const char *name, const uint8_t address[static 16])
-{
-    for (; at != end && at != 0; at = entries[at - 1].next) {
-        const struct entry *entry = &entries[at - 1];
-
-        if (memcmp(entry->address, address, 16) == 0 && strcmp(names + entry->name, name) == 0)
-            return true;
-    }
-    return false;
 }
 
 void resolved_remember(const char *name, const uint8_t address[static 16])
 {
     struct host host;
-    _Atomic uint32_t *bucket = bucket_of(address);
-    uint32_t head = atomic_load_explicit(bucket, memory_order_acquire);
-    uint32_t index;
-    uint32_t at;
+    _Atomic uint64_t *bucket = bucket_of(address);
+    uint64_t before = 0;
+    uint64_t position;
+    uint64_t hash;
+    struct entry *entry;
+    struct copy old;
+    bool chained;
 
     host_parse(name, strlen(name), &host);
     /* An address that is written as itself tells nothing. */
-    if (host.kind != HOST_NAME || has(head, 0, host.name, address))
+    if (host.kind != HOST_NAME)
         return;
-    if (!take(&entries_taken, 1, ENTRIES, &index) || !take(&names_taken, (uint32_t)strlen(host.name) + 1, NAME_BYTES, &at))
+    hash = hash_of(host.name, strlen(host.name));
+    for (position = atomic_load_explicit(bucket, memory_order_acquire); before == 0 && read_entry(position, &old); position = old.older) {
+        if (!old.superseded && old.hash == hash && memcmp(old.address, address, 16) == 0)
+            before = position;
+    }
+    if (before != 0 && is_young(before, atomic_load(&newest), ENTRIES) && is_young(old.name, atomic_load(&names_end), NAME_WORDS))
         return;
-    memcpy(names + at, host.name, strlen(host.name) + 1);
-    memcpy(entries[index].address, address, 16);
-    entries[index].name = at;
     do {
-        entries[index].next = head;
-    } while (!atomic_compare_exchange_weak_explicit(bucket, &head, index + 1, memory_order_release, memory_order_acquire));
+        entry = claim(&position);
+        fill(entry, address, place_name(host.name, hash), hash);
+        chained = chain(entry, position, bucket);
+        atomic_store_explicit(&entry->state, position * 4 + (chained ? DONE : SUPERSEDED), memory_order_release);
+    } while (!chained);
+    position = before * 4 + DONE;
+    if (before != 0)
+        (void)atomic_compare_exchange_strong(&entries[before % ENTRIES].state, &position, before * 4 + SUPERSEDED);
 }
+
+#define END UINTPTR_MAX
+#define CHECK_LOST (UINTPTR_MAX - 1)
 
 bool resolved_next(const uint8_t address[static 16], uintptr_t *cursor, struct host *out)
 {
-    uint32_t at = *cursor == 0 ? atomic_load_explicit(bucket_of(address), memory_order_acquire)
-                               : entries[*cursor - 1].next;
+    uint64_t at = *cursor == 0 ? atomic_load_explicit(bucket_of(address), memory_order_acquire) : *cursor;
+    char name[NAME_MOST * 8];
+    struct copy entry;
 
-    for (; at != 0; at = entries[at - 1].next) {
-        if (memcmp(entries[at - 1].address, address, 16) != 0)
+    while (at != END && at != CHECK_LOST && read_entry(at, &entry)) {
+        at = entry.older != 0 ? entry.older : CHECK_LOST;
+        if (entry.superseded || memcmp(entry.address, address, 16) != 0)
             continue;
+        if (!read_name(entry.name, entry.hash, name)) {
+            lose(address);
+            continue;
+        }
         *cursor = at;
-        host_parse(names + entries[at - 1].name, strlen(names + entries[at - 1].name), out);
+        host_parse(name, strlen(name), out);
         return true;
     }
-    return false;
-}
-
-bool resolved_overflow(void)
-{
-    return atomic_load(&overflow);
+    if (at == END)
+        return false;
+    *cursor = END;
+    memset(out, 0, sizeof(*out));
+    out->kind = HOST_UNREADABLE;
+    return is_lost(address);
 }

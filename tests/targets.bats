@@ -359,6 +359,33 @@ ssl._create_unverified_context().wrap_socket(raw)' "$GOOD"
     memory refused bio impostor www.pinned.example
 }
 
+@test "large answers of DNS leave no connection without a name, and put only those in doubt whose name had to give way" {
+    local script='
+import socket, ssl, sys
+port, before, answers, after = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+def resolve(name):
+    if name: socket.getaddrinfo(name, port)
+resolve(before)
+for number in range(answers): socket.getaddrinfo("huge%d.example" % number, port)
+resolve(after)
+context = ssl._create_unverified_context()
+context.wrap_socket(socket.create_connection(("127.0.0.1", port)))'
+    pins "www.pinned.example spki-sha256:$PIN_GOOD" "other.example deny"
+    PRELOAD_ALSO=$NAMES
+    # Resolved after them: as if there were none.
+    accepted /usr/bin/python3 -c "$script" "$GOOD" '' 12 www.pinned.example
+    refused /usr/bin/python3 -c "$script" "$IMPOSTOR" '' 12 www.pinned.example
+    has "$LINE" "no pin of $PINS:1 matched"
+    # No name of the address was ever resolved.
+    accepted /usr/bin/python3 -c "$script" "$IMPOSTOR" '' 12 ''
+    # It was, and has given way.
+    refused /usr/bin/python3 -c "$script" "$IMPOSTOR" www.pinned.example 12 ''
+    has "$LINE" 'unidentifiable'
+    refused /usr/bin/python3 -c "$script" "$GOOD" www.pinned.example 12 ''
+    # A name with a rule counts, though another one of the address has given way.
+    accepted /usr/bin/python3 -c "$script" "$GOOD" ftp.pinned.example 12 www.pinned.example
+}
+
 @test "a name resolved with gethostbyname is the target of a client that names none" {
     pins "localhost spki-sha256:$PIN_GOOD"
     resolving accepted "$GOOD" localhost

@@ -93,6 +93,7 @@ static bool next_word(const char **at, struct host *out)
 
 static const char *resolved_names;
 static unsigned resolved_asked;
+static bool resolved_forgot;
 
 static bool next_resolved(const struct target *target, uintptr_t *cursor, struct host *out)
 {
@@ -102,6 +103,11 @@ static bool next_resolved(const struct target *target, uintptr_t *cursor, struct
     (void)target;
     resolved_asked++;
     *cursor = (uintptr_t)(at - resolved_names);
+    if (!more && resolved_forgot) {
+        resolved_forgot = false;
+        out->kind = HOST_UNREADABLE;
+        return true;
+    }
     return more;
 }
 
@@ -118,11 +124,11 @@ static struct target target_of(const char *identities, int flags, const char *re
         target.identities[i].port_doubtful = (flags & DOUBTFUL) != 0;
     target.named = (flags & NAMED) != 0;
     target.overflow = (flags & OVERFLOW) != 0;
-    target.resolved_overflow = (flags & FORGOT) != 0;
     if (resolved != NULL)
         target.next_resolved = next_resolved;
     resolved_names = resolved;
     resolved_asked = 0;
+    resolved_forgot = (flags & FORGOT) != 0;
     return target;
 }
 
