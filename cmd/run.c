@@ -60,9 +60,18 @@ static void print_fault(void *arg, uint32_t line, uint32_t column, const char *m
 static bool pins_are_good(char *path)
 {
     struct pins_reader reader = {.read = pinfile_read, .read_client = clientfile_read, .library = linked_ossl(), .beside = path};
-    struct pins *pins = pins_load(path, &reader, NULL, print_fault, path);
-    bool good = pins != NULL;
+    char message[300];
+    struct text problem = text_over(message, sizeof(message));
+    struct pins *pins;
+    bool good;
 
+    if (file_is_fleeting(path, "the pins file", &problem)) {
+        output_error("%s: %s", path, message);
+        output_error("not started; next: put the pins into a file, and name that with --pins");
+        return false;
+    }
+    pins = pins_load(path, &reader, NULL, print_fault, path);
+    good = pins != NULL;
     pins_free(pins);
     if (!good && access(path, F_OK) != 0)
         output_error("not started; next: name a pins file with --pins, or have \"pinshim learn -o FILE -- CMD\" write a first one");

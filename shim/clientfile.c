@@ -250,6 +250,10 @@ static bool read_whole(struct gathering *gathering, enum client_file which, cons
         text_add(gathering->problem, "out of memory");
         return false;
     }
+    if (file_is_fleeting(out->paths[which], "it", gathering->problem)) {
+        gathering->shut = errno == EACCES;
+        return false;
+    }
     errno = 0;
     file->bytes = (unsigned char *)file_read(out->paths[which], "it", which == CLIENT_PASS ? PASSPHRASE_LIMIT : LIMIT, &out->files[which],
         &file->length, gathering->problem);

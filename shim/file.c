@@ -3,14 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define COARSEST_CLOCK 2 /* seconds; of the file systems', that of FAT */
 #define TRIES 5 /* of a file that is being rewritten */
+#define LINKS 40 /* symbolic links in one path, as the kernel has it */
+#define PROC_MAGIC 0x9fa0 /* PROC_SUPER_MAGIC */
 
 /* Not fstat() and stat(): their symbols are newer than the oldest glibc that the object serves. */
 static bool examine(int fd, struct stat *status)
@@ -64,6 +68,113 @@ char *file_beside(const char *path, const char *beside)
     memcpy(whole, beside, directory);
     memcpy(whole + directory, path, strlen(path) + 1);
     return whole;
+}
+
+enum step { STEP_FAILED = -1, STEP_ON = 0, STEP_LINK, STEP_PROC };
+
+/* Go on from the directory `*at` by `part`; where that is a symbolic link, which is not followed, `link` becomes what it says. */
+static enum step step(int *at, const char *part, char *link, size_t size)
+{
+    int next = openat(*at, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct statfs system;
+    enum step result = STEP_ON;
+    ssize_t length;
+
+    if (next < 0)
+        return STEP_FAILED;
+    length = readlinkat(next, "", link, size - 1);
+    if (fstatfs(next, &system) != 0)
+        result = STEP_FAILED;
+    else if (system.f_type == PROC_MAGIC)
+        result = STEP_PROC;
+    else if (length >= 0)
+        result = STEP_LINK;
+    if (result != STEP_ON) {
+        int saved = errno;
+
+        (void)close(next);
+        errno = saved;
+    }
+    if (result == STEP_LINK)
+        link[length] = '\0';
+    if (result != STEP_ON)
+        return result;
+    (void)close(*at);
+    *at = next;
+    return STEP_ON;
+}
+
+/* Walk along the path, which is in `rest`, by hand: the kernel would go through such links without a trace. */
+static enum step walk(char rest[static PATH_MAX], char link[static PATH_MAX])
+{
+    int at = open(rest[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    enum step result = at >= 0 ? STEP_ON : STEP_FAILED;
+    int links = 0;
+
+    while (result == STEP_ON || result == STEP_LINK) {
+        size_t begin = strspn(rest, "/");
+        size_t length = strcspn(rest + begin, "/");
+        char part[NAME_MAX + 1];
+
+        if (length == 0)
+            break;
+        if (length > NAME_MAX) {
+            errno = ENAMETOOLONG;
+            result = STEP_FAILED;
+            break;
+        }
+        memcpy(part, rest + begin, length);
+        part[length] = '\0';
+        memmove(rest, rest + begin + length, strlen(rest + begin + length) + 1);
+        result = step(&at, part, link, PATH_MAX);
+        if (result == STEP_LINK) {
+            if (links++ == LINKS || strlen(link) + strlen(rest) + 2 > PATH_MAX) {
+                errno = ELOOP;
+                result = STEP_FAILED;
+                break;
+            }
+            if (link[0] == '/') {
+                (void)close(at);
+                at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+                if (at < 0)
+                    result = STEP_FAILED;
+            }
+            memmove(rest + strlen(link) + 1, rest, strlen(rest) + 1);
+            memcpy(rest, link, strlen(link));
+            rest[strlen(link)] = '/';
+        }
+    }
+    if (at >= 0) {
+        int saved = errno;
+
+        (void)close(at);
+        errno = saved;
+    }
+    return result;
+}
+
+bool file_is_fleeting(const char *path, const char *what, struct text *problem)
+{
+    char *rest = malloc((size_t)2 * PATH_MAX); /* not on the stack: OpenSSL's own fibres have little */
+    enum step end = STEP_FAILED;
+
+    if (rest == NULL) {
+        text_add(problem, "out of memory");
+        return true;
+    }
+    errno = ENAMETOOLONG;
+    if (strlen(path) < PATH_MAX) {
+        strcpy(rest, path); /* fits: checked above */
+        end = walk(rest, rest + PATH_MAX);
+    }
+    free(rest);
+    if (end == STEP_PROC)
+        text_add(problem, "%s is reached through /proc or /dev/fd, where a program may have another file by then; expected the path of a file", what);
+    else if (end == STEP_FAILED && errno != ENOENT && errno != ENOTDIR)
+        text_add(problem, "cannot open %s: %m", what);
+    else
+        return false;
+    return true;
 }
 
 static char *read_all(int fd, const char *what, size_t limit, size_t expected, size_t *length, struct text *problem)

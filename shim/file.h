@@ -34,6 +34,11 @@ MUST_CHECK bool file_is_settled(const struct file_identity *file, time_t now);
  * out. */
 MUST_CHECK char *file_beside(const char *path, const char *beside);
 
+/* Return true if `path` leads through a proc file system, as /dev/fd and /dev/stdin do, and so to whatever has a descriptor's number then: that is the
+ * program's to use again; or if that cannot be told. The reason is in `problem`, with the path as `what`. A path that leads nowhere passes. errno is not
+ * preserved. */
+MUST_CHECK bool file_is_fleeting(const char *path, const char *what, struct text *problem);
+
 /* Read the regular file at `path`, as it is between two looks at it that agree. Return its bytes, for the caller to free, and their number in
  * `length`; or NULL with the fault, which calls the file `what`, in `problem`. A file that everybody may write is a fault, and one of
  * more than `limit` bytes. `identity` is the file's that was read or refused; zeroed where none could be opened. errno is not preserved. */

@@ -75,6 +75,49 @@ refused_by_fault() {
     refused_by_fault "$PINS: the pins file is not a regular file"
 }
 
+@test "a pins file that is reached by a descriptor's number refuses every client handshake, however its path is written" {
+    local file=$PINS path why='the pins file is reached through /proc or /dev/fd, where '
+    ln -s /proc "$BATS_TEST_TMPDIR/proc"
+    ln -s /dev/fd/7 "$BATS_TEST_TMPDIR/seven"
+    ln -s seven "$BATS_TEST_TMPDIR/link"
+    for path in /dev/fd/7 /proc/self/fd/7 //proc//self/./fd/7 /dev/../proc/thread-self/fd/7 "/proc/self/root$file" \
+        "$BATS_TEST_TMPDIR/proc/self/fd/7" "$BATS_TEST_TMPDIR/link" "$BATS_TEST_TMPDIR/proc/self/root$file"; do
+        PINS=$path
+        refused_by_fault "$PINS: $why" 7<"$file"
+    done
+    PINS=/dev/stdin
+    capture bash -c 'LD_PRELOAD=$0 PINSHIM_PINS=/dev/stdin "$@" <'"$file" "$PINSHIM_SO" "${CURL[@]}" "$URL_GOOD"
+    equals "$STATUS" 60
+    has "$(lines fault)" "/dev/stdin: $why"
+    # In a directory from which a program was started.
+    PINS=fd/7
+    cd /dev
+    capture shim "${CURL[@]}" "$URL_GOOD" 7<"$file"
+    equals "$STATUS" 60
+    has "$(lines fault)" "$why"
+    # What only looks like it is used.
+    mkdir -p "$BATS_TEST_TMPDIR/dev/fd"
+    cp "$file" "$BATS_TEST_TMPDIR/dev/fd/7"
+    PINS=$BATS_TEST_TMPDIR/dev/fd/../fd/7
+    accepted "${CURL[@]}" "$URL_GOOD"
+}
+
+@test "what rules name is not read by a descriptor's number either" {
+    local field
+    for field in "spki-file:/dev/fd/7" "cert-file:/proc/self/fd/7" "ca-file:/dev/fd/7" \
+        "spki-sha256:$PIN_GOOD client-cert=/dev/fd/7 client-key=$LAB/good.key" \
+        "spki-sha256:$PIN_GOOD client-cert=$LAB/good.pem client-key=/proc/self/fd/8"; do
+        pins "www.pinned.example $field"
+        refused_by_fault 'cannot be used: it is reached through /proc or /dev/fd' 7<"$LAB/good.pem" 8<"$LAB/good.key"
+        run -1 "$BATS_TEST_DIRNAME/../build/pinshim" lint "$PINS" 7<"$LAB/good.pem" 8<"$LAB/good.key"
+        has "$output" 'reached through /proc or /dev/fd'
+    done
+    pins 'www.pinned.example pkix'
+    SSL_CERT_FILE=$LAB/ca.pem accepted "${CURL[@]}" "$URL_GOOD"
+    capture shim env SSL_CERT_FILE=/dev/fd/7 "${CURL[@]}" "$URL_GOOD" 7<"$LAB/ca.pem"
+    equals "$(count_lines refused)" 1
+}
+
 @test "a pins file without a rule refuses every client handshake" {
     : >"$PINS"
     refused_by_fault "$PINS: no rule in the file; expected "
