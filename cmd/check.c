@@ -157,6 +157,7 @@ static void judge(const struct check *check, const struct host *host, const stru
     if (shown->leaf == NULL)
         evidence.peer.path = NULL;
     policy_judge(check->pins, &target, &evidence.peer, &judgement);
+    peer_forget(&evidence);
     ERR_clear_error();
     out->kind = kind_of(&judgement);
     out->because = judgement.reason;
@@ -585,7 +586,8 @@ static void print_error(void *arg, uint32_t line, uint32_t column, const char *m
 /* Read the files and the HOSTs. Return 0, or the exit status. */
 static int prepare(struct check *check, char **hosts)
 {
-    struct pins_reader reader = {.read = pinfile_read, .read_client = clientfile_read, .library = linked_ossl(), .beside = check->path};
+    struct pins_reader reader = {.read = pinfile_read, .read_client = clientfile_read, .read_roots = pinfile_read_roots,
+        .library = linked_ossl(), .beside = check->path};
     char message[400];
     struct text problem = text_over(message, sizeof(message));
 
@@ -594,6 +596,7 @@ static int prepare(struct check *check, char **hosts)
         output_error("%s is faulty: a program under the shim would be refused everything; mend it, and see \"pinshim lint\"", check->path);
         return 1;
     }
+    pins_read_roots(check->pins, &reader);
     if (check->next_path != NULL && !objects_read(check->next_path, &check->next, &problem)) {
         output_error("%s: %s", check->next_path, message);
         return 1;

@@ -1,13 +1,5 @@
 #include "der.h"
 
-enum {
-    INTEGER = 0x02,
-    BIT_STRING = 0x03,
-    OBJECT_IDENTIFIER = 0x06,
-    SEQUENCE = 0x30,
-    CONTEXT_0 = 0xa0, /* constructed, as all of that class here */
-};
-
 static const struct bytes none = {NULL, 0};
 
 /* Split what `from` begins with. Return the length of tag and length, 0 where they are none that der_take takes; `content` becomes the content's
@@ -52,8 +44,7 @@ struct bytes der_take(struct bytes *from, uint8_t tag)
     return taken;
 }
 
-/* The same, but what is in it. */
-static struct bytes take_content(struct bytes *from, uint8_t tag)
+struct bytes der_take_content(struct bytes *from, uint8_t tag)
 {
     struct bytes taken = der_take(from, tag);
     size_t content = 0;
@@ -65,18 +56,18 @@ static struct bytes take_content(struct bytes *from, uint8_t tag)
 bool der_is_spki(struct bytes bytes)
 {
     bool strict = is_der(bytes);
-    struct bytes content = take_content(&bytes, SEQUENCE);
+    struct bytes content = der_take_content(&bytes, DER_SEQUENCE);
     struct bytes algorithm;
 
     strict = strict && is_der(content);
-    algorithm = take_content(&content, SEQUENCE);
-    return strict && bytes.length == 0 && der_take(&algorithm, OBJECT_IDENTIFIER).at != NULL && is_der(content)
-        && der_take(&content, BIT_STRING).at != NULL && content.length == 0;
+    algorithm = der_take_content(&content, DER_SEQUENCE);
+    return strict && bytes.length == 0 && der_take(&algorithm, DER_OBJECT_IDENTIFIER).at != NULL && is_der(content)
+        && der_take(&content, DER_BIT_STRING).at != NULL && content.length == 0;
 }
 
 static struct bytes take_spki(struct bytes *from)
 {
-    struct bytes spki = der_take(from, SEQUENCE);
+    struct bytes spki = der_take(from, DER_SEQUENCE);
 
     return der_is_spki(spki) ? spki : none;
 }
@@ -84,33 +75,94 @@ static struct bytes take_spki(struct bytes *from)
 /* Return true if an algorithm and a signature follow, and nothing else. */
 static bool is_signed(struct bytes rest)
 {
-    return der_take(&rest, SEQUENCE).at != NULL && der_take(&rest, BIT_STRING).at != NULL && rest.length == 0;
+    return der_take(&rest, DER_SEQUENCE).at != NULL && der_take(&rest, DER_BIT_STRING).at != NULL && rest.length == 0;
 }
 
 struct bytes der_spki_of_certificate(struct bytes certificate)
 {
-    struct bytes whole = take_content(&certificate, SEQUENCE);
-    struct bytes content = take_content(&whole, SEQUENCE);
+    struct bytes whole = der_take_content(&certificate, DER_SEQUENCE);
+    struct bytes content = der_take_content(&whole, DER_SEQUENCE);
 
     if (!is_signed(whole))
         return none;
-    (void)!der_take(&content, CONTEXT_0).at; /* the version; absent in version 1 */
-    if (der_take(&content, INTEGER).at == NULL /* the serial number */
-        || der_take(&content, SEQUENCE).at == NULL /* the signature's algorithm */
-        || der_take(&content, SEQUENCE).at == NULL /* the issuer */
-        || der_take(&content, SEQUENCE).at == NULL /* the validity */
-        || der_take(&content, SEQUENCE).at == NULL) /* the subject */
+    (void)!der_take(&content, DER_CONTEXT_0).at; /* the version; absent in version 1 */
+    if (der_take(&content, DER_INTEGER).at == NULL /* the serial number */
+        || der_take(&content, DER_SEQUENCE).at == NULL /* the signature's algorithm */
+        || der_take(&content, DER_SEQUENCE).at == NULL /* the issuer */
+        || der_take(&content, DER_SEQUENCE).at == NULL /* the validity */
+        || der_take(&content, DER_SEQUENCE).at == NULL) /* the subject */
         return none;
     return take_spki(&content);
 }
 
 struct bytes der_spki_of_request(struct bytes request)
 {
-    struct bytes whole = take_content(&request, SEQUENCE);
-    struct bytes content = take_content(&whole, SEQUENCE);
+    struct bytes whole = der_take_content(&request, DER_SEQUENCE);
+    struct bytes content = der_take_content(&whole, DER_SEQUENCE);
 
-    if (request.length != 0 || !is_signed(whole) || der_take(&content, INTEGER).at == NULL /* the version */
-        || der_take(&content, SEQUENCE).at == NULL) /* the subject */
+    if (request.length != 0 || !is_signed(whole) || der_take(&content, DER_INTEGER).at == NULL /* the version */
+        || der_take(&content, DER_SEQUENCE).at == NULL) /* the subject */
         return none;
     return take_spki(&content);
+}
+
+static uint64_t mix(uint64_t number, uint8_t byte)
+{
+    return (number ^ byte) * UINT64_C(0x100000001b3); /* FNV-1a */
+}
+
+/* OpenSSL compares without regard to case, blanks and the type of string: only ASCII's letters and digits count. */
+static uint64_t mix_string(uint64_t number, uint8_t tag, struct bytes string)
+{
+    size_t unit = tag == DER_UNIVERSAL_STRING ? 4 : tag == DER_BMP_STRING ? 2 : 1;
+
+    for (size_t i = 0; i + unit <= string.length; i += unit) {
+        uint32_t character = 0;
+
+        for (size_t k = 0; k < unit; k++)
+            character = character << 8 | string.at[i + k];
+        if (character >= 'A' && character <= 'Z')
+            character += 'a' - 'A';
+        if ((character >= 'a' && character <= 'z') || (character >= '0' && character <= '9'))
+            number = mix(number, (uint8_t)character);
+    }
+    return number;
+}
+
+/* A Name (RFC 5280, section 4.1.2.4): sets of pairs of a type and a value, in whichever order within a set. */
+static uint64_t number_of(struct bytes name)
+{
+    uint64_t sum = 0;
+    struct bytes set;
+    struct bytes pair;
+
+    while ((set = der_take_content(&name, DER_SET)).at != NULL) {
+        while ((pair = der_take_content(&set, DER_SEQUENCE)).at != NULL) {
+            struct bytes type = der_take_content(&pair, DER_OBJECT_IDENTIFIER);
+            uint8_t tag = type.at != NULL && pair.length > 0 ? pair.at[0] : 0;
+            uint64_t number = UINT64_C(0xcbf29ce484222325);
+
+            for (size_t i = 0; i < type.length; i++)
+                number = mix(number, type.at[i]);
+            sum += mix_string(number, tag, der_take_content(&pair, tag));
+        }
+    }
+    return sum;
+}
+
+bool der_read_names(struct bytes certificate, struct der_names *out)
+{
+    struct bytes whole = der_take_content(&certificate, DER_SEQUENCE);
+    struct bytes content = der_take_content(&whole, DER_SEQUENCE);
+    struct bytes name;
+
+    (void)!der_take(&content, DER_CONTEXT_0).at; /* the version; absent in version 1 */
+    if (der_take(&content, DER_INTEGER).at == NULL || der_take(&content, DER_SEQUENCE).at == NULL
+        || (name = der_take_content(&content, DER_SEQUENCE)).at == NULL)
+        return false;
+    out->issuer = number_of(name);
+    if (der_take(&content, DER_SEQUENCE).at == NULL || (name = der_take_content(&content, DER_SEQUENCE)).at == NULL)
+        return false;
+    out->subject = number_of(name);
+    return true;
 }

@@ -10,6 +10,17 @@ struct bytes {
     size_t length;
 };
 
+enum {
+    DER_INTEGER = 0x02,
+    DER_BIT_STRING = 0x03,
+    DER_OBJECT_IDENTIFIER = 0x06,
+    DER_UNIVERSAL_STRING = 0x1c,
+    DER_BMP_STRING = 0x1e,
+    DER_SEQUENCE = 0x30,
+    DER_SET = 0x31,
+    DER_CONTEXT_0 = 0xa0, /* constructed, as all of that class here */
+};
+
 /* Return the element (tag, length and content; ITU-T X.690, section 8.1) that `from` begins with, and take it off `from`. None where the
  * tag is another one or takes more than a byte, or the length is indefinite or leads beyond the end. A length in more bytes than DER has is
  * taken, as TLS libraries do. */
@@ -19,6 +30,18 @@ MUST_CHECK struct bytes der_take(struct bytes *from, uint8_t tag);
  * where it is not one as a whole. What follows the certificate, as in OpenSSL's "TRUSTED CERTIFICATE", is passed over. */
 MUST_CHECK struct bytes der_spki_of_certificate(struct bytes certificate);
 MUST_CHECK struct bytes der_spki_of_request(struct bytes request);
+
+/* The same, but what is in the element. */
+MUST_CHECK struct bytes der_take_content(struct bytes *from, uint8_t tag);
+
+/* A certificate's names, each as a number: equal for names that OpenSSL takes for the same (X509_NAME_cmp), and for few others. */
+struct der_names {
+    uint64_t issuer;
+    uint64_t subject;
+};
+
+/* Read them off a certificate; what follows it is passed over. Return false where the bytes are none. */
+MUST_CHECK bool der_read_names(struct bytes certificate, struct der_names *out);
 
 /* Return true if the bytes are a SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7) and nothing else, with DER's lengths. */
 MUST_CHECK bool der_is_spki(struct bytes bytes);

@@ -8,10 +8,12 @@
 #include <string.h>
 
 #define NOTICE_DAYS 14
+#define MOST_MISTAKEN 8 /* certificates that were sent */
 
 const struct pinstore *hearing_pins(const struct ossl *ossl)
 {
-    struct pins_reader reader = {.read = pinfile_read, .read_client = clientfile_read, .library = ossl, .beside = config_get()->pins_file};
+    struct pins_reader reader = {.read = pinfile_read, .read_client = clientfile_read, .read_roots = pinfile_read_roots, .library = ossl,
+        .beside = config_get()->pins_file};
 
     return pinstore_acquire(&reader);
 }
@@ -59,6 +61,7 @@ enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues 
     out->today = evidence.peer.today;
     peer_keep(&evidence.peer, &out->digests);
     policy_judge(out->store->pins, &out->target, &evidence.peer, &out->judgement);
+    peer_forget(&evidence);
     return out->judgement.verdict;
 }
 
@@ -107,6 +110,17 @@ void hearing_notice(const struct hearing *hearing)
     }
 }
 
+static const struct pin *find_pin(const struct pins *pins, struct rules rules, enum pin_kind kind, enum digest digest, const uint8_t *bytes)
+{
+    for (const struct rule *rule = rules.first; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
+        for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
+            if (pin->kind == kind && pin->digest == digest && memcmp(bytes, pins_digest(pins, pin), digest_size(digest)) == 0)
+                return pin;
+        }
+    }
+    return NULL;
+}
+
 /* Say so where a digest was written down as that of something else. */
 static void add_hint(const struct ossl *ossl, const struct shown *shown, const struct hearing *hearing, struct text *out)
 {
@@ -131,24 +145,24 @@ static void add_hint(const struct ossl *ossl, const struct shown *shown, const s
 
     if (shown->leaf == NULL || hearing->judgement.reason != REASON_NO_MATCH)
         return;
-    for (const struct rule *rule = rules.first; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
-        for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
-            for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
-                /* The first that was sent is the leaf. */
-                for (int k = 0; k == 0 || (mistakes[i].issuer && k < sent); k++) {
-                    X509 *certificate = k == 0 ? shown->leaf : ossl->OPENSSL_sk_value(shown->chain, k);
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]) * DIGESTS; i++) {
+        enum digest kind = (enum digest)(i % DIGESTS);
+        size_t m = i / DIGESTS;
+        /* The first that was sent is the leaf. What comes late is nobody's mistake. */
+        int last = !mistakes[m].issuer ? 0 : sent < MOST_MISTAKEN ? sent - 1 : MOST_MISTAKEN - 1;
 
-                    if (pin->kind != mistakes[i].written || (k > 0) != mistakes[i].issuer
-                        || !peer_hash_certificate(ossl, certificate, mistakes[i].is, (enum digest)pin->digest, digest)
-                        || memcmp(digest, pins_digest(pins, pin), digest_size((enum digest)pin->digest)) != 0
-                        || !peer_hash_certificate(ossl, certificate, mistakes[i].meant, (enum digest)pin->digest, digest))
-                        continue;
-                    text_add(out, " (that of line %u is %s", (unsigned)pin->line, mistakes[i].what);
-                    pins_print_digest(mistakes[i].meant, (enum digest)pin->digest, digest, out);
-                    text_add(out, ")");
-                    return;
-                }
-            }
+        for (int k = mistakes[m].issuer ? 1 : 0; k <= last && pins_use(pins, mistakes[m].written, kind); k++) {
+            X509 *certificate = k == 0 ? shown->leaf : ossl->OPENSSL_sk_value(shown->chain, k);
+            const struct pin *pin = peer_hash_certificate(ossl, certificate, mistakes[m].is, kind, digest)
+                ? find_pin(pins, rules, mistakes[m].written, kind, digest)
+                : NULL;
+
+            if (pin == NULL || !peer_hash_certificate(ossl, certificate, mistakes[m].meant, kind, digest))
+                continue;
+            text_add(out, " (that of line %u is %s", (unsigned)pin->line, mistakes[m].what);
+            pins_print_digest(mistakes[m].meant, kind, digest, out);
+            text_add(out, ")");
+            return;
         }
     }
 }

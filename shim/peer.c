@@ -107,6 +107,12 @@ void peer_read(const struct ossl *ossl, const struct pins *pins, const struct sh
         digest_all(ossl, (const bool(*)[DIGESTS])wanted, shown->leaf, shown->raw_key, &out->peer);
 }
 
+void peer_forget(struct evidence *evidence)
+{
+    path_free(evidence->ossl, evidence->paths);
+    evidence->paths = NULL;
+}
+
 void peer_keep(const struct peer *peer, struct peer_digests *out)
 {
     memcpy(out->known, peer->known, sizeof(out->known));
@@ -165,14 +171,13 @@ void peer_show(const struct ossl *ossl, const struct shown *shown, struct peer_t
             utc.tm_sec);
 }
 
-static X509 *issuer_among(const struct ossl *ossl, const void *stack, X509 *leaf)
+static X509 *issuer_among(const struct ossl *ossl, const void *stack, X509 *leaf, struct path_budget *budget)
 {
     /* The first is the leaf, also where it is its own issuer. */
     for (int i = 1; stack != NULL && i < ossl->OPENSSL_sk_num(stack); i++) {
         X509 *issuer = ossl->OPENSSL_sk_value(stack, i);
-        EVP_PKEY *key = ossl->X509_get0_pubkey(issuer);
 
-        if (ossl->X509_check_issued(issuer, leaf) == X509_V_OK && key != NULL && ossl->X509_verify(leaf, key) == 1)
+        if (budget->left > 0 && path_is_signed(ossl, leaf, issuer, budget))
             return issuer;
     }
     return NULL;
@@ -181,15 +186,16 @@ static X509 *issuer_among(const struct ossl *ossl, const void *stack, X509 *leaf
 void peer_show_issuer(const struct ossl *ossl, const struct shown *shown, struct peer_text *out)
 {
     struct text text = text_over(out->issuer_spki, sizeof(out->issuer_spki));
+    struct path_budget budget = {PATH_BUDGET / 4};
     uint8_t digest[DIGEST_MAX];
     X509 *issuer;
 
     if (shown->leaf == NULL)
         return;
     (void)ossl->ERR_set_mark();
-    issuer = issuer_among(ossl, shown->chain, shown->leaf);
+    issuer = issuer_among(ossl, shown->chain, shown->leaf, &budget);
     if (issuer == NULL)
-        issuer = issuer_among(ossl, shown->verified, shown->leaf);
+        issuer = issuer_among(ossl, shown->verified, shown->leaf, &budget);
     if (issuer != NULL && peer_hash_certificate(ossl, issuer, PIN_SPKI, DIGEST_SHA256, digest))
         text_add_base64(&text, digest, digest_size(DIGEST_SHA256));
     (void)ossl->ERR_pop_to_mark();

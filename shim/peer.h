@@ -28,6 +28,7 @@ struct evidence {
     struct peer peer;
     const struct ossl *ossl;
     struct shown shown;
+    struct paths *paths; /* path.c's, made when first asked for */
 };
 
 static inline const struct evidence *peer_evidence(const struct peer *peer)
@@ -36,8 +37,9 @@ static inline const struct evidence *peer_evidence(const struct peer *peer)
 }
 
 /* Compute of what was shown the digests that `pins` ask for and that are not known. Errors leave a digest unknown, so that it matches
- * nothing. The caller marks the error queue. */
+ * nothing. The caller marks the error queue, and ends with peer_forget. */
 void peer_read(const struct ossl *ossl, const struct pins *pins, const struct shown *shown, struct evidence *out);
+void peer_forget(struct evidence *evidence);
 
 /* Keep the digests that are known of the peer. */
 void peer_keep(const struct peer *peer, struct peer_digests *out);

@@ -3,6 +3,8 @@
 #include "peer.h"
 #include "sha2.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,7 +145,7 @@ bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const ch
         text_add(problem, "out of memory");
         return false;
     }
-    bytes = (unsigned char *)file_read(whole, "it", LIMIT, &unwanted, &length, problem);
+    bytes = file_is_fleeting(whole, "it", problem) ? NULL : (unsigned char *)file_read(whole, "it", LIMIT, &unwanted, &length, problem);
     free(whole);
     if (bytes == NULL)
         return false;
@@ -159,4 +161,128 @@ bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const ch
     else if (finding.count == 0)
         text_add(problem, "nothing in it can be pinned");
     return fine && finding.count > 0;
+}
+
+/* The trust store as it is being read. */
+struct storing {
+    struct roots *roots;
+    const uint32_t *hash; /* of the file's name; NULL: it has none */
+};
+
+static bool store_object(void *to, const char *name, const unsigned char *der, size_t length)
+{
+    const struct storing *storing = to;
+
+    return strstr(name, "CERTIFICATE") == NULL || strstr(name, "REQUEST") != NULL || roots_add(storing->roots, der, length, storing->hash);
+}
+
+/* Add the certificates of one file: all or none, as libcrypto does. Return false if it is there and could not be read for want of something that
+ * may be there again later. */
+static bool store_file(const struct ossl *ossl, struct storing *storing, const char *path, struct file_identity *identity)
+{
+    char message[300];
+    struct text unwanted = text_over(message, sizeof(message));
+    size_t before = roots_count(storing->roots);
+    size_t length;
+    unsigned char *bytes;
+
+    errno = 0;
+    bytes = file_is_fleeting(path, "it", &unwanted) ? NULL : (unsigned char *)file_read(path, "it", LIMIT, identity, &length, &unwanted);
+    if (bytes == NULL)
+        return errno != EMFILE && errno != ENFILE && errno != ENOMEM;
+    if (!pinfile_read_pem(ossl, bytes, length, store_object, storing))
+        roots_cut(storing->roots, before);
+    free(bytes);
+    return true;
+}
+
+/* Read the hash off the name of a file in a directory, as c_rehash(1) gives it: 8 digits in hex, a dot, a number. */
+static bool read_hash(const char *name, uint32_t *hash)
+{
+    *hash = 0;
+    for (int i = 0; i < 8; i++, name++) {
+        if ((*name < '0' || *name > '9') && (*name < 'a' || *name > 'f'))
+            return false;
+        *hash = *hash << 4 | (uint32_t)(*name <= '9' ? *name - '0' : *name - 'a' + 10);
+    }
+    return name[0] == '.' && name[1] != '\0' && name[1 + strspn(name + 1, "0123456789")] == '\0';
+}
+
+/* Read all of a directory at once: libcrypto opens its files when it looks for one, which may be after the root was changed. */
+static bool store_directory(const struct ossl *ossl, struct storing *storing, const char *path)
+{
+    char message[300];
+    struct text unwanted = text_over(message, sizeof(message));
+    DIR *directory = file_is_fleeting(path, "it", &unwanted) ? NULL : opendir(path);
+    const struct dirent *entry;
+    struct file_identity identity;
+    bool complete = true;
+    uint32_t hash;
+
+    if (directory == NULL)
+        return errno != EMFILE && errno != ENFILE && errno != ENOMEM;
+    storing->hash = &hash;
+    while ((entry = readdir(directory)) != NULL) {
+        char *file = read_hash(entry->d_name, &hash) ? malloc(strlen(path) + strlen(entry->d_name) + 2) : NULL;
+
+        if (file == NULL)
+            continue;
+        (void)stpcpy(stpcpy(stpcpy(file, path), "/"), entry->d_name);
+        complete &= store_file(ossl, storing, file, &identity);
+        free(file);
+    }
+    (void)closedir(directory);
+    storing->hash = NULL;
+    return complete;
+}
+
+/* What was not read completely is taken to have changed when it is looked at next. */
+static bool store_place(const struct ossl *ossl, struct storing *storing, const char *path, bool directory)
+{
+    static const struct file_identity incomplete = {.inode = (ino_t)-1};
+    struct file_identity before;
+    struct file_identity identity;
+    bool complete;
+
+    file_identify(path, &before);
+    identity = before;
+    if (directory)
+        complete = store_directory(ossl, storing, path);
+    else
+        complete = store_file(ossl, storing, path, &identity);
+    return roots_note_place(storing->roots, path, complete ? &before : &incomplete);
+}
+
+struct roots *pinfile_read_roots(const struct pins_reader *reader)
+{
+    const struct ossl *ossl = reader->library;
+    struct storing storing = {NULL, NULL};
+    const char *file;
+    const char *directories;
+    bool fine;
+
+    if (ossl == NULL || ossl->kind != OSSL_USABLE || (storing.roots = roots_new()) == NULL)
+        return NULL;
+    /* As X509_STORE_set_default_paths. */
+    file = secure_getenv(ossl->X509_get_default_cert_file_env());
+    directories = secure_getenv(ossl->X509_get_default_cert_dir_env());
+    if (file == NULL)
+        file = ossl->X509_get_default_cert_file();
+    if (directories == NULL)
+        directories = ossl->X509_get_default_cert_dir();
+    (void)ossl->ERR_set_mark();
+    fine = store_place(ossl, &storing, file, false);
+    while (fine && *directories != '\0') {
+        char *directory = strndup(directories, strcspn(directories, ":"));
+
+        fine = directory != NULL && (directory[0] == '\0' || store_place(ossl, &storing, directory, true));
+        directories += directory != NULL ? strlen(directory) : 0;
+        directories += *directories == ':';
+        free(directory);
+    }
+    (void)ossl->ERR_pop_to_mark();
+    if (fine)
+        return storing.roots;
+    roots_free(storing.roots);
+    return NULL;
 }

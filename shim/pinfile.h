@@ -19,4 +19,7 @@ MUST_CHECK bool pinfile_is_pem(const unsigned char *bytes, size_t length);
 MUST_CHECK bool pinfile_read_pem(const struct ossl *ossl, const unsigned char *bytes, size_t length,
     bool (*take)(void *to, const char *name, const unsigned char *der, size_t length), void *to);
 
+/* The `read_roots` of a struct pins_reader whose `library` is a struct ossl: what that library's X509_STORE_set_default_paths stands for. */
+struct roots *pinfile_read_roots(const struct pins_reader *reader);
+
 #endif

@@ -1,3 +1,4 @@
+#include "der.h"
 #include "memory.h"
 #include "pins_internal.h"
 
@@ -216,10 +217,15 @@ bool pins_add_pin(struct pins *pins, struct rule *rule, uint32_t line, enum pin_
 
 bool pins_add_issuer(struct pins *pins, const void *der, size_t length)
 {
+    struct der_names names;
+
+    /* One without a subject that can be read is nobody's issuer; its pin stays. */
+    if (!der_read_names((struct bytes) {der, length}, &names))
+        names.subject = 0;
     if (!grow((void **)&pins->issuers, &pins->issuer_room, pins->issuer_count, 1, sizeof(*pins->issuers))
         || !grow((void **)&pins->bytes, &pins->byte_room, pins->byte_count, length, 1))
         return false;
-    pins->issuers[pins->issuer_count++] = (struct issuer) {(uint32_t)pins->byte_count, (uint32_t)length};
+    pins->issuers[pins->issuer_count++] = (struct issuer) {names.subject, (uint32_t)pins->byte_count, (uint32_t)length};
     memcpy(pins->bytes + pins->byte_count, der, length);
     pins->byte_count += length;
     return true;
@@ -277,6 +283,7 @@ void pins_free(struct pins *pins)
     free(pins->bytes);
     free(pins->index);
     free(pins->issuers);
+    roots_free(pins->roots);
     for (size_t i = 0; i < pins->client_count; i++)
         pins_clear_client(&pins->clients[i]);
     free(pins->clients);
@@ -303,12 +310,42 @@ const struct rule *pins_revoked(const struct pins *pins)
     return pins->revoked.first_pin != NOTHING ? &pins->revoked : NULL;
 }
 
-const uint8_t *pins_issuer(const struct pins *pins, size_t index, size_t *length)
+const uint8_t *pins_next_issuer(const struct pins *pins, uint64_t subject, size_t *cursor, size_t *length)
 {
-    if (index >= pins->issuer_count)
-        return NULL;
-    *length = pins->issuers[index].length;
-    return pins->bytes + pins->issuers[index].bytes;
+    for (size_t i = *cursor; i < pins->issuer_count; i++) {
+        const struct issuer *issuer = &pins->issuers[i];
+
+        if (issuer->subject != subject)
+            continue;
+        *cursor = i + 1;
+        *length = issuer->length;
+        return pins->bytes + issuer->bytes;
+    }
+    return NULL;
+}
+
+/* A pinned issuer, and one that is not revoked, may be known from there alone: most servers do not send their root. */
+static bool needs_roots(const struct pins *pins)
+{
+    bool needed = pins->pkix || pins_revoked(pins) != NULL;
+
+    for (int digest = 0; digest < DIGESTS; digest++)
+        needed |= pins_use(pins, PIN_CA, (enum digest)digest);
+    return needed;
+}
+
+void pins_read_roots(struct pins *pins, const struct pins_reader *reader)
+{
+    struct roots *before = reader != NULL && reader->before != NULL ? reader->before->roots : NULL;
+
+    if (reader == NULL || reader->read_roots == NULL || pins->roots != NULL || !needs_roots(pins))
+        return;
+    pins->roots = before != NULL && roots_stay(before) ? roots_share(before) : reader->read_roots(reader);
+}
+
+const struct roots *pins_roots(const struct pins *pins)
+{
+    return pins->roots;
 }
 
 const struct client_cert *pins_client(const struct pins *pins, uint32_t number)

@@ -4,6 +4,7 @@
 
 #include "file.h"
 #include "host.h"
+#include "roots.h"
 
 enum digest { DIGEST_SHA256 = 0, DIGEST_SHA384, DIGEST_SHA512 };
 #define DIGESTS 3
@@ -73,8 +74,10 @@ struct pins_reader {
      * Where it returns false, nothing is to be freed, and `faulty` is the file that the problem is with. */
     bool (*read_client)(const struct pins_reader *reader, const char *const paths[static CLIENT_FILES], struct client_cert *out,
         enum client_file *faulty, struct text *problem);
+    /* Read the system's trust store. NULL when memory ran out. */
+    struct roots *(*read_roots)(const struct pins_reader *reader);
     const void *library; /* of the reader's own */
-    const struct pins *before; /* what of their client certificates has not changed need not be read again; NULL: none */
+    const struct pins *before; /* what of their client certificates and trust store has not changed need not be read again; NULL: none */
     const char *beside;
 };
 
@@ -106,8 +109,15 @@ MUST_CHECK bool pins_use(const struct pins *pins, enum pin_kind kind, enum diges
 /* Return what no peer may have, whatever its target: a rule of pins of the kinds PIN_SPKI and PIN_CERT. NULL: nothing. */
 const struct rule *pins_revoked(const struct pins *pins);
 
-/* Return the `index`th certificate that a ca-file held, as DER, with its length; NULL after the last. */
-const uint8_t *pins_issuer(const struct pins *pins, size_t index, size_t *length);
+/* Return the next certificate that a ca-file held, after `*cursor`, which starts at 0, with that subject (der_names), as DER with its length;
+ * NULL after the last. */
+const uint8_t *pins_next_issuer(const struct pins *pins, uint64_t subject, size_t *cursor, size_t *length);
+
+/* Have the system's trust store read, where some rule asks for a path that may end there. */
+void pins_read_roots(struct pins *pins, const struct pins_reader *reader);
+
+/* Return what was read; NULL: nothing. */
+const struct roots *pins_roots(const struct pins *pins);
 
 /* Copy all that it holds. Return false when memory ran out. */
 MUST_CHECK bool pins_copy_client(const struct client_cert *from, struct client_cert *to);

@@ -16,6 +16,7 @@ struct target_pattern {
 
 /* A certificate of a ca-file: where it stands in the bytes. */
 struct issuer {
+    uint64_t subject;
     uint32_t bytes;
     uint32_t length;
 };
@@ -42,6 +43,8 @@ struct pins {
     size_t client_count, client_room;
     bool demand;
     bool located;
+    bool pkix; /* some rule asks for it */
+    struct roots *roots;
     bool used[PIN_KINDS][DIGESTS];
 };
 

@@ -654,7 +654,7 @@ static bool read_option(struct parser *parser, struct field field, struct line *
     } else if (pkix) {
         line->pkix = true;
         if (line->rule != NULL && set_action(parser, field, line->rule, RULE_PINS))
-            line->rule->pkix = true;
+            line->rule->pkix = parser->pins->pkix = true;
     } else if (starts(field, "expires=")) {
         read_expires(parser, field, line);
     } else {

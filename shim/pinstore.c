@@ -195,8 +195,8 @@ static struct shared *share(struct pins *pins)
     return shared;
 }
 
-/* Return true if the files of client certificates are still those that were read. */
-static bool same_clients(const struct pins *pins)
+/* Return true if the files of client certificates, and the trust store, are still what was read. */
+static bool same_beside(const struct pins *pins)
 {
     const struct client_cert *client;
 
@@ -206,14 +206,14 @@ static bool same_clients(const struct pins *pins)
                 return false;
         }
     }
-    return true;
+    return pins == NULL || roots_stay(pins_roots(pins));
 }
 
 /* Return true if nothing of what was read had just been written. */
 static bool is_settled(const struct loaded *loaded, time_t now)
 {
     const struct client_cert *client;
-    bool settled = file_is_settled(&loaded->file, now);
+    bool settled = file_is_settled(&loaded->file, now) && roots_are_settled(pins_roots(loaded->shared->pins), now);
 
     for (uint32_t number = 1; (client = pins_client(loaded->shared->pins, number)) != NULL; number++)
         settled &= client->settled;
@@ -247,6 +247,8 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
     struct timespec now = {0, 0};
     struct pins_reader renewing = {.read = NULL};
     struct pins *pins = NULL;
+    char message[300];
+    struct text fleeting = text_over(message, sizeof(message));
     struct text fault;
 
     if (loaded == NULL)
@@ -262,8 +264,12 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
     (void)clock_gettime(CLOCK_REALTIME, &now);
     if (config->fault[0] != '\0')
         keep_fault(faults, config->fault);
+    else if (file_is_fleeting(config->pins_file, "the pins file", &fleeting))
+        on_error(faults, 0, 0, message);
     else
         pins = pins_load(config->pins_file, reader != NULL ? &renewing : NULL, &loaded->file, on_error, faults);
+    if (pins != NULL)
+        pins_read_roots(pins, reader != NULL ? &renewing : NULL);
     loaded->opened = !file_same(&loaded->file, &none);
     if (!loaded->opened)
         loaded->file = *seen;
@@ -300,7 +306,7 @@ static bool stays(const struct loaded *held, bool raced, struct file_identity *s
         return true;
     file_identify(config_get()->pins_file, seen);
     if ((held->settled || raced || clock_now() < atomic_load(&held->next_look)) && file_same(seen, &held->file)
-        && same_clients(held->store.pins))
+        && same_beside(held->store.pins))
         return true;
     /* After chroot the path is no longer the file's. */
     file_identify("/", &root);

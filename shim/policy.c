@@ -162,7 +162,7 @@ static bool judge_revoked(const struct pins *pins, const struct peer *peer, stru
     for (pin = pins_next_pin(pins, revoked, NULL); pin != NULL && !matches(pins, pin, peer);)
         pin = pins_next_pin(pins, revoked, pin);
     if (pin == NULL && peer->path != NULL && peer->path->revoked != NULL)
-        pin = peer->path->revoked(peer, pins);
+        pin = peer->path->revoked(peer, pins, &out->problem);
     if (pin == NULL)
         return false;
     out->verdict = VERDICT_REFUSE;
@@ -337,6 +337,11 @@ void policy_print_reason(const struct pins *pins, const char *path, const struct
         print_problem(judgement, out);
         break;
     case REASON_REVOKED:
+        if (judgement->problem != NULL) {
+            text_add(out, "whether @revoked holds for one of its issuers cannot be told");
+            print_problem(judgement, out);
+            break;
+        }
         policy_print_rule(path, judgement, out);
         text_add(out, " revokes ");
         pins_print_pin(pins, judgement->matched, out);

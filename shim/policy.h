@@ -37,8 +37,8 @@ struct peer_path {
         const char **problem);
     /* Return true if a path to the system's trust store is verified and the leaf is valid for `host`. */
     bool (*trusted)(const struct peer *peer, const struct pins *pins, const struct host *host, const char **problem);
-    /* Find a pin of pins_revoked that an issuer of the leaf has. NULL: none. */
-    const struct pin *(*revoked)(const struct peer *peer, const struct pins *pins);
+    /* Find a pin of pins_revoked that an issuer of the leaf has. NULL: none. Where that cannot be told, it is any, and the `problem` says why. */
+    const struct pin *(*revoked)(const struct peer *peer, const struct pins *pins, const char **problem);
 };
 
 struct peer {

@@ -170,6 +170,63 @@ hex() {
     equals "$output" 2
 }
 
+# many NAME COUNT SUBJECT: that many certificates of one subject, all issuers of their own, in $LAB/NAME.pem
+many() {
+    local number
+    openssl req -new -key "$LAB/good.key" -subj "$3" -out "$LAB/$1.csr" 2>>"$LAB/openssl.log"
+    { printf '%s\n' 'basicConstraints=critical,CA:TRUE' 'keyUsage=keyCertSign' && lab_no_identifiers; } >"$LAB/$1.ext"
+    for number in $(seq "$2"); do
+        openssl x509 -req -in "$LAB/$1.csr" -signkey "$LAB/good.key" -set_serial "$number" -days 30 -extfile "$LAB/$1.ext" 2>>"$LAB/openssl.log"
+    done >"$LAB/$1.pem"
+}
+
+# costs RULE...: what a handshake with the server at $PORT costs in milliseconds of processor time, in $COST; it is refused
+costs() {
+    pins "$@"
+    refused "${CLIENT[@]}"
+    COST=$(shim "$PROGRAMS/again" www.pinned.example "$PORT" <<<'cost 5' 2>/dev/null)
+    COST=${COST%.*}
+}
+
+@test "many certificates of one name cost an impostor's client little, whatever the rule" {
+    local rule
+    many flood 62 '/CN=pinshim test CA'
+    many bundle 40 '/CN=bundled CA'
+    openssl x509 -req -in "$LAB/impostor.csr" -CA "$LAB/ca.pem" -CAkey "$LAB/ca.key" -set_serial 99 -days 30 \
+        -extfile <(cat "$LAB/impostor.ext" && lab_no_identifiers) -out "$LAB/flooding.pem" 2>>"$LAB/openssl.log"
+    cp "$LAB/impostor.key" "$LAB/flooding.key"
+    lab_s_server flooding -cert_chain "$LAB/flood.pem"
+    CLIENT=("$PROGRAMS/probe" sni=www.pinned.example "open=$PORT" connect must)
+    for rule in "ca-file:$LAB/bundle.pem" pkix "ca-file:$LAB/bundle.pem pkix"; do
+        SSL_CERT_FILE=$LAB/bundle.pem costs "www.pinned.example $rule"
+        [ "$COST" -lt 100 ] || explain "$rule: $COST ms"
+    done
+}
+
+@test "a chain that costs too much to verify is refused, and the line says so" {
+    local cost='its certificates are too many, or cost too much to verify'
+    # Each has issued each.
+    many knot 60 '/CN=pinshim test CA'
+    openssl x509 -req -in "$LAB/impostor.csr" -CA "$LAB/knot.pem" -CAkey "$LAB/good.key" -set_serial 99 -days 30 \
+        -extfile <(cat "$LAB/impostor.ext" && lab_no_identifiers) -out "$LAB/knotted.pem" 2>>"$LAB/openssl.log"
+    cp "$LAB/impostor.key" "$LAB/knotted.key"
+    lab_s_server knotted -cert_chain "$LAB/knot.pem"
+    CLIENT=("$PROGRAMS/probe" sni=www.pinned.example "open=$PORT" connect must)
+    costs "www.pinned.example ca-file:$LAB/ca.pem"
+    [ "$COST" -lt 100 ] || explain "$COST ms"
+    has "$LINE" "no pin of $PINS:1 matched ($cost)"
+    costs 'www.pinned.example pkix'
+    [ "$COST" -lt 100 ] || explain "$COST ms"
+    has "$LINE" "pkix of $PINS:1 is not satisfied ($cost)"
+    # It might be hidden there.
+    costs '* allow' "@revoked spki-file:$LAB/ca.pem"
+    [ "$COST" -lt 100 ] || explain "$COST ms"
+    has "$LINE" "whether @revoked holds for one of its issuers cannot be told ($cost)"
+    # The pin of the key needs no path.
+    pins "www.pinned.example spki-sha256:$PIN_IMPOSTOR"
+    accepted "${CLIENT[@]}"
+}
+
 @test "an ordinary client meets each of them with its own exit status and a readable line" {
     local oddity script='
 import ssl, sys, urllib.request

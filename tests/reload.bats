@@ -9,6 +9,8 @@ load lib/programs
 
 setup_file() {
     programs_lab
+    openssl req -x509 -config "$LAB/ca.cnf" -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$LAB/other.key" -out "$LAB/other.pem" \
+        -days 30 -subj '/CN=another CA' 2>>"$LAB/openssl.log"
 }
 
 teardown_file() {
@@ -38,6 +40,15 @@ start() {
         2>"$ERR_FILE" 3>&- &
     PROGRAM=$!
     exec 8>"$BATS_TEST_TMPDIR/told"
+}
+
+# stop: end it
+stop() {
+    exec 8>&-
+    kill "$PROGRAM" 2>/dev/null || true
+    wait "$PROGRAM" 2>/dev/null || true
+    PROGRAM=''
+    rm "$BATS_TEST_TMPDIR/told"
 }
 
 answered() {
@@ -367,6 +378,93 @@ changed_root() {
     refuses
     refuses
     faults 0
+}
+
+@test "after chroot pkix, ca- pins and @revoked go by the trust store that stood there when the pins were loaded" {
+    local store=$BATS_TEST_TMPDIR/store.pem kind
+    changed_root
+    echo "$EASY" >"$ROOT/$PINS"
+    for kind in file directory; do
+        mkdir -p "$BATS_TEST_TMPDIR/certs" "$ROOT/$BATS_TEST_TMPDIR/certs"
+        rm -f "$BATS_TEST_TMPDIR/certs/"* "$ROOT/$BATS_TEST_TMPDIR/certs/"*
+        cp "$LAB/other.pem" "$store"
+        if [ "$kind" = file ]; then
+            cp "$LAB/ca.pem" "$ROOT/$store"
+        else
+            cp "$LAB/ca.pem" "$ROOT/$BATS_TEST_TMPDIR/certs/$(openssl x509 -in "$LAB/ca.pem" -noout -subject_hash).0"
+        fi
+        # A CA that is only there.
+        for rule in 'www.pinned.example pkix' "www.pinned.example ca-sha256:$(lab_spki "$LAB/ca.pem")"; do
+            put "$rule"
+            start env SSL_CERT_FILE="$store" SSL_CERT_DIR="$BATS_TEST_TMPDIR/certs"
+            tell 1 "chroot $ROOT"
+            refuses
+            refuses
+            stop
+        done
+        # A CA that is not.
+        if [ "$kind" = file ]; then
+            mv "$ROOT/$store" "$store"
+        else
+            mv "$ROOT/$BATS_TEST_TMPDIR/certs/"* "$BATS_TEST_TMPDIR/certs/"
+        fi
+        for rule in 'www.pinned.example pkix' "www.pinned.example ca-sha256:$(lab_spki "$LAB/ca.pem")"; do
+            put "$rule"
+            start env SSL_CERT_FILE="$store" SSL_CERT_DIR="$BATS_TEST_TMPDIR/certs"
+            tell 1 "chroot $ROOT"
+            tell 1 'setuid 65534'
+            accepts
+            stop
+        done
+    done
+}
+
+@test "after chroot no handshake opens a file of the new root for the pins" {
+    changed_root
+    command -v strace >/dev/null || skip 'strace is not installed'
+    put 'www.pinned.example pkix' "*.other.example ca-file:$LAB/ca.pem client-cert=$LAB/good.pem client-key=$LAB/good.key"
+    mkdir "$BATS_TEST_TMPDIR/certs"
+    cp "$LAB/ca.pem" "$BATS_TEST_TMPDIR/certs/$(openssl x509 -in "$LAB/ca.pem" -noout -subject_hash).0"
+    start env SSL_CERT_DIR="$BATS_TEST_TMPDIR/certs" strace -f -e trace=file -o "$BATS_TEST_TMPDIR/trace"
+    tell 1 "chroot $ROOT"
+    accepts
+    accepts
+    sed '1,/ chroot(/d' "$BATS_TEST_TMPDIR/trace" >"$BATS_TEST_TMPDIR/after"
+    # To look whether the root is another one.
+    has "$(cat "$BATS_TEST_TMPDIR/after")" '"/"'
+    # libcrypto itself opens the time zone, with gmtime_r.
+    run -1 grep -E '^[^"]*open(at)?\([^"]*"/(.*pins|.*certs|.*\.pem|.*\.key|.*/lib/ssl)' "$BATS_TEST_TMPDIR/after"
+}
+
+@test "a trust store that changes is read again at the next handshake" {
+    local store=$BATS_TEST_TMPDIR/store.pem
+    cp "$LAB/other.pem" "$store"
+    put 'www.pinned.example pkix'
+    start env SSL_CERT_FILE="$store" SSL_CERT_DIR=/nowhere
+    refuses
+    cp "$LAB/ca.pem" "$store.new"
+    mv "$store.new" "$store"
+    accepts
+    accepts
+    rm "$store"
+    refuses
+    faults 0
+}
+
+@test "a trust store is read as a directory of hashed names, too, and only those count" {
+    local certs=$BATS_TEST_TMPDIR/certs hash
+    mkdir "$certs"
+    hash=$(openssl x509 -in "$LAB/ca.pem" -noout -subject_hash)
+    put 'www.pinned.example pkix'
+    cp "$LAB/ca.pem" "$certs/ca.pem"
+    start env SSL_CERT_FILE=/nowhere SSL_CERT_DIR="/nowhere:$certs"
+    refuses
+    cp "$LAB/ca.pem" "$certs/00000000.0"
+    refuses
+    ln -s ca.pem "$certs/$hash.0"
+    accepts
+    rm "$certs/$hash.0"
+    refuses
 }
 
 # for_everybody: the pins file in a directory that every user may search, as none of the test's own is

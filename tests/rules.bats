@@ -260,6 +260,91 @@ stops() {
     stops "$PORT"
 }
 
+# crossed: two CAs (one, two) that have both issued the intermediate CA (half), and a server below that; both ways, in each order
+crossed() {
+    local ca
+    openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$LAB/half.key" 2>>"$LAB/openssl.log"
+    openssl req -new -key "$LAB/half.key" -subj '/CN=half' -out "$LAB/half.csr" 2>>"$LAB/openssl.log"
+    { printf '%s\n' 'basicConstraints=critical,CA:TRUE' 'keyUsage=critical,keyCertSign' && lab_no_identifiers; } >"$LAB/half.ext"
+    for ca in one two; do
+        openssl req -x509 -config "$LAB/ca.cnf" -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$LAB/$ca.key" -out "$LAB/$ca.pem" \
+            -days 30 -subj "/CN=$ca" 2>>"$LAB/openssl.log"
+        openssl x509 -req -in "$LAB/half.csr" -CA "$LAB/$ca.pem" -CAkey "$LAB/$ca.key" -set_serial 7 -days 30 -extfile "$LAB/half.ext" \
+            -out "$LAB/half-$ca.pem" 2>>"$LAB/openssl.log"
+    done
+    openssl x509 -req -in "$LAB/good.csr" -CA "$LAB/half-one.pem" -CAkey "$LAB/half.key" -set_serial 8 -days 30 \
+        -extfile <(cat "$LAB/good.ext" && lab_no_identifiers) -out "$LAB/crossed.pem" 2>>"$LAB/openssl.log"
+    cp "$LAB/good.key" "$LAB/crossed.key"
+    cat "$LAB/half-one.pem" "$LAB/half-two.pem" >"$LAB/one-first.pem"
+    cat "$LAB/half-two.pem" "$LAB/half-one.pem" >"$LAB/two-first.pem"
+    serves crossed -cert_chain "$LAB/one-first.pem"
+    ONE_FIRST=$PORT
+    serves crossed -cert_chain "$LAB/two-first.pem"
+    TWO_FIRST=$PORT
+}
+
+@test "an intermediate CA that two have issued leads to either, in whichever order its certificates are sent" {
+    local ca port
+    crossed
+    for port in "$ONE_FIRST" "$TWO_FIRST"; do
+        for ca in one two; do
+            pins "www.pinned.example ca-file:$LAB/$ca.pem"
+            lets "$port"
+            pins "www.pinned.example ca-sha256:$(lab_spki "$LAB/$ca.pem")"
+            SSL_CERT_FILE=$LAB/$ca.pem lets "$port"
+            stops "$port"
+            pins 'www.pinned.example pkix'
+            SSL_CERT_FILE=$LAB/$ca.pem lets "$port"
+            stops "$port"
+            has "$LINE" "is not satisfied (no path to the system's trust store)"
+        done
+        pins "www.pinned.example ca-file:$LAB/other-ca.pem"
+        stops "$port"
+    done
+}
+
+@test "no path leads through what is revoked, in whichever order the certificates are sent" {
+    local port what
+    crossed
+    for port in "$ONE_FIRST" "$TWO_FIRST"; do
+        for what in "ca-file:$LAB/two.pem" "cert-file:$LAB/half-two.pem"; do
+            # Without it the other way stays, to the system's store.
+            pins 'www.pinned.example pkix' "@revoked $what"
+            SSL_CERT_FILE=$LAB/one.pem lets "$port"
+            SSL_CERT_FILE=$LAB/two.pem stops "$port"
+            pins "www.pinned.example ca-file:$LAB/one.pem" "@revoked $what"
+            SSL_CERT_FILE=$LAB/one.pem lets "$port"
+            pins "www.pinned.example ca-file:$LAB/two.pem" "@revoked $what"
+            SSL_CERT_FILE=$LAB/one.pem stops "$port"
+            has "$LINE" "$PINS:1 matched"
+            pins '* allow' "@revoked $what"
+            stops "$port"
+            has "$LINE" "$PINS:2 revokes "
+            SSL_CERT_FILE=$LAB/one.pem lets "$port"
+        done
+    done
+}
+
+@test "a root that was renewed under its old name and key, or by its old key, is found by signatures" {
+    crossed
+    # The same name, another key, issued by the old one.
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$LAB/renewed.key" -subj '/CN=one' -out "$LAB/renewed.csr" \
+        2>>"$LAB/openssl.log"
+    openssl x509 -req -in "$LAB/renewed.csr" -CA "$LAB/one.pem" -CAkey "$LAB/one.key" -set_serial 9 -days 30 \
+        -extfile <(printf '%s\n' 'basicConstraints=critical,CA:TRUE' 'subjectKeyIdentifier=hash' 'authorityKeyIdentifier=keyid') -out "$LAB/renewed.pem" 2>>"$LAB/openssl.log"
+    openssl x509 -req -in "$LAB/good.csr" -CA "$LAB/renewed.pem" -CAkey "$LAB/renewed.key" -set_serial 8 -days 30 \
+        -extfile <(cat "$LAB/good.ext" && lab_no_identifiers) -out "$LAB/below-renewed.pem" 2>>"$LAB/openssl.log"
+    cp "$LAB/good.key" "$LAB/below-renewed.key"
+    serves below-renewed -cert_chain "$LAB/renewed.pem"
+    pins "www.pinned.example ca-file:$LAB/one.pem"
+    lets "$PORT"
+    pins "www.pinned.example ca-file:$LAB/renewed.pem"
+    lets "$PORT"
+    pins 'www.pinned.example pkix'
+    SSL_CERT_FILE=$LAB/one.pem lets "$PORT"
+    SSL_CERT_FILE=$LAB/two.pem stops "$PORT"
+}
+
 @test "a digest that was written down as that of something else is recognised" {
     local fingerprint
     fingerprint=$(openssl x509 -in "$LAB/good.pem" -outform DER | openssl dgst -sha256 -binary | base64)

@@ -33,6 +33,12 @@ lab_make() {
     lab_cert impostor /CN=impostor
 }
 
+# lab_no_identifiers: extension lines for a certificate without key identifiers, so that only signatures tell who has issued what. 1.1.1 adds
+# none, and does not know the word.
+lab_no_identifiers() {
+    [[ $(openssl version) == 'OpenSSL 1.'* ]] || printf '%s\n' 'subjectKeyIdentifier=none' 'authorityKeyIdentifier=none'
+}
+
 # lab_spki CERTIFICATE [DIGEST]: its SPKI digest in base64
 lab_spki() {
     openssl x509 -in "$1" -noout -pubkey | openssl pkey -pubin -outform DER | openssl dgst "-${2:-sha256}" -binary | base64 -w0

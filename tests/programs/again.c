@@ -4,6 +4,7 @@
  * connect        a handshake with 127.0.0.1:PORT and NAME in the SNI, nothing verified: "1", or "-1" and the reason
  * keep           the same, and an answer of the server is read and the session kept: "1"
  * resume         the same with the kept session: "1 resumed", "1 fresh", or "-1" and the reason
+ * cost N         N handshakes: the processor time of one, in milliseconds
  * fork           goes on in a child
  * chroot DIR     and goes to its root directory
  * setuid ID      for the group as well
@@ -92,6 +93,24 @@ static void connect_again(bool keep, bool resume)
         printf("%d %s\n", result, reason != NULL ? reason : "no reason");
     else
         printf("1%s\n", !resume ? "" : resumed ? " resumed" : " fresh");
+}
+
+static double processor_time(void)
+{
+    struct rusage usage;
+
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        die("getrusage");
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e3 + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e3;
+}
+
+static void measure(int count)
+{
+    double before = processor_time();
+
+    for (int i = 0; i < count; i++)
+        (void)succeeds();
+    printf("%.1f\n", (processor_time() - before) / count);
 }
 
 /* Whoever reads FILE gets the one or the other as a whole. */
@@ -242,6 +261,8 @@ static void obey(char *line)
         connect_again(true, true);
     } else if (strcmp(line, "fork") == 0) {
         go_on_in_child();
+    } else if (strcmp(line, "cost") == 0 && text != NULL) {
+        measure(atoi(text));
     } else if (strcmp(line, "descriptors") == 0 && text != NULL) {
         limit_descriptors(strcmp(text, "few") == 0);
     } else if (strcmp(line, "chroot") == 0 && text != NULL) {

@@ -219,8 +219,84 @@ static void test_digests(void)
     check(memcmp(ours, abc, sizeof(abc)) == 0, "the example of one block");
 }
 
+/* A certificate whose issuer and subject are one common name each, of these types. */
+static bool names_agree(int type_a, const char *a, int length_a, int type_b, const char *b, int length_b, bool *openssl)
+{
+    X509 *certificate = X509_new();
+    X509_NAME *issuer = X509_NAME_new();
+    X509_NAME *subject = X509_NAME_new();
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    unsigned char *der = NULL;
+    struct der_names names = {1, 2};
+    int length;
+
+    X509_NAME_add_entry_by_NID(issuer, NID_commonName, type_a, (const unsigned char *)a, length_a, -1, 0);
+    X509_NAME_add_entry_by_NID(subject, NID_commonName, type_b, (const unsigned char *)b, length_b, -1, 0);
+    X509_set_version(certificate, X509_VERSION_3);
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
+    X509_set_issuer_name(certificate, issuer);
+    X509_set_subject_name(certificate, subject);
+    X509_set_pubkey(certificate, key);
+    check(X509_sign(certificate, key, EVP_sha256()) > 0, "the certificate is signed");
+    *openssl = X509_NAME_cmp(X509_get_issuer_name(certificate), X509_get_subject_name(certificate)) == 0;
+    length = i2d_X509(certificate, &der);
+    check(der_read_names((struct bytes) {der, (size_t)length}, &names), "names are read");
+    for (int i = 0; i < length; i++) {
+        unsigned char *cut = malloc((size_t)i + 1);
+        struct der_names unwanted;
+
+        memcpy(cut, der, (size_t)i);
+        check(!der_read_names((struct bytes) {cut, (size_t)i}, &unwanted), "names cut off after %d", i);
+        free(cut);
+    }
+    OPENSSL_free(der);
+    EVP_PKEY_free(key);
+    X509_NAME_free(issuer);
+    X509_NAME_free(subject);
+    X509_free(certificate);
+    return names.issuer == names.subject;
+}
+
+#define STRING(type, text) type, text, sizeof(text) - 1
+
+static void test_names(void)
+{
+    static const struct {
+        int type;
+        const char *text;
+        int length;
+    } strings[] = {
+        {STRING(V_ASN1_UTF8STRING, "Some CA 1")},
+        {STRING(V_ASN1_PRINTABLESTRING, "Some CA 1")},
+        {STRING(V_ASN1_PRINTABLESTRING, "  some   ca 1 ")},
+        {STRING(V_ASN1_T61STRING, "SOME CA 1")},
+        {STRING(V_ASN1_BMPSTRING, "\0S\0o\0m\0e\0 \0C\0A\0 \0""1")},
+        {STRING(V_ASN1_UNIVERSALSTRING, "\0\0\0S\0\0\0o\0\0\0m\0\0\0e\0\0\0 \0\0\0C\0\0\0A\0\0\0 \0\0\0""1")},
+        {STRING(V_ASN1_UTF8STRING, "Some CA 2")},
+        {STRING(V_ASN1_UTF8STRING, "S\xc3\xb6me CA 1")},
+        {STRING(V_ASN1_T61STRING, "S\xf6me CA 1")},
+        {STRING(V_ASN1_BMPSTRING, "\0S\0\xf6\0m\0e\0 \0C\0A\0 \0""1")},
+        {STRING(V_ASN1_UTF8STRING, "")},
+    };
+    size_t count = sizeof(strings) / sizeof(strings[0]);
+
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < count; k++) {
+            bool openssl;
+            bool ours = names_agree(strings[i].type, strings[i].text, strings[i].length, strings[k].type, strings[k].text,
+                strings[k].length, &openssl);
+
+            check(ours || !openssl, "names %zu and %zu are one to OpenSSL", i, k);
+            check(i == 6 || k == 6 ? ours == (i == k) : true, "names %zu and %zu differ", i, k);
+        }
+    }
+}
+
 int main(void)
 {
+    test_names();
     test_keys();
     test_forms();
     test_digests();

@@ -416,9 +416,10 @@ static bool fake_trusted(const struct peer *peer, const struct pins *pins, const
     return (path_flags & TRUSTED) != 0 && peer->has[PIN_CERT] && valid_for(host);
 }
 
-static const struct pin *fake_revoked(const struct peer *peer, const struct pins *pins)
+static const struct pin *fake_revoked(const struct peer *peer, const struct pins *pins, const char **problem)
 {
     (void)peer;
+    (void)problem;
     path_asked++;
     return (path_flags & ISSUED) != 0 ? of_issuer(pins, pins_revoked(pins), PIN_SPKI, 0) : NULL;
 }
