@@ -170,14 +170,9 @@ hex() {
     equals "$output" 2
 }
 
-# many NAME COUNT SUBJECT: that many certificates of one subject, all issuers of their own, in $LAB/NAME.pem
+# many NAME COUNT CN: that many certificates of one name and key, issuers of each other, in $LAB/NAME.pem
 many() {
-    local number
-    openssl req -new -key "$LAB/good.key" -subj "$3" -out "$LAB/$1.csr" 2>>"$LAB/openssl.log"
-    { printf '%s\n' 'basicConstraints=critical,CA:TRUE' 'keyUsage=keyCertSign' && lab_no_identifiers; } >"$LAB/$1.ext"
-    for number in $(seq "$2"); do
-        openssl x509 -req -in "$LAB/$1.csr" -signkey "$LAB/good.key" -set_serial "$number" -days 30 -extfile "$LAB/$1.ext" 2>>"$LAB/openssl.log"
-    done >"$LAB/$1.pem"
+    "$PROGRAMS/certificate" "$LAB/$1" "many=$2" "utf8=$(hex "$3")"
 }
 
 # costs RULE...: what a handshake with the server at $PORT costs in milliseconds of processor time, in $COST; it is refused
@@ -190,8 +185,8 @@ costs() {
 
 @test "many certificates of one name cost an impostor's client little, whatever the rule" {
     local rule
-    many flood 62 '/CN=pinshim test CA'
-    many bundle 40 '/CN=bundled CA'
+    many flood 62 'pinshim test CA'
+    many bundle 100 'bundled CA'
     openssl x509 -req -in "$LAB/impostor.csr" -CA "$LAB/ca.pem" -CAkey "$LAB/ca.key" -set_serial 99 -days 30 \
         -extfile <(cat "$LAB/impostor.ext" && lab_no_identifiers) -out "$LAB/flooding.pem" 2>>"$LAB/openssl.log"
     cp "$LAB/impostor.key" "$LAB/flooding.key"
@@ -206,8 +201,8 @@ costs() {
 @test "a chain that costs too much to verify is refused, and the line says so" {
     local cost='its certificates are too many, or cost too much to verify'
     # Each has issued each.
-    many knot 60 '/CN=pinshim test CA'
-    openssl x509 -req -in "$LAB/impostor.csr" -CA "$LAB/knot.pem" -CAkey "$LAB/good.key" -set_serial 99 -days 30 \
+    many knot 60 'pinshim test CA'
+    openssl x509 -req -in "$LAB/impostor.csr" -CA "$LAB/knot.pem" -CAkey "$LAB/knot.key" -set_serial 99 -days 30 \
         -extfile <(cat "$LAB/impostor.ext" && lab_no_identifiers) -out "$LAB/knotted.pem" 2>>"$LAB/openssl.log"
     cp "$LAB/impostor.key" "$LAB/knotted.key"
     lab_s_server knotted -cert_chain "$LAB/knot.pem"

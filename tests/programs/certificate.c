@@ -1,6 +1,7 @@
 /* Makes a key and a self-signed certificate that no honest CA would issue.
  *
  * usage: certificate NAME [STEP...]     writes NAME.pem and NAME.key
+ * many=N (so many that differ in their serial number, in the one file)
  * key=rsa|ec|ed25519  days=N (negative: expired)  padding=BYTES (an extension of that size)
  * utf8=HEX printable=HEX bmp=HEX t61=HEX (a common name of that type and these bytes; times=N before it: repeated) */
 
@@ -94,13 +95,13 @@ int main(int argc, char **argv)
     const char *key_type = "ec";
     long days = 30;
     int times = 1;
+    int many = 1;
     EVP_PKEY *key;
     FILE *file;
 
     if (argc < 2 || certificate == NULL)
         return 2;
     X509_set_version(certificate, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
     for (int i = 2; i < argc; i++) {
         if (strncmp(argv[i], "key=", 4) == 0)
             key_type = argv[i] + 4;
@@ -108,6 +109,8 @@ int main(int argc, char **argv)
             days = atol(argv[i] + 5);
         else if (strncmp(argv[i], "times=", 6) == 0)
             times = atoi(argv[i] + 6);
+        else if (strncmp(argv[i], "many=", 5) == 0)
+            many = atoi(argv[i] + 5);
         else if (strncmp(argv[i], "padding=", 8) == 0)
             add_padding(certificate, atoi(argv[i] + 8));
         for (size_t k = 0; k < sizeof(types) / sizeof(types[0]); k++) {
@@ -119,10 +122,15 @@ int main(int argc, char **argv)
     X509_gmtime_adj(X509_getm_notAfter(certificate), 86400L * days);
     key = make_key(key_type);
     X509_set_pubkey(certificate, key);
-    if (X509_sign(certificate, key, strcmp(key_type, "ed25519") == 0 ? NULL : EVP_sha256()) <= 0)
-        die("cannot sign");
     file = create(argv[1], "pem");
-    if (PEM_write_X509(file, certificate) != 1 || fclose(file) != 0)
+    for (int number = 1; number <= many; number++) {
+        ASN1_INTEGER_set(X509_get_serialNumber(certificate), number);
+        if (X509_sign(certificate, key, strcmp(key_type, "ed25519") == 0 ? NULL : EVP_sha256()) <= 0)
+            die("cannot sign");
+        if (PEM_write_X509(file, certificate) != 1)
+            die("cannot write the certificate");
+    }
+    if (fclose(file) != 0)
         die("cannot write the certificate");
     file = create(argv[1], "key");
     if (PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) != 1 || fclose(file) != 0)
