@@ -212,23 +212,23 @@ static void add_known(const struct ossl *ossl, struct paths *paths, const struct
 
     while ((der = pins_next_issuer(pins, subject, &cursor, &length)) != NULL && spend(&paths->budget, 4)) {
         certificate = ossl->d2i_X509(NULL, &der, (long)length);
-        if (certificate != NULL)
-            (void)add(ossl, paths, certificate);
+        if (certificate == NULL || add(ossl, paths, certificate) == NULL)
+            paths->incomplete = true;
     }
     cursor = 0;
     while (roots_next(pins_roots(pins), subject, &cursor, &root) && spend(&paths->budget, 4)) {
         struct node *node;
 
         certificate = ossl->d2i_X509_AUX(NULL, &root.der, (long)root.length);
-        if (certificate == NULL || (root.hashed && ossl->X509_subject_name_hash(certificate) != root.hash)
-            || ossl->X509_up_ref(certificate) != 1) {
-            if (certificate != NULL)
-                ossl->X509_free(certificate);
+        if (certificate != NULL && root.hashed && ossl->X509_subject_name_hash(certificate) != root.hash) {
+            ossl->X509_free(certificate);
             continue;
         }
-        node = add(ossl, paths, certificate);
+        node = certificate != NULL && ossl->X509_up_ref(certificate) == 1 ? add(ossl, paths, certificate) : NULL;
         if (node == NULL) {
-            ossl->X509_free(certificate);
+            paths->incomplete = true;
+            if (certificate != NULL)
+                ossl->X509_free(certificate);
             continue;
         }
         /* The store's own may say what it is trusted for. */
