@@ -25,19 +25,21 @@ static size_t read_head(struct bytes from, size_t *content)
 /* Return true if what `from` begins with has its length in as few bytes as can be, as DER wants it. */
 static bool is_der(struct bytes from)
 {
-    size_t content;
+    size_t content = 0;
     size_t head = read_head(from, &content);
 
+    if (from.at == NULL)
+        return false;
     return head == 2 ? from.at[1] < 0x80 : head > 2 && from.at[2] != 0 && content >= 0x80;
 }
 
 struct bytes der_take(struct bytes *from, uint8_t tag)
 {
-    size_t content;
+    size_t content = 0;
     size_t head = read_head(*from, &content);
     struct bytes taken = {from->at, head + content};
 
-    if (head == 0 || from->at[0] != tag)
+    if (head == 0 || from->at == NULL || from->at[0] != tag)
         return none;
     from->at += taken.length;
     from->length -= taken.length;
@@ -50,7 +52,7 @@ struct bytes der_take_content(struct bytes *from, uint8_t tag)
     size_t content = 0;
     size_t head = read_head(taken, &content);
 
-    return head != 0 ? (struct bytes) {taken.at + head, content} : none;
+    return taken.at != NULL && head != 0 ? (struct bytes) {taken.at + head, content} : none;
 }
 
 bool der_is_spki(struct bytes bytes)
@@ -116,7 +118,7 @@ static uint64_t mix_string(uint64_t number, uint8_t tag, struct bytes string)
 {
     size_t unit = tag == DER_UNIVERSAL_STRING ? 4 : tag == DER_BMP_STRING ? 2 : 1;
 
-    for (size_t i = 0; i + unit <= string.length; i += unit) {
+    for (size_t i = 0; string.at != NULL && i + unit <= string.length; i += unit) {
         uint32_t character = 0;
 
         for (size_t k = 0; k < unit; k++)
@@ -142,7 +144,7 @@ static uint64_t number_of(struct bytes name)
             uint8_t tag = type.at != NULL && pair.length > 0 ? pair.at[0] : 0;
             uint64_t number = UINT64_C(0xcbf29ce484222325);
 
-            for (size_t i = 0; i < type.length; i++)
+            for (size_t i = 0; type.at != NULL && i < type.length; i++)
                 number = mix(number, type.at[i]);
             sum += mix_string(number, tag, der_take_content(&pair, tag));
         }

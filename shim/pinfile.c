@@ -166,14 +166,15 @@ bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const ch
 /* The trust store as it is being read. */
 struct storing {
     struct roots *roots;
-    const uint32_t *hash; /* of the file's name; NULL: it has none */
+    bool hashed; /* the file's name is a hash */
+    uint32_t hash;
 };
 
 static bool store_object(void *to, const char *name, const unsigned char *der, size_t length)
 {
     const struct storing *storing = to;
 
-    return strstr(name, "CERTIFICATE") == NULL || strstr(name, "REQUEST") != NULL || roots_add(storing->roots, der, length, storing->hash);
+    return strstr(name, "CERTIFICATE") == NULL || strstr(name, "REQUEST") != NULL || roots_add(storing->roots, der, length, storing->hashed ? &storing->hash : NULL);
 }
 
 /* Add the certificates of one file: all or none, as libcrypto does. Return false if it is there and could not be read for want of something that
@@ -217,13 +218,12 @@ static bool store_directory(const struct ossl *ossl, struct storing *storing, co
     const struct dirent *entry;
     struct file_identity identity;
     bool complete = true;
-    uint32_t hash;
 
     if (directory == NULL)
         return errno != EMFILE && errno != ENFILE && errno != ENOMEM;
-    storing->hash = &hash;
+    storing->hashed = true;
     while ((entry = readdir(directory)) != NULL) {
-        char *file = read_hash(entry->d_name, &hash) ? malloc(strlen(path) + strlen(entry->d_name) + 2) : NULL;
+        char *file = read_hash(entry->d_name, &storing->hash) ? malloc(strlen(path) + strlen(entry->d_name) + 2) : NULL;
 
         if (file == NULL)
             continue;
@@ -232,7 +232,7 @@ static bool store_directory(const struct ossl *ossl, struct storing *storing, co
         free(file);
     }
     (void)closedir(directory);
-    storing->hash = NULL;
+    storing->hashed = false;
     return complete;
 }
 
@@ -256,7 +256,7 @@ static bool store_place(const struct ossl *ossl, struct storing *storing, const 
 struct roots *pinfile_read_roots(const struct pins_reader *reader)
 {
     const struct ossl *ossl = reader->library;
-    struct storing storing = {NULL, NULL};
+    struct storing storing = {NULL, false, 0};
     const char *file;
     const char *directories;
     bool fine;

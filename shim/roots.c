@@ -49,7 +49,8 @@ bool roots_note_place(struct roots *roots, const char *path, const struct file_i
         free(copy);
         return false;
     }
-    roots->places[roots->place_count++] = (struct place) {copy, *identity};
+    roots->places[roots->place_count].path = copy;
+    roots->places[roots->place_count++].identity = *identity;
     return true;
 }
 

@@ -86,7 +86,8 @@ refused_by_fault() {
         refused_by_fault "$PINS: $why" 7<"$file"
     done
     PINS=/dev/stdin
-    capture bash -c 'LD_PRELOAD=$0 PINSHIM_PINS=/dev/stdin "$@" <'"$file" "$PINSHIM_SO" "${CURL[@]}" "$URL_GOOD"
+    # shellcheck disable=SC2016 # expanded there
+    capture bash -c 'LD_PRELOAD=$0 PINSHIM_PINS=/dev/stdin "${@:2}" <"$1"' "$PINSHIM_SO" "$file" "${CURL[@]}" "$URL_GOOD"
     equals "$STATUS" 60
     has "$(lines fault)" "/dev/stdin: $why"
     # In a directory from which a program was started.

@@ -328,6 +328,7 @@ crossed() {
 @test "a root that was renewed under its old name and key, or by its old key, is found by signatures" {
     crossed
     # The same name, another key, issued by the old one.
+    # shellcheck disable=SC2129 # a log
     openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$LAB/renewed.key" -subj '/CN=one' -out "$LAB/renewed.csr" \
         2>>"$LAB/openssl.log"
     openssl x509 -req -in "$LAB/renewed.csr" -CA "$LAB/one.pem" -CAkey "$LAB/one.key" -set_serial 9 -days 30 \
