@@ -32,7 +32,7 @@ struct node {
     const char *problem[2];
 };
 
-/* `from` has a valid signature by the key of `to`. */
+/* `from` was issued by `to`: see find_issuers. */
 struct edge {
     uint16_t from;
     uint16_t to;
@@ -238,22 +238,35 @@ static void add_known(const struct ossl *ossl, struct paths *paths, const struct
     }
 }
 
-/* Find who has issued `paths->nodes[from]`. An issuer counts by its signature: a name can be written by anybody. */
+static bool may_have_issued(const struct ossl *ossl, const struct paths *paths, size_t issuer, size_t from)
+{
+    const struct node *by = &paths->nodes[issuer];
+    const struct node *issued = &paths->nodes[from];
+
+    return issuer != from && by->subject == issued->issuer && ossl->X509_check_issued(by->certificate, issued->certificate) == X509_V_OK;
+}
+
+/* Find who has issued `paths->nodes[from]`. An issuer counts by its signature: a name can be written by anybody. Where there is but one of the name,
+ * and nobody is revoked, that is left to libcrypto, which verifies the path. */
 static void find_issuers(const struct ossl *ossl, struct paths *paths, const struct pins *pins, uint16_t from)
 {
     const struct node *issued = &paths->nodes[from];
+    size_t candidates = 0;
 
     add_known(ossl, paths, pins, issued->issuer);
+    for (size_t i = 1; i < paths->count; i++)
+        candidates += may_have_issued(ossl, paths, i, from);
     for (size_t i = 1; i < paths->count; i++) {
         struct node *issuer = &paths->nodes[i];
 
-        if (i == from || issuer->subject != issued->issuer || ossl->X509_check_issued(issuer->certificate, issued->certificate) != X509_V_OK)
+        if (!may_have_issued(ossl, paths, i, from))
             continue;
         if (paths->edge_count == MOST_EDGES)
             paths->budget.left = 0;
         if (paths->budget.left == 0)
             return;
-        if (!is_signed(ossl, issued->certificate, issuer->certificate, cost_of_check(issued, issuer), &paths->budget))
+        if ((candidates > 1 || pins_revoked(pins) != NULL)
+            && !is_signed(ossl, issued->certificate, issuer->certificate, cost_of_check(issued, issuer), &paths->budget))
             continue;
         issuer->reached = true;
         paths->edges[paths->edge_count++] = (struct edge) {from, (uint16_t)i};
