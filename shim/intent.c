@@ -24,7 +24,7 @@ static void add_named(struct target *target, const char *string)
     if (host.kind != HOST_ADDRESS)
         target->named = true;
     for (size_t i = 0; i < target->count; i++) {
-        if (same_host(&target->identities[i], &host) && target->identities[i].port == host.port)
+        if (same_host(target_at(target, i), &host) && target_at(target, i)->port == host.port)
             return;
     }
     (void)target_add(target, &host);
@@ -44,18 +44,57 @@ static void add_sni_now(const struct ossl *ossl, SSL *ssl, const struct clues *c
         add_named(target, sni);
 }
 
-static void add_verified_names(const struct ossl *ossl, X509_VERIFY_PARAM *param, struct target *target)
+/* Return true if there are any. */
+static bool add_verified_names(const struct ossl *ossl, X509_VERIFY_PARAM *param, struct target *target)
 {
     const char *name;
+    int i = 0;
+
+    while (param != NULL && !target->overflow && (name = param_host(ossl, param, i)) != NULL) {
+        add_named(target, name);
+        i++;
+    }
+    return i > 0;
+}
+
+static bool add_verified_address(const struct ossl *ossl, X509_VERIFY_PARAM *param, struct target *target)
+{
     char address[64];
     struct text text = text_over(address, sizeof(address));
 
-    if (param == NULL)
-        return;
-    for (int i = 0; !target->overflow && (name = param_host(ossl, param, i)) != NULL; i++)
-        add_named(target, name);
-    if (param_address(ossl, param, &text))
-        add_named(target, address);
+    if (param == NULL || !param_address(ossl, param, &text))
+        return false;
+    add_named(target, address);
+    return true;
+}
+
+/* The parameter of the trust store, which libssl takes for what the SSL's own leaves open. The store that is only verified with goes before the
+ * one of the SSL_CTX; 1.1.1 has no function that gives it, and answers with nothing. */
+static X509_VERIFY_PARAM *store_param(const struct ossl *ossl, SSL *ssl)
+{
+    const SSL_CTX *ctx = ossl->SSL_get_SSL_CTX(ssl);
+    X509_STORE *store = NULL;
+
+    (void)ossl->SSL_ctrl(ssl, SSL_CTRL_GET_VERIFY_CERT_STORE, 0, &store);
+    if (store == NULL && ctx != NULL)
+        store = ossl->SSL_CTX_get_cert_store(ctx);
+    return store != NULL ? ossl->X509_STORE_get0_param(store) : NULL;
+}
+
+/* What will be verified, wherever it stands; or is verified now: a verify callback may have set more. */
+static void add_verified(const struct ossl *ossl, SSL *ssl, X509_VERIFY_PARAM *verifying, struct target *target)
+{
+    X509_VERIFY_PARAM *own = ossl->SSL_get0_param(ssl);
+    bool named = add_verified_names(ossl, own, target);
+    bool addressed = add_verified_address(ossl, own, target);
+    X509_VERIFY_PARAM *other = verifying;
+
+    if (other == NULL && !(named && addressed))
+        other = store_param(ossl, ssl);
+    if (verifying != NULL || !named)
+        (void)add_verified_names(ossl, other, target);
+    if (verifying != NULL || !addressed)
+        (void)add_verified_address(ossl, other, target);
 }
 
 /* A BIO that connects by itself (BIO_s_connect) knows the name that it was given. */
@@ -140,7 +179,7 @@ static bool port_is_of(const struct host *name, const struct host *address, bool
 /* The socket's address is the last identity that was added. */
 static bool next_resolved(const struct target *target, uintptr_t *cursor, struct host *out)
 {
-    const struct host *address = &target->identities[target->count - 1];
+    const struct host *address = target_at(target, target->count - 1);
 
     if (!resolved_next(address->address, cursor, out))
         return false;
@@ -172,10 +211,7 @@ bool intent_read(const struct ossl *ossl, SSL *ssl, const struct clues *clues, s
     if (clues->begun && clues->sni != NULL)
         add_named(out, clues->sni);
     add_sni_now(ossl, ssl, clues, out);
-    add_verified_names(ossl, ossl->SSL_get0_param(ssl), out);
-    /* A verify callback may have set one there. */
-    if (clues->verifying != NULL)
-        add_verified_names(ossl, clues->verifying, out);
+    add_verified(ossl, ssl, clues->verifying, out);
     add_connect_bio(ossl, ssl, out);
     told = read_address(ossl, ssl, address);
     proxied = told && (wire_is_proxied(ossl->SSL_get_rfd(ssl)) || is_within_another(ossl, ssl));
@@ -187,7 +223,7 @@ bool intent_read(const struct ossl *ossl, SSL *ssl, const struct clues *clues, s
     if (address->kind != HOST_ADDRESS)
         return is_in_memory(ossl, ssl);
     for (size_t i = 0; i < out->count; i++) {
-        struct host *host = &out->identities[i];
+        struct host *host = target_at(out, i);
 
         if (host->port != 0)
             continue;

@@ -17,6 +17,9 @@
 #undef ERR_put_error
 
 /* Newer than the headers that this may be built with, or older. */
+#ifndef SSL_CTRL_GET_VERIFY_CERT_STORE
+#define SSL_CTRL_GET_VERIFY_CERT_STORE 137
+#endif
 int SSL_CTX_set_client_cert_engine(SSL_CTX *ctx, struct engine_st *engine);
 SSL_SESSION *d2i_SSL_SESSION_ex(SSL_SESSION **session, const unsigned char **der, long length, OSSL_LIB_CTX *library,
     const char *properties);
