@@ -217,6 +217,29 @@ static bool serves(const struct ossl *ossl, const SSL *ssl)
     return ossl->kind == OSSL_UNUSABLE && ossl->SSL_is_server != NULL && ossl->SSL_is_server(ssl);
 }
 
+static void restore_mode(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    if (conn->mode_changed)
+        ossl->SSL_set_verify(ssl, conn->mode, NULL);
+    conn->mode_changed = false;
+}
+
+/* Nothing of the last handshake is left. */
+static void start_afresh(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    restore_mode(ossl, ssl, conn);
+    conn_take_client_back(ossl, ssl);
+    forget_handshake(ossl, conn);
+    set_phase(conn, PHASE_UNJUDGED);
+}
+
+/* Return true if the connection was refused. A refused SSL is back in its first state only where somebody has reset it: by SSL_clear,
+ * SSL_set_connect_state, SSL_set_accept_state, BIO_reset. Then it can only begin a new handshake. */
+static bool is_refused(const struct ossl *ossl, const SSL *ssl, const struct conn *conn)
+{
+    return conn != NULL && conn->phase == PHASE_REFUSED && !ossl->SSL_in_before(ssl);
+}
+
 /* Return true if `*ssl` is of a usable library and was not refused; else the call fails here. `*ssl` becomes its connection, where it
  * was a stream of one (QUIC); `*conn` is the connection's state, NULL where there is none yet. */
 static bool may_go_on(const struct ossl *ossl, SSL **ssl, struct conn **conn)
@@ -236,18 +259,13 @@ static bool may_go_on(const struct ossl *ossl, SSL **ssl, struct conn **conn)
             *conn = conn_of(ossl, connection);
         }
     }
-    if (*conn != NULL && (*conn)->phase == PHASE_REFUSED) {
+    if (is_refused(ossl, *ssl, *conn)) {
         fail_again(ossl, called);
         return false;
     }
+    if (*conn != NULL && (*conn)->phase == PHASE_REFUSED)
+        start_afresh(ossl, *ssl, *conn);
     return true;
-}
-
-static void restore_mode(const struct ossl *ossl, SSL *ssl, struct conn *conn)
-{
-    if (conn->mode_changed)
-        ossl->SSL_set_verify(ssl, conn->mode, NULL);
-    conn->mode_changed = false;
 }
 
 void conn_door_open(const struct ossl *ossl, X509_STORE_CTX *ctx, struct door *door)
@@ -566,10 +584,7 @@ static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     SSL_SESSION *session = ossl->SSL_get_session(ssl);
     const char *sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 
-    restore_mode(ossl, ssl, conn);
-    conn_take_client_back(ossl, ssl);
-    forget_handshake(ossl, conn);
-    set_phase(conn, PHASE_UNJUDGED);
+    start_afresh(ossl, ssl, conn);
     /* Where the program set none, the name of a session for TLS 1.2 is given; it is not sent. */
     if (session != NULL && sni == ossl->SSL_SESSION_get0_hostname(session))
         sni = NULL;
@@ -797,7 +812,7 @@ int conn_shutdown_mode(const struct ossl *ossl, const SSL *ssl, int mode)
 {
     const struct conn *conn = ossl->kind == OSSL_USABLE ? conn_of(ossl, ssl) : NULL;
 
-    return conn != NULL && conn->phase == PHASE_REFUSED ? mode | SHUTDOWN_BOTH : mode;
+    return is_refused(ossl, ssl, conn) ? mode | SHUTDOWN_BOTH : mode;
 }
 
 void conn_forget_mode(const struct ossl *ossl, SSL *ssl)
@@ -812,12 +827,8 @@ int conn_clear(const struct ossl *ossl, SSL *ssl)
 {
     struct conn *conn = ossl->kind == OSSL_USABLE ? conn_of(ossl, ssl) : NULL;
 
-    if (conn != NULL) {
-        restore_mode(ossl, ssl, conn);
-        conn_take_client_back(ossl, ssl);
-        forget_handshake(ossl, conn);
-        set_phase(conn, PHASE_UNJUDGED);
-    }
+    if (conn != NULL)
+        start_afresh(ossl, ssl, conn);
     return ossl->SSL_clear(ssl);
 }
 

@@ -407,7 +407,7 @@ resumes() {
     for version in tls1.2 tls1.3; do
         held turned $version
         refused "$PATHS/turned" 127.0.0.1 "$IMPOSTOR" $version
-        has "$OUT" $'again as a server: certificate verify failed\nagain as a server: -1, error 1, verify result 28'
+        has "$OUT" 'again as a server: -1, error 1, verify result 28'
     done
     # That the shim drives its handshake shows where no certificate could be refused: the program is told why.
     reader good -nocert -cipher aNULL:@SECLEVEL=0 -tls1_2

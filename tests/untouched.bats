@@ -277,26 +277,41 @@ client_for() {
     lab_wait grep -aqE 'CN *= *secret client' "$READER"
 }
 
-@test "after SSL_clear a refused SSL starts afresh, as it was, and is judged afresh" {
-    local setting before after
-    for setting in verify=none show-verify verify=peer,"ca=$LAB/ca.pem" callback=accept tls1.2; do
-        local steps
-        IFS=, read -ra steps <<<"$setting"
-        capture shim "${PROBE[@]}" "${steps[@]}" client state "open=$IMPOSTOR" connect clear state "open=$GOOD" connect state "$GET" read
-        equals "$(count_lines refused)" 1
-        has "$OUT" 'connect: returned -1, error 1,'
-        has "$OUT" 'connect: returned 1, error 0,'
-        has "$OUT" 'read: returned 1 or more, error 0,'
-        # The mode and the callback before, after SSL_clear, and on the accepted connection.
-        equals "$(grep '^state' <<<"$OUT" | sed 's/, depth.*//' | sort -u | wc -l)" 1
-        # And back to the impostor.
-        capture shim "${PROBE[@]}" "${steps[@]}" "open=$GOOD" connect clear "open=$IMPOSTOR" connect clear "open=$IMPOSTOR" connect
-        equals "$(count_lines refused)" 2
-        equals "$(grep -c '^connect: returned -1, error 1,' <<<"$OUT")" 2
-        # The verification result is that of a run that never met the impostor.
-        before=$(bare "${PROBE[@]}" "${steps[@]}" client "open=$GOOD" connect state | grep '^state')
-        after=$(shim "${PROBE[@]}" "${steps[@]}" client "open=$IMPOSTOR" connect clear "open=$GOOD" connect state 2>/dev/null | grep '^state')
-        equals "$after" "$before"
+@test "after SSL_clear, or whatever else resets it, a refused SSL starts afresh, as it was, and is judged afresh" {
+    local reset setting before after
+    for reset in clear connect-state accept-state,connect-state bio-reset; do
+        for setting in verify=none show-verify verify=peer,"ca=$LAB/ca.pem" callback=accept tls1.2; do
+            local steps again
+            IFS=, read -ra steps <<<"$setting"
+            IFS=, read -ra again <<<"$reset"
+            capture shim "${PROBE[@]}" "${steps[@]}" client state "open=$IMPOSTOR" connect "${again[@]}" state "open=$GOOD" connect state \
+                "$GET" read
+            equals "$(count_lines refused)" 1
+            has "$OUT" 'connect: returned -1, error 1,'
+            has "$OUT" 'connect: returned 1, error 0,'
+            has "$OUT" 'read: returned 1 or more, error 0,'
+            # The mode and the callback before, after the reset, and on the accepted connection.
+            equals "$(grep '^state' <<<"$OUT" | sed 's/, depth.*//' | sort -u | wc -l)" 1
+            # And back to the impostor.
+            capture shim "${PROBE[@]}" "${steps[@]}" "open=$GOOD" connect "${again[@]}" "open=$IMPOSTOR" connect "${again[@]}" \
+                "open=$IMPOSTOR" "$GET" read "${again[@]}" "open=$IMPOSTOR" connect read
+            equals "$(count_lines refused)" 3
+            equals "$(grep -c '^[a-z]*: returned -1, error 1,' <<<"$OUT")" 5
+            lacks "$OUT" 'read: returned 1'
+            # The verification result is that of a run that never met the impostor.
+            before=$(bare "${PROBE[@]}" "${steps[@]}" client "open=$GOOD" connect state | grep '^state')
+            after=$(shim "${PROBE[@]}" "${steps[@]}" client "open=$IMPOSTOR" connect "${again[@]}" "open=$GOOD" connect state 2>/dev/null |
+                grep '^state')
+            equals "$after" "$before"
+        done
+    done
+    # What a program's own refusal is revived by, and what not.
+    for reset in clear connect-state accept-state,connect-state bio-reset shut=0 renegotiate; do
+        IFS=, read -ra again <<<"$reset"
+        capture bare "${PROBE[@]}" verify=peer "open=$GOOD" connect "${again[@]}" "open=$GOOD" connect
+        before=$(grep -c '^queue: library 20, reason 134$' <<<"$OUT")
+        capture shim "${PROBE[@]}" "open=$IMPOSTOR" connect "${again[@]}" "open=$IMPOSTOR" connect
+        equals "$(count_lines refused)" "$before"
     done
 }
 
