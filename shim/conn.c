@@ -224,6 +224,11 @@ static void restore_mode(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     conn->mode_changed = false;
 }
 
+static bool is_quic(const struct ossl *ossl, const SSL *ssl)
+{
+    return ossl->SSL_is_quic != NULL && ossl->SSL_is_quic(ssl) == 1;
+}
+
 /* Nothing of the last handshake is left. */
 static void start_afresh(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
@@ -781,6 +786,39 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
     return result;
 }
 
+/* Return true if the real call fails before it looks at the handshake: in the direction that is shut down, or without kernel TLS. */
+static bool fails_at_once(const struct ossl *ossl, SSL *ssl, enum conn_call call)
+{
+    if (is_quic(ossl, ssl))
+        return false;
+    if (call == CONN_SENDS_FILE)
+        return ossl->BIO_ctrl(ossl->SSL_get_wbio(ssl), BIO_CTRL_GET_KTLS_SEND, 0, NULL) == 0;
+    return (ossl->SSL_get_shutdown(ssl) & (call == CONN_READS ? SSL_RECEIVED_SHUTDOWN : SSL_SENT_SHUTDOWN)) != 0;
+}
+
+/* Drive a handshake that an I/O call implies. Return true if that call may run: the handshake is finished and judged, or nothing can come of it.
+ * libssl's state machine clears errno and the error queue when it starts, but not after a failure, nor before the SSL has a role: then no byte
+ * moves, and the call fails as it does by itself. */
+static bool drive(const struct ossl *ossl, SSL *ssl)
+{
+    static const int untouched = 0x5afe; /* no error has this number */
+    int saved = errno;
+    bool finished;
+
+    if (conn_make(ossl, ssl) == NULL) {
+        push_error(ossl);
+        return false;
+    }
+    (void)ossl->ERR_set_mark();
+    errno = untouched;
+    finished = conn_handshake(ossl, ssl, ossl->SSL_do_handshake) > 0;
+    if (errno != untouched)
+        return finished;
+    errno = saved;
+    (void)ossl->ERR_pop_to_mark();
+    return finished || !is_quic(ossl, ssl);
+}
+
 bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
 {
     uint64_t epoch = atomic_load(&conn_epoch);
@@ -805,7 +843,7 @@ bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
         return confirm(ossl, ssl, conn_make(ossl, ssl));
     if (call == CONN_INNER || (call == CONN_READS && conn != NULL && conn->phase == PHASE_CONFIRMED && !ossl->SSL_in_before(ssl)))
         return true;
-    return conn_handshake(ossl, ssl, ossl->SSL_do_handshake) > 0;
+    return fails_at_once(ossl, ssl, call) || drive(ossl, ssl);
 }
 
 int conn_shutdown_mode(const struct ossl *ossl, const SSL *ssl, int mode)

@@ -20,6 +20,9 @@
 #ifndef SSL_CTRL_GET_VERIFY_CERT_STORE
 #define SSL_CTRL_GET_VERIFY_CERT_STORE 137
 #endif
+#ifndef BIO_CTRL_GET_KTLS_SEND
+#define BIO_CTRL_GET_KTLS_SEND 73
+#endif
 int SSL_CTX_set_client_cert_engine(SSL_CTX *ctx, struct engine_st *engine);
 SSL_SESSION *d2i_SSL_SESSION_ex(SSL_SESSION **session, const unsigned char **der, long length, OSSL_LIB_CTX *library,
     const char *properties);
