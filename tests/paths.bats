@@ -435,6 +435,14 @@ resumes() {
     done
 }
 
+@test "verification callbacks with ever new arguments take no memory, and the last one is in force" {
+    held verify_callback per-connection before=200000
+    has "$OUT" $'memory taken: 0\n'
+    has "$OUT" 'own verification called: 1'
+    held verify_callback accept-all null per-connection before=7
+    held verify_callback accept-all per-connection before=8
+}
+
 @test "a client whose verification starts over with a store of its own does not overrule a pin" {
     local version how
     for version in tls1.2 tls1.3; do
