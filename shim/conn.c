@@ -11,6 +11,8 @@
 
 #define WANT_RETRY_VERIFY 8 /* SSL_RETRY_VERIFY, 3.0 */
 #define REASON_CERTIFICATE_VERIFY_FAILED 134 /* SSL_R_CERTIFICATE_VERIFY_FAILED */
+#define ECH_REJECTED (-105) /* SSL_ECH_STATUS_FAILED_ECH, 4.0: there are new keys */
+#define ECH_REJECTED_BAD_NAME (-106) /* the same, and the program's verification has failed */
 #define SHUTDOWN_BOTH (SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
 
 enum phase { PHASE_UNJUDGED = 0, PHASE_REFUSED, PHASE_CONFIRMED };
@@ -286,6 +288,34 @@ void conn_door_open(const struct ossl *ossl, X509_STORE_CTX *ctx, struct door *d
         door->shown.raw_key = ossl->X509_STORE_CTX_get0_rpk(ctx);
 }
 
+/* Where a server has rejected ECH and gives new keys for it, what it shows is the certificate of the public name, and libssl ends the handshake
+ * with the alert ech_required whatever is said of that (RFC 9849, section 6.1.6; seen with 4.0.3: before a client certificate or data goes out).
+ * The program is to get the keys. Return true if it is so, and the certificate satisfies the rules for that name. Not where the server asks for
+ * a client certificate: then it is judged as what the program meant. */
+static bool only_gives_keys(const struct ossl *ossl, SSL *ssl, const struct conn *conn, const struct shown *shown)
+{
+    const struct clues outer = {.wire = conn->clues.wire, .peer = conn->clues.peer, .verifying = conn->clues.verifying};
+    struct hearing *hearing;
+    char *names[2] = {NULL, NULL};
+    bool gives;
+    int status;
+
+    if (ossl->SSL_ech_get1_status == NULL)
+        return false;
+    status = ossl->SSL_ech_get1_status(ssl, &names[0], &names[1]);
+    ossl->CRYPTO_free(names[0], "", 0);
+    ossl->CRYPTO_free(names[1], "", 0);
+    if ((status != ECH_REJECTED && status != ECH_REJECTED_BAD_NAME) || ossl->SSL_get_sigalgs(ssl, -1, NULL, NULL, NULL, NULL, NULL) != 0)
+        return false;
+    hearing = hearing_make();
+    if (hearing == NULL)
+        return false;
+    gives = hearing_hold(ossl, ssl, &outer, shown, hearing) == VERDICT_ACCEPT;
+    hearing_end(hearing);
+    hearing_discard(hearing);
+    return gives;
+}
+
 int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct door *door, int result)
 {
     SSL *ssl = door->ssl;
@@ -318,6 +348,8 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
         conn->clues.verifying = ossl->X509_STORE_CTX_get0_param(ctx);
     if (conn != NULL && conn->leaf != NULL && conn->leaf == door->shown.leaf) {
         /* Already accepted: the program's callback ran the library's verification, which was judged. */
+    } else if (conn != NULL && only_gives_keys(ossl, ssl, conn, &shown)) {
+        /* Nothing is kept of it. If libssl finished the handshake nevertheless, confirm would judge it as what the program meant. */
     } else if (admit(ossl, ssl, conn, &shown, conn == NULL || !conn->driven, &digests)) {
         /* Already here, not when the handshake is finished: programs store the session before that call returns. */
         session_mark(ossl, ossl->SSL_get_session(ssl), door->shown.leaf, &digests);
