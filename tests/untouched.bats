@@ -161,6 +161,33 @@ client_for() {
     impostor_fails "open=$IMPOSTOR" connect
 }
 
+@test "an I/O call that comes before the handshake or after its end fails as without the shim" {
+    local version call shut
+    for version in verify=none tls1.2; do
+        for call in "${GET/write/write_ex}" read peek_ex sendfile; do
+            # Without a role; in a direction that is shut down; after a failure; on an SSL that was made ready again; on a finished one.
+            same $version seed "open=$GOOD" "$call" bad-write bad-read bad-peek connect "$GET" "$call"
+            for shut in 1 2 3; do
+                same $version seed verify=peer "open=$GOOD" client shut=$shut bad-write bad-read "$GET" "$call" state
+            done
+            same $version seed verify=peer "open=$GOOD" connect "$call" "$call" state
+            same $version seed verify=peer "open=$GOOD" client "$call" "$call" state
+            same tls1.2 cipher=aRSA seed "open=$GOOD" client "$call" "$call"
+            same $version seed verify=peer "open=$GOOD" connect connect-state "open=$GOOD" "$call"
+            same $version seed "ca=$LAB/ca.pem" verify=peer "open=$GOOD" client sendfile bad-read "$GET" "$call"
+        done
+    done
+    # A server that never answers.
+    /usr/bin/python3 -uc 'import socket, time; s = socket.create_server(("127.0.0.1", 0), backlog=99); print(s.getsockname()[1]); time.sleep(60)' \
+        >"$BATS_TEST_TMPDIR/silent" 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait test -s "$BATS_TEST_TMPDIR/silent"
+    for call in "$GET" "${GET/write/write_ex}" read read_ex peek peek_ex sendfile handshake; do
+        same seed nonblock "open=$(cat "$BATS_TEST_TMPDIR/silent")" client "$call" "$call" connect "$call" wreck "$call" "$call" state
+    done
+    impostor_fails "open=$IMPOSTOR" sendfile connect
+}
+
 @test "the program's verification mode, callback and result are as without the shim on an accepted connection" {
     local setting
     for setting in verify=none "ca=$LAB/ca.pem" verify=peer,"ca=$LAB/ca.pem" show-verify show-verify,"ca=$LAB/ca.pem" \

@@ -4,7 +4,7 @@
  *          sni=NAME resolve=NAME open=PORT client
  *          seed (entries in the error queue and errno before every call) seed=mark (and back to a mark among them after it)
  *          nonblock (the socket that is opened next, and after it) wait (for something to read, a second at most)
- *          shut=N (SSL_set_shutdown) wreck (the socket is shut down for writing and reading)
+ *          shut=N (SSL_set_shutdown) wreck (the socket is at its end for reading)
  * Calls:   connect handshake accept write=TEXT write_ex=TEXT read read_ex peek peek_ex shutdown sendfile early=TEXT state
  *          bad-write bad-read bad-peek (-1 bytes) renegotiate
  *          clear connect-state accept-state bio-reset (of a chain with the SSL: the SSL begins anew)
@@ -226,7 +226,7 @@ static bool call(const char *name, const char *text)
         SSL_set_shutdown(ssl, atoi(text));
         printf("shut: %d\n", SSL_get_shutdown(ssl));
     } else if (strcmp(name, "wreck") == 0) {
-        (void)shutdown(fd, SHUT_RDWR);
+        (void)shutdown(fd, SHUT_RD);
     } else if (strcmp(name, "connect-state") == 0) {
         SSL_set_connect_state(ssl);
     } else if (strcmp(name, "accept-state") == 0) {
