@@ -13,14 +13,14 @@ static bool same_host(const struct host *a, const struct host *b)
 }
 
 /* Add what the program named, once. */
-static void add_named(struct target *target, const char *string)
+static void add_named(struct target *target, const char *string, size_t length)
 {
     struct host host;
 
     /* A pattern (".example.com", X509_VERIFY_PARAM_set1_host) names no host. */
-    if (string[0] == '.')
+    if (length > 0 && string[0] == '.')
         return;
-    host_parse(string, strlen(string), &host);
+    host_parse(string, length, &host);
     if (host.kind != HOST_ADDRESS)
         target->named = true;
     for (size_t i = 0; i < target->count; i++) {
@@ -41,17 +41,18 @@ static void add_sni_now(const struct ossl *ossl, SSL *ssl, const struct clues *c
         return;
     /* Nearly always the one that was added already. */
     if (!clues->begun || clues->sni == NULL || strcmp(sni, clues->sni) != 0)
-        add_named(target, sni);
+        add_named(target, sni, strlen(sni));
 }
 
 /* Return true if there are any. */
 static bool add_verified_names(const struct ossl *ossl, X509_VERIFY_PARAM *param, struct target *target)
 {
     const char *name;
+    size_t length;
     int i = 0;
 
-    while (param != NULL && !target->overflow && (name = param_host(ossl, param, i)) != NULL) {
-        add_named(target, name);
+    while (param != NULL && !target->overflow && (name = param_host(ossl, param, i, &length)) != NULL) {
+        add_named(target, name, length);
         i++;
     }
     return i > 0;
@@ -61,11 +62,13 @@ static bool add_verified_address(const struct ossl *ossl, X509_VERIFY_PARAM *par
 {
     char address[64];
     struct text text = text_over(address, sizeof(address));
+    int i = 0;
 
-    if (param == NULL || !param_address(ossl, param, &text))
-        return false;
-    add_named(target, address);
-    return true;
+    for (; param != NULL && !target->overflow && param_address(ossl, param, i, &text); i++) {
+        add_named(target, address, text.length);
+        text = text_over(address, sizeof(address));
+    }
+    return i > 0;
 }
 
 /* The parameter of the trust store, which libssl takes for what the SSL's own leaves open. The store that is only verified with goes before the
@@ -209,7 +212,7 @@ bool intent_read(const struct ossl *ossl, SSL *ssl, const struct clues *clues, s
 
     target_clear(out);
     if (clues->begun && clues->sni != NULL)
-        add_named(out, clues->sni);
+        add_named(out, clues->sni, strlen(clues->sni));
     add_sni_now(ossl, ssl, clues, out);
     add_verified(ossl, ssl, clues->verifying, out);
     add_connect_bio(ossl, ssl, out);

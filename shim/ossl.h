@@ -52,6 +52,8 @@ struct ossl {
     int session_index; /* of the mark in each session's */
     _Atomic int digests_index; /* of what session.c keeps beside it; 0: not asked for yet */
     bool param_known; /* the structure of its X509_VERIFY_PARAM: see param_is_readable */
+    int param_hosts; /* where in that the names are, from 4.0 on; 0: not known */
+    int param_addresses;
     _Atomic(X509_STORE *) system_store; /* opened when it is first asked for */
 #define NEEDED(name, result, parameters) result(*name) parameters;
 #define OPTIONAL NEEDED

@@ -1,5 +1,5 @@
-/* names HOST PORT WHERE [count=N] [address=ADDRESS] [sni=NAME] [ca=FILE] [resume] [tls1.2]: a client that has N names verified, the last of
- * them www.pinned.example, or an address. They stand WHERE: on the SSL (ssl), on its SSL_CTX (ctx), on its trust store (store), or on a store
+/* names HOST PORT WHERE [count=N] [address=ADDRESS [second-address=ADDRESS]] [sni=NAME] [ca=FILE] [resume] [tls1.2]: a client that has N names verified, the last of
+ * them www.pinned.example, or one or two addresses (two from OpenSSL 4.0 on; before, it ends with 77). They stand WHERE: on the SSL (ssl), on its SSL_CTX (ctx), on its trust store (store), or on a store
  * that is only verified with (verify-store, of the SSL_CTX; own-store, of the SSL). "ca": the client verifies. "resume": the session is that of a
  * connection of a context that names nothing. */
 
@@ -14,6 +14,14 @@ static void set_names(X509_VERIFY_PARAM *param, char **argv)
 
     if (address != NULL && X509_VERIFY_PARAM_set1_ip_asc(param, address) != 1)
         die(address);
+#if OPENSSL_VERSION_NUMBER >= 0x40000000L
+    address = option(argv, "second-address", address);
+    if (address != NULL && X509_VERIFY_PARAM_add1_ip_asc(param, address) != 1)
+        die(address);
+#else
+    if (option(argv, "second-address", NULL) != NULL)
+        exit(77);
+#endif
     for (int i = 1; address == NULL && i <= count; i++) {
         snprintf(name, sizeof(name), "n%d.example", i);
         if (X509_VERIFY_PARAM_add1_host(param, i < count ? name : PINNED, 0) != 1)
