@@ -72,7 +72,7 @@ static bool add_verified_address(const struct ossl *ossl, X509_VERIFY_PARAM *par
 }
 
 /* The parameter of the trust store, which libssl takes for what the SSL's own leaves open. The store that is only verified with goes before the
- * one of the SSL_CTX; 1.1.1 has no function that gives it, and answers with nothing. */
+ * one of the SSL_CTX. */
 static X509_VERIFY_PARAM *store_param(const struct ossl *ossl, SSL *ssl)
 {
     const SSL_CTX *ctx = ossl->SSL_get_SSL_CTX(ssl);

@@ -17,9 +17,6 @@
 #undef ERR_put_error
 
 /* Newer than the headers that this may be built with, or older. */
-#ifndef SSL_CTRL_GET_VERIFY_CERT_STORE
-#define SSL_CTRL_GET_VERIFY_CERT_STORE 137
-#endif
 #ifndef BIO_CTRL_GET_KTLS_SEND
 #define BIO_CTRL_GET_KTLS_SEND 73
 #endif

@@ -8,10 +8,10 @@
 
 /* Write a callback with its argument where nobody reads, and only then say that it is the one in force: so the two are never mixed up by a
  * thread that verifies meanwhile, nobody waits for a thread that a fork has left behind, and no memory is taken, however many there are. Return
- * false where other threads are at all places. */
+ * false where other threads are at all places all the time. */
 static bool publish(struct verification *verification, verify_callback *function, void *arg)
 {
-    for (int i = 0; i < 2 * VERIFY_PLACES; i++) {
+    for (int i = 0; i < TRIES; i++) {
         uint64_t ticket = atomic_fetch_add(&verification->tickets, 1) + 1;
         struct verify_place *place = &verification->places[ticket % VERIFY_PLACES];
         uint64_t there = atomic_load(&place->ticket);

@@ -6,7 +6,7 @@
 
 typedef int verify_callback(X509_STORE_CTX *, void *);
 
-#define VERIFY_PLACES 8
+#define VERIFY_PLACES 16
 
 /* What stands on an SSL_CTX of them, with their arguments: libssl holds the two apart, and programs swap them for each connection. */
 struct verification {

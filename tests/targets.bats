@@ -238,7 +238,7 @@ ssl._create_unverified_context().wrap_socket(raw)' "$GOOD"
     ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -shared -fPIC -o "$BATS_TEST_TMPDIR/starve.so" "$BATS_TEST_DIRNAME/lib/starve.c"
     pins "www.pinned.example spki-sha256:$PIN_GOOD"
     PRELOAD_ALSO=$BATS_TEST_TMPDIR/starve.so
-    export STARVE=shim STARVE_TOLD=$BATS_TEST_TMPDIR/told
+    export STARVE=realloc STARVE_TOLD=$BATS_TEST_TMPDIR/told
     while :; do
         rm -f "$STARVE_TOLD"
         STARVE_FROM=$number capture shim "$PATHS/names" 127.0.0.1 "$IMPOSTOR" ssl count=13 sni=other.example
