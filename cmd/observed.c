@@ -80,7 +80,7 @@ static bool next_resolved(const struct target *target, uintptr_t *cursor, struct
     if (!next_host(&at, out))
         return false;
     *cursor = (uintptr_t)(at - meant->observed->resolved);
-    out->port = target->identities[target->count - 1].port;
+    out->port = target_at(target, target->count - 1)->port;
     return true;
 }
 

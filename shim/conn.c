@@ -11,6 +11,8 @@
 
 #define WANT_RETRY_VERIFY 8 /* SSL_RETRY_VERIFY, 3.0 */
 #define REASON_CERTIFICATE_VERIFY_FAILED 134 /* SSL_R_CERTIFICATE_VERIFY_FAILED */
+#define ECH_REJECTED (-105) /* SSL_ECH_STATUS_FAILED_ECH, 4.0: there are new keys */
+#define ECH_REJECTED_BAD_NAME (-106) /* the same, and the program's verification has failed */
 #define SHUTDOWN_BOTH (SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
 
 enum phase { PHASE_UNJUDGED = 0, PHASE_REFUSED, PHASE_CONFIRMED };
@@ -217,6 +219,34 @@ static bool serves(const struct ossl *ossl, const SSL *ssl)
     return ossl->kind == OSSL_UNUSABLE && ossl->SSL_is_server != NULL && ossl->SSL_is_server(ssl);
 }
 
+static void restore_mode(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    if (conn->mode_changed)
+        ossl->SSL_set_verify(ssl, conn->mode, NULL);
+    conn->mode_changed = false;
+}
+
+static bool is_quic(const struct ossl *ossl, const SSL *ssl)
+{
+    return ossl->SSL_is_quic != NULL && ossl->SSL_is_quic(ssl) == 1;
+}
+
+/* Nothing of the last handshake is left. */
+static void start_afresh(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    restore_mode(ossl, ssl, conn);
+    conn_take_client_back(ossl, ssl);
+    forget_handshake(ossl, conn);
+    set_phase(conn, PHASE_UNJUDGED);
+}
+
+/* Return true if the connection was refused. A refused SSL is back in its first state only where somebody has reset it: by SSL_clear,
+ * SSL_set_connect_state, SSL_set_accept_state, BIO_reset. Then it can only begin a new handshake. */
+static bool is_refused(const struct ossl *ossl, const SSL *ssl, const struct conn *conn)
+{
+    return conn != NULL && conn->phase == PHASE_REFUSED && !ossl->SSL_in_before(ssl);
+}
+
 /* Return true if `*ssl` is of a usable library and was not refused; else the call fails here. `*ssl` becomes its connection, where it
  * was a stream of one (QUIC); `*conn` is the connection's state, NULL where there is none yet. */
 static bool may_go_on(const struct ossl *ossl, SSL **ssl, struct conn **conn)
@@ -236,18 +266,13 @@ static bool may_go_on(const struct ossl *ossl, SSL **ssl, struct conn **conn)
             *conn = conn_of(ossl, connection);
         }
     }
-    if (*conn != NULL && (*conn)->phase == PHASE_REFUSED) {
+    if (is_refused(ossl, *ssl, *conn)) {
         fail_again(ossl, called);
         return false;
     }
+    if (*conn != NULL && (*conn)->phase == PHASE_REFUSED)
+        start_afresh(ossl, *ssl, *conn);
     return true;
-}
-
-static void restore_mode(const struct ossl *ossl, SSL *ssl, struct conn *conn)
-{
-    if (conn->mode_changed)
-        ossl->SSL_set_verify(ssl, conn->mode, NULL);
-    conn->mode_changed = false;
 }
 
 void conn_door_open(const struct ossl *ossl, X509_STORE_CTX *ctx, struct door *door)
@@ -261,6 +286,34 @@ void conn_door_open(const struct ossl *ossl, X509_STORE_CTX *ctx, struct door *d
     door->shown.chain = ossl->X509_STORE_CTX_get0_untrusted(ctx);
     if (door->shown.leaf == NULL && ossl->X509_STORE_CTX_get0_rpk != NULL)
         door->shown.raw_key = ossl->X509_STORE_CTX_get0_rpk(ctx);
+}
+
+/* Where a server has rejected ECH and gives new keys for it, what it shows is the certificate of the public name, and libssl ends the handshake
+ * with the alert ech_required whatever is said of that (RFC 9849, section 6.1.6; seen with 4.0.3: before a client certificate or data goes out).
+ * The program is to get the keys. Return true if it is so, and the certificate satisfies the rules for that name. Not where the server asks for
+ * a client certificate: then it is judged as what the program meant. */
+static bool only_gives_keys(const struct ossl *ossl, SSL *ssl, const struct conn *conn, const struct shown *shown)
+{
+    const struct clues outer = {.wire = conn->clues.wire, .peer = conn->clues.peer, .verifying = conn->clues.verifying};
+    struct hearing *hearing;
+    char *names[2] = {NULL, NULL};
+    bool gives;
+    int status;
+
+    if (ossl->SSL_ech_get1_status == NULL)
+        return false;
+    status = ossl->SSL_ech_get1_status(ssl, &names[0], &names[1]);
+    ossl->CRYPTO_free(names[0], "", 0);
+    ossl->CRYPTO_free(names[1], "", 0);
+    if ((status != ECH_REJECTED && status != ECH_REJECTED_BAD_NAME) || ossl->SSL_get_sigalgs(ssl, -1, NULL, NULL, NULL, NULL, NULL) != 0)
+        return false;
+    hearing = hearing_make();
+    if (hearing == NULL)
+        return false;
+    gives = hearing_hold(ossl, ssl, &outer, shown, hearing) == VERDICT_ACCEPT;
+    hearing_end(hearing);
+    hearing_discard(hearing);
+    return gives;
 }
 
 int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct door *door, int result)
@@ -295,6 +348,8 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
         conn->clues.verifying = ossl->X509_STORE_CTX_get0_param(ctx);
     if (conn != NULL && conn->leaf != NULL && conn->leaf == door->shown.leaf) {
         /* Already accepted: the program's callback ran the library's verification, which was judged. */
+    } else if (conn != NULL && only_gives_keys(ossl, ssl, conn, &shown)) {
+        /* Nothing is kept of it. If libssl finished the handshake nevertheless, confirm would judge it as what the program meant. */
     } else if (admit(ossl, ssl, conn, &shown, conn == NULL || !conn->driven, &digests)) {
         /* Already here, not when the handshake is finished: programs store the session before that call returns. */
         session_mark(ossl, ossl->SSL_get_session(ssl), door->shown.leaf, &digests);
@@ -566,10 +621,7 @@ static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     SSL_SESSION *session = ossl->SSL_get_session(ssl);
     const char *sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 
-    restore_mode(ossl, ssl, conn);
-    conn_take_client_back(ossl, ssl);
-    forget_handshake(ossl, conn);
-    set_phase(conn, PHASE_UNJUDGED);
+    start_afresh(ossl, ssl, conn);
     /* Where the program set none, the name of a session for TLS 1.2 is given; it is not sent. */
     if (session != NULL && sni == ossl->SSL_SESSION_get0_hostname(session))
         sni = NULL;
@@ -766,6 +818,39 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
     return result;
 }
 
+/* Return true if the real call fails before it looks at the handshake: in the direction that is shut down, or without kernel TLS. */
+static bool fails_at_once(const struct ossl *ossl, SSL *ssl, enum conn_call call)
+{
+    if (is_quic(ossl, ssl))
+        return false;
+    if (call == CONN_SENDS_FILE)
+        return ossl->BIO_ctrl(ossl->SSL_get_wbio(ssl), BIO_CTRL_GET_KTLS_SEND, 0, NULL) == 0;
+    return (ossl->SSL_get_shutdown(ssl) & (call == CONN_READS ? SSL_RECEIVED_SHUTDOWN : SSL_SENT_SHUTDOWN)) != 0;
+}
+
+/* Drive a handshake that an I/O call implies. Return true if that call may run: the handshake is finished and judged, or nothing can come of it.
+ * libssl's state machine clears errno and the error queue when it starts, but not after a failure, nor before the SSL has a role: then no byte
+ * moves, and the call fails as it does by itself. */
+static bool drive(const struct ossl *ossl, SSL *ssl)
+{
+    static const int untouched = 0x5afe; /* no error has this number */
+    int saved = errno;
+    bool finished;
+
+    if (conn_make(ossl, ssl) == NULL) {
+        push_error(ossl);
+        return false;
+    }
+    (void)ossl->ERR_set_mark();
+    errno = untouched;
+    finished = conn_handshake(ossl, ssl, ossl->SSL_do_handshake) > 0;
+    if (errno != untouched)
+        return finished;
+    errno = saved;
+    (void)ossl->ERR_pop_to_mark();
+    return finished || !is_quic(ossl, ssl);
+}
+
 bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
 {
     uint64_t epoch = atomic_load(&conn_epoch);
@@ -790,14 +875,14 @@ bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
         return confirm(ossl, ssl, conn_make(ossl, ssl));
     if (call == CONN_INNER || (call == CONN_READS && conn != NULL && conn->phase == PHASE_CONFIRMED && !ossl->SSL_in_before(ssl)))
         return true;
-    return conn_handshake(ossl, ssl, ossl->SSL_do_handshake) > 0;
+    return fails_at_once(ossl, ssl, call) || drive(ossl, ssl);
 }
 
 int conn_shutdown_mode(const struct ossl *ossl, const SSL *ssl, int mode)
 {
     const struct conn *conn = ossl->kind == OSSL_USABLE ? conn_of(ossl, ssl) : NULL;
 
-    return conn != NULL && conn->phase == PHASE_REFUSED ? mode | SHUTDOWN_BOTH : mode;
+    return is_refused(ossl, ssl, conn) ? mode | SHUTDOWN_BOTH : mode;
 }
 
 void conn_forget_mode(const struct ossl *ossl, SSL *ssl)
@@ -812,12 +897,8 @@ int conn_clear(const struct ossl *ossl, SSL *ssl)
 {
     struct conn *conn = ossl->kind == OSSL_USABLE ? conn_of(ossl, ssl) : NULL;
 
-    if (conn != NULL) {
-        restore_mode(ossl, ssl, conn);
-        conn_take_client_back(ossl, ssl);
-        forget_handshake(ossl, conn);
-        set_phase(conn, PHASE_UNJUDGED);
-    }
+    if (conn != NULL)
+        start_afresh(ossl, ssl, conn);
     return ossl->SSL_clear(ssl);
 }
 

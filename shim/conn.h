@@ -26,6 +26,7 @@ MUST_CHECK int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL
 enum conn_call {
     CONN_WRITES,
     CONN_READS,
+    CONN_SENDS_FILE,
     CONN_INNER, /* libssl's own call, or one that was jumped to from a callback that libssl called */
 };
 

@@ -67,6 +67,7 @@ static enum conn_call asker(const struct ossl *ossl, const void *caller, enum co
             return after_read(sure, ssl, sure->call); \
     } while (0)
 
+/* libssl answers a negative size before it looks at the handshake. */
 #define MAY_MOVE(call) (!held(ossl) || conn_ready(ossl, ssl, asker(ossl, __builtin_return_address(0), call)))
 
 /* Return what a read returned. It may have answered a request for a client certificate, or met what the server thinks of it. */
@@ -182,7 +183,7 @@ EXPORT int SSL_read(SSL *ssl, void *buffer, int size)
     READ_IF_SURE(SSL_read(ssl, buffer, size));
     FIND(SSL_read, ssl, -1)
 
-    return MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size)) : -1;
+    return size < 0 || MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size)) : -1;
 }
 
 EXPORT int SSL_read_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
@@ -198,7 +199,7 @@ EXPORT int SSL_peek(SSL *ssl, void *buffer, int size)
     READ_IF_SURE(SSL_peek(ssl, buffer, size));
     FIND(SSL_peek, ssl, -1)
 
-    return MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size)) : -1;
+    return size < 0 || MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size)) : -1;
 }
 
 EXPORT int SSL_peek_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
@@ -214,7 +215,7 @@ EXPORT int SSL_write(SSL *ssl, const void *buffer, int size)
     DELEGATE_IF_SURE(SSL_write(ssl, buffer, size));
     FIND(SSL_write, ssl, -1)
 
-    return MAY_MOVE(CONN_WRITES) ? real(ssl, buffer, size) : -1;
+    return size < 0 || MAY_MOVE(CONN_WRITES) ? real(ssl, buffer, size) : -1;
 }
 
 EXPORT int SSL_write_ex(SSL *ssl, const void *buffer, size_t size, size_t *done)
@@ -236,7 +237,7 @@ EXPORT ossl_ssize_t SSL_sendfile(SSL *ssl, int fd, off_t offset, size_t size, in
 {
     FIND(SSL_sendfile, ssl, -1)
 
-    return MAY_MOVE(CONN_WRITES) ? real(ssl, fd, offset, size, flags) : -1;
+    return MAY_MOVE(CONN_SENDS_FILE) ? real(ssl, fd, offset, size, flags) : -1;
 }
 
 EXPORT int SSL_write_early_data(SSL *ssl, const void *buffer, size_t size, size_t *done)

@@ -27,8 +27,10 @@ struct hearing *hearing_make(void)
 
     if (hearing == NULL)
         hearing = malloc(sizeof(*hearing));
-    if (hearing != NULL)
+    if (hearing != NULL) {
         hearing->store = NULL;
+        target_clear(&hearing->target);
+    }
     return hearing;
 }
 
@@ -50,7 +52,7 @@ enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues 
     out->store = hearing_pins(ossl);
     out->settled = intent_read(ossl, ssl, clues, &out->target, &out->address);
     if (out->target.count > 0)
-        out->judgement.host = out->target.identities[0];
+        out->judgement.host = *target_at(&out->target, 0);
     if (out->store == NULL)
         return VERDICT_REFUSE;
     if (out->store->pins == NULL) {
@@ -69,6 +71,7 @@ void hearing_end(struct hearing *hearing)
 {
     pinstore_release(hearing->store);
     hearing->store = NULL;
+    target_free(&hearing->target);
 }
 
 bool hearing_is_settled(const struct hearing *hearing)
@@ -206,7 +209,7 @@ static void list_target(const struct hearing *hearing, struct strings *strings)
     uintptr_t cursor = 0;
 
     for (size_t i = 0; i < target->count; i++)
-        list_host(&target->identities[i], target->proxied, &text);
+        list_host(target_at(target, i), target->proxied, &text);
     text = text_over(strings->resolved, sizeof(strings->resolved));
     while (target->next_resolved != NULL && target->next_resolved(target, &cursor, &host)) {
         host.port = 0;

@@ -13,18 +13,18 @@ static bool same_host(const struct host *a, const struct host *b)
 }
 
 /* Add what the program named, once. */
-static void add_named(struct target *target, const char *string)
+static void add_named(struct target *target, const char *string, size_t length)
 {
     struct host host;
 
     /* A pattern (".example.com", X509_VERIFY_PARAM_set1_host) names no host. */
-    if (string[0] == '.')
+    if (length > 0 && string[0] == '.')
         return;
-    host_parse(string, strlen(string), &host);
+    host_parse(string, length, &host);
     if (host.kind != HOST_ADDRESS)
         target->named = true;
     for (size_t i = 0; i < target->count; i++) {
-        if (same_host(&target->identities[i], &host) && target->identities[i].port == host.port)
+        if (same_host(target_at(target, i), &host) && target_at(target, i)->port == host.port)
             return;
     }
     (void)target_add(target, &host);
@@ -41,21 +41,63 @@ static void add_sni_now(const struct ossl *ossl, SSL *ssl, const struct clues *c
         return;
     /* Nearly always the one that was added already. */
     if (!clues->begun || clues->sni == NULL || strcmp(sni, clues->sni) != 0)
-        add_named(target, sni);
+        add_named(target, sni, strlen(sni));
 }
 
-static void add_verified_names(const struct ossl *ossl, X509_VERIFY_PARAM *param, struct target *target)
+/* Return true if there are any. */
+static bool add_verified_names(const struct ossl *ossl, X509_VERIFY_PARAM *param, struct target *target)
 {
     const char *name;
+    size_t length;
+    int i = 0;
+
+    while (param != NULL && !target->overflow && (name = param_host(ossl, param, i, &length)) != NULL) {
+        add_named(target, name, length);
+        i++;
+    }
+    return i > 0;
+}
+
+static bool add_verified_address(const struct ossl *ossl, X509_VERIFY_PARAM *param, struct target *target)
+{
     char address[64];
     struct text text = text_over(address, sizeof(address));
+    int i = 0;
 
-    if (param == NULL)
-        return;
-    for (int i = 0; !target->overflow && (name = param_host(ossl, param, i)) != NULL; i++)
-        add_named(target, name);
-    if (param_address(ossl, param, &text))
-        add_named(target, address);
+    for (; param != NULL && !target->overflow && param_address(ossl, param, i, &text); i++) {
+        add_named(target, address, text.length);
+        text = text_over(address, sizeof(address));
+    }
+    return i > 0;
+}
+
+/* The parameter of the trust store, which libssl takes for what the SSL's own leaves open. The store that is only verified with goes before the
+ * one of the SSL_CTX. */
+static X509_VERIFY_PARAM *store_param(const struct ossl *ossl, SSL *ssl)
+{
+    const SSL_CTX *ctx = ossl->SSL_get_SSL_CTX(ssl);
+    X509_STORE *store = NULL;
+
+    (void)ossl->SSL_ctrl(ssl, SSL_CTRL_GET_VERIFY_CERT_STORE, 0, &store);
+    if (store == NULL && ctx != NULL)
+        store = ossl->SSL_CTX_get_cert_store(ctx);
+    return store != NULL ? ossl->X509_STORE_get0_param(store) : NULL;
+}
+
+/* What will be verified, wherever it stands; or is verified now: a verify callback may have set more. */
+static void add_verified(const struct ossl *ossl, SSL *ssl, X509_VERIFY_PARAM *verifying, struct target *target)
+{
+    X509_VERIFY_PARAM *own = ossl->SSL_get0_param(ssl);
+    bool named = add_verified_names(ossl, own, target);
+    bool addressed = add_verified_address(ossl, own, target);
+    X509_VERIFY_PARAM *other = verifying;
+
+    if (other == NULL && !(named && addressed))
+        other = store_param(ossl, ssl);
+    if (verifying != NULL || !named)
+        (void)add_verified_names(ossl, other, target);
+    if (verifying != NULL || !addressed)
+        (void)add_verified_address(ossl, other, target);
 }
 
 /* A BIO that connects by itself (BIO_s_connect) knows the name that it was given. */
@@ -140,7 +182,7 @@ static bool port_is_of(const struct host *name, const struct host *address, bool
 /* The socket's address is the last identity that was added. */
 static bool next_resolved(const struct target *target, uintptr_t *cursor, struct host *out)
 {
-    const struct host *address = &target->identities[target->count - 1];
+    const struct host *address = target_at(target, target->count - 1);
 
     if (!resolved_next(address->address, cursor, out))
         return false;
@@ -170,12 +212,9 @@ bool intent_read(const struct ossl *ossl, SSL *ssl, const struct clues *clues, s
 
     target_clear(out);
     if (clues->begun && clues->sni != NULL)
-        add_named(out, clues->sni);
+        add_named(out, clues->sni, strlen(clues->sni));
     add_sni_now(ossl, ssl, clues, out);
-    add_verified_names(ossl, ossl->SSL_get0_param(ssl), out);
-    /* A verify callback may have set one there. */
-    if (clues->verifying != NULL)
-        add_verified_names(ossl, clues->verifying, out);
+    add_verified(ossl, ssl, clues->verifying, out);
     add_connect_bio(ossl, ssl, out);
     told = read_address(ossl, ssl, address);
     proxied = told && (wire_is_proxied(ossl->SSL_get_rfd(ssl)) || is_within_another(ossl, ssl));
@@ -186,7 +225,7 @@ bool intent_read(const struct ossl *ossl, SSL *ssl, const struct clues *clues, s
     if (address->kind != HOST_ADDRESS)
         return is_in_memory(ossl, ssl);
     for (size_t i = 0; i < out->count; i++) {
-        struct host *host = &out->identities[i];
+        struct host *host = target_at(out, i);
 
         if (host->port != 0)
             continue;

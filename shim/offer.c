@@ -9,6 +9,7 @@ struct watched {
     struct ossl_attached attached;
     struct offer offer;
     ossl_security_callback initial; /* the library's own */
+    struct verification verification;
 };
 
 static void release(const struct ossl *ossl, void *attached)
@@ -32,6 +33,7 @@ static struct watched *make_of_ctx(const struct ossl *ossl, SSL_CTX *ctx)
     if (watched == NULL)
         return NULL;
     watched->attached.release = release;
+    watched->verification.ossl = ossl;
     if (ossl->SSL_CTX_set_ex_data(ctx, ossl->ctx_index, watched) != 1) {
         free(watched);
         return NULL;
@@ -50,6 +52,13 @@ const struct offer *offer_of_ctx(const struct ossl *ossl, const SSL_CTX *ctx)
     const struct watched *watched = of_ctx(ossl, ctx);
 
     return watched != NULL && !offer_is_empty(&watched->offer) ? &watched->offer : NULL;
+}
+
+struct verification *offer_verification(const struct ossl *ossl, SSL_CTX *ctx)
+{
+    struct watched *watched = make_of_ctx(ossl, ctx);
+
+    return watched != NULL ? &watched->verification : NULL;
 }
 
 /* The security callback of an SSL_CTX, or (`ssl`) of an SSL: what the program had set, else the library's own. NULL: neither is known,

@@ -4,6 +4,7 @@
 #define PINSHIM_OFFER_H
 
 #include "ossl.h"
+#include "verify.h"
 
 typedef unsigned int offer_psk(SSL *, const char *, char *, unsigned int, unsigned char *, unsigned int);
 typedef int offer_psk_session(SSL *, const EVP_MD *, const unsigned char **, size_t *, SSL_SESSION **);
@@ -32,6 +33,9 @@ MUST_CHECK bool offer_watches(const struct ossl *ossl, const SSL *ssl);
 
 /* Return what the program set on the SSL_CTX; NULL: nothing. */
 const struct offer *offer_of_ctx(const struct ossl *ossl, const SSL_CTX *ctx);
+
+/* Return the SSL_CTX's own verification callbacks, made if there are none; NULL where memory ran out. */
+struct verification *offer_verification(const struct ossl *ossl, SSL_CTX *ctx);
 
 /* Stand aside while a handshake function runs: the callback is asked for every suite and signature. Not where a client could offer a suite
  * without authentication. Return true if offer_resume is to follow. */

@@ -17,6 +17,9 @@
 #undef ERR_put_error
 
 /* Newer than the headers that this may be built with, or older. */
+#ifndef BIO_CTRL_GET_KTLS_SEND
+#define BIO_CTRL_GET_KTLS_SEND 73
+#endif
 int SSL_CTX_set_client_cert_engine(SSL_CTX *ctx, struct engine_st *engine);
 SSL_SESSION *d2i_SSL_SESSION_ex(SSL_SESSION **session, const unsigned char **der, long length, OSSL_LIB_CTX *library,
     const char *properties);
@@ -46,6 +49,8 @@ struct ossl {
     int session_index; /* of the mark in each session's */
     _Atomic int digests_index; /* of what session.c keeps beside it; 0: not asked for yet */
     bool param_known; /* the structure of its X509_VERIFY_PARAM: see param_is_readable */
+    int param_hosts; /* where in that the names are, from 4.0 on; 0: not known */
+    int param_addresses;
 #define NEEDED(name, result, parameters) result(*name) parameters;
 #define OPTIONAL NEEDED
 #include "ossl_symbols.h"

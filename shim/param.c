@@ -55,27 +55,103 @@ static bool prove_layout(const struct ossl *ossl)
     return proven;
 }
 
+/* From 4.0 on names and addresses are stacks of these. Nothing gives a second address, and what gives the names relies on a zero behind each, which
+ * those of an SSL_CTX lack on its SSLs (4.0.3). */
+struct bytes {
+    char *at;
+    size_t length;
+};
+
+#define WORDS_BEFORE 6 /* numbers, and the policies' */
+#define WORDS 12 /* of X509_VERIFY_PARAM in 4.0 that are looked at; it has more */
+
+/* Return which word of the structure is the stack of what is set: `first` and then `second`, each of `length` bytes; 0: none could be shown to be.
+ * A pointer is followed only if it was NULL before. */
+static int find_stack(const struct ossl *ossl, bool addresses, const char *first, const char *second, size_t length)
+{
+    X509_VERIFY_PARAM *param = ossl->X509_VERIFY_PARAM_new();
+    void *const *words = (void *const *)(const void *)param;
+    const char *set[2] = {first, second};
+    void *before[WORDS];
+    int found = 0;
+
+    if (param == NULL)
+        return 0;
+    memcpy(before, words, sizeof(before));
+    for (int i = 0; i < 2; i++) {
+        if ((addresses ? ossl->X509_VERIFY_PARAM_add1_ip(param, (const unsigned char *)set[i], length)
+                       : ossl->X509_VERIFY_PARAM_add1_host(param, set[i], length)) != 1)
+            set[i] = NULL;
+    }
+    for (int i = WORDS_BEFORE; i < WORDS && found == 0; i++)
+        found = before[i] == NULL && words[i] != NULL ? i : 0;
+    for (int i = 0; i < 2 && found != 0; i++) {
+        const struct bytes *there = ossl->OPENSSL_sk_num(words[found]) == 2 ? ossl->OPENSSL_sk_value(words[found], i) : NULL;
+
+        if (set[i] == NULL || there == NULL || there->length != length || memcmp(there->at, set[i], length) != 0)
+            found = 0;
+    }
+    ossl->X509_VERIFY_PARAM_free(param);
+    return found;
+}
+
+static const struct bytes *bytes_at(const struct ossl *ossl, const X509_VERIFY_PARAM *param, int word, int index)
+{
+    const void *stack = ((void *const *)(const void *)param)[word];
+
+    return stack != NULL && index < ossl->OPENSSL_sk_num(stack) ? ossl->OPENSSL_sk_value(stack, index) : NULL;
+}
+
 bool param_is_readable(struct ossl *ossl)
 {
     ossl->param_known = prove_layout(ossl);
+    if (ossl->X509_VERIFY_PARAM_add1_ip != NULL && ossl->X509_VERIFY_PARAM_add1_host != NULL && ossl->X509_VERIFY_PARAM_new != NULL
+        && ossl->X509_VERIFY_PARAM_free != NULL) {
+        ossl->param_hosts = find_stack(ossl, false, "a.layout", "b.layout", strlen("a.layout"));
+        ossl->param_addresses = find_stack(ossl, true, "\xc0\x00\x02\x01", "\xc0\x00\x02\x02", 4);
+    }
     return ossl->X509_VERIFY_PARAM_get0_host != NULL ? ossl->X509_VERIFY_PARAM_get1_ip_asc != NULL : ossl->param_known;
 }
 
-const char *param_host(const struct ossl *ossl, X509_VERIFY_PARAM *param, int index)
+const char *param_host(const struct ossl *ossl, X509_VERIFY_PARAM *param, int index, size_t *length)
 {
+    const struct bytes *bytes;
+    const char *host = NULL;
+
+    if (ossl->param_hosts != 0) {
+        bytes = bytes_at(ossl, param, ossl->param_hosts, index);
+        *length = bytes != NULL ? bytes->length : 0;
+        return bytes != NULL ? bytes->at : NULL;
+    }
     if (ossl->X509_VERIFY_PARAM_get0_host != NULL)
-        return ossl->X509_VERIFY_PARAM_get0_host(param, index);
-    if (layout_of(param)->hosts == NULL || index >= ossl->OPENSSL_sk_num(layout_of(param)->hosts))
-        return NULL;
-    return ossl->OPENSSL_sk_value(layout_of(param)->hosts, index);
+        host = ossl->X509_VERIFY_PARAM_get0_host(param, index);
+    else if (layout_of(param)->hosts != NULL && index < ossl->OPENSSL_sk_num(layout_of(param)->hosts))
+        host = ossl->OPENSSL_sk_value(layout_of(param)->hosts, index);
+    *length = host != NULL ? strlen(host) : 0;
+    return host;
 }
 
-bool param_address(const struct ossl *ossl, X509_VERIFY_PARAM *param, struct text *out)
+static bool print_address(const unsigned char *ip, size_t length, struct text *out)
 {
     char printed[INET6_ADDRSTRLEN];
-    size_t length;
+
+    if (ip == NULL || (length != 4 && length != 16) || inet_ntop(length == 4 ? AF_INET : AF_INET6, ip, printed, sizeof(printed)) == NULL)
+        return false;
+    text_add(out, "%s", printed);
+    return true;
+}
+
+bool param_address(const struct ossl *ossl, X509_VERIFY_PARAM *param, int index, struct text *out)
+{
+    const struct bytes *ip;
     char *address;
 
+    if (ossl->param_addresses != 0) {
+        ip = bytes_at(ossl, param, ossl->param_addresses, index);
+        return ip != NULL && print_address((const unsigned char *)ip->at, ip->length, out);
+    }
+    if (index > 0)
+        return false;
     /* Where there is none, the getter raises an error, which takes longer than all that is done here. */
     if (ossl->param_known && layout_of(param)->ip == NULL)
         return false;
@@ -87,10 +163,5 @@ bool param_address(const struct ossl *ossl, X509_VERIFY_PARAM *param, struct tex
         ossl->CRYPTO_free(address, "", 0);
         return true;
     }
-    length = layout_of(param)->ip_length;
-    if (layout_of(param)->ip == NULL || (length != 4 && length != 16)
-        || inet_ntop(length == 4 ? AF_INET : AF_INET6, layout_of(param)->ip, printed, sizeof(printed)) == NULL)
-        return false;
-    text_add(out, "%s", printed);
-    return true;
+    return print_address(layout_of(param)->ip, layout_of(param)->ip_length, out);
 }

@@ -1,9 +1,11 @@
 #include "policy.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void target_clear(struct target *target)
 {
+    target->more = NULL;
     target->count = 0;
     target->overflow = false;
     target->named = false;
@@ -11,15 +13,28 @@ void target_clear(struct target *target)
     target->next_resolved = NULL;
 }
 
+void target_free(struct target *target)
+{
+    free(target->more);
+    target_clear(target);
+}
+
 struct host *target_add(struct target *target, const struct host *host)
 {
+    size_t beyond = target->count < TARGET_FEW ? 0 : target->count - TARGET_FEW;
     struct host *place;
 
-    if (target->count == TARGET_IDENTITIES) {
-        target->overflow = true;
-        return NULL;
+    /* Room for twice as many, whenever there is none left. */
+    if (target->count >= TARGET_FEW && (beyond & (beyond - 1)) == 0) {
+        struct host *more = realloc(target->more, (beyond == 0 ? 1 : 2 * beyond) * sizeof(*more));
+
+        if (more == NULL) {
+            target->overflow = true;
+            return NULL;
+        }
+        target->more = more;
     }
-    place = &target->identities[target->count++];
+    place = target_at(target, target->count++);
     *place = *host;
     return place;
 }
@@ -201,11 +216,11 @@ static void judge_any_resolved(const struct pins *pins, const struct target *tar
 /* The target `*`, for a target that no other rule names. */
 static void judge_any(const struct pins *pins, const struct target *target, const struct peer *peer, struct judgement *out)
 {
-    out->host = target->identities[0];
+    out->host = *target_at(target, 0);
     out->verdict = VERDICT_ACCEPT;
     out->reason = REASON_NO_RULE;
     for (size_t i = 0; i < target->count; i++) {
-        const struct host *host = &target->identities[i];
+        const struct host *host = target_at(target, i);
         struct rules rules = pins_lookup_any(pins, host);
         bool socket = i + 1 == target->count && target->next_resolved != NULL;
         struct judgement attempt;
@@ -227,27 +242,31 @@ void policy_judge(const struct pins *pins, const struct target *target, const st
 
     memset(out, 0, sizeof(*out));
     if (target->count > 0)
-        out->host = target->identities[0];
+        out->host = *target_at(target, 0);
     if (judge_revoked(pins, peer, out))
         return;
     for (size_t i = 0; i < target->count; i++) {
         /* What cannot be read as a host cannot be looked up, and could be any. */
-        if (target->identities[i].kind == HOST_UNREADABLE && pins_demand_anything(pins)) {
-            out->host = target->identities[i];
+        if (target_at(target, i)->kind == HOST_UNREADABLE && pins_demand_anything(pins)) {
+            out->host = *target_at(target, i);
             unidentifiable(pins, out);
             return;
         }
     }
     if (target->count == 0 || target->overflow) {
         unidentifiable(pins, out);
+        if (target->overflow && out->verdict == VERDICT_REFUSE) {
+            out->reason = REASON_INTERNAL;
+            out->problem = "out of memory for the names that the program gave";
+        }
         return;
     }
     for (size_t i = 0; i < target->count; i++) {
-        struct rules rules = pins_lookup(pins, &target->identities[i]);
+        struct rules rules = pins_lookup(pins, target_at(target, i));
 
         if (rules.first == NULL)
             continue;
-        (void)judge_rules(pins, rules, &target->identities[i], peer, &attempt);
+        (void)judge_rules(pins, rules, target_at(target, i), peer, &attempt);
         weigh(&attempt, any, out);
         any = true;
     }
@@ -306,6 +325,7 @@ void policy_print_reason(const struct pins *pins, const char *path, const struct
     switch (judgement->reason) {
     case REASON_INTERNAL:
         text_add(out, "internal error");
+        print_problem(judgement, out);
         break;
     case REASON_FAULT:
         text_add(out, "configuration fault");

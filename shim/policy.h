@@ -4,14 +4,15 @@
 
 #include "pins.h"
 
-#define TARGET_IDENTITIES 12
+#define TARGET_FEW 12
 
 /* What the program meant to reach. */
 struct target {
-    /* The SNI, the names and the address to verify, the address connected to: each one that has a rule must be satisfied. */
-    struct host identities[TARGET_IDENTITIES];
+    /* The SNI, the names and the address to verify, the address connected to: each one that has a rule must be satisfied. See target_at. */
+    struct host few[TARGET_FEW];
+    struct host *more; /* those beyond; NULL: none */
     size_t count;
-    bool overflow; /* there were more */
+    bool overflow; /* memory ran out: there are others */
     bool named; /* one of them is a name that the program gave */
     bool proxied; /* the socket leads to a proxy first: its port is not the one that is meant. Told in the log, not judged */
     /* The names that the program had resolved to the address; asked only where it gave no name. Write the next one and return
@@ -20,11 +21,21 @@ struct target {
     bool (*next_resolved)(const struct target *target, uintptr_t *cursor, struct host *out);
 };
 
-/* Make the target one of which nothing is known. Identities beyond its count have no meaning. */
+/* Make the target one of which nothing is known. Identities beyond its count have no meaning. target_free gives back what was added to it, and
+ * clears it. */
 void target_clear(struct target *target);
+void target_free(struct target *target);
 
-/* Add an identity; return where it stands for more to be set, NULL if there is no room. */
+/* Add an identity; return where it stands for more to be set, until the next is added; NULL where memory ran out. */
 struct host *target_add(struct target *target, const struct host *host);
+
+/* Return the identity at an index below the target's count. */
+static inline struct host *target_at(const struct target *target, size_t index)
+{
+    const struct host *host = index < TARGET_FEW ? &target->few[index] : &target->more[index - TARGET_FEW];
+
+    return (struct host *)(uintptr_t)host;
+}
 
 /* What the peer presented. */
 struct peer;
@@ -52,7 +63,7 @@ struct peer {
 enum verdict { VERDICT_REFUSE = 0, VERDICT_ACCEPT };
 
 enum reason {
-    REASON_INTERNAL = 0, /* refused: something failed */
+    REASON_INTERNAL = 0, /* refused: something failed (`problem`) */
     REASON_FAULT, /* refused: the configuration */
     REASON_UNIDENTIFIABLE, /* refused */
     REASON_DENY, /* refused */
@@ -74,7 +85,7 @@ struct judgement {
     struct rules rules; /* those that were asked; first is NULL where none was */
     const struct rule *rule; /* the one that decided, or the first that asked for a pin; NULL: none */
     const struct pin *matched; /* REASON_MATCH, _EXPIRED, _REVOKED: the pin; with pkix alone NULL */
-    const char *problem; /* what the verification of a path said; NULL: nothing */
+    const char *problem; /* what failed, or what the verification of a path said; NULL: nothing */
     bool report; /* the target's refusals are logged, not enforced */
     uint32_t client; /* that of the first identity that was satisfied by a pin or by pkix and has one (pins_client); 0: none */
     bool pinned; /* one of the identities, not always the one that decided, was accepted by a pin or by pkix */

@@ -1,38 +1,72 @@
 #include "verify.h"
 
 #include "conn.h"
+#include "offer.h"
 
-#include <stdlib.h>
+#define BUSY UINT64_MAX /* a place that is written to */
+#define TRIES 1000
 
-/* A program's verification callback with its argument. libssl holds the two apart; published as one pointer they cannot be mixed
- * up while another thread verifies. Pairs are kept for good: a program has few, or swaps the same ones. */
-struct callback {
-    const struct ossl *ossl;
-    int (*function)(X509_STORE_CTX *, void *); /* NULL: X509_verify_cert */
-    void *arg;
-    struct callback *next;
-};
+/* Write a callback with its argument where nobody reads, and only then say that it is the one in force: so the two are never mixed up by a
+ * thread that verifies meanwhile, nobody waits for a thread that a fork has left behind, and no memory is taken, however many there are. Return
+ * false where other threads are at all places all the time. */
+static bool publish(struct verification *verification, verify_callback *function, void *arg)
+{
+    for (int i = 0; i < TRIES; i++) {
+        uint64_t ticket = atomic_fetch_add(&verification->tickets, 1) + 1;
+        struct verify_place *place = &verification->places[ticket % VERIFY_PLACES];
+        uint64_t there = atomic_load(&place->ticket);
+        uint64_t current = atomic_load(&verification->current);
 
-#define CALLBACK_BUCKETS 1024
-static _Atomic(struct callback *) callbacks[CALLBACK_BUCKETS];
+        if (there == BUSY || (current != 0 && there == current) || !atomic_compare_exchange_strong(&place->ticket, &there, BUSY))
+            continue;
+        atomic_store(&place->function, function);
+        atomic_store(&place->arg, arg);
+        atomic_store(&place->ticket, ticket);
+        while (current < ticket && !atomic_compare_exchange_weak(&verification->current, &current, ticket))
+            ;
+        return true;
+    }
+    return false;
+}
 
+/* Read the one in force. Return false where it was replaced again and again meanwhile. */
+static bool read_pair(struct verification *verification, verify_callback **function, void **arg)
+{
+    for (int i = 0; i < TRIES; i++) {
+        uint64_t current = atomic_load(&verification->current);
+        struct verify_place *place = &verification->places[current % VERIFY_PLACES];
+
+        if (current == 0 || atomic_load(&place->ticket) != current)
+            continue;
+        *function = atomic_load(&place->function);
+        *arg = atomic_load(&place->arg);
+        if (atomic_load(&place->ticket) == current)
+            return true;
+    }
+    return false;
+}
+
+/* It belongs to the SSL_CTX, which libssl's caller holds, but perhaps not when the program's function returns. */
 static int call_back(X509_STORE_CTX *ctx, void *arg)
 {
-    const struct callback *callback = arg;
+    struct verification *verification = arg;
+    const struct ossl *ossl;
+    verify_callback *function;
     struct door door;
     int result;
 
     /* libssl sets function and argument one after the other: another thread may see this function before its argument. */
-    if (callback == NULL)
+    if (verification == NULL || !read_pair(verification, &function, &arg))
         return 0;
-    conn_door_open(callback->ossl, ctx, &door);
+    ossl = verification->ossl;
+    conn_door_open(ossl, ctx, &door);
     /* libssl always has an SSL there. */
     if (door.ssl == NULL)
         return 0;
-    result = callback->function != NULL ? callback->function(ctx, callback->arg) : callback->ossl->X509_verify_cert(ctx);
-    if (callback->function == NULL && result < 0)
+    result = function != NULL ? function(ctx, arg) : ossl->X509_verify_cert(ctx);
+    if (function == NULL && result < 0)
         result = 0; /* as libssl does without a callback */
-    return conn_door_judge(callback->ossl, ctx, &door, result);
+    return conn_door_judge(ossl, ctx, &door, result);
 }
 
 /* Stands in where the program's callback cannot be stood before. */
@@ -43,23 +77,14 @@ static int refuse_all(X509_STORE_CTX *ctx, void *arg)
     return 0;
 }
 
-void verify_set_callback(const struct ossl *ossl, SSL_CTX *ctx, int (*function)(X509_STORE_CTX *, void *), void *arg)
+void verify_set_callback(const struct ossl *ossl, SSL_CTX *ctx, verify_callback *function, void *arg)
 {
-    uintptr_t hash = ((uintptr_t)function >> 4) ^ ((uintptr_t)arg >> 4) ^ ((uintptr_t)arg >> 12);
-    _Atomic(struct callback *) *bucket = &callbacks[hash % CALLBACK_BUCKETS];
-    struct callback *head = atomic_load(bucket);
-    struct callback *callback = NULL;
+    struct verification *verification = offer_verification(ossl, ctx);
 
-    for (callback = head; callback != NULL; callback = callback->next) {
-        if (callback->ossl == ossl && callback->function == function && callback->arg == arg)
-            break;
-    }
-    if (callback == NULL && (callback = malloc(sizeof(*callback))) != NULL) {
-        *callback = (struct callback) {ossl, function, arg, head};
-        while (!atomic_compare_exchange_weak(bucket, &callback->next, callback))
-            ;
-    }
     /* NULL, "the library's own", is a pair as well: a context that is switched to and fro must not show one with the argument of the
      * other to a thread that verifies meanwhile. */
-    ossl->SSL_CTX_set_cert_verify_callback(ctx, callback != NULL ? call_back : refuse_all, callback);
+    if (verification != NULL && publish(verification, function, arg))
+        ossl->SSL_CTX_set_cert_verify_callback(ctx, call_back, verification);
+    else
+        ossl->SSL_CTX_set_cert_verify_callback(ctx, refuse_all, NULL);
 }

@@ -216,6 +216,57 @@ ssl._create_unverified_context().wrap_socket(raw)' "$GOOD"
     judged accepted "$IMPOSTOR" -servername other.example -verify_hostname other.example
 }
 
+@test "each of any number of names that a program has verified is a target, wherever they stand" {
+    local where count
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    for where in ssl ctx store verify-store own-store; do
+        for count in 1 11 12 13 1000; do
+            accepted "$PATHS/names" 127.0.0.1 "$GOOD" $where "count=$count" "ca=$LAB/ca.pem" sni=other.example
+            refused "$PATHS/names" 127.0.0.1 "$IMPOSTOR" $where "count=$count" "ca=$LAB/ca.pem" sni=other.example
+            has "$LINE" 'refused www.pinned.example'
+        done
+    done
+    # And those before it.
+    pins 'n7.example deny'
+    refused "$PATHS/names" 127.0.0.1 "$GOOD" ssl count=1000
+    pins 'n1000.example deny'
+    accepted "$PATHS/names" 127.0.0.1 "$GOOD" ssl count=1000
+}
+
+@test "a target that there is no memory for is refused, and the line says so" {
+    local number=1 said=
+    ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -shared -fPIC -o "$BATS_TEST_TMPDIR/starve.so" "$BATS_TEST_DIRNAME/lib/starve.c"
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    PRELOAD_ALSO=$BATS_TEST_TMPDIR/starve.so
+    export STARVE=realloc STARVE_TOLD=$BATS_TEST_TMPDIR/told
+    while :; do
+        rm -f "$STARVE_TOLD"
+        STARVE_FROM=$number capture shim "$PATHS/names" 127.0.0.1 "$IMPOSTOR" ssl count=13 sni=other.example
+        [ -e "$STARVE_TOLD" ] || break
+        [ "$STATUS" -eq 1 ] || [ "$STATUS" -eq 2 ] || explain "allocation $number"
+        [[ $(lines refused) != *'internal error (out of memory for the names that the program gave)'* ]] || said=1
+        number=$((number + 1))
+        [ -z "$said" ] || break
+    done
+    equals "$said" 1
+}
+
+@test "an unpinned connection's session is not resumed for a name or an address that stands on the trust store alone" {
+    local where version
+    for version in tls1.2 tls1.3; do
+        for where in ssl ctx store verify-store own-store; do
+            pins "www.pinned.example spki-sha256:$PIN_GOOD"
+            capture bare "$PATHS/names" 127.0.0.1 "$IMPOSTOR" $where resume $version
+            has "$OUT" 'reused: 1'
+            refused "$PATHS/names" 127.0.0.1 "$IMPOSTOR" $where resume $version
+            has "$LINE" 'refused www.pinned.example'
+            pins "192.0.2.7 spki-sha256:$PIN_GOOD"
+            refused "$PATHS/names" 127.0.0.1 "$IMPOSTOR" $where resume address=192.0.2.7 $version
+            has "$LINE" 'refused 192.0.2.7'
+        done
+    done
+}
+
 @test "an SNI that is an address is read as one" {
     pins "192.0.2.7 spki-sha256:$PIN_GOOD"
     named accepted "$ANY_SNI_GOOD" 192.0.2.7

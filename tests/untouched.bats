@@ -161,6 +161,33 @@ client_for() {
     impostor_fails "open=$IMPOSTOR" connect
 }
 
+@test "an I/O call that comes before the handshake or after its end fails as without the shim" {
+    local version call shut
+    for version in verify=none tls1.2; do
+        for call in "${GET/write/write_ex}" read peek_ex sendfile; do
+            # Without a role; in a direction that is shut down; after a failure; on an SSL that was made ready again; on a finished one.
+            same $version seed "open=$GOOD" "$call" bad-write bad-read bad-peek connect "$GET" "$call"
+            for shut in 1 2 3; do
+                same $version seed verify=peer "open=$GOOD" client shut=$shut bad-write bad-read "$GET" "$call" state
+            done
+            same $version seed verify=peer "open=$GOOD" connect "$call" "$call" state
+            same $version seed verify=peer "open=$GOOD" client "$call" "$call" state
+            same tls1.2 cipher=aRSA seed "open=$GOOD" client "$call" "$call"
+            same $version seed verify=peer "open=$GOOD" connect connect-state "open=$GOOD" "$call"
+            same $version seed "ca=$LAB/ca.pem" verify=peer "open=$GOOD" client sendfile bad-read "$GET" "$call"
+        done
+    done
+    # A server that never answers.
+    /usr/bin/python3 -uc 'import socket, time; s = socket.create_server(("127.0.0.1", 0), backlog=99); print(s.getsockname()[1]); time.sleep(60)' \
+        >"$BATS_TEST_TMPDIR/silent" 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait test -s "$BATS_TEST_TMPDIR/silent"
+    for call in "$GET" "${GET/write/write_ex}" read read_ex peek peek_ex sendfile handshake; do
+        same seed nonblock "open=$(cat "$BATS_TEST_TMPDIR/silent")" client "$call" "$call" connect "$call" wreck "$call" "$call" state
+    done
+    impostor_fails "open=$IMPOSTOR" sendfile connect
+}
+
 @test "the program's verification mode, callback and result are as without the shim on an accepted connection" {
     local setting
     for setting in verify=none "ca=$LAB/ca.pem" verify=peer,"ca=$LAB/ca.pem" show-verify show-verify,"ca=$LAB/ca.pem" \
@@ -277,26 +304,41 @@ client_for() {
     lab_wait grep -aqE 'CN *= *secret client' "$READER"
 }
 
-@test "after SSL_clear a refused SSL starts afresh, as it was, and is judged afresh" {
-    local setting before after
-    for setting in verify=none show-verify verify=peer,"ca=$LAB/ca.pem" callback=accept tls1.2; do
-        local steps
-        IFS=, read -ra steps <<<"$setting"
-        capture shim "${PROBE[@]}" "${steps[@]}" client state "open=$IMPOSTOR" connect clear state "open=$GOOD" connect state "$GET" read
-        equals "$(count_lines refused)" 1
-        has "$OUT" 'connect: returned -1, error 1,'
-        has "$OUT" 'connect: returned 1, error 0,'
-        has "$OUT" 'read: returned 1 or more, error 0,'
-        # The mode and the callback before, after SSL_clear, and on the accepted connection.
-        equals "$(grep '^state' <<<"$OUT" | sed 's/, depth.*//' | sort -u | wc -l)" 1
-        # And back to the impostor.
-        capture shim "${PROBE[@]}" "${steps[@]}" "open=$GOOD" connect clear "open=$IMPOSTOR" connect clear "open=$IMPOSTOR" connect
-        equals "$(count_lines refused)" 2
-        equals "$(grep -c '^connect: returned -1, error 1,' <<<"$OUT")" 2
-        # The verification result is that of a run that never met the impostor.
-        before=$(bare "${PROBE[@]}" "${steps[@]}" client "open=$GOOD" connect state | grep '^state')
-        after=$(shim "${PROBE[@]}" "${steps[@]}" client "open=$IMPOSTOR" connect clear "open=$GOOD" connect state 2>/dev/null | grep '^state')
-        equals "$after" "$before"
+@test "after SSL_clear, or whatever else resets it, a refused SSL starts afresh, as it was, and is judged afresh" {
+    local reset setting before after
+    for reset in clear connect-state accept-state,connect-state bio-reset; do
+        for setting in verify=none show-verify verify=peer,"ca=$LAB/ca.pem" callback=accept tls1.2; do
+            local steps again
+            IFS=, read -ra steps <<<"$setting"
+            IFS=, read -ra again <<<"$reset"
+            capture shim "${PROBE[@]}" "${steps[@]}" client state "open=$IMPOSTOR" connect "${again[@]}" state "open=$GOOD" connect state \
+                "$GET" read
+            equals "$(count_lines refused)" 1
+            has "$OUT" 'connect: returned -1, error 1,'
+            has "$OUT" 'connect: returned 1, error 0,'
+            has "$OUT" 'read: returned 1 or more, error 0,'
+            # The mode and the callback before, after the reset, and on the accepted connection.
+            equals "$(grep '^state' <<<"$OUT" | sed 's/, depth.*//' | sort -u | wc -l)" 1
+            # And back to the impostor.
+            capture shim "${PROBE[@]}" "${steps[@]}" "open=$GOOD" connect "${again[@]}" "open=$IMPOSTOR" connect "${again[@]}" \
+                "open=$IMPOSTOR" "$GET" read "${again[@]}" "open=$IMPOSTOR" connect read
+            equals "$(count_lines refused)" 3
+            equals "$(grep -c '^[a-z]*: returned -1, error 1,' <<<"$OUT")" 5
+            lacks "$OUT" 'read: returned 1'
+            # The verification result is that of a run that never met the impostor.
+            before=$(bare "${PROBE[@]}" "${steps[@]}" client "open=$GOOD" connect state | grep '^state')
+            after=$(shim "${PROBE[@]}" "${steps[@]}" client "open=$IMPOSTOR" connect "${again[@]}" "open=$GOOD" connect state 2>/dev/null |
+                grep '^state')
+            equals "$after" "$before"
+        done
+    done
+    # What a program's own refusal is revived by, and what not.
+    for reset in clear connect-state accept-state,connect-state bio-reset shut=0 renegotiate; do
+        IFS=, read -ra again <<<"$reset"
+        capture bare "${PROBE[@]}" verify=peer "open=$GOOD" connect "${again[@]}" "open=$GOOD" connect
+        before=$(grep -c '^queue: library 20, reason 134$' <<<"$OUT")
+        capture shim "${PROBE[@]}" "open=$IMPOSTOR" connect "${again[@]}" "open=$IMPOSTOR" connect
+        equals "$(count_lines refused)" "$before"
     done
 }
 

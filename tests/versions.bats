@@ -20,6 +20,56 @@ setup() {
     pins "www.pinned.example spki-sha256:$PIN_GOOD"
 }
 
+@test "a server that rejects ECH gives new keys as the public name, and gets nothing else" {
+    needs ech
+    local how with
+    lab_cert public /CN=public subjectAltName=DNS:public.example
+    openssl ech -public_name public.example -out "$LAB/ech.pem"
+    for how in "" peer; do
+        reader public -servername www.pinned.example -cert2 "$LAB/good.pem" -key2 "$LAB/good.key" -ech_key "$LAB/ech.pem"
+        capture bare "$PATHS/ech" 127.0.0.1 "$PORT" SECRET $how "ca=$LAB/ca.pem"
+        with=$OUT
+        has "$with" 'new keys: some'
+        for PIN in spki-sha256:"$PIN_GOOD" spki-sha256:"$PIN_GOOD"$'\n'"public.example spki-sha256:$(lab_spki "$LAB/public.pem")"; do
+            pins "www.pinned.example $PIN"
+            capture shim "$PATHS/ech" 127.0.0.1 "$PORT" SECRET $how "ca=$LAB/ca.pem"
+            equals "$ERR" ''
+            equals "$OUT" "$with"
+        done
+        # It is the public name's server.
+        pins "www.pinned.example spki-sha256:$PIN_GOOD" 'public.example deny'
+        capture shim "$PATHS/ech" 127.0.0.1 "$PORT" SECRET $how "ca=$LAB/ca.pem"
+        equals "$(count_lines refused)" 1
+        has "$OUT" 'new keys: none'
+        pins "www.pinned.example spki-sha256:$PIN_GOOD"
+        capture shim "$PATHS/ech" 127.0.0.1 "$PORT" SECRET $how "ca=$LAB/ca.pem" "keys=$LAB/ech.pem"
+        equals "$ERR" ''
+        lab_wait grep -aq SECRET "$READER"
+        equals "$(grep -ac SECRET "$READER")" 1
+        # What asks for a client certificate is judged as what was meant.
+        reader public -servername www.pinned.example -cert2 "$LAB/impostor.pem" -key2 "$LAB/impostor.key" -ech_key "$LAB/ech.pem" -verify 1
+        capture shim "$PATHS/ech" 127.0.0.1 "$PORT" SECRET $how "ca=$LAB/ca.pem" "identity=$LAB/good"
+        equals "$(count_lines refused)" 1
+        has "$OUT" 'new keys: none'
+        capture shim "$PATHS/ech" 127.0.0.1 "$PORT" SECRET $how "ca=$LAB/ca.pem" "identity=$LAB/good" "keys=$LAB/ech.pem"
+        equals "$(count_lines refused)" 1
+        capture bare "$PATHS/bio_chain" 127.0.0.1 "$PORT" text=MARKER
+        lab_wait grep -aq MARKER "$READER"
+        run -1 grep -aE 'SECRET|CN *= *good' "$READER"
+    done
+}
+
+@test "each of several addresses that a program has verified is a target" {
+    local where
+    needs ech # 4.0
+    pins '192.0.2.7 deny'
+    for where in ssl ctx store; do
+        refused "$PATHS/names" 127.0.0.1 "$GOOD" $where address=192.0.2.6 second-address=192.0.2.7
+        has "$LINE" 'refused 192.0.2.7'
+        accepted "$PATHS/names" 127.0.0.1 "$GOOD" $where address=192.0.2.6 second-address=192.0.2.8
+    done
+}
+
 @test "a raw public key that no pin accepts is refused" {
     local how
     needs raw_key

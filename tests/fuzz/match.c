@@ -108,7 +108,7 @@ static bool is_valid_for(const struct fake *fake, const struct host *host)
     size_t i;
 
     for (i = 0; i < meant->target.count; i++) {
-        if (same_host(&meant->target.identities[i], host))
+        if (same_host(target_at(&meant->target, i), host))
             return (fake->valid_for >> i & 1) != 0;
     }
     for (size_t j = 0; j < meant->resolved_count; j++, i++) {
@@ -329,7 +329,7 @@ static enum opinion ask_any(const struct pins *pins, const struct meant *meant, 
     enum opinion opinion = NO_OPINION;
 
     for (size_t i = 0; i < target->count; i++) {
-        const struct host *host = &target->identities[i];
+        const struct host *host = target_at(target, i);
         enum opinion one = ask_rules(pins, host, true, fake, host);
         bool socket = target->next_resolved != NULL && i + 1 == target->count;
 
@@ -357,11 +357,11 @@ static enum opinion ask(const struct pins *pins, const struct meant *meant, cons
     for (size_t i = 0; i < pins->rule_count; i++)
         demand |= pins->rules[i].action != RULE_ALLOW;
     for (size_t i = 0; i < target->count; i++)
-        unknown |= target->identities[i].kind == HOST_UNREADABLE;
+        unknown |= target_at(target, i)->kind == HOST_UNREADABLE;
     if (!demand || unknown)
         return demand ? REFUSES : ACCEPTS;
     for (size_t i = 0; i < target->count; i++)
-        opinion = both(opinion, ask_rules(pins, &target->identities[i], false, fake, &target->identities[i]));
+        opinion = both(opinion, ask_rules(pins, target_at(target, i), false, fake, target_at(target, i)));
     for (size_t i = 0; !target->named && i < meant->resolved_count; i++)
         resolved = either(resolved, ask_rules(pins, &meant->resolved[i], false, fake, &meant->resolved[i]));
     opinion = both(opinion, resolved);
@@ -375,7 +375,7 @@ static bool has_earned(const struct pins *pins, const struct meant *meant, const
         const struct rule *rule = &pins->rules[i];
 
         for (size_t j = 0; rule->client == client && j < meant->target.count + meant->resolved_count; j++) {
-            const struct host *host = j < meant->target.count ? &meant->target.identities[j] : &meant->resolved[j - meant->target.count];
+            const struct host *host = j < meant->target.count ? target_at(&meant->target, j) : &meant->resolved[j - meant->target.count];
 
             if (rule->action == RULE_PINS && ask_rule(pins, rule, fake, host) == ACCEPTS)
                 return !is_revoked(pins, fake);

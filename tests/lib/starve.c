@@ -1,5 +1,6 @@
-/* Preloaded beside the shim: lets an allocation fail. STARVE=shim counts those that the shim makes, itself or through what it calls; STARVE=all counts
- * all of the process. From the STARVE_FROMth on, STARVE_COUNT of them fail, or one. Makes the file STARVE_TOLD when the first one does. */
+/* Preloaded beside the shim: lets an allocation fail. STARVE=shim counts those that the shim makes, itself or through what it calls, STARVE=realloc of
+ * these only what makes a block larger, STARVE=all all of the process. From the STARVE_FROMth on, STARVE_COUNT of them fail, or one. Makes the file
+ * STARVE_TOLD when the first one does. */
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -22,6 +23,7 @@ void *__libc_realloc(void *old, size_t size);
 static uintptr_t shim_start;
 static uintptr_t shim_end;
 static bool shim_only;
+static bool larger_only;
 static bool ready;
 static long from;
 static long count;
@@ -52,7 +54,8 @@ __attribute__((constructor)) static void begin(void)
 
     (void)dl_iterate_phdr(find_shim, NULL);
     (void)backtrace(frames, 2); /* the first call allocates */
-    shim_only = who != NULL && strcmp(who, "shim") == 0;
+    larger_only = who != NULL && strcmp(who, "realloc") == 0;
+    shim_only = larger_only || (who != NULL && strcmp(who, "shim") == 0);
     from = first != NULL ? atol(first) : 0;
     count = many != NULL ? atol(many) : 1;
     told = getenv("STARVE_TOLD");
@@ -92,12 +95,12 @@ static bool fails(void)
 
 void *malloc(size_t size)
 {
-    return fails() ? NULL : __libc_malloc(size);
+    return !larger_only && fails() ? NULL : __libc_malloc(size);
 }
 
 void *calloc(size_t number, size_t size)
 {
-    return fails() ? NULL : __libc_calloc(number, size);
+    return !larger_only && fails() ? NULL : __libc_calloc(number, size);
 }
 
 void *realloc(void *old, size_t size)

@@ -1,11 +1,13 @@
 /* verify_callback HOST PORT [tls1.2] [accept-all|reinit|name] [null] [peer] [per-connection] [nameless] [bio] [ca=FILE]
  * [identity=NAME] [text=TEXT]: a client with its own verification of the whole chain. accept-all: one that accepts
  * everything; reinit: one that cleans up the X509_STORE_CTX and verifies with the store of FILE; name: one that has
- * www.pinned.example verified; null: the library's own again; per-connection: swapped in when the SSL is there. nameless:
- * there is no SNI. It shows NAME.pem if it is asked, sends TEXT, else a request, and prints the answer to that. */
+ * www.pinned.example verified; null: the library's own again; per-connection: swapped in when the SSL is there; before=N: but N others with
+ * arguments of their own have stood there before, and it is told how many bytes of memory they took. nameless: there is no SNI. It shows NAME.pem if it is asked, sends TEXT, else a request, and prints the answer to that. */
 
 #include "paths.h"
+#include <malloc.h>
 #include <openssl/x509v3.h>
+#include <stdint.h>
 
 static int calls;
 static const char *ca;
@@ -37,6 +39,28 @@ static int verify_name(X509_STORE_CTX *store, void *arg)
     (*(int *)arg)++;
     X509_VERIFY_PARAM_set1_host(X509_STORE_CTX_get0_param(store), PINNED, 0);
     return X509_verify_cert(store);
+}
+
+static int refuse(X509_STORE_CTX *store, void *arg)
+{
+    (void)store;
+    (void)arg;
+    return 0;
+}
+
+/* 1.1.1's glibc has no mallinfo2. */
+static size_t in_use(void)
+{
+    return (size_t)(unsigned)mallinfo().uordblks;
+}
+
+static void swap_often(SSL_CTX *ctx, int times)
+{
+    size_t before = in_use();
+
+    for (int i = 1; i <= times; i++)
+        SSL_CTX_set_cert_verify_callback(ctx, refuse, (void *)(uintptr_t)i);
+    printf("memory taken: %zu\n", in_use() - before);
 }
 
 /* Return true if the text was sent, and the answer printed where one is awaited. */
@@ -84,6 +108,7 @@ int main(int argc, char **argv)
     ssl = client(ctx, open_socket(argv[1], argv[2], SOCK_STREAM), word(argv, "nameless") ? NULL : PINNED);
     if (name != NULL)
         identity(ssl, name);
+    swap_often(ctx, atoi(option(argv, "before", "0")));
     if (word(argv, "per-connection"))
         SSL_CTX_set_cert_verify_callback(ctx, accept_all, &calls);
     if (word(argv, "bio"))

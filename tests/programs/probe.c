@@ -3,14 +3,20 @@
  * Set-up:  ca=FILE identity=FILE (FILE.pem, FILE.key) cipher=LIST tls1.2 verify=none|peer show-verify callback=accept|none
  *          sni=NAME resolve=NAME open=PORT client
  *          seed (entries in the error queue and errno before every call) seed=mark (and back to a mark among them after it)
- * Calls:   connect handshake write=TEXT write_ex=TEXT read read_ex peek peek_ex clear state
+ *          nonblock (the socket that is opened next, and after it) wait (for something to read, a second at most)
+ *          shut=N (SSL_set_shutdown) wreck (the socket is at its end for reading)
+ * Calls:   connect handshake accept write=TEXT write_ex=TEXT read read_ex peek peek_ex shutdown sendfile early=TEXT state
+ *          bad-write bad-read bad-peek (-1 bytes) renegotiate
+ *          clear connect-state accept-state bio-reset (of a chain with the SSL: the SSL begins anew)
  * must:    ends the program with 1 if the last call failed */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +33,7 @@ static int fd = -1;
 static bool seeded;
 static bool to_mark;
 static bool failed;
+static bool nonblocking;
 static struct in_addr address = {0};
 static char own_argument[] = "argument";
 
@@ -65,7 +72,7 @@ static void open_socket(const char *port)
     int before = fd;
 
     fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0)
+    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0 || (nonblocking && fcntl(fd, F_SETFL, O_NONBLOCK) != 0))
         die("connect");
     if (SSL_set_fd(the_ssl(), fd) != 1)
         die("SSL_set_fd");
@@ -133,6 +140,27 @@ static void show_state(void)
         SSL_get_verify_depth(ssl), SSL_get_verify_result(ssl), SSL_is_server(ssl), SSL_state_string_long(ssl));
 }
 
+static void reset_chain(void)
+{
+    BIO *chain = BIO_new(BIO_f_ssl());
+
+    if (chain == NULL || BIO_set_ssl(chain, ssl, BIO_NOCLOSE) != 1)
+        die("BIO_f_ssl");
+    (void)BIO_reset(chain);
+    /* The SSL's own BIO was reset as well, which no socket minds. */
+    BIO_free(chain);
+}
+
+/* Not in 1.1.1, and nothing comes of it without kernel TLS. */
+static int send_file(void)
+{
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+    return (int)SSL_sendfile(ssl, 0, 0, 1, 0);
+#else
+    return -1;
+#endif
+}
+
 static bool call(const char *name, const char *text)
 {
     char buffer[4096];
@@ -166,6 +194,45 @@ static bool call(const char *name, const char *text)
     } else if (strcmp(name, "peek_ex") == 0) {
         result = SSL_peek_ex(ssl, buffer, sizeof(buffer), &done);
         report(name, result, false);
+    } else if (strcmp(name, "accept") == 0) {
+        result = SSL_accept(ssl);
+        report(name, result, false);
+    } else if (strcmp(name, "bad-write") == 0) {
+        result = SSL_write(ssl, buffer, -1);
+        report(name, result, false);
+    } else if (strcmp(name, "bad-read") == 0) {
+        result = SSL_read(ssl, buffer, -1);
+        report(name, result, false);
+    } else if (strcmp(name, "bad-peek") == 0) {
+        result = SSL_peek(ssl, buffer, -1);
+        report(name, result, false);
+    } else if (strcmp(name, "shutdown") == 0) {
+        result = SSL_shutdown(ssl);
+        report(name, result, false);
+    } else if (strcmp(name, "sendfile") == 0) {
+        result = send_file();
+        report(name, result, false);
+    } else if (strcmp(name, "early") == 0) {
+        result = SSL_write_early_data(ssl, text, strlen(text), &done);
+        report(name, result, false);
+    } else if (strcmp(name, "renegotiate") == 0) {
+        result = SSL_renegotiate(ssl);
+        report(name, result, false);
+    } else if (strcmp(name, "wait") == 0) {
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+
+        (void)poll(&ready, 1, 1000);
+    } else if (strcmp(name, "shut") == 0) {
+        SSL_set_shutdown(ssl, atoi(text));
+        printf("shut: %d\n", SSL_get_shutdown(ssl));
+    } else if (strcmp(name, "wreck") == 0) {
+        (void)shutdown(fd, SHUT_RD);
+    } else if (strcmp(name, "connect-state") == 0) {
+        SSL_set_connect_state(ssl);
+    } else if (strcmp(name, "accept-state") == 0) {
+        SSL_set_accept_state(ssl);
+    } else if (strcmp(name, "bio-reset") == 0) {
+        reset_chain();
     } else if (strcmp(name, "clear") == 0) {
         printf("clear: returned %d\n", SSL_clear(ssl));
     } else if (strcmp(name, "state") == 0) {
@@ -181,7 +248,7 @@ static bool set_up(const char *name, const char *text)
 {
     char path[4096];
 
-    if (ssl != NULL && strcmp(name, "open") != 0 && strcmp(name, "client") != 0 && strcmp(name, "callback") != 0)
+    if (ssl != NULL && strcmp(name, "open") != 0 && strcmp(name, "nonblock") != 0 && strcmp(name, "client") != 0 && strcmp(name, "callback") != 0)
         die("a setting that comes too late");
     if (strcmp(name, "ca") == 0) {
         if (SSL_CTX_load_verify_locations(ctx, text, NULL) != 1)
@@ -210,6 +277,10 @@ static bool set_up(const char *name, const char *text)
         sni = text;
     } else if (strcmp(name, "resolve") == 0) {
         resolve(text);
+    } else if (strcmp(name, "nonblock") == 0) {
+        nonblocking = true;
+        if (fd >= 0)
+            (void)fcntl(fd, F_SETFL, O_NONBLOCK);
     } else if (strcmp(name, "open") == 0) {
         open_socket(text);
     } else if (strcmp(name, "client") == 0) {

@@ -121,7 +121,7 @@ static struct target target_of(const char *identities, int flags, const char *re
     while (next_word(&identities, &host))
         (void)target_add(&target, &host);
     for (size_t i = 0; i < target.count; i++)
-        target.identities[i].port_doubtful = (flags & DOUBTFUL) != 0;
+        target_at(&target, i)->port_doubtful = (flags & DOUBTFUL) != 0;
     target.named = (flags & NAMED) != 0;
     target.overflow = (flags & OVERFLOW) != 0;
     if (resolved != NULL)
@@ -358,11 +358,11 @@ static const struct row unidentifiable_rows[] = {
         REASON_UNIDENTIFIABLE, "a.example:x", ""},
     {"a name that cannot be read, nothing is asked for", "b.example allow", "a.example:x", NAMED, NULL, BARE, REASON_NO_RULE,
         "a.example:x", ""},
-    {"more identities than there is room for", "a.example " S1, "a.example", NAMED | OVERFLOW, NULL, GOOD, REASON_UNIDENTIFIABLE,
+    {"more identities than there is memory for", "a.example " S1, "a.example", NAMED | OVERFLOW, NULL, GOOD, REASON_INTERNAL,
         "a.example", ""},
-    {"more identities than there is room for, * deny", "* deny", "a.example", NAMED | OVERFLOW, NULL, GOOD, REASON_UNIDENTIFIABLE,
+    {"more identities than there is memory for, * deny", "* deny", "a.example", NAMED | OVERFLOW, NULL, GOOD, REASON_INTERNAL,
         "a.example", ""},
-    {"more identities than there is room for, nothing is asked for", "a.example allow", "b.example", NAMED | OVERFLOW, NULL, GOOD,
+    {"more identities than there is memory for, nothing is asked for", "a.example allow", "b.example", NAMED | OVERFLOW, NULL, GOOD,
         REASON_NO_RULE, "b.example", ""},
 };
 
@@ -750,15 +750,18 @@ static void test_target_add(void)
     bool kept = true;
 
     host_parse("a.example:443", 13, &host);
-    for (unsigned i = 0; i < TARGET_IDENTITIES; i++) {
+    for (unsigned i = 0; i < 1000; i++) {
         struct host *place;
 
         host.port = (uint16_t)(i + 1);
         place = target_add(&target, &host);
-        kept = kept && place == &target.identities[i] && place->port == i + 1 && strcmp(place->name, "a.example") == 0;
+        kept = kept && place != NULL && place == target_at(&target, i);
     }
-    check(kept && target.count == TARGET_IDENTITIES && !target.overflow, "there is room for %d identities", TARGET_IDENTITIES);
-    check(target_add(&target, &host) == NULL && target.overflow && target.count == TARGET_IDENTITIES, "one more is an overflow");
+    for (unsigned i = 0; i < 1000; i++)
+        kept = kept && target_at(&target, i)->port == i + 1 && strcmp(target_at(&target, i)->name, "a.example") == 0;
+    check(kept && target.count == 1000 && !target.overflow, "a thousand identities are kept");
+    target_free(&target);
+    check(target.count == 0 && target.more == NULL, "and given back");
 }
 
 static void test_zero(void)
