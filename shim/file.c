@@ -1,4 +1,5 @@
 #include "file.h"
+#include "kernel.h"
 #include "memory.h"
 
 #include <errno.h>
@@ -12,10 +13,9 @@
 #define COARSEST_CLOCK 2 /* seconds; of the file systems', that of FAT */
 #define TRIES 5 /* of a file that is being rewritten */
 
-/* Not fstat() and stat(): their symbols are newer than the oldest glibc that the object serves. */
 static bool examine(int fd, struct stat *status)
 {
-    return syscall(SYS_fstat, fd, status) == 0;
+    return kernel_call(SYS_fstat, fd, status) == 0;
 }
 
 static struct file_identity identity_of(const struct stat *status)
@@ -75,7 +75,7 @@ static char *read_all(int fd, const char *what, size_t limit, size_t expected, s
         memory_prefer_large_pages(buffer, room);
     *length = 0;
     for (;;) {
-        ssize_t got;
+        long got;
 
         if (buffer != NULL && *length == room) {
             char *bigger = room <= limit ? realloc(buffer, room * 2) : NULL;
@@ -89,7 +89,7 @@ static char *read_all(int fd, const char *what, size_t limit, size_t expected, s
             text_add(problem, "out of memory");
             return NULL;
         }
-        got = pread(fd, buffer + *length, room - *length, (off_t)*length);
+        got = kernel_call(SYS_pread64, fd, buffer + *length, room - *length, *length);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
@@ -151,7 +151,7 @@ static char *read_steady(int fd, const char *what, size_t limit, struct file_ide
 /* O_NONBLOCK: a FIFO in the file's place must not stop the program. */
 static int open_file(const char *path)
 {
-    return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    return (int)kernel_call(SYS_openat, (long)AT_FDCWD, path, (long)(O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
 }
 
 char *file_read(const char *path, const char *what, size_t limit, struct file_identity *identity, size_t *length, struct text *problem)
@@ -165,6 +165,6 @@ char *file_read(const char *path, const char *what, size_t limit, struct file_id
         return NULL;
     }
     buffer = read_steady(fd, what, limit, identity, length, problem);
-    (void)close(fd);
+    (void)kernel_call(SYS_close, fd);
     return buffer;
 }
