@@ -60,6 +60,7 @@ static struct prepared {
     struct identity file;
 } prepared[PLACES];
 static bool file_size_limited; /* when that was */
+static bool pipes_signal;
 
 static struct identity identify(int fd)
 {
@@ -156,7 +157,7 @@ static bool hold_signals(int fd, enum manner manner, bool regular, struct held *
     held->pending = 0;
     (void)kernel_call(SYS_rt_sigpending, &held->pending, sizeof(held->pending));
     held->holds = kernel_call(SYS_rt_sigprocmask, (long)SIG_BLOCK, &raised, &held->before, sizeof(raised)) == 0;
-    return held->holds || manner == BY_SEND || manner == BY_DATAGRAM || (regular ? !file_size_limited : is_ready(fd));
+    return held->holds || manner == BY_SEND || manner == BY_DATAGRAM || (regular ? !file_size_limited : !pipes_signal || is_ready(fd));
 }
 
 /* Take what this write has raised. Where that cannot be done it stays held back. */
@@ -363,6 +364,7 @@ static void prepare(enum place place, int fd, enum manner manner)
 void log_prepare(void)
 {
     const struct config *config = config_get();
+    struct sigaction action;
     struct rlimit limit = {0, 0};
     struct identity now;
     int saved = errno;
@@ -370,6 +372,7 @@ void log_prepare(void)
     if (config->log == LOG_TO_NONE)
         return;
     file_size_limited = kernel_call(SYS_prlimit64, 0L, (long)RLIMIT_FSIZE, NULL, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
+    pipes_signal = sigaction(SIGPIPE, NULL, &action) != 0 || action.sa_handler != SIG_IGN;
     (void)kernel_pid();
     (void)read_exe();
     if (config->log == LOG_TO_FILE)
@@ -378,8 +381,7 @@ void log_prepare(void)
         prepare(TO_STDERR, open_again(STDERR_FILENO), BY_WRITE);
     else if (now.known)
         prepare(TO_STDERR, STDERR_FILENO, manner_of(now.mode));
-    if (config->log == LOG_TO_SYSLOG || prepared[TO_STDERR].fd == 0)
-        prepare(TO_SYSLOG, open_syslog(), BY_DATAGRAM);
+    prepare(TO_SYSLOG, open_syslog(), BY_DATAGRAM);
     errno = saved;
 }
 
