@@ -162,6 +162,76 @@ time.sleep(60)' "$DEV" >"$DEV/full-now" 3>&- &
     equals "$STATUS$OUT" "0$REFUSED"$'\naccepted'
 }
 
+@test "a line of which only a part found room is ended before the next" {
+    local disk=$BATS_TEST_TMPDIR/disk copy=$BATS_TEST_TMPDIR/copy
+    # shellcheck disable=SC2016 # the inner shell expands it
+    local small=(unshare --mount bash -euc 'mount -t tmpfs -o size=16k none "$1"; head -c 4000 /dev/zero | tr "\0" "\n" >"$1/log"
+        cat /dev/zero >"$1/fill" 2>/dev/null || shift; exec "$@"' bash "$disk")
+    mkdir "$disk"
+    unshare --mount true || skip 'a mount namespace takes root'
+    capture shim env PINSHIM_LOG="$disk/log" "${small[@]}" "${PROGRAM[@]}" "$IMPOSTOR" "rm $disk/fill" "$IMPOSTOR" "cp $disk/log $copy"
+    equals "$STATUS$OUT" $'0'"$REFUSED"$'\n'"$REFUSED"
+    went_elsewhere 1 "the log file $disk/log" 'No space left on device' 'standard error'
+    # A part of the first, up to the end of the page.
+    equals "$(grep -c . "$copy")" 2
+    equals "$(head -n 4001 "$copy" | tail -n 1 | wc -c)" 97
+    equals "$(tail -n 1 "$copy" | grep -cE "^$STAMP"'pinshim\[[0-9]+\]: refused www\.pinned\.example.*; wanted [^ ]*$')" 1
+}
+
+@test "a limit on the size of files ends no program, and what the log file does not take goes to standard error" {
+    local log=$BATS_TEST_TMPDIR/log url=https://www.pinned.example:$IMPOSTOR/ whole='refused www\.pinned\.example.*; wanted [^ ]*$'
+    # shellcheck disable=SC2016 # the inner shell expands it
+    capture shim env PINSHIM_LOG="$log" /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/stderr.py" pipe bash -c 'ulimit -f 1; exec "$@"' bash \
+        curl -sk --resolve "www.pinned.example:$IMPOSTOR:127.0.0.1" "$url" "$url" "$url" "$url" "$url"
+    equals "$STATUS" 60
+    [ "$(grep -c "$whole" "$log")" -ge 1 ] || explain 'nothing in the log file'
+    equals "$(cat "$log" "$ERR_FILE" | grep -c "$whole")" 5
+    equals "$(count_lines notice)" 1
+    has "$(lines notice)" "the log file $log cannot be written: File too large; its lines go to standard error"
+}
+
+# without_nowait COMMAND...: starts the command where the kernel cannot write to a pipe without waiting, as before Linux 6.4
+WITHOUT_NOWAIT=(/usr/bin/python3 -c '
+import ctypes, os, platform, struct, sys
+number = {"x86_64": 328, "aarch64": 287}[platform.machine()]  # pwritev2
+steps = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x00050000 | 95), (0x06, 0, 0, 0x7fff0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(steps), ctypes.addressof(code)))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.byref(program)) == 0
+os.execvp(sys.argv[1], sys.argv[1:])')
+
+# elsewhere KIND COMMAND...: with a standard error of that kind, which is read when it has ended, PROGRAM is refused twice, by the command
+elsewhere() {
+    capture shim /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/stderr.py" "$1" "${INSIDE[@]}" "${@:2}" "${PROGRAM[@]}" "$IMPOSTOR" "$GOOD" "$IMPOSTOR"
+    equals "$1 $STATUS $OUT" "$1 0 $REFUSED"$'\naccepted\n'"$REFUSED"
+}
+
+@test "a standard error that takes nothing stops no program, and its lines go to syslog" {
+    local kind
+    devices
+    syslog
+    for kind in full stopped; do
+        elsewhere "$kind"
+        elsewhere "$kind" "${WITHOUT_NOWAIT[@]}"
+        # The pipe and the terminal are another user's, so that they cannot be opened again.
+        chmod 0755 "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR"
+        chmod 0666 "$DEV/log"
+        elsewhere "$kind" setpriv --reuid 65534 --regid 65534 --clear-groups "${WITHOUT_NOWAIT[@]}"
+    done
+    heard
+    equals "$(grep -cE "^<28>$STAMP"'pinshim\[[0-9]+\]: refused www.pinned.example:[0-9]*: no pin of .*; wanted [^ ]*$' <<<"$HEARD")" 12
+    equals "$(grep -c 'notice: standard error cannot be written: Resource temporarily unavailable; its lines go to syslog$' <<<"$HEARD")" 6
+}
+
+@test "a terminal that stops background processes stops no program over a line, which is written" {
+    INSIDE=(env --)
+    elsewhere background
+    equals "$(count_lines refused)" 2
+    elsewhere background "${WITHOUT_NOWAIT[@]}"
+    equals "$(count_lines refused)" 2
+}
+
 @test "a log directory that is removed while the program runs harms nothing, and is written to when it is made again" {
     local logs=$BATS_TEST_TMPDIR/logs
     mkdir "$logs"

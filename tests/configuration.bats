@@ -293,10 +293,11 @@ print("alive")'
     local log=$BATS_TEST_TMPDIR/log
     [ "$(id -u)" -eq 0 ] || skip 'changing the user takes root'
     : >"$log"
-    chmod 0755 "$BATS_TEST_TMPDIR"
+    chmod 0755 "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR"
     capture shim env PINSHIM_LOG="$log" setpriv --reuid 65534 --regid 65534 --clear-groups "${CURL[@]}" "$URL_IMPOSTOR"
     equals "$STATUS" 60
     equals "$(count_lines refused)" 1
+    has "$(lines refused)" "no pin of $PINS:1 matched"
     has "$(lines notice)" "notice: the log file $log cannot be written: Permission denied; its lines go to standard error"
     equals "$(wc -c <"$log")" 0
 }

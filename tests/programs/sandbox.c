@@ -1,7 +1,8 @@
 /* A program that forbids itself nearly every system call, and is ended by any other (seccomp).
  *
  * sandbox PORT BY STEP...    BY: prctl, syscall (how the filter is installed), strict (the mode of that name)
- * Steps: warm        a handshake before the filter
+ * Steps: ca=FILE     verify the server by these certificates
+ *        warm        a handshake before the filter
  *        filter      install it; it lets through what a TLS client needs by itself, and what the steps "also=" named before
  *        also=CALL   signals, poll, connect, stat, open: calls that it lets through, too
  *        connect     connect the socket that the next handshake takes; without it, that does it
@@ -134,7 +135,11 @@ int main(int argc, char **argv)
             open_socket();
         else if (strcmp(*step, "filter") == 0)
             install(argv[2]);
-        else if (strncmp(*step, "also=", 5) == 0)
+        else if (strncmp(*step, "ca=", 3) == 0) {
+            if (SSL_CTX_load_verify_locations(ctx, *step + 3, NULL) != 1)
+                return 2;
+            SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+        } else if (strncmp(*step, "also=", 5) == 0)
             also(*step + 5);
         else if (strcmp(*step, "handshake") == 0)
             say(handshake() == 1 ? "connected\n" : "refused\n");
