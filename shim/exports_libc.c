@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HEAP_RESERVE (96 << 10)
@@ -275,6 +276,7 @@ static struct kernel_filter *filtering(const struct sock_fprog *program)
 {
     void *volatile reserve;
     struct loaded libssl;
+    struct tm when;
     int saved = errno;
 
     if (!kernel_is_filtered() && loader_list(OSSL_MARK, &libssl, 1) == 1) {
@@ -284,6 +286,8 @@ static struct kernel_filter *filtering(const struct sock_fprog *program)
             pinstore_release(hearing_pins(ossl));
         log_prepare();
         hearing_discard(hearing_make());
+        /* OpenSSL asks for the time, for which libc reads the time zone's file once. */
+        (void)gmtime_r(&(time_t) {0}, &when);
         /* What stays with the heap is there when it may grow no more. */
         reserve = malloc(HEAP_RESERVE);
         free(reserve);
