@@ -31,6 +31,8 @@
     each(send) each(sendto) each(sendmsg) each(write) each(writev) each(connect) each(close) each(prctl) each(syscall) \
     each(getaddrinfo) each(gethostbyname) each(gethostbyname2) each(gethostbyname_r) each(gethostbyname2_r)
 
+void *exports_instead(const char *name, const void *found);
+
 enum {
 #define INDEX(name) AT_##name,
     FOUND_AT_START(INDEX)
@@ -275,15 +277,18 @@ EXPORT int close(int fd)
 static struct kernel_filter *filtering(const struct sock_fprog *program)
 {
     void *volatile reserve;
-    struct loaded libssl;
+    struct loaded found[OSSL_MAX];
     struct tm when;
     int saved = errno;
+    size_t count = kernel_is_filtered() ? 0 : loader_list(OSSL_MARK, found, OSSL_MAX);
 
-    if (!kernel_is_filtered() && loader_list(OSSL_MARK, &libssl, 1) == 1) {
-        const struct ossl *ossl = ossl_at((const void *)libssl.start);
+    for (size_t i = 0; i < count; i++) {
+        const struct ossl *ossl = ossl_at((const void *)found[i].start);
 
         if (ossl != NULL && ossl->kind == OSSL_USABLE)
             pinstore_release(hearing_pins(ossl));
+    }
+    if (count > 0) {
         log_prepare();
         hearing_discard(hearing_make());
         /* OpenSSL asks for the time, for which libc reads the time zone's file once. */
@@ -353,4 +358,14 @@ EXPORT long syscall(long number, ...)
     read_arguments(call, 1, args);
     va_end(args);
     return installs(call, &program) ? pass_filter(call, program) : pass_call(call);
+}
+
+/* For a program that asks dlsym for libc's own. Only where nothing else stands between this object and libc: it would call in a circle. */
+void *exports_instead(const char *name, const void *found)
+{
+    if (strcmp(name, "prctl") == 0 && found == (const void *)find_prctl())
+        return (void *)prctl;
+    if (strcmp(name, "syscall") == 0 && found == (const void *)find_syscall())
+        return (void *)syscall;
+    return NULL;
 }

@@ -28,7 +28,7 @@ void file_identify(const char *path, struct file_identity *out)
     struct stat status;
 
     memset(out, 0, sizeof(*out));
-    if (syscall(SYS_newfstatat, AT_FDCWD, path, &status, 0) == 0)
+    if (kernel_call(SYS_newfstatat, (long)AT_FDCWD, path, &status, 0L) == 0)
         *out = identity_of(&status);
 }
 
