@@ -32,6 +32,17 @@ void file_identify(const char *path, struct file_identity *out)
         *out = identity_of(&status);
 }
 
+bool file_may_read(void)
+{
+    static const long calls[] = {SYS_newfstatat, SYS_openat, SYS_fstat, SYS_fstatfs, SYS_readlinkat, SYS_getdents64, SYS_lseek, SYS_read, SYS_pread64,
+        SYS_close};
+    bool may = true;
+
+    for (size_t i = 0; kernel_is_filtered() && may && i < sizeof(calls) / sizeof(calls[0]); i++)
+        may = kernel_allows(calls[i]);
+    return may;
+}
+
 bool file_same(const struct file_identity *a, const struct file_identity *b)
 {
     return a->device == b->device && a->inode == b->inode && a->size == b->size && a->modified.tv_sec == b->modified.tv_sec

@@ -1,5 +1,7 @@
 #include "path.h"
 
+#include "file.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,6 +96,9 @@ static X509_STORE *system_store(const struct ossl *ossl)
     X509_STORE *store = atomic_load(place);
     X509_STORE *opened;
 
+    /* It opens a file for each name that it is asked for. */
+    if (!file_may_read())
+        return NULL;
     if (store != NULL)
         return store;
     opened = ossl->X509_STORE_new();
@@ -111,6 +116,7 @@ static void add_system_issuers(const struct ossl *ossl, struct pool *pool)
     X509_STORE *store = system_store(ossl);
     X509_STORE_CTX *ctx = store != NULL ? ossl->X509_STORE_CTX_new() : NULL;
 
+    pool->incomplete |= ctx == NULL;
     if (ctx != NULL && ossl->X509_STORE_CTX_init(ctx, store, NULL, NULL) == 1) {
         for (size_t i = 0; i < pool->count; i++) {
             void *found = ossl->X509_STORE_CTX_get1_certs(ctx, ossl->X509_get_issuer_name(pool->certificates[i]));

@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #define SLOTS 32
 #define NO_SLOT (-1)
@@ -288,17 +287,6 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
     return loaded;
 }
 
-/* Return false for a program that has forbidden itself what reading the file takes. */
-static bool may_load(void)
-{
-    static const long calls[] = {SYS_newfstatat, SYS_openat, SYS_fstat, SYS_fstatfs, SYS_readlinkat, SYS_getdents64, SYS_pread64, SYS_close};
-    bool may = true;
-
-    for (size_t i = 0; kernel_is_filtered() && may && i < sizeof(calls) / sizeof(calls[0]); i++)
-        may = kernel_allows(calls[i]);
-    return may;
-}
-
 /* Return true if what is held stays in force without a look into the file, which is seen as `seen`. `raced`: another thread has
  * loaded it since this one began. */
 static bool stays(const struct loaded *held, bool raced, struct file_identity *seen)
@@ -309,7 +297,7 @@ static bool stays(const struct loaded *held, bool raced, struct file_identity *s
         file_identify(config_get()->pins_file, seen);
         return false;
     }
-    if (config_get()->fault[0] != '\0' || !may_load())
+    if (config_get()->fault[0] != '\0' || !file_may_read())
         return true;
     file_identify(config_get()->pins_file, seen);
     if ((held->settled || raced || clock_now() < atomic_load(&held->next_look)) && file_same(seen, &held->file)
