@@ -28,7 +28,7 @@ void file_identify(const char *path, struct file_identity *out)
     struct stat status;
 
     memset(out, 0, sizeof(*out));
-    if (kernel_call(SYS_newfstatat, (long)AT_FDCWD, path, &status, 0L) == 0)
+    if (kernel_call(SYS_newfstatat, AT_FDCWD, path, &status, 0) == 0)
         *out = identity_of(&status);
 }
 
@@ -162,7 +162,7 @@ static char *read_steady(int fd, const char *what, size_t limit, struct file_ide
 /* O_NONBLOCK: a FIFO in the file's place must not stop the program. */
 static int open_file(const char *path)
 {
-    return (int)kernel_call(SYS_openat, (long)AT_FDCWD, path, (long)(O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    return (int)kernel_call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 }
 
 char *file_read(const char *path, const char *what, size_t limit, struct file_identity *identity, size_t *length, struct text *problem)

@@ -4,7 +4,6 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <stdatomic.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,25 +35,35 @@ static _Atomic(struct kernel_filter *) filters;
 static long call(long number, const long arguments[static 6])
 {
 #if defined(__x86_64__)
-    register long d __asm__("r10") = arguments[3];
-    register long e __asm__("r8") = arguments[4];
-    register long f __asm__("r9") = arguments[5];
+    register long d __asm__("r10");
+    register long e __asm__("r8");
+    register long f __asm__("r9");
     long result = number;
 
+    d = arguments[3];
+    e = arguments[4];
+    f = arguments[5];
     __asm__ volatile("syscall"
                      : "+a"(result)
                      : "D"(arguments[0]), "S"(arguments[1]), "d"(arguments[2]), "r"(d), "r"(e), "r"(f)
                      : "rcx", "r11", "memory");
     return result;
 #elif defined(__aarch64__)
-    register long n __asm__("x8") = number;
-    register long a __asm__("x0") = arguments[0];
-    register long b __asm__("x1") = arguments[1];
-    register long c __asm__("x2") = arguments[2];
-    register long d __asm__("x3") = arguments[3];
-    register long e __asm__("x4") = arguments[4];
-    register long f __asm__("x5") = arguments[5];
+    register long n __asm__("x8");
+    register long a __asm__("x0");
+    register long b __asm__("x1");
+    register long c __asm__("x2");
+    register long d __asm__("x3");
+    register long e __asm__("x4");
+    register long f __asm__("x5");
 
+    n = number;
+    a = arguments[0];
+    b = arguments[1];
+    c = arguments[2];
+    d = arguments[3];
+    e = arguments[4];
+    f = arguments[5];
     __asm__ volatile("svc 0" : "+r"(a) : "r"(n), "r"(b), "r"(c), "r"(d), "r"(e), "r"(f) : "memory");
     return a;
 #endif
@@ -168,18 +177,10 @@ bool kernel_allows(long number)
     return may(number, nothing);
 }
 
-long kernel_call(long number, ...)
+long kernel_call_six(long number, const long arguments[static 6])
 {
-    long arguments[6];
-    long result;
-    va_list args;
+    long result = may(number, arguments) ? call(number, arguments) : -EPERM;
 
-    /* As syscall(3) does it: what was not given is not looked at by the kernel. */
-    va_start(args, number);
-    for (int i = 0; i < 6; i++)
-        arguments[i] = va_arg(args, long);
-    va_end(args);
-    result = may(number, arguments) ? call(number, arguments) : -EPERM;
     if (result >= 0 || result < -4095)
         return result;
     errno = (int)-result;
@@ -228,7 +229,7 @@ static _Atomic uint32_t *find_page(void)
 
     if (page != NULL)
         return page;
-    made = (void *)kernel_call(SYS_mmap, NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
+    made = (void *)kernel_call(SYS_mmap, NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     page = made != MAP_FAILED ? made : &unwiped;
     if (page != &unwiped && kernel_call(SYS_madvise, made, size, MADV_WIPEONFORK) != 0) {
         (void)kernel_call(SYS_munmap, made, size);

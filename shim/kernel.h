@@ -8,7 +8,10 @@
 
 /* Make a system call, with arguments and results as those of syscall(2). It is no cancellation point and passes no wrapper, not even this
  * object's. What a seccomp filter that the program has installed (kernel_filter_begin) does not let through is not tried: EPERM. */
-long kernel_call(long number, ...);
+#define kernel_call(...) KERNEL_CALL(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+#define KERNEL_CALL(number, a, b, c, d, e, f, ...) \
+    kernel_call_six(number, (const long[6]) {(long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)})
+long kernel_call_six(long number, const long arguments[static 6]);
 
 /* Return true unless such a filter would keep the call from being made. */
 MUST_CHECK bool kernel_allows(long number);

@@ -261,7 +261,7 @@ static void complain(void)
     static _Atomic bool said;
 
     if (!atomic_exchange(&said, true))
-        (void)kernel_call(SYS_write, (long)STDERR_FILENO, message, sizeof(message) - 1);
+        (void)kernel_call(SYS_write, STDERR_FILENO, message, sizeof(message) - 1);
 }
 
 void loader_ready(void)

@@ -100,7 +100,7 @@ static const char *read_exe(void)
 
     if (atomic_load_explicit(&known, memory_order_acquire))
         return shown;
-    length = kernel_call(SYS_readlinkat, (long)AT_FDCWD, "/proc/self/exe", exe, sizeof(exe));
+    length = kernel_call(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", exe, sizeof(exe));
     if (length > 0) {
         text_add_escaped(&text, exe, (size_t)length, 256);
         /* Threads write the same. */
@@ -139,11 +139,11 @@ static bool is_ready(int fd)
 {
     struct pollfd ready = {fd, POLLOUT, 0};
     struct timespec at_once = {0, 0};
-    long count = kernel_call(SYS_ppoll, &ready, 1L, &at_once, NULL, 0L);
+    long count = kernel_call(SYS_ppoll, &ready, 1, &at_once, NULL, 0);
 
 #ifdef SYS_poll
     if (count < 0)
-        count = kernel_call(SYS_poll, &ready, 1L, 0L);
+        count = kernel_call(SYS_poll, &ready, 1, 0);
 #endif
     return count == 1 && (ready.revents & (POLLOUT | POLLERR | POLLHUP | POLLNVAL)) == POLLOUT;
 }
@@ -156,7 +156,7 @@ static bool hold_signals(int fd, enum manner manner, bool regular, struct held *
 
     held->pending = 0;
     (void)kernel_call(SYS_rt_sigpending, &held->pending, sizeof(held->pending));
-    held->holds = kernel_call(SYS_rt_sigprocmask, (long)SIG_BLOCK, &raised, &held->before, sizeof(raised)) == 0;
+    held->holds = kernel_call(SYS_rt_sigprocmask, SIG_BLOCK, &raised, &held->before, sizeof(raised)) == 0;
     return held->holds || manner == BY_SEND || manner == BY_DATAGRAM || (regular ? !file_size_limited : !pipes_signal || is_ready(fd));
 }
 
@@ -170,7 +170,7 @@ static void let_signals(struct held *held)
     if (raised != 0 && held->holds && kernel_call(SYS_rt_sigtimedwait, &raised, NULL, &at_once, sizeof(raised)) < 0 && errno == EPERM)
         held->before |= raised;
     if (held->holds)
-        (void)kernel_call(SYS_rt_sigprocmask, (long)SIG_SETMASK, &held->before, NULL, sizeof(held->before));
+        (void)kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &held->before, NULL, sizeof(held->before));
     errno = saved;
 }
 
@@ -181,13 +181,13 @@ static int open_again(int fd)
     struct text text = text_over(path, sizeof(path));
 
     text_add(&text, "/proc/self/fd/%d", fd);
-    return (int)kernel_call(SYS_openat, (long)AT_FDCWD, path, (long)(O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+    return (int)kernel_call(SYS_openat, AT_FDCWD, path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
 static long write_shared(int fd, const char *bytes, size_t length)
 {
     struct iovec part = {(void *)(uintptr_t)bytes, length};
-    long result = kernel_call(SYS_pwritev2, fd, &part, 1L, -1L, 0L, (long)RWF_NOWAIT);
+    long result = kernel_call(SYS_pwritev2, fd, &part, 1, -1, 0, RWF_NOWAIT);
     int own;
 
     /* Pipes know this since Linux 6.4, terminals do not. */
@@ -209,7 +209,7 @@ static long write_shared(int fd, const char *bytes, size_t length)
 static long write_some(int fd, enum manner manner, const char *bytes, size_t length)
 {
     if (manner == BY_SEND)
-        return kernel_call(SYS_sendto, fd, bytes, length, (long)(MSG_DONTWAIT | MSG_NOSIGNAL), NULL, 0L);
+        return kernel_call(SYS_sendto, fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
     return manner == BY_SHARE ? write_shared(fd, bytes, length) : kernel_call(SYS_write, fd, bytes, length);
 }
 
@@ -268,8 +268,8 @@ static bool write_prepared(enum place place, char *bytes, size_t length, _Atomic
 
 static int open_log(void)
 {
-    return (int)kernel_call(SYS_openat, (long)AT_FDCWD, config_get()->log_file,
-        (long)(O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), 0640L);
+    return (int)kernel_call(SYS_openat, AT_FDCWD, config_get()->log_file,
+        O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 }
 
 static bool write_file(char *bytes, size_t length)
@@ -311,7 +311,7 @@ static bool write_stderr(char *bytes, size_t length)
 static int open_syslog(void)
 {
     static const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
-    int fd = (int)kernel_call(SYS_socket, (long)AF_UNIX, (long)(SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK), 0L);
+    int fd = (int)kernel_call(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd >= 0 && kernel_call(SYS_connect, fd, &address, sizeof(address)) != 0) {
         int saved = errno;
@@ -353,7 +353,7 @@ static void prepare(enum place place, int fd, enum manner manner)
 
     if (fd < 0)
         return;
-    high = fd > STDERR_FILENO ? (int)kernel_call(SYS_fcntl, fd, (long)F_DUPFD_CLOEXEC, (long)HIGH_DESCRIPTOR) : -1;
+    high = fd > STDERR_FILENO ? (int)kernel_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) : -1;
     if (high >= 0) {
         (void)kernel_call(SYS_close, fd);
         fd = high;
@@ -371,7 +371,7 @@ void log_prepare(void)
 
     if (config->log == LOG_TO_NONE)
         return;
-    file_size_limited = kernel_call(SYS_prlimit64, 0L, (long)RLIMIT_FSIZE, NULL, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
+    file_size_limited = kernel_call(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
     pipes_signal = sigaction(SIGPIPE, NULL, &action) != 0 || action.sa_handler != SIG_IGN;
     (void)kernel_pid();
     (void)read_exe();
