@@ -226,6 +226,7 @@ static bool write_all(int fd, enum manner manner, bool regular, char *bytes, siz
         errno = EPERM;
         return false;
     }
+    errno = 0;
     if (manner != BY_DATAGRAM) {
         bytes[left++] = '\n';
         if (atomic_load(torn)) {
@@ -377,10 +378,11 @@ void log_prepare(void)
     (void)read_exe();
     if (config->log == LOG_TO_FILE)
         prepare(TO_FILE, open_log(), BY_WRITE);
-    if (stderr_is_ours(&now) && manner_of(now.mode) == BY_SHARE)
-        prepare(TO_STDERR, open_again(STDERR_FILENO), BY_WRITE);
-    else if (now.known)
-        prepare(TO_STDERR, STDERR_FILENO, manner_of(now.mode));
+    if (stderr_is_ours(&now)) {
+        bool shared = manner_of(now.mode) == BY_SHARE;
+
+        prepare(TO_STDERR, shared ? open_again(STDERR_FILENO) : STDERR_FILENO, shared ? BY_WRITE : manner_of(now.mode));
+    }
     prepare(TO_SYSLOG, open_syslog(), BY_DATAGRAM);
     errno = saved;
 }

@@ -284,7 +284,8 @@ print("alive")'
         for log in stderr /dev/stderr; do
             capture shim env PINSHIM_LOG="$log" /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/stderr.py" "$kind" "${CURL[@]}" "$URL_IMPOSTOR"
             equals "$kind $log $STATUS" "$kind $log 60"
-            equals "$(grep -c 'pinshim\[[0-9]*\]: refused www.pinned.example' "$ERR_FILE")" 1
+            equals "$(grep -c '^pinshim\[[0-9]*\]: refused www.pinned.example' "$ERR_FILE")" 1
+            equals "$(wc -l <"$ERR_FILE")" 1
         done
     done
 }
