@@ -425,8 +425,9 @@ client_for() {
     for rule in "${rules[@]}"; do
         pins "$rule"
         for way in "${ways[@]}"; do
-            # By each way with each rule, verifying and not, but not every combination.
+            # Each of these with each other of them, verifying and not, but not every combination.
             by=$((by + 1))
+            [ $((by % 4)) -lt 2 ] || [ "$rule" = "${rules[0]}" ] || continue
             [ $((by % 2)) -eq 0 ] || way="ca=$LAB/ca.pem $way"
             # shellcheck disable=SC2086 # words
             set -- "${installed[by % 3]}" $way
@@ -480,7 +481,7 @@ client_for() {
     # Each fault is a line.
     # shellcheck disable=SC2046 # a line each
     pins $(seq -f 'nonsense%g' 300)
-    capture shim "$PROGRAMS/cancelled" at-once 300
+    capture shim "$PROGRAMS/cancelled" at-once 200
     equals "$STATUS $OUT" '0 0 of enough'
     [ "$(wc -l <"$PINSHIM_LOG")" -gt 1000 ] || explain 'nothing was written meanwhile'
 }
