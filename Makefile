@@ -27,7 +27,7 @@ shim_link := -shared -nostartfiles -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relr
 	-Wl,-z,separate-code,-T,shim/segments.ld
 
 # What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
-core := text file host roots pins pins_parse policy sha2 der
+core := text kernel file host roots pins pins_parse policy sha2 der
 # What runs in every process comes first, so that it stands together in few pages.
 shim := log loader exports_libc config $(core) resolved wire ossl param pinstore pinfile clientfile peer path intent hearing session conn verify offer client exports exports_dl interpose
 command := main output run doctor learn launch examine program wrapper tls libraries elf_file preload event observed targets objects workers dial lint pin check linked

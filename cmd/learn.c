@@ -203,7 +203,7 @@ static void learn_line(const char *line, struct learnt **list, struct observed *
     memset(learnt, 0, sizeof(*learnt));
     if (!member(line, "verdict", verdict, sizeof(verdict)))
         goto skip;
-    if (strcmp(verdict, "fault") == 0) {
+    if (strcmp(verdict, "fault") == 0 || strcmp(verdict, "notice") == 0) {
         char reason[1024];
 
         if (member(line, "reason", reason, sizeof(reason)) && strcmp(reason, last_fault) != 0) {

@@ -56,7 +56,10 @@ static void read_log(void)
 {
     const char *value = variable("PINSHIM_LOG");
 
-    if (value == NULL || value[0] != '/') {
+    /* By this name a socket cannot be opened, and a file that has its number later could be. */
+    if (value != NULL && strcmp(value, "/dev/stderr") == 0) {
+        config.log = LOG_TO_STDERR;
+    } else if (value == NULL || value[0] != '/') {
         config.log = (enum config_log)choose("PINSHIM_LOG", logs, "stderr, syslog, none or an absolute path");
     } else if (strlen(value) >= sizeof(config.log_file)) {
         fault("PINSHIM_LOG", value, "a shorter path");

@@ -137,7 +137,7 @@ static struct conn *conn_make(const struct ossl *ossl, SSL *ssl)
 static enum verdict hear(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct shown *shown, struct hearing *out)
 {
     if (conn->driven)
-        wire_read(&conn->clues.wire);
+        wire_read(&conn->clues.wire, ossl->SSL_get_rfd(ssl));
     return hearing_hold(ossl, ssl, &conn->clues, shown, out);
 }
 
@@ -795,7 +795,7 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
         conn_begin(ossl, ssl);
     wire_begin(&watched_before);
     result = real(called);
-    wire_read(&conn->clues.wire);
+    wire_read(&conn->clues.wire, ossl->SSL_get_rfd(ssl));
     wire_end(&watched_before);
     if (conn->offer.suspended)
         offer_resume(ossl, ssl);

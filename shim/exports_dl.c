@@ -15,13 +15,16 @@ struct answer {
 struct answer exports_dlsym(void *handle, const char *name);
 struct answer exports_dlvsym(void *handle, const char *name, const char *version);
 
+/* In exports_libc.c: return what is given in the place of libc's `found`; NULL: nothing. */
+void *exports_instead(const char *name, const void *found);
+
 static const struct answer not_answered = {NULL, 0};
 
-/* Only functions of libssl. Those of libc have more than one object standing before them, and whoever asks libc for one of them
- * may stand behind this object: given this object's, it would call in a circle. */
+/* Only functions of libssl, and by which filters are installed. Others of libc have more than one object standing before them, and whoever asks libc
+ * for one of them may stand behind this object: given this object's, it would call in a circle. */
 static void *find_own(const char *name)
 {
-    return name != NULL && strstr(name, "SSL_") != NULL ? loader_own(name) : NULL;
+    return name != NULL && (strstr(name, "SSL_") != NULL || strcmp(name, "prctl") == 0 || strcmp(name, "syscall") == 0) ? loader_own(name) : NULL;
 }
 
 /* Where the caller matters, the real function must find it on the stack. A search from RTLD_DEFAULT finds this object anyway. */
@@ -44,6 +47,10 @@ static void *first_in_scope(const char *name, void *own)
  * keeps its own. A NULL is passed on as it is, with dlerror set. */
 static struct answer replace(const char *name, void *own, void *found)
 {
+    void *instead = found != NULL ? exports_instead(name, found) : NULL;
+
+    if (instead != NULL)
+        return (struct answer) {instead, 1};
     return (struct answer) {found != NULL && ossl_is_at(found) ? first_in_scope(name, own) : found, 1};
 }
 

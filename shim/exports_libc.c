@@ -2,25 +2,36 @@
  * nothing else changes. */
 
 #include "config.h"
+#include "hearing.h"
+#include "kernel.h"
 #include "loader.h"
 #include "log.h"
 #include "resolved.h"
 #include "wire.h"
 
 #include <errno.h>
+#include <linux/seccomp.h>
 #include <netdb.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
+#define HEAP_RESERVE (96 << 10)
 #define EXPORT __attribute__((visibility("default"), noinline))
 
 /* What is found when the object is loaded. The first of the calls that send may come from a signal handler, where no symbol may be
  * looked up; and a look-up for the others would clear what dlerror() has for the program. */
 #define FOUND_AT_START(each) \
-    each(send) each(sendto) each(sendmsg) each(write) each(writev) \
+    each(send) each(sendto) each(sendmsg) each(write) each(writev) each(connect) each(close) each(prctl) each(syscall) \
     each(getaddrinfo) each(gethostbyname) each(gethostbyname2) each(gethostbyname_r) each(gethostbyname2_r)
+
+void *exports_instead(const char *name, const void *found);
 
 enum {
 #define INDEX(name) AT_##name,
@@ -82,7 +93,7 @@ LATE_FINDER(gai_suspend)
 
 __attribute__((constructor)) static void start(void)
 {
-    log_remember_stderr();
+    log_start();
     (void)config_get();
     find_all();
 }
@@ -246,4 +257,115 @@ EXPORT ssize_t writev(int fd, const struct iovec *parts, int count)
     if (sent > 0 && count > 0)
         wire_note(fd, parts[0].iov_base, in_first(parts, sent), NULL, 0);
     return sent;
+}
+
+EXPORT int connect(int fd, const struct sockaddr *to, socklen_t length)
+{
+    int result = find_connect()(fd, to, length);
+
+    wire_connected(fd, result == 0 || errno == EINPROGRESS || errno == EINTR ? to : NULL, length);
+    return result;
+}
+
+EXPORT int close(int fd)
+{
+    wire_closing(fd);
+    return find_close()(fd);
+}
+
+/* What a handshake needs is read before the program shuts itself off. One without a libssl has to open files for it later, anyway. */
+static struct kernel_filter *filtering(const struct sock_fprog *program)
+{
+    void *volatile reserve;
+    struct loaded found[OSSL_MAX];
+    struct tm when;
+    int saved = errno;
+    size_t count = kernel_is_filtered() ? 0 : loader_list(OSSL_MARK, found, OSSL_MAX);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct ossl *ossl = ossl_at((const void *)found[i].start);
+
+        if (ossl != NULL && ossl->kind == OSSL_USABLE)
+            pinstore_release(hearing_pins(ossl));
+    }
+    if (count > 0) {
+        log_prepare();
+        hearing_discard(hearing_make());
+        /* OpenSSL asks for the time, for which libc reads the time zone's file once. */
+        (void)gmtime_r(&(time_t) {0}, &when);
+        /* What stays with the heap is there when it may grow no more. */
+        reserve = malloc(HEAP_RESERVE);
+        free(reserve);
+    }
+    errno = saved;
+    return kernel_filter_begin(program);
+}
+
+/* One call that may install a filter, by prctl(2) or seccomp(2): the number and what follows it. */
+static bool installs(const long call[static 7], const struct sock_fprog **program)
+{
+    bool strict = call[0] == SYS_prctl ? call[2] == SECCOMP_MODE_STRICT : call[1] == SECCOMP_SET_MODE_STRICT;
+    bool filter = call[0] == SYS_prctl ? call[2] == SECCOMP_MODE_FILTER : call[1] == SECCOMP_SET_MODE_FILTER;
+
+    *program = filter ? (const struct sock_fprog *)call[3] : NULL;
+    /* libseccomp asks without a filter, to see whether there is such a call. */
+    return ((call[0] == SYS_prctl && call[1] == PR_SET_SECCOMP) || call[0] == SYS_seccomp)
+        && (strict || (filter && *program != NULL && (*program)->filter != NULL));
+}
+
+static long pass_call(const long call[static 7])
+{
+    return find_syscall()(call[0], call[1], call[2], call[3], call[4], call[5], call[6]);
+}
+
+static long pass_filter(const long call[static 7], const struct sock_fprog *program)
+{
+    struct kernel_filter *filter = filtering(program);
+    long result = pass_call(call);
+
+    kernel_filter_end(filter, result >= 0);
+    return result;
+}
+
+/* Which arguments there are, only the kernel knows. libc itself passes on what stands in their places. */
+static void read_arguments(long call[static 7], int first, va_list args)
+{
+    for (int i = first; i < 7; i++)
+        call[i] = va_arg(args, long);
+}
+
+EXPORT int prctl(int option, ...)
+{
+    long call[7] = {SYS_prctl, option};
+    const struct sock_fprog *program;
+    va_list args;
+
+    va_start(args, option);
+    read_arguments(call, 2, args);
+    va_end(args);
+    if (installs(call, &program))
+        return (int)pass_filter(call, program);
+    return find_prctl()(option, call[2], call[3], call[4], call[5]);
+}
+
+EXPORT long syscall(long number, ...)
+{
+    long call[7] = {number};
+    const struct sock_fprog *program;
+    va_list args;
+
+    va_start(args, number);
+    read_arguments(call, 1, args);
+    va_end(args);
+    return installs(call, &program) ? pass_filter(call, program) : pass_call(call);
+}
+
+/* For a program that asks dlsym for libc's own. Only where nothing else stands between this object and libc: it would call in a circle. */
+void *exports_instead(const char *name, const void *found)
+{
+    if (strcmp(name, "prctl") == 0 && found == (const void *)find_prctl())
+        return (void *)prctl;
+    if (strcmp(name, "syscall") == 0 && found == (const void *)find_syscall())
+        return (void *)syscall;
+    return NULL;
 }

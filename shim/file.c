@@ -1,4 +1,5 @@
 #include "file.h"
+#include "kernel.h"
 #include "memory.h"
 
 #include <errno.h>
@@ -16,10 +17,9 @@
 #define LINKS 40 /* symbolic links in one path, as the kernel has it */
 #define PROC_MAGIC 0x9fa0 /* PROC_SUPER_MAGIC */
 
-/* Not fstat() and stat(): their symbols are newer than the oldest glibc that the object serves. */
 static bool examine(int fd, struct stat *status)
 {
-    return syscall(SYS_fstat, fd, status) == 0;
+    return kernel_call(SYS_fstat, fd, status) == 0;
 }
 
 static struct file_identity identity_of(const struct stat *status)
@@ -32,8 +32,19 @@ void file_identify(const char *path, struct file_identity *out)
     struct stat status;
 
     memset(out, 0, sizeof(*out));
-    if (syscall(SYS_newfstatat, AT_FDCWD, path, &status, 0) == 0)
+    if (kernel_call(SYS_newfstatat, AT_FDCWD, path, &status, 0) == 0)
         *out = identity_of(&status);
+}
+
+bool file_may_read(void)
+{
+    static const long calls[] = {SYS_newfstatat, SYS_openat, SYS_fstat, SYS_fstatfs, SYS_readlinkat, SYS_getdents64, SYS_lseek, SYS_read, SYS_pread64,
+        SYS_close};
+    bool may = true;
+
+    for (size_t i = 0; kernel_is_filtered() && may && i < sizeof(calls) / sizeof(calls[0]); i++)
+        may = kernel_allows(calls[i]);
+    return may;
 }
 
 bool file_same(const struct file_identity *a, const struct file_identity *b)
@@ -186,7 +197,7 @@ static char *read_all(int fd, const char *what, size_t limit, size_t expected, s
         memory_prefer_large_pages(buffer, room);
     *length = 0;
     for (;;) {
-        ssize_t got;
+        long got;
 
         if (buffer != NULL && *length == room) {
             char *bigger = room <= limit ? realloc(buffer, room * 2) : NULL;
@@ -200,7 +211,7 @@ static char *read_all(int fd, const char *what, size_t limit, size_t expected, s
             text_add(problem, "out of memory");
             return NULL;
         }
-        got = pread(fd, buffer + *length, room - *length, (off_t)*length);
+        got = kernel_call(SYS_pread64, fd, buffer + *length, room - *length, *length);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
@@ -262,7 +273,7 @@ static char *read_steady(int fd, const char *what, size_t limit, struct file_ide
 /* O_NONBLOCK: a FIFO in the file's place must not stop the program. */
 static int open_file(const char *path)
 {
-    return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    return (int)kernel_call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 }
 
 char *file_read(const char *path, const char *what, size_t limit, struct file_identity *identity, size_t *length, struct text *problem)
@@ -276,6 +287,6 @@ char *file_read(const char *path, const char *what, size_t limit, struct file_id
         return NULL;
     }
     buffer = read_steady(fd, what, limit, identity, length, problem);
-    (void)close(fd);
+    (void)kernel_call(SYS_close, fd);
     return buffer;
 }

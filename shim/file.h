@@ -17,6 +17,9 @@ struct file_identity {
     mode_t mode;
 };
 
+/* Return false for a program that has forbidden itself what reading files and directories takes, by whomever. */
+MUST_CHECK bool file_may_read(void);
+
 /* Look which file stands at `path`, through symbolic links. errno is not preserved. */
 void file_identify(const char *path, struct file_identity *out);
 

@@ -3,6 +3,7 @@
 #include "clientfile.h"
 #include "pinfile.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,22 +24,32 @@ static _Atomic(struct hearing *) spare;
 
 struct hearing *hearing_make(void)
 {
-    struct hearing *hearing = atomic_exchange(&spare, NULL);
+    struct hearing *hearing;
+    int cancelled;
 
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled);
+    hearing = atomic_exchange(&spare, NULL);
     if (hearing == NULL)
         hearing = malloc(sizeof(*hearing));
     if (hearing != NULL) {
         hearing->store = NULL;
         target_clear(&hearing->target);
+        hearing->cancelled = cancelled;
+    } else {
+        (void)pthread_setcancelstate(cancelled, NULL);
     }
     return hearing;
 }
 
 void hearing_discard(struct hearing *hearing)
 {
-    if (hearing != NULL)
-        hearing = atomic_exchange(&spare, hearing);
-    free(hearing);
+    int cancelled;
+
+    if (hearing == NULL)
+        return;
+    cancelled = hearing->cancelled;
+    free(atomic_exchange(&spare, hearing));
+    (void)pthread_setcancelstate(cancelled, NULL);
 }
 
 enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues *clues, const struct shown *shown, struct hearing *out)
@@ -99,7 +110,7 @@ void hearing_notice(const struct hearing *hearing)
             char reason[480];
             struct text at = text_over(rule_at, sizeof(rule_at));
             struct text text = text_over(reason, sizeof(reason));
-            const struct event event = {.verdict = EVENT_FAULT, .rule = rule_at, .reason = reason};
+            const struct event event = {.verdict = EVENT_NOTICE, .rule = rule_at, .reason = reason};
 
             if (pin->expires == 0 || pin->expires > hearing->today + NOTICE_DAYS
                 || atomic_exchange(&noticed[pin->line % (sizeof(noticed) / sizeof(noticed[0]))], key) == key)
@@ -181,6 +192,7 @@ struct strings {
     char client[320];
     char identities[1100];
     char resolved[800];
+    char library[32];
     struct peer_text peer;
 };
 
@@ -217,6 +229,18 @@ static void list_target(const struct hearing *hearing, struct strings *strings)
     }
 }
 
+/* "OpenSSL 3.0.22 28 Oct 2025": the name in small letters, and the release. */
+static void put_library(const struct ossl *ossl, struct text *out)
+{
+    const char *version = ossl->OpenSSL_version(OPENSSL_VERSION);
+    size_t name = strcspn(version, " ");
+    size_t length = version[name] != '\0' ? name + 1 + strcspn(version + name + 1, " ") : name;
+
+    for (size_t i = 0; i < name; i++)
+        text_add(out, "%c", version[i] | 0x20);
+    text_add_escaped(out, version + name, length - name, 20);
+}
+
 void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, const struct hearing *hearing, enum event_verdict verdict)
 {
     const char *path = config_get()->pins;
@@ -226,6 +250,8 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, c
     struct event event = {.verdict = verdict, .reason = "out of memory"};
     struct text text;
 
+    if (verdict == EVENT_ACCEPTED && judgement->reason == REASON_NO_RULE)
+        event.verdict = verdict = EVENT_UNPINNED;
     if (!log_wants(verdict))
         return;
     strings = malloc(sizeof(*strings));
@@ -233,6 +259,8 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, c
         log_event(&event);
         return;
     }
+    text = text_over(strings->library, sizeof(strings->library));
+    put_library(ossl, &text);
     text = text_over(strings->target, sizeof(strings->target));
     host_print(&judgement->host, &text);
     if (text.length == 0)
@@ -270,6 +298,7 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, c
         peer_show_subject(ossl, hearing->client, strings->client, sizeof(strings->client));
     event = (struct event) {
         .verdict = verdict,
+        .library = strings->library,
         .target = strings->target,
         .address = strings->address,
         .port = hearing->address.port != 0 ? hearing->address.port : judgement->host.port,

@@ -19,9 +19,10 @@ struct hearing {
     struct judgement judgement;
     const char *remark; /* what is logged in the place of the judgement's reason; NULL: nothing */
     const X509 *client; /* the certificate that was offered to the server; NULL: none */
+    int cancelled; /* the thread's state before it */
 };
 
-/* Return memory for one that holds no pins, or NULL; hearing_discard gives it back. */
+/* Return memory for one that holds no pins, or NULL; hearing_discard gives it back. In between the thread cannot be cancelled. */
 MUST_CHECK struct hearing *hearing_make(void);
 void hearing_discard(struct hearing *hearing);
 
@@ -45,7 +46,7 @@ MUST_CHECK bool hearing_only_reported(const struct hearing *hearing);
 /* Log that pins which were asked expire within two weeks, or have: once a day for each line. */
 void hearing_notice(const struct hearing *hearing);
 
-/* Log the judgement, if such verdicts are logged. */
+/* Log the judgement, if such verdicts are logged. What is accepted without a rule is logged as unpinned. */
 void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, const struct hearing *hearing, enum event_verdict verdict);
 
 #endif

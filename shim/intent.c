@@ -134,14 +134,10 @@ static bool read_datagram_peer(const struct ossl *ossl, SSL *ssl, struct host *a
 
 static bool read_address(const struct ossl *ossl, SSL *ssl, struct host *address)
 {
-    struct sockaddr_storage peer;
-    socklen_t length = sizeof(peer);
     int fd = ossl->SSL_get_rfd(ssl);
 
     memset(address, 0, sizeof(*address));
-    if (fd >= 0 && getpeername(fd, (struct sockaddr *)&peer, &length) == 0)
-        return host_from_sockaddr((const struct sockaddr *)&peer, length, address);
-    return read_datagram_peer(ossl, ssl, address);
+    return (fd >= 0 && wire_peer(fd, address)) || read_datagram_peer(ossl, ssl, address);
 }
 
 /* RFC 6761, section 6.3: programs need not have it resolved. */

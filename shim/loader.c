@@ -1,5 +1,7 @@
 #include "loader.h"
 
+#include "kernel.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
@@ -259,7 +261,7 @@ static void complain(void)
     static _Atomic bool said;
 
     if (!atomic_exchange(&said, true))
-        (void)syscall(SYS_write, STDERR_FILENO, message, sizeof(message) - 1);
+        (void)kernel_call(SYS_write, STDERR_FILENO, message, sizeof(message) - 1);
 }
 
 void loader_ready(void)

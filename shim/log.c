@@ -1,10 +1,17 @@
 #include "log.h"
 
+#include "kernel.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <limits.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -14,111 +21,421 @@
 #include <unistd.h>
 
 #define LINE_SIZE 8192
+#define HEADROOM 8 /* before it, for syslog's priority or a newline */
+#define HIGH_DESCRIPTOR 512 /* out of the program's way */
 
-static const char *const verdicts[] = {"fault", "refused", "reported", "accepted"};
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 8
+#endif
+
+static const char *const verdicts[] = {"fault", "refused", "reported", "accepted", "unpinned", "notice"};
 /* RFC 5424, section 6.2.1: facility daemon (3); error, warning, notice, informational. */
-static const int priorities[] = {3 * 8 + 3, 3 * 8 + 4, 3 * 8 + 5, 3 * 8 + 6};
+static const int priorities[] = {3 * 8 + 3, 3 * 8 + 4, 3 * 8 + 5, 3 * 8 + 6, 3 * 8 + 6, 3 * 8 + 5};
 
-static struct {
+/* Where a line can go; one that cannot go to its place is tried at the next. */
+enum place { TO_FILE = 0, TO_STDERR, TO_SYSLOG, PLACES };
+
+struct identity {
     bool known;
     dev_t device;
     ino_t inode;
-} first_stderr;
+    mode_t mode;
+};
 
-static bool examine(int fd, struct stat *status)
-{
-    return syscall(SYS_fstat, fd, status) == 0; /* not fstat(): see pins_load */
-}
+static struct identity first_stderr;
+static char program[64]; /* its name, escaped: programs write over the memory that it stands in */
 
-void log_remember_stderr(void)
+/* How a descriptor is written to, so that nothing is waited for. */
+enum manner {
+    BY_WRITE, /* it does not wait by itself: of a file, or open with O_NONBLOCK */
+    BY_DATAGRAM, /* the same, and it raises no signal */
+    BY_SEND,
+    BY_SHARE, /* others share its flags, which are left alone */
+};
+
+/* What was opened before the program shut itself off: descriptors on which a plain write waits for nothing. */
+static struct prepared {
+    int fd; /* plus 1; 0: none */
+    enum manner manner;
+    struct identity file;
+} prepared[PLACES];
+static bool file_size_limited; /* when that was */
+static bool pipes_signal;
+
+static struct identity identify(int fd)
 {
     struct stat status;
+
+    if (kernel_call(SYS_fstat, fd, &status) != 0)
+        return (struct identity) {.known = false};
+    return (struct identity) {true, status.st_dev, status.st_ino, status.st_mode};
+}
+
+static bool same_file(const struct identity *a, const struct identity *b)
+{
+    return a->known && b->known && a->device == b->device && a->inode == b->inode;
+}
+
+void log_start(void)
+{
+    const char *name = program_invocation_short_name;
+    struct text text = text_over(program, sizeof(program));
     int saved = errno;
 
-    first_stderr.known = examine(STDERR_FILENO, &status);
-    if (first_stderr.known) {
-        first_stderr.device = status.st_dev;
-        first_stderr.inode = status.st_ino;
-    }
+    if (name != NULL)
+        text_add_escaped(&text, name, strlen(name), sizeof(program) - 1);
+    first_stderr = identify(STDERR_FILENO);
     errno = saved;
+}
+
+/* Its path, escaped, as it was asked for first. */
+static const char *read_exe(void)
+{
+    static char shown[320];
+    static _Atomic bool known;
+    char exe[256];
+    char escaped[sizeof(shown)];
+    struct text text = text_over(escaped, sizeof(escaped));
+    long length;
+
+    if (atomic_load_explicit(&known, memory_order_acquire))
+        return shown;
+    length = kernel_call(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", exe, sizeof(exe));
+    if (length > 0) {
+        text_add_escaped(&text, exe, (size_t)length, 256);
+        /* Threads write the same. */
+        memcpy(shown, escaped, text.length + 1);
+        atomic_store_explicit(&known, true, memory_order_release);
+    }
+    return shown;
 }
 
 /* A program that closed its standard error may have a socket or a database under that number now. Only a regular file opened for
  * appending and kept across exec, as dup2 leaves it, in the place of a standard error that was there at the start, is taken for a log
  * that the program chose. */
-static bool stderr_is_ours(void)
+static bool stderr_is_ours(struct identity *now)
 {
-    struct stat status;
-    int flags;
+    long flags;
 
-    if (!first_stderr.known || !examine(STDERR_FILENO, &status))
+    *now = identify(STDERR_FILENO);
+    if (!first_stderr.known || !now->known)
         return false;
-    if (status.st_dev == first_stderr.device && status.st_ino == first_stderr.inode)
+    if (same_file(now, &first_stderr))
         return true;
-    flags = S_ISREG(status.st_mode) ? fcntl(STDERR_FILENO, F_GETFL) : -1;
-    return flags != -1 && (flags & O_APPEND) != 0 && fcntl(STDERR_FILENO, F_GETFD) == 0;
+    flags = S_ISREG(now->mode) ? kernel_call(SYS_fcntl, STDERR_FILENO, F_GETFL) : -1;
+    return flags != -1 && (flags & O_APPEND) != 0 && kernel_call(SYS_fcntl, STDERR_FILENO, F_GETFD) == 0;
 }
 
-/* A reader that has gone must not kill the program: SIGPIPE is held back, and taken if this write raised it. */
-static void write_once(int fd, const char *bytes, size_t length)
+typedef uint64_t signals; /* as the kernel has them: bit N - 1 for signal N */
+#define SIGNAL(number) ((signals)1 << ((number) - 1))
+
+struct held {
+    bool holds;
+    signals before;
+    signals pending;
+};
+
+static bool is_ready(int fd)
+{
+    struct pollfd ready = {fd, POLLOUT, 0};
+    struct timespec at_once = {0, 0};
+    long count = kernel_call(SYS_ppoll, &ready, 1, &at_once, NULL, 0);
+
+#ifdef SYS_poll
+    if (count < 0)
+        count = kernel_call(SYS_poll, &ready, 1, 0);
+#endif
+    return count == 1 && (ready.revents & (POLLOUT | POLLERR | POLLHUP | POLLNVAL)) == POLLOUT;
+}
+
+/* A write may raise these, each in this thread alone: a reader that is gone, a limit of the file's size, a terminal of which this is not the
+ * foreground. Return false where nothing keeps them away. */
+static bool hold_signals(int fd, enum manner manner, bool regular, struct held *held)
+{
+    const signals raised = SIGNAL(SIGPIPE) | SIGNAL(SIGXFSZ) | SIGNAL(SIGTTOU);
+
+    held->pending = 0;
+    (void)kernel_call(SYS_rt_sigpending, &held->pending, sizeof(held->pending));
+    held->holds = kernel_call(SYS_rt_sigprocmask, SIG_BLOCK, &raised, &held->before, sizeof(raised)) == 0;
+    return held->holds || manner == BY_SEND || manner == BY_DATAGRAM || (regular ? !file_size_limited : !pipes_signal || is_ready(fd));
+}
+
+/* Take what this write has raised. Where that cannot be done it stays held back. */
+static void let_signals(struct held *held)
 {
     static const struct timespec at_once = {0, 0};
-    sigset_t pipe_only;
-    sigset_t before;
-    sigset_t pending;
+    const signals raised = (errno == EPIPE ? SIGNAL(SIGPIPE) : errno == EFBIG ? SIGNAL(SIGXFSZ) : 0) & ~held->pending;
+    int saved = errno;
 
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
-    sigemptyset(&pending);
-    (void)sigpending(&pending);
-    if (sigprocmask(SIG_BLOCK, &pipe_only, &before) != 0)
-        return;
-    if (write(fd, bytes, length) < 0 && errno == EPIPE && sigismember(&pending, SIGPIPE) == 0)
-        (void)sigtimedwait(&pipe_only, NULL, &at_once);
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    if (raised != 0 && held->holds && kernel_call(SYS_rt_sigtimedwait, &raised, NULL, &at_once, sizeof(raised)) < 0 && errno == EPERM)
+        held->before |= raised;
+    if (held->holds)
+        (void)kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &held->before, NULL, sizeof(held->before));
+    errno = saved;
 }
 
-static void write_syslog(enum event_verdict verdict, const char *line, size_t length)
+/* With flags of its own. */
+static int open_again(int fd)
+{
+    char path[32];
+    struct text text = text_over(path, sizeof(path));
+
+    text_add(&text, "/proc/self/fd/%d", fd);
+    return (int)kernel_call(SYS_openat, AT_FDCWD, path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+static long write_shared(int fd, const char *bytes, size_t length)
+{
+    struct iovec part = {(void *)(uintptr_t)bytes, length};
+    long result = kernel_call(SYS_pwritev2, fd, &part, 1, -1, 0, RWF_NOWAIT);
+    int own;
+
+    /* Pipes know this since Linux 6.4, terminals do not. */
+    if (result >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL && errno != EPERM))
+        return result;
+    own = open_again(fd);
+    if (own >= 0) {
+        result = kernel_call(SYS_write, own, bytes, length);
+        (void)kernel_call(SYS_close, own);
+        return result;
+    }
+    /* It belongs to another user. A pipe that is ready has room for this much. */
+    if (is_ready(fd))
+        return kernel_call(SYS_write, fd, bytes, length < PIPE_BUF ? length : PIPE_BUF);
+    errno = EAGAIN;
+    return -1;
+}
+
+static long write_some(int fd, enum manner manner, const char *bytes, size_t length)
+{
+    if (manner == BY_SEND)
+        return kernel_call(SYS_sendto, fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
+    return manner == BY_SHARE ? write_shared(fd, bytes, length) : kernel_call(SYS_write, fd, bytes, length);
+}
+
+/* Write all of the bytes, of which there is one more before and behind. What is left of a line (`torn`) is ended before the next. */
+static bool write_all(int fd, enum manner manner, bool regular, char *bytes, size_t length, _Atomic bool *torn)
+{
+    const char before = bytes[-1];
+    char *at = bytes;
+    size_t left = length;
+    struct held held;
+    long written;
+
+    if (!hold_signals(fd, manner, regular, &held)) {
+        errno = EPERM;
+        return false;
+    }
+    errno = 0;
+    if (manner != BY_DATAGRAM) {
+        bytes[left++] = '\n';
+        if (atomic_load(torn)) {
+            *--at = '\n';
+            left++;
+        }
+    }
+    while (left > 0) {
+        written = write_some(fd, manner, at, left);
+        if (written <= 0 && (written == 0 || errno != EINTR))
+            break;
+        at += written > 0 ? written : 0;
+        left -= written > 0 ? (size_t)written : 0;
+    }
+    if (left == 0)
+        atomic_store(torn, false);
+    else if (at > bytes)
+        atomic_store(torn, true);
+    bytes[-1] = before;
+    let_signals(&held);
+    return left == 0;
+}
+
+static bool write_prepared(enum place place, char *bytes, size_t length, _Atomic bool *torn)
+{
+    int fd = prepared[place].fd - 1;
+    struct identity now;
+
+    if (fd < 0)
+        return false;
+    now = identify(fd);
+    /* It was closed, and has become something else. */
+    if (now.known ? !same_file(&now, &prepared[place].file) : kernel_allows(SYS_fstat)) {
+        prepared[place].fd = 0;
+        errno = EBADF;
+        return false;
+    }
+    return write_all(fd, prepared[place].manner, S_ISREG(prepared[place].file.mode), bytes, length, torn);
+}
+
+static int open_log(void)
+{
+    return (int)kernel_call(SYS_openat, AT_FDCWD, config_get()->log_file,
+        O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+}
+
+static bool write_file(char *bytes, size_t length)
+{
+    static _Atomic bool torn;
+    int fd = open_log();
+    struct identity now;
+    bool written;
+    int saved;
+
+    if (fd < 0)
+        return kernel_is_filtered() && write_prepared(TO_FILE, bytes, length, &torn);
+    now = identify(fd);
+    written = write_all(fd, BY_WRITE, S_ISREG(now.mode), bytes, length, &torn);
+    saved = errno;
+    (void)kernel_call(SYS_close, fd);
+    errno = saved;
+    return written;
+}
+
+static enum manner manner_of(mode_t mode)
+{
+    return S_ISSOCK(mode) ? BY_SEND : S_ISREG(mode) ? BY_WRITE : BY_SHARE;
+}
+
+static bool write_stderr(char *bytes, size_t length)
+{
+    static _Atomic bool torn;
+    struct identity now;
+
+    if (kernel_is_filtered() && write_prepared(TO_STDERR, bytes, length, &torn))
+        return true;
+    if (stderr_is_ours(&now))
+        return write_all(STDERR_FILENO, manner_of(now.mode), S_ISREG(now.mode), bytes, length, &torn);
+    errno = EBADF;
+    return false;
+}
+
+static int open_syslog(void)
 {
     static const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
-    char buffer[8];
+    int fd = (int)kernel_call(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd >= 0 && kernel_call(SYS_connect, fd, &address, sizeof(address)) != 0) {
+        int saved = errno;
+
+        (void)kernel_call(SYS_close, fd);
+        errno = saved;
+        return -1;
+    }
+    return fd;
+}
+
+/* One datagram; the bytes have room for the priority before them. */
+static bool write_syslog(enum event_verdict verdict, char *bytes, size_t length)
+{
+    static _Atomic bool torn;
+    char buffer[HEADROOM];
     struct text priority = text_over(buffer, sizeof(buffer));
-    struct iovec parts[2] = {{buffer, 0}, {(void *)(uintptr_t)line, length}};
-    struct msghdr message = {.msg_name = (void *)(uintptr_t)&address, .msg_namelen = sizeof(address), .msg_iov = parts, .msg_iovlen = 2};
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool written;
+    int saved;
+    int fd;
+
+    text_add(&priority, "<%d>", priorities[verdict]);
+    bytes -= priority.length;
+    length += priority.length;
+    memcpy(bytes, buffer, priority.length);
+    fd = open_syslog();
+    if (fd < 0)
+        return kernel_is_filtered() && write_prepared(TO_SYSLOG, bytes, length, &torn);
+    written = write_all(fd, BY_DATAGRAM, false, bytes, length, &torn);
+    saved = errno;
+    (void)kernel_call(SYS_close, fd);
+    errno = saved;
+    return written;
+}
+
+static void prepare(enum place place, int fd, enum manner manner)
+{
+    int high;
 
     if (fd < 0)
         return;
-    text_add(&priority, "<%d>", priorities[verdict]);
-    parts[0].iov_len = priority.length;
-    (void)sendmsg(fd, &message, MSG_NOSIGNAL);
-    (void)close(fd);
+    high = fd > STDERR_FILENO ? (int)kernel_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) : -1;
+    if (high >= 0) {
+        (void)kernel_call(SYS_close, fd);
+        fd = high;
+    }
+    prepared[place] = (struct prepared) {fd + 1, manner, identify(fd)};
 }
 
-static void write_line(enum event_verdict verdict, struct text *line)
+void log_prepare(void)
 {
     const struct config *config = config_get();
-    int fd;
+    struct sigaction action;
+    struct rlimit limit = {0, 0};
+    struct identity now;
+    int saved = errno;
 
     if (config->log == LOG_TO_NONE)
         return;
-    if (config->log == LOG_TO_SYSLOG || (config->log == LOG_TO_STDERR && !stderr_is_ours())) {
-        write_syslog(verdict, line->at, line->length);
-        return;
+    file_size_limited = kernel_call(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
+    pipes_signal = sigaction(SIGPIPE, NULL, &action) != 0 || action.sa_handler != SIG_IGN;
+    (void)kernel_pid();
+    (void)read_exe();
+    if (config->log == LOG_TO_FILE)
+        prepare(TO_FILE, open_log(), BY_WRITE);
+    if (stderr_is_ours(&now)) {
+        bool shared = manner_of(now.mode) == BY_SHARE;
+
+        prepare(TO_STDERR, shared ? open_again(STDERR_FILENO) : STDERR_FILENO, shared ? BY_WRITE : manner_of(now.mode));
     }
-    /* The newline has its place whatever was cut. */
-    if (line->length + 1 >= line->size)
-        line->length = line->size - 2;
-    line->at[line->length++] = '\n';
-    if (config->log == LOG_TO_STDERR) {
-        write_once(STDERR_FILENO, line->at, line->length);
-        return;
+    prepare(TO_SYSLOG, open_syslog(), BY_DATAGRAM);
+    errno = saved;
+}
+
+static const char *const places[] = {"the log file", "standard error", "syslog"};
+
+/* Write to the first place that takes the line, and say once that it is not the one that was asked for. */
+static void write_line(enum event_verdict verdict, char *bytes, size_t body, size_t length)
+{
+    static const enum place orders[][PLACES + 1] = {
+        [LOG_TO_STDERR] = {TO_STDERR, TO_SYSLOG, PLACES},
+        [LOG_TO_SYSLOG] = {TO_SYSLOG, TO_STDERR, PLACES},
+        [LOG_TO_FILE] = {TO_FILE, TO_STDERR, TO_SYSLOG, PLACES},
+    };
+    static _Atomic bool said;
+    const enum place *place = orders[config_get()->log];
+    const enum place *first = place;
+    int problem = 0;
+
+    for (;; place++) {
+        if (*place == PLACES)
+            return;
+        if (*place == TO_FILE ? write_file(bytes, length)
+                : *place == TO_STDERR ? write_stderr(bytes + body, length - body)
+                                      : write_syslog(verdict, bytes, length))
+            break;
+        if (place == first)
+            problem = errno;
     }
-    fd = open(config->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
-    if (fd < 0)
-        return;
-    write_once(fd, line->at, line->length);
-    (void)close(fd);
+    if (place != first && !atomic_exchange(&said, true)) {
+        char buffer[1200];
+        struct text reason = text_over(buffer, sizeof(buffer));
+        const struct event event = {.verdict = EVENT_NOTICE, .reason = buffer};
+
+        text_add(&reason, "%s ", places[*first]);
+        if (*first == TO_FILE)
+            text_add_escaped(&reason, config_get()->log_file, strlen(config_get()->log_file), 1000);
+        errno = problem;
+        text_add(&reason, "%scannot be written: %m; its lines go to %s", *first == TO_FILE ? " " : "", places[*place]);
+        log_event(&event);
+    }
+}
+
+/* As RFC 3339 has it, in UTC. Not by gmtime(), which reads the file of the time zone first, under a lock. */
+static void put_time(struct text *out)
+{
+    struct timespec now = {0, 0};
+    unsigned second;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    second = (unsigned)(now.tv_sec % 86400);
+    text_add_date(out, (uint16_t)(now.tv_sec / 86400));
+    text_add(out, "T%02u:%02u:%02u.%03ldZ", second / 3600, second / 60 % 60, second % 60, now.tv_nsec / 1000000);
 }
 
 static bool given(const char *string)
@@ -128,7 +445,7 @@ static bool given(const char *string)
 
 static void put_text(const struct event *event, struct text *out)
 {
-    text_add(out, "pinshim[%d]: %s", (int)getpid(), verdicts[event->verdict]);
+    text_add(out, "pinshim[%d]: %s", kernel_pid(), verdicts[event->verdict]);
     if (given(event->target))
         text_add(out, " %s", event->target);
     text_add(out, ": %s", given(event->reason) ? event->reason : "no reason given");
@@ -159,22 +476,12 @@ static void put_member(struct text *out, const char *name, const char *value)
 
 static void put_json(const struct event *event, struct text *out)
 {
-    char exe[256];
-    char shown[320];
-    struct text escaped = text_over(shown, sizeof(shown));
-    ssize_t length = readlink("/proc/self/exe", exe, sizeof(exe));
-    struct timespec now = {0, 0};
-    struct tm utc;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    if (gmtime_r(&now.tv_sec, &utc) == NULL)
-        memset(&utc, 0, sizeof(utc));
-    text_add(out, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ\",\"pid\":%d", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-        utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1000000, (int)getpid());
-    if (length > 0)
-        text_add_escaped(&escaped, exe, (size_t)length, 256);
-    put_member(out, "exe", shown);
+    text_add(out, "{\"time\":\"");
+    put_time(out);
+    text_add(out, "\",\"pid\":%d", kernel_pid());
+    put_member(out, "exe", read_exe());
     put_member(out, "verdict", verdicts[event->verdict]);
+    put_member(out, "library", event->library);
     put_member(out, "target", event->target);
     put_member(out, "address", event->address);
     if (event->port != 0)
@@ -202,7 +509,7 @@ bool log_wants(enum event_verdict verdict)
 {
     const struct config *config = config_get();
 
-    return config->log != LOG_TO_NONE && (verdict != EVENT_ACCEPTED || config->level != LEVEL_REFUSED);
+    return config->log != LOG_TO_NONE && ((verdict != EVENT_ACCEPTED && verdict != EVENT_UNPINNED) || config->level != LEVEL_REFUSED);
 }
 
 void log_event(const struct event *event)
@@ -211,18 +518,28 @@ void log_event(const struct event *event)
     char spare[512];
     char *buffer;
     struct text line;
+    size_t body;
+    int cancelled;
 
     if (!log_wants(event->verdict))
         return;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled);
     /* On the heap: OpenSSL's own fibres have little stack. */
-    buffer = malloc(LINE_SIZE);
-    line = buffer != NULL ? text_over(buffer, LINE_SIZE) : text_over(spare, sizeof(spare));
+    buffer = malloc(HEADROOM + LINE_SIZE);
+    /* The newline has its place whatever is cut. */
+    line = buffer != NULL ? text_over(buffer + HEADROOM, LINE_SIZE - 1) : text_over(spare + HEADROOM, sizeof(spare) - HEADROOM - 1);
+    if (config_get()->format != FORMAT_JSON) {
+        put_time(&line);
+        text_add(&line, " %s ", program);
+    }
+    body = line.length;
     if (config_get()->format == FORMAT_JSON)
         put_json(event, &line);
     else
         put_text(event, &line);
-    write_line(event->verdict, &line);
+    write_line(event->verdict, line.at, body, line.length);
     free(buffer);
+    (void)pthread_setcancelstate(cancelled, NULL);
     errno = saved;
 }
 

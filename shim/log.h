@@ -4,11 +4,12 @@
 
 #include "config.h"
 
-enum event_verdict { EVENT_FAULT = 0, EVENT_REFUSED, EVENT_REPORTED, EVENT_ACCEPTED };
+enum event_verdict { EVENT_FAULT = 0, EVENT_REFUSED, EVENT_REPORTED, EVENT_ACCEPTED, EVENT_UNPINNED, EVENT_NOTICE };
 
 /* What happened. Every string is printable ASCII already (text_add_escaped); NULL or empty where there is nothing to say. */
 struct event {
     enum event_verdict verdict;
+    const char *library; /* and its version: "openssl 3.0.22" */
     const char *target;
     const char *address;
     unsigned port;
@@ -32,13 +33,17 @@ struct event {
 /* Return true if events of this verdict are written at all. Cheap; ask before an event is put together. */
 MUST_CHECK bool log_wants(enum event_verdict verdict);
 
-/* Write the event where PINSHIM_LOG says. What cannot be written is lost, and nothing else happens. */
+/* Write the event where PINSHIM_LOG says, or else to standard error, or else to syslog; what nobody takes is lost. Waits for nothing,
+ * raises no signal, is no cancellation point. */
 void log_event(const struct event *event);
 
 /* Log a fault of the configuration. */
 void log_fault(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/* Remember which file standard error is, so that no line goes to another one that gets its number later. */
-void log_remember_stderr(void);
+/* At the program's start: remember its name, and which file standard error is, so that no line goes to another one that gets its number later. */
+void log_start(void);
+
+/* Before the program forbids itself system calls: open what log_event will need. */
+void log_prepare(void);
 
 #endif

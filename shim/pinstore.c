@@ -1,12 +1,13 @@
 #include "pinstore.h"
 
+#include "kernel.h"
 #include "log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SLOTS 32
 #define NO_SLOT (-1)
@@ -52,7 +53,7 @@ static _Atomic int current; /* the slot in force, from 1; 0: nothing was loaded 
 
 static uint64_t this_process(void)
 {
-    return (uint64_t)(uint32_t)getpid() << 32;
+    return (uint64_t)kernel_process() << 32;
 }
 
 /* Return the count as this process sees it. */
@@ -302,7 +303,7 @@ static bool stays(const struct loaded *held, bool raced, struct file_identity *s
         file_identify(config_get()->pins_file, seen);
         return false;
     }
-    if (config_get()->fault[0] != '\0')
+    if (config_get()->fault[0] != '\0' || !file_may_read())
         return true;
     file_identify(config_get()->pins_file, seen);
     if ((held->settled || raced || clock_now() < atomic_load(&held->next_look)) && file_same(seen, &held->file)
@@ -362,12 +363,16 @@ const struct pinstore *pinstore_acquire(const struct pins_reader *reader)
     struct file_identity seen;
     int saved = errno;
     int lost = 0;
+    int cancelled;
 
+    /* What is counted in must be counted out, and what is opened closed. */
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled);
     do {
         held = hold_current();
         if (!stays(held, lost > 0, &seen))
             held = renew(held, &seen, reader, lost == LOST_TRIES);
     } while (held == NULL && lost++ < LOST_TRIES);
+    (void)pthread_setcancelstate(cancelled, NULL);
     errno = saved;
     return held != NULL ? &held->store : NULL;
 }

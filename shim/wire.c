@@ -1,8 +1,11 @@
 #include "wire.h"
 
+#include "kernel.h"
+
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 /* By value: a handshake may be left by longjmp, and whatever a pointer led to then would be gone. */
 static _Thread_local struct wire wire;
@@ -11,7 +14,8 @@ void wire_begin(struct wire *before)
 {
     *before = wire;
     wire.watching = true;
-    wire.seen.kind = HOST_UNREADABLE;
+    wire.fd = -1;
+    wire.to.kind = HOST_UNREADABLE;
 }
 
 void wire_end(const struct wire *before)
@@ -19,10 +23,76 @@ void wire_end(const struct wire *before)
     wire = *before;
 }
 
-void wire_read(struct host *out)
+#define DESCRIPTORS 4096
+
+/* Where each was connected to: for a program whose filter lets nobody ask. Written and read without a lock; the last word is of its
+ * kind and port, 0 while the address is being written. */
+static struct connected {
+    _Atomic uint64_t address[2];
+    _Atomic uint64_t rest; /* port, and above it the number of times that it was written */
+} connected[DESCRIPTORS];
+static _Atomic uint64_t connects;
+
+void wire_connected(int fd, const struct sockaddr *to, socklen_t length)
 {
-    if (wire.watching && wire.seen.kind == HOST_ADDRESS)
-        *out = wire.seen;
+    struct connected *place = fd >= 0 && fd < DESCRIPTORS ? &connected[fd] : NULL;
+    struct host host;
+    uint64_t words[2];
+
+    if (place == NULL)
+        return;
+    if (atomic_load_explicit(&place->rest, memory_order_relaxed) != 0)
+        atomic_store(&place->rest, 0);
+    if (to == NULL || !host_from_sockaddr(to, length, &host))
+        return;
+    memcpy(words, host.address, sizeof(words));
+    atomic_store(&place->address[0], words[0]);
+    atomic_store(&place->address[1], words[1]);
+    atomic_store(&place->rest, (atomic_fetch_add(&connects, 1) + 1) << 16 | host.port);
+}
+
+static bool read_connected(int fd, struct host *out)
+{
+    struct connected *place = fd >= 0 && fd < DESCRIPTORS ? &connected[fd] : NULL;
+    uint64_t rest = place != NULL ? atomic_load(&place->rest) : 0;
+    uint64_t words[2];
+
+    if (rest == 0)
+        return false;
+    words[0] = atomic_load(&place->address[0]);
+    words[1] = atomic_load(&place->address[1]);
+    if (atomic_load(&place->rest) != rest)
+        return false;
+    memset(out, 0, sizeof(*out));
+    out->kind = HOST_ADDRESS;
+    memcpy(out->address, words, sizeof(words));
+    out->port = (uint16_t)rest;
+    return true;
+}
+
+bool wire_peer(int fd, struct host *out)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof(peer);
+    int saved = errno;
+    bool known;
+
+    if (kernel_is_filtered() && !kernel_allows(SYS_getpeername))
+        return read_connected(fd, out);
+    known = kernel_call(SYS_getpeername, fd, &peer, &length) == 0;
+    errno = saved;
+    return known && host_from_sockaddr((const struct sockaddr *)&peer, length, out);
+}
+
+void wire_read(struct host *out, int known)
+{
+    if (!wire.watching)
+        return;
+    if (wire.to.kind == HOST_ADDRESS)
+        *out = wire.to;
+    else if (wire.fd < 0 || wire.fd == known || !wire_peer(wire.fd, out))
+        return;
+    out->port_doubtful = wire_is_proxied(wire.fd);
 }
 
 #define SOCKETS 16384
@@ -39,7 +109,7 @@ static uint64_t fingerprint(int fd)
     uint64_t hash = 14695981039346656037U;
     struct host host;
 
-    if (getsockname(fd, (struct sockaddr *)&ends[0], &lengths[0]) != 0 || getpeername(fd, (struct sockaddr *)&ends[1], &lengths[1]) != 0)
+    if (kernel_call(SYS_getsockname, fd, &ends[0], &lengths[0]) != 0 || kernel_call(SYS_getpeername, fd, &ends[1], &lengths[1]) != 0)
         return 0;
     for (int i = 0; i < 2; i++) {
         if (!host_from_sockaddr((const struct sockaddr *)&ends[i], lengths[i], &host))
@@ -51,6 +121,46 @@ static uint64_t fingerprint(int fd)
     return hash | 1;
 }
 
+#define ASKED 64
+
+/* Descriptors on which a proxy seems to have been asked since the last handshake, each plus 1. Which connection that is, a write does not find
+ * out: it makes no system call. */
+static _Atomic int asked[ASKED];
+static _Atomic bool any_asked;
+
+static _Atomic int *find_asked(int fd)
+{
+    for (int i = 0; atomic_load_explicit(&any_asked, memory_order_relaxed) && i < ASKED; i++) {
+        if (atomic_load_explicit(&asked[i], memory_order_relaxed) == fd + 1)
+            return &asked[i];
+    }
+    return NULL;
+}
+
+static void note_asked(int fd)
+{
+    bool noted = find_asked(fd) != NULL;
+
+    for (int i = 0; !noted && i < ASKED; i++)
+        noted = atomic_compare_exchange_strong(&asked[i], &(int) {0}, fd + 1);
+    if (!noted)
+        atomic_store(&asked[fd % ASKED], fd + 1);
+    atomic_store_explicit(&any_asked, true, memory_order_relaxed);
+}
+
+/* Note the connection of what stands at that place, while it has it. */
+static void settle(_Atomic int *place)
+{
+    int fd = atomic_load(place) - 1;
+    uint64_t noted;
+
+    if (fd < 0 || !kernel_allows(SYS_getsockname) || !kernel_allows(SYS_getpeername) || !atomic_compare_exchange_strong(place, &(int) {fd + 1}, 0))
+        return;
+    noted = fingerprint(fd);
+    if (noted != 0)
+        atomic_store_explicit(&proxied[noted % SOCKETS], noted, memory_order_relaxed);
+}
+
 /* HTTP's CONNECT (RFC 9110, section 9.3.6), be it in pieces, SOCKS 5 (RFC 1928, section 4), SOCKS 4. What only looks like one does no harm: it takes
  * away the certainty of a port. */
 static bool asks_proxy(const unsigned char *bytes, ssize_t size)
@@ -59,43 +169,50 @@ static bool asks_proxy(const unsigned char *bytes, ssize_t size)
         || (size > 8 && bytes[0] == 4 && bytes[1] == 1);
 }
 
-static void note_handshake(int fd, const struct sockaddr *to, socklen_t to_length)
-{
-    struct sockaddr_storage peer;
-    socklen_t length = sizeof(peer);
-    struct host host;
-
-    if (to == NULL && getpeername(fd, (struct sockaddr *)&peer, &length) == 0) {
-        to = (const struct sockaddr *)&peer;
-        to_length = length;
-    }
-    if (to != NULL && host_from_sockaddr(to, to_length, &host)) {
-        wire.seen = host;
-        wire.seen.port_doubtful = wire_is_proxied(fd);
-    }
-}
-
 void wire_note(int fd, const void *bytes, ssize_t size, const struct sockaddr *to, socklen_t to_length)
 {
     const unsigned char *first = bytes;
-    uint64_t noted;
-    int saved;
 
     if (size < 1 || (first[0] != 'C' && first[0] > 5 && !wire.watching))
         return;
-    saved = errno;
-    if (wire.watching && size > 1 && first[0] == 22 && first[1] == 3) /* a handshake record (RFC 8446, section 5.1) */
-        note_handshake(fd, to, to_length);
-    else if (asks_proxy(first, size) && (noted = fingerprint(fd)) != 0)
-        atomic_store_explicit(&proxied[noted % SOCKETS], noted, memory_order_relaxed);
+    if (wire.watching && size > 1 && first[0] == 22 && first[1] == 3) { /* a handshake record (RFC 8446, section 5.1) */
+        wire.fd = fd;
+        if (to == NULL || !host_from_sockaddr(to, to_length, &wire.to))
+            wire.to.kind = HOST_UNREADABLE;
+    } else if (fd >= 0 && asks_proxy(first, size)) {
+        note_asked(fd);
+    }
+}
+
+void wire_closing(int fd)
+{
+    int saved = errno;
+    _Atomic int *place;
+
+    if (fd < 0)
+        return;
+    place = find_asked(fd);
+    if (place != NULL) {
+        settle(place);
+        (void)atomic_compare_exchange_strong(place, &(int) {fd + 1}, 0);
+    }
+    if (fd < DESCRIPTORS && atomic_load_explicit(&connected[fd].rest, memory_order_relaxed) != 0)
+        atomic_store(&connected[fd].rest, 0);
     errno = saved;
 }
 
 bool wire_is_proxied(int fd)
 {
     int saved = errno;
-    uint64_t noted = fingerprint(fd);
+    uint64_t noted;
 
+    if (fd < 0 || !atomic_load_explicit(&any_asked, memory_order_relaxed))
+        return false;
+    for (int i = 0; i < ASKED; i++)
+        settle(&asked[i]);
+    noted = fingerprint(fd);
     errno = saved;
-    return noted != 0 && atomic_load_explicit(&proxied[noted % SOCKETS], memory_order_relaxed) == noted;
+    /* What could not be settled is not to be told apart from what has its number. */
+    return (noted != 0 && atomic_load_explicit(&proxied[noted % SOCKETS], memory_order_relaxed) == noted)
+        || find_asked(fd) != NULL;
 }

@@ -30,6 +30,17 @@ for step in sys.argv[1:]:
     except ssl.SSLCertVerificationError as error:
         print("refused", error.reason)')
     REFUSED='refused CERTIFICATE_VERIFY_FAILED'
+    # What a line of text begins with in a file and in syslog.
+    STAMP='[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z python3 '
+}
+
+# went_elsewhere COUNT PLACE REASON OTHER: the lines of so many refusals are on $ERR, and once that they could not go to the place
+went_elsewhere() {
+    equals "$(count_lines refused)" "$1"
+    equals "$(count_lines notice)" 1
+    # shellcheck disable=SC2053 # a pattern
+    [[ $(lines notice) == *"notice: $2 cannot be written: "$3\;' its lines go to '"$4" ]] || explain "another notice was expected: $2: $3"
+    equals "$(wc -l <"$ERR_FILE")" $(($1 + 1))
 }
 
 # devices: a /dev of the test's own for the programs started by "${INSIDE[@]}"; $DEV shows it from outside
@@ -72,7 +83,7 @@ socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"end", "log")' "$DEV"
 }
 
 @test "syslog gets one datagram for each event, with facility, priority and text" {
-    local refused="pinshim\[[0-9]+\]: refused www\.pinned\.example:$IMPOSTOR: no pin of $PINS:1 matched; peer spki-sha256:[^ ]+ cert-sha256:[^ ]+ "
+    local refused="${STAMP}pinshim\[[0-9]+\]: refused www\.pinned\.example:$IMPOSTOR: no pin of $PINS:1 matched; peer spki-sha256:[^ ]+ cert-sha256:[^ ]+ "
     refused+='subject "CN=impostor"; wanted spki-sha256:[^ ]+'
     devices
     syslog
@@ -89,12 +100,12 @@ socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"end", "log")' "$DEV"
     # Facility 3: daemon. Severity 3: error, 4: warning, 5: notice, 6: informational.
     equals "$(cut -c1-4 <<<"$HEARD" | paste -sd' ')" '<28> <30> <28> <29> <28> <27> <28>'
     [[ $(sed -n 1p <<<"$HEARD") =~ ^'<28>'$refused$ ]] || explain "$HEARD"
-    [[ $(sed -n 2p <<<"$HEARD") =~ ^'<30>pinshim['[0-9]+']: accepted www.pinned.example:'$GOOD': '.*' matched ' ]] || explain "$HEARD"
+    [[ $(sed -n 2p <<<"$HEARD") =~ ^'<30>'$STAMP'pinshim['[0-9]+']: accepted www.pinned.example:'$GOOD': '.*' matched ' ]] || explain "$HEARD"
     [[ $(sed -n 3p <<<"$HEARD") =~ ^'<28>'$refused$ ]] || explain "$HEARD"
-    [[ $(sed -n 4p <<<"$HEARD") =~ ^'<29>pinshim['[0-9]+']: reported www.pinned.example:'$IMPOSTOR': no pin of ' ]] || explain "$HEARD"
+    [[ $(sed -n 4p <<<"$HEARD") =~ ^'<29>'$STAMP'pinshim['[0-9]+']: reported www.pinned.example:'$IMPOSTOR': no pin of ' ]] || explain "$HEARD"
     equals "$(sed -n 's/^<28>{/{/p' <<<"$HEARD" | /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)["verdict"])')" refused
-    [[ $(sed -n 6p <<<"$HEARD") =~ ^'<27>pinshim['[0-9]+']: fault: /nonexistent/pins: '[^\\]+$ ]] || explain "$HEARD"
-    [[ $(sed -n 7p <<<"$HEARD") =~ ^'<28>pinshim['[0-9]+']: refused www.pinned.example:'$GOOD': configuration fault: ' ]] || explain "$HEARD"
+    [[ $(sed -n 6p <<<"$HEARD") =~ ^'<27>'$STAMP'pinshim['[0-9]+']: fault: /nonexistent/pins: '[^\\]+$ ]] || explain "$HEARD"
+    [[ $(sed -n 7p <<<"$HEARD") =~ ^'<28>'$STAMP'pinshim['[0-9]+']: refused www.pinned.example:'$GOOD': configuration fault: ' ]] || explain "$HEARD"
 }
 
 @test "where nobody listens at /dev/log, or nobody reads there, verdicts hold and the program goes on" {
@@ -126,7 +137,8 @@ time.sleep(60)' "$DEV" >"$DEV/full-now" 3>&- &
             ;;
         esac
         capture shim "${INSIDE[@]}" "${PROGRAM[@]}" "$IMPOSTOR" "$GOOD" "$IMPOSTOR"
-        equals "$place $STATUS $OUT$ERR" "$place 0 $REFUSED"$'\naccepted\n'"$REFUSED"
+        equals "$place $STATUS $OUT" "$place 0 $REFUSED"$'\naccepted\n'"$REFUSED"
+        went_elsewhere 2 syslog '*' 'standard error'
         [ "$place" != file ] || equals "$(cat "$DEV/log")" untouched
     done
 }
@@ -139,14 +151,86 @@ time.sleep(60)' "$DEV" >"$DEV/full-now" 3>&- &
     unshare --mount true || skip 'a mount namespace takes root'
     capture shim env PINSHIM_LOG="$disk/log" "${small[@]}" "${PROGRAM[@]}" "$IMPOSTOR" "$GOOD" "test ! -s $disk/log" "rm $disk/fill" \
         "$IMPOSTOR" "cp $disk/log $BATS_TEST_TMPDIR/copy"
-    equals "$STATUS$OUT$ERR" $'0'"$REFUSED"$'\naccepted\n'"$REFUSED"
-    equals "$(grep -cE '^pinshim\[[0-9]+\]: refused www\.pinned\.example.*; wanted [^ ]*$' "$BATS_TEST_TMPDIR/copy")" 1
+    equals "$STATUS$OUT" $'0'"$REFUSED"$'\naccepted\n'"$REFUSED"
+    went_elsewhere 1 "the log file $disk/log" 'No space left on device' 'standard error'
+    equals "$(grep -cE "^$STAMP"'pinshim\[[0-9]+\]: refused www\.pinned\.example.*; wanted [^ ]*$' "$BATS_TEST_TMPDIR/copy")" 1
     equals "$(wc -l <"$BATS_TEST_TMPDIR/copy")" 1
     capture shim env PINSHIM_LOG=/dev/full "${PROGRAM[@]}" "$IMPOSTOR" "$GOOD"
-    equals "$STATUS$OUT$ERR" "0$REFUSED"$'\naccepted'
+    equals "$STATUS$OUT" "0$REFUSED"$'\naccepted'
+    went_elsewhere 1 'the log file /dev/full' 'No space left on device' 'standard error'
     # The same for standard error.
     capture shim bash -c 'exec "$@" 2>/dev/full' bash "${PROGRAM[@]}" "$IMPOSTOR" "$GOOD"
     equals "$STATUS$OUT" "0$REFUSED"$'\naccepted'
+}
+
+@test "a line of which only a part found room is ended before the next" {
+    local disk=$BATS_TEST_TMPDIR/disk copy=$BATS_TEST_TMPDIR/copy
+    # shellcheck disable=SC2016 # the inner shell expands it
+    local small=(unshare --mount bash -euc 'mount -t tmpfs -o size=16k none "$1"; head -c 4000 /dev/zero | tr "\0" "\n" >"$1/log"
+        cat /dev/zero >"$1/fill" 2>/dev/null || shift; exec "$@"' bash "$disk")
+    mkdir "$disk"
+    unshare --mount true || skip 'a mount namespace takes root'
+    capture shim env PINSHIM_LOG="$disk/log" "${small[@]}" "${PROGRAM[@]}" "$IMPOSTOR" "rm $disk/fill" "$IMPOSTOR" "cp $disk/log $copy"
+    equals "$STATUS$OUT" $'0'"$REFUSED"$'\n'"$REFUSED"
+    went_elsewhere 1 "the log file $disk/log" 'No space left on device' 'standard error'
+    # A part of the first, up to the end of the page.
+    equals "$(grep -c . "$copy")" 2
+    equals "$(head -n 4001 "$copy" | tail -n 1 | wc -c)" 97
+    equals "$(tail -n 1 "$copy" | grep -cE "^$STAMP"'pinshim\[[0-9]+\]: refused www\.pinned\.example.*; wanted [^ ]*$')" 1
+}
+
+@test "a limit on the size of files ends no program, and what the log file does not take goes to standard error" {
+    local log=$BATS_TEST_TMPDIR/log url=https://www.pinned.example:$IMPOSTOR/ whole='refused www\.pinned\.example.*; wanted [^ ]*$'
+    # shellcheck disable=SC2016 # the inner shell expands it
+    capture shim env PINSHIM_LOG="$log" /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/stderr.py" pipe bash -c 'ulimit -f 1; exec "$@"' bash \
+        curl -sk --resolve "www.pinned.example:$IMPOSTOR:127.0.0.1" "$url" "$url" "$url" "$url" "$url"
+    equals "$STATUS" 60
+    [ "$(grep -c "$whole" "$log")" -ge 1 ] || explain 'nothing in the log file'
+    equals "$(cat "$log" "$ERR_FILE" | grep -c "$whole")" 5
+    equals "$(count_lines notice)" 1
+    has "$(lines notice)" "the log file $log cannot be written: File too large; its lines go to standard error"
+}
+
+# without_nowait COMMAND...: starts the command where the kernel cannot write to a pipe without waiting, as before Linux 6.4
+WITHOUT_NOWAIT=(/usr/bin/python3 -c '
+import ctypes, os, platform, struct, sys
+number = {"x86_64": 328, "aarch64": 287}[platform.machine()]  # pwritev2
+steps = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x00050000 | 95), (0x06, 0, 0, 0x7fff0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(steps), ctypes.addressof(code)))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.byref(program)) == 0
+os.execvp(sys.argv[1], sys.argv[1:])')
+
+# elsewhere KIND COMMAND...: with a standard error of that kind, which is read when it has ended, PROGRAM is refused twice, by the command
+elsewhere() {
+    capture shim /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/stderr.py" "$1" "${INSIDE[@]}" "${@:2}" "${PROGRAM[@]}" "$IMPOSTOR" "$GOOD" "$IMPOSTOR"
+    equals "$1 $STATUS $OUT" "$1 0 $REFUSED"$'\naccepted\n'"$REFUSED"
+}
+
+@test "a standard error that takes nothing stops no program, and its lines go to syslog" {
+    local kind
+    devices
+    syslog
+    for kind in full stopped; do
+        elsewhere "$kind"
+        elsewhere "$kind" "${WITHOUT_NOWAIT[@]}"
+        # The pipe and the terminal are another user's, so that they cannot be opened again.
+        chmod 0755 "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR"
+        chmod 0666 "$DEV/log"
+        elsewhere "$kind" setpriv --reuid 65534 --regid 65534 --clear-groups "${WITHOUT_NOWAIT[@]}"
+    done
+    heard
+    equals "$(grep -cE "^<28>$STAMP"'pinshim\[[0-9]+\]: refused www.pinned.example:[0-9]*: no pin of .*; wanted [^ ]*$' <<<"$HEARD")" 12
+    equals "$(grep -c 'notice: standard error cannot be written: Resource temporarily unavailable; its lines go to syslog$' <<<"$HEARD")" 6
+}
+
+@test "a terminal that stops background processes stops no program over a line, which is written" {
+    INSIDE=(env --)
+    elsewhere background
+    equals "$(count_lines refused)" 2
+    elsewhere background "${WITHOUT_NOWAIT[@]}"
+    equals "$(count_lines refused)" 2
 }
 
 @test "a log directory that is removed while the program runs harms nothing, and is written to when it is made again" {
@@ -154,7 +238,8 @@ time.sleep(60)' "$DEV" >"$DEV/full-now" 3>&- &
     mkdir "$logs"
     capture shim env PINSHIM_LOG="$logs/log" "${PROGRAM[@]}" "$IMPOSTOR" "test -s $logs/log" "rm -r $logs" "$IMPOSTOR" "$GOOD" \
         "test ! -e $logs" "mkdir $logs" "$IMPOSTOR"
-    equals "$STATUS$OUT$ERR" $'0'"$REFUSED"$'\n'"$REFUSED"$'\naccepted\n'"$REFUSED"
+    equals "$STATUS$OUT" $'0'"$REFUSED"$'\n'"$REFUSED"$'\naccepted\n'"$REFUSED"
+    went_elsewhere 1 "the log file $logs/log" 'No such file or directory' 'standard error'
     equals "$(grep -c 'refused www.pinned.example' "$logs/log")" 1
 }
 
@@ -206,7 +291,8 @@ except BlockingIOError:
         equals "$(cat "$BATS_TEST_TMPDIR/file")" content
     done
     heard
-    equals "$(grep -c '^<28>pinshim\[.*: refused www.pinned.example' <<<"$HEARD")" 4
+    equals "$(grep -cE "^<28>$STAMP"'pinshim\[[0-9]+\]: refused www.pinned.example' <<<"$HEARD")" 4
+    equals "$(grep -cE "^<29>$STAMP"'pinshim\[[0-9]+\]: notice: standard error cannot be written: .*; its lines go to syslog$' <<<"$HEARD")" 4
 }
 
 @test "a program that closes its standard error and opens a file, a socket or a pipe under its number finds nothing of the log there" {
@@ -256,7 +342,7 @@ spoken() {
     spoken "${probe[@]}" "open=$GOOD" connect
     capture /usr/bin/python3 -c '
 import json, sys
-texts = "time exe verdict target address rule reason matched spki_sha256 cert_sha256 subject issuer not_after tls".split()
+texts = "time exe verdict library target address rule reason matched spki_sha256 cert_sha256 subject issuer not_after tls".split()
 for line in open(sys.argv[1], encoding="ascii"):
     got = json.loads(line)
     assert sorted(got) == sorted(texts + ["pid", "port", "resumed", "client_cert"]), got
@@ -269,10 +355,10 @@ for line in open(sys.argv[1], encoding="ascii"):
 reported new matched
 accepted new 
 accepted resumed 
-accepted new rule matched
+unpinned new rule matched
 refused new address port rule matched
 refused new matched spki_sha256 cert_sha256 subject issuer not_after
-fault new target address port rule matched spki_sha256 cert_sha256 subject issuer not_after tls
+fault new library target address port rule matched spki_sha256 cert_sha256 subject issuer not_after tls
 refused new rule matched'
 }
 

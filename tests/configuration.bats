@@ -21,7 +21,7 @@ setup() {
     CURL=(curl -sk --max-time 20 --resolve "www.pinned.example:$GOOD:127.0.0.1" --resolve "www.pinned.example:$IMPOSTOR:127.0.0.1")
     URL_GOOD=https://www.pinned.example:$GOOD/
     URL_IMPOSTOR=https://www.pinned.example:$IMPOSTOR/
-    MEMBERS='time pid exe verdict target address port rule reason matched spki_sha256 cert_sha256 subject issuer not_after tls resumed client_cert'
+    MEMBERS='time pid exe verdict library target address port rule reason matched spki_sha256 cert_sha256 subject issuer not_after tls resumed client_cert'
 }
 
 # The good server would satisfy the rule; the fault, whose reason is given, refuses it. $ERR holds the lines.
@@ -298,7 +298,7 @@ print("alive")'
     done
     equals "$(cat "$BATS_TEST_TMPDIR"/err-*)" ''
     equals "$(head -n 1 "$log")" 'a line from before'
-    equals "$(grep -cE '^pinshim\[[0-9]+\]: refused www\.pinned\.example[^ ]*: no pin of .* matched; peer .*; wanted .*$' "$log")" 6
+    equals "$(grep -cE '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z curl pinshim\[[0-9]+\]: refused www\.pinned\.example[^ ]*: no pin of .* matched; peer .*; wanted .*$' "$log")" 6
     equals "$(wc -l <"$log")" 7
 }
 
@@ -311,13 +311,40 @@ print("alive")'
     [[ $(stat -c %a "$log") =~ ^6[04]0$ ]] || explain "mode $(stat -c %a "$log")"
 }
 
-@test "a log file that cannot be written, or a FIFO without a reader, neither stops a program nor lets a connection live" {
-    mkfifo "$BATS_TEST_TMPDIR/fifo"
-    for log in /nonexistent/log "$BATS_TEST_TMPDIR" "$BATS_TEST_TMPDIR/fifo"; do
-        capture shim env PINSHIM_LOG="$log" timeout 20 "${CURL[@]}" "$URL_IMPOSTOR"
+@test "a line that the log file does not take goes to standard error, whatever that is, and that is said once" {
+    local log kind fifo=$BATS_TEST_TMPDIR/fifo socket=$BATS_TEST_TMPDIR/socket
+    mkfifo "$fifo"
+    /usr/bin/python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$socket"
+    for log in /nonexistent/log "$BATS_TEST_TMPDIR" "$fifo" "$socket" /dev/full; do
+        capture shim env PINSHIM_LOG="$log" timeout 20 "${CURL[@]}" "$URL_IMPOSTOR" "$URL_IMPOSTOR"
         equals "$STATUS" 60
         equals "$OUT" ''
+        equals "$(count_lines refused)" 2
+        equals "$(count_lines notice)" 1
+        has "$(lines notice)" "notice: the log file $log cannot be written: "
+        has "$(lines notice)" '; its lines go to standard error'
     done
+    for kind in socket pipe; do
+        for log in stderr /dev/stderr; do
+            capture shim env PINSHIM_LOG="$log" /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/stderr.py" "$kind" "${CURL[@]}" "$URL_IMPOSTOR"
+            equals "$kind $log $STATUS" "$kind $log 60"
+            equals "$(grep -c '^pinshim\[[0-9]*\]: refused www.pinned.example' "$ERR_FILE")" 1
+            equals "$(wc -l <"$ERR_FILE")" 1
+        done
+    done
+}
+
+@test "a line that the program's user may not write to the log file goes to standard error" {
+    local log=$BATS_TEST_TMPDIR/log
+    [ "$(id -u)" -eq 0 ] || skip 'changing the user takes root'
+    : >"$log"
+    chmod 0755 "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR"
+    capture shim env PINSHIM_LOG="$log" setpriv --reuid 65534 --regid 65534 --clear-groups "${CURL[@]}" "$URL_IMPOSTOR"
+    equals "$STATUS" 60
+    equals "$(count_lines refused)" 1
+    has "$(lines refused)" "no pin of $PINS:1 matched"
+    has "$(lines notice)" "notice: the log file $log cannot be written: Permission denied; its lines go to standard error"
+    equals "$(wc -c <"$log")" 0
 }
 
 @test "a program that changes its directory still finds the log file" {
@@ -425,7 +452,7 @@ context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), s
     local -x PRELOAD_ALSO=$NAMES
     local client=(openssl s_client -brief -servername www.pinned.example)
     local check='
-import base64, datetime, json, os, re, sys
+import base64, datetime, json, os, re, ssl, sys
 path, want, port, pins, pin = sys.argv[1:6]
 lines = [line for line in open(path) if line.startswith("{")]
 assert len(lines) == 1, lines
@@ -437,6 +464,7 @@ assert abs(age.total_seconds()) < 120, age
 assert isinstance(got["pid"], int) and got["pid"] > 1
 assert got["exe"] == os.path.realpath("/usr/bin/openssl"), got["exe"]
 assert got["verdict"] == want, got
+assert got["library"] == "openssl " + ssl.OPENSSL_VERSION.split()[1], got
 assert got["target"] == "www.pinned.example:" + port, got["target"]
 assert got["address"] == "127.0.0.1" and got["port"] == int(port), got
 assert got["rule"] == pins + ":2", got["rule"]
@@ -481,7 +509,7 @@ for line in open(sys.argv[1], "rb").read().decode("ascii").splitlines():
     assert list(got) == sys.argv[3].split(), list(got)
     if got["verdict"] == "fault":
         nothing = [name for name in got if got[name] is None]
-        assert nothing == "target address port rule matched spki_sha256 cert_sha256 subject issuer not_after tls".split(), nothing
+        assert nothing == "library target address port rule matched spki_sha256 cert_sha256 subject issuer not_after tls".split(), nothing
         assert got["resumed"] is False and got["client_cert"] is False, got
     assert sys.argv[2] in got["reason"] and "; expected " in got["reason"], got
 print(*verdicts)' "$BATS_TEST_TMPDIR/log" "$PINS" "$MEMBERS"

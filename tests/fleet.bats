@@ -427,6 +427,17 @@ machine() {
     names
     WORK=$BATS_TEST_TMPDIR/fleet VERSION=one
     mkdir "$WORK"
+    # A misspelt target has no rule.
+    for line in '' '* allow'; do
+        printf '%s\n' "www.pined.example spki-sha256:$PIN_GOOD mode=report" "$line" >"$WORK/pins"
+        follow put
+        machine none "$GOOD"
+        equals "$OUT" 'hello from good'
+        equals "$(tail -n 1 "$WORK/none.log" | jq -r .verdict)" "$([ -n "$line" ] && echo accepted || echo unpinned)"
+        follow ready
+        [ "$STATUS" -ne 0 ] || explain 'ready, and there is no rule'
+    done
+    rm -r "${WORK:?}/none.log" "${WORK:?}/etc"
     # The pin of the second server was forgotten.
     printf '%s\n' "www.pinned.example spki-sha256:$PIN_GOOD mode=report" '* allow' >"$WORK/pins"
     follow put

@@ -652,7 +652,7 @@ resumes() {
 
 @test "where dlsym is nowhere to be found, programs without TLS live and clients reach nobody" {
     local program without=$BATS_TEST_TMPDIR/without.so
-    sed -e 's/dlclose/dlnoose/g' -e 's/__libc_dlopen_mode/__libc_dlopen_node/g' "$PINSHIM_SO" >"$without"
+    sed -e 's/dlerror/dlnrror/g' -e 's/__libc_dlopen_mode/__libc_dlopen_node/g' "$PINSHIM_SO" >"$without"
     run -1 cmp -s "$PINSHIM_SO" "$without"
     PINSHIM_SO=$without
     capture shim sh -c 'echo lives | cat && getent hosts localhost'

@@ -454,3 +454,76 @@ client_for() {
     done
     impostor_fails "open=$IMPOSTOR" connect
 }
+
+@test "a program that forbids itself system calls (seccomp) is not ended by those of the shim, and is pinned" {
+    local alone by=0 rule way installed=(prctl syscall dlsym)
+    # The socket is connected before, or afterwards; there has been such a handshake, or none; and in a child that libc knows nothing of.
+    local ways=('connect filter handshake' 'also=connect filter handshake handshake' 'warm connect filter handshake'
+        'also=stat connect filter handshake' 'also=stat also=open also=connect filter handshake' 'warm connect fork filter handshake')
+    local rules=("www.pinned.example spki-sha256:$PIN_GOOD" "www.pinned.example:$GOOD spki-file:$LAB/good.pem"$'\n'"www.pinned.example:$IMPOSTOR spki-file:$LAB/good.pem"
+        "127.0.0.1 spki-sha256:$PIN_GOOD" "**.example cert-file:$LAB/good.pem"
+        "www.pinned.example ca-file:$LAB/other-ca.pem spki-sha384:$(lab_spki "$LAB/good.pem" sha384)" "* spki-sha256:$PIN_GOOD")
+    cp "$LAB/stranger.pem" "$LAB/other-ca.pem"
+    for rule in "${rules[@]}"; do
+        pins "$rule"
+        for way in "${ways[@]}"; do
+            # Each of these with each other of them, verifying and not, but not every combination.
+            by=$((by + 1))
+            [ $((by % 4)) -lt 2 ] || [ "$rule" = "${rules[0]}" ] || continue
+            [ $((by % 2)) -eq 0 ] || way="ca=$LAB/ca.pem $way"
+            # shellcheck disable=SC2086 # words
+            set -- "${installed[by % 3]}" $way
+            capture bare "$PROGRAMS/sandbox" "$IMPOSTOR" "$@"
+            equals "$*: $STATUS ${OUT%%$'\n'*}" "$*: 0 connected"
+            alone=$OUT
+            capture shim "$PROGRAMS/sandbox" "$GOOD" "$@"
+            equals "$*: $STATUS $OUT$ERR" "$*: 0 $alone"
+            capture shim "$PROGRAMS/sandbox" "$IMPOSTOR" "$@"
+            equals "$*: $STATUS $OUT" "$*: 0 ${alone//connected/refused}"
+            equals "$*: $(lines refused | tail -n 1 | grep -c "refused [^ ]*:$IMPOSTOR: no pin of $PINS:[0-9]* matched.*; wanted ")" "$*: 1"
+        done
+    done
+}
+
+@test "a line of a program that forbids itself system calls goes where the log is, by write alone" {
+    local log=$BATS_TEST_TMPDIR/log name also
+    for also in '' also=signals also=poll also=open; do
+        rm -f "$log"
+        # shellcheck disable=SC2086 # words
+        capture shim env PINSHIM_LOG="$log" PINSHIM_LOG_FORMAT=json "$PROGRAMS/sandbox" "$IMPOSTOR" prctl $also connect filter handshake
+        equals "$STATUS $OUT$ERR" '0 refused'
+        name=$(/usr/bin/python3 -c 'import json, os, sys; got = json.load(open(sys.argv[1])); print(got["verdict"], os.path.basename(got["exe"]))' "$log")
+        equals "$name" 'refused sandbox'
+    done
+    # A pipe may raise a signal: that is held back, or nobody has gone.
+    for also in also=signals also=poll; do
+        capture shim /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/stderr.py" pipe "$PROGRAMS/sandbox" "$IMPOSTOR" prctl $also connect filter handshake
+        equals "$STATUS $OUT" '0 refused'
+        equals "$(count_lines refused)" 1
+    done
+    capture shim /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/stderr.py" full "$PROGRAMS/sandbox" "$IMPOSTOR" prctl also=signals connect filter handshake
+    equals "$STATUS $OUT" '0 refused'
+}
+
+@test "what a program writes costs no system call, whatever it looks like" {
+    local text
+    for text in C CONNECT $'CONNECT a.example:443 HTTP/1.1\r\n' $'\5\1\2\1\1\1\1\1\1\1' $'\4\1\1\1\1\1\1\1\1\1' $'\26\3\1\1\1'; do
+        capture bare "$PROGRAMS/sandbox" 0 strict filter "write=$text"
+        equals "$STATUS $OUT$ERR" "0 ${text%$'\n'}"
+        capture shim "$PROGRAMS/sandbox" 0 strict filter "write=$text"
+        equals "$STATUS $OUT$ERR" "0 ${text%$'\n'}"
+    done
+}
+
+@test "a thread that is cancelled while the shim works for it ends after that, and loses no descriptor" {
+    export PINSHIM_LOG=$BATS_TEST_TMPDIR/log
+    capture shim "$PROGRAMS/cancelled" pending "$LAB/impostor.pem" "$LAB/impostor.key"
+    equals "$STATUS $OUT" $'0 refused\ncancelled'
+    equals "$(grep -c 'refused www.pinned.example' "$PINSHIM_LOG")" 1
+    # Each fault is a line.
+    # shellcheck disable=SC2046 # a line each
+    pins $(seq -f 'nonsense%g' 300)
+    capture shim "$PROGRAMS/cancelled" at-once 200
+    equals "$STATUS $OUT" '0 0 of enough'
+    [ "$(wc -l <"$PINSHIM_LOG")" -gt 1000 ] || explain 'nothing was written meanwhile'
+}
