@@ -442,7 +442,8 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 struct outlook {
     bool accepted;
     bool by_pin; /* a pin was needed */
-    bool settled; /* nothing more will be known of the target */
+    bool settled; /* nothing more will be known of the target that could change it */
+    bool open; /* it is not, and nothing that is known by now refuses */
 };
 
 /* Hear a peer that would show this, before there is one. The caller marks the error queue and keeps errno. */
@@ -462,6 +463,7 @@ static void would_admit(const struct ossl *ossl, SSL *ssl, const struct shown *s
             out->settled = false;
         if (out->accepted && config_get()->mode == MODE_REPORT)
             *out = (struct outlook) {.accepted = true, .settled = true};
+        out->open = !out->settled && (out->accepted || hearing->judgement.reason == REASON_UNIDENTIFIABLE);
         hearing_end(hearing);
     }
     hearing_discard(hearing);
@@ -511,6 +513,19 @@ bool conn_withholds(const struct ossl *ossl, SSL *ssl)
     errno = saved;
     conn->withheld |= !outlook.accepted || !outlook.settled;
     return !outlook.accepted || !outlook.settled;
+}
+
+bool conn_judges_suite(const struct ossl *ossl, SSL *ssl)
+{
+    static const struct shown nothing;
+    int saved = errno;
+    struct outlook outlook;
+
+    (void)ossl->ERR_set_mark();
+    would_admit(ossl, ssl, &nothing, &outlook);
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
+    return outlook.open;
 }
 
 bool conn_refuses_suite(const struct ossl *ossl, SSL *ssl)
@@ -653,8 +668,9 @@ static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn
 
     if (!conn->withheld || conn->logged || conn->leaf != NULL)
         return;
+    /* A callback of the program's may have emptied the queue: libcoap's does. */
     error = ossl->SSL_get_error(ssl, result);
-    if (error != SSL_ERROR_SSL && error != SSL_ERROR_SYSCALL)
+    if (error != SSL_ERROR_SSL && error != SSL_ERROR_SYSCALL && strcmp(ossl->SSL_state_string(ssl), "SSLERR") != 0)
         return;
     (void)ossl->ERR_set_mark();
     if (admit(ossl, ssl, conn, &nothing, false, NULL) && !conn->logged)

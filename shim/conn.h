@@ -106,6 +106,10 @@ MUST_CHECK bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *
  * offered, which is logged if the handshake fails. */
 MUST_CHECK bool conn_withholds(const struct ossl *ossl, SSL *ssl);
 
+/* Return true if the target will be known better when the server has chosen a suite, and no rule that holds already refuses one without a
+ * certificate: then conn_refuses_suite decides. */
+MUST_CHECK bool conn_judges_suite(const struct ossl *ossl, SSL *ssl);
+
 /* The same where the server has chosen a suite without a certificate: if it may not, the handshake fails as a refusal. */
 MUST_CHECK bool conn_refuses_suite(const struct ossl *ossl, SSL *ssl);
 

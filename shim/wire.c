@@ -84,7 +84,7 @@ void wire_note(int fd, const void *bytes, ssize_t size, const struct sockaddr *t
     if (size < 1 || (first[0] != 'C' && first[0] > 5 && !wire.watching))
         return;
     saved = errno;
-    if (wire.watching && size > 1 && first[0] == 22 && first[1] == 3) /* a handshake record (RFC 8446, section 5.1) */
+    if (wire.watching && size > 1 && first[0] == 22 && (first[1] == 3 || first[1] == 254)) /* a handshake record (RFC 8446, section 5.1; RFC 6347, section 4.1) */
         note_handshake(fd, to, to_length);
     else if (asks_proxy(first, size) && (noted = fingerprint(fd)) != 0)
         atomic_store_explicit(&proxied[noted % SOCKETS], noted, memory_order_relaxed);
