@@ -18,6 +18,12 @@ enum phase { PHASE_UNJUDGED = 0, PHASE_REFUSED, PHASE_CONFIRMED };
 /* Early data: whether the program may go on to write it. A read does not end it. */
 enum early { EARLY_NONE = 0, EARLY_BEGINS /* the ClientHello is not out yet */, EARLY_FLOWS };
 
+/* Why early data could not be written, and for which target. */
+struct unsaid {
+    char target[HOST_NAME_MAX_LENGTH * 4 + 16];
+    char reason[700];
+};
+
 /* What hangs on a client's SSL. */
 struct conn {
     struct ossl_attached attached;
@@ -32,6 +38,7 @@ struct conn {
     bool withheld; /* something that needs no certificate was not offered */
     bool suite_refused; /* that the server has chosen */
     bool taken_off; /* a session, that may not be resumed */
+    struct unsaid *unsaid; /* see keep_unsaid */
     enum early early;
     OSSL_HANDSHAKE_STATE early_state; /* of libssl, where nothing was read yet */
     bool told; /* that the peer was accepted */
@@ -81,6 +88,8 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
     conn->clues.wire.kind = HOST_UNREADABLE;
     conn->withheld = false;
     conn->suite_refused = false;
+    free(conn->unsaid);
+    conn->unsaid = NULL;
     /* Writing early data begins a handshake twice: by itself, and in the security callback. */
     if (conn->early != EARLY_BEGINS) {
         conn->early = EARLY_NONE;
@@ -92,6 +101,10 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
 
 static void release(const struct ossl *ossl, void *attached)
 {
+    const struct unsaid *unsaid = ((struct conn *)attached)->unsaid;
+
+    if (unsaid != NULL)
+        log_event(&(struct event) {.verdict = EVENT_FAULT, .target = unsaid->target, .reason = unsaid->reason});
     set_phase(attached, PHASE_UNJUDGED);
     forget_handshake(ossl, attached);
     free(attached);
@@ -294,8 +307,12 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
     if (result > 0 && ossl->SSL_want(ssl) == WANT_RETRY_VERIFY)
         return result;
     /* There is a certificate: whatever was not offered, it is not what the handshake may fail for. */
-    if ((conn = conn_of(ossl, ssl)) != NULL)
+    conn = conn_of(ossl, ssl);
+    if (conn != NULL) {
         conn->withheld = false;
+        free(conn->unsaid);
+        conn->unsaid = NULL;
+    }
     /* The program refuses by itself. */
     if (result <= 0 && (ossl->SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0)
         return result;
@@ -631,30 +648,61 @@ void conn_begin(const struct ossl *ossl, SSL *ssl)
     errno = saved;
 }
 
-/* Log that something was not offered, of which nothing else tells: now that more is known of the target, no rule asks for a certificate. */
-static void remark_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn, const char *what, enum event_verdict verdict)
+/* Judge a peer without a certificate, and append why `what` was not offered. */
+static void explain_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn, const char *what, struct hearing *hearing, struct text *out)
+{
+    static const struct shown nothing;
+    bool demands = hear(ossl, ssl, conn, &nothing, hearing) != VERDICT_ACCEPT;
+
+    text_add(out, "%s was not offered: ", what);
+    if (demands && hearing->judgement.rule != NULL) {
+        policy_print_rule(config_get()->pins, &hearing->judgement, out);
+        text_add(out, " asks for a certificate that this process has seen accepted");
+    } else {
+        text_add(out, "when the handshake began, a rule of ");
+        text_add_escaped(out, config_get()->pins, strlen(config_get()->pins), 300);
+        text_add(out, " could still have asked for a certificate; a pins file with nothing but allow would let it pass");
+    }
+}
+
+/* A peer without a certificate would be accepted, now that more is known of the target. */
+static void log_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     static const struct shown nothing;
     struct hearing *hearing = hearing_make();
     char buffer[700];
     struct text remark = text_over(buffer, sizeof(buffer));
-    bool demands;
 
     if (hearing == NULL)
         return;
-    demands = hear(ossl, ssl, conn, &nothing, hearing) != VERDICT_ACCEPT;
-    text_add(&remark, "%s was not offered: ", what);
-    if (demands && hearing->judgement.rule != NULL) {
-        policy_print_rule(config_get()->pins, &hearing->judgement, &remark);
-        text_add(&remark, " asks for a certificate that this process has seen accepted");
-    } else {
-        text_add(&remark, "when the handshake began, a rule of ");
-        text_add_escaped(&remark, config_get()->pins, strlen(config_get()->pins), 300);
-        text_add(&remark, " could still have asked for a certificate; a pins file with nothing but allow would let it pass");
-    }
+    explain_withheld(ossl, ssl, conn, "what needs no certificate (a pre-shared key, or a suite without authentication)", hearing, &remark);
     hearing->remark = buffer;
-    hearing_log(ossl, ssl, &nothing, hearing, verdict);
+    hearing_log(ossl, ssl, &nothing, hearing, EVENT_REFUSED);
     hearing_end(hearing);
+    hearing_discard(hearing);
+}
+
+/* Early data could not be written. Most programs go on with the handshake, and all is said by what becomes of it: this is logged where the program gives
+ * up. */
+static void keep_unsaid(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    struct hearing *hearing = hearing_make();
+    struct text target;
+    struct text reason;
+
+    if (hearing == NULL)
+        return;
+    if (conn->unsaid == NULL)
+        conn->unsaid = malloc(sizeof(*conn->unsaid));
+    if (conn->unsaid != NULL) {
+        target = text_over(conn->unsaid->target, sizeof(conn->unsaid->target));
+        reason = text_over(conn->unsaid->reason, sizeof(conn->unsaid->reason));
+        explain_withheld(ossl, ssl, conn, "the session for early data", hearing, &reason);
+        host_print(&hearing->judgement.host, &target);
+        if (target.length == 0)
+            text_add(&target, "unknown target");
+        hearing_end(hearing);
+    }
     hearing_discard(hearing);
 }
 
@@ -674,7 +722,7 @@ static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn
         return;
     (void)ossl->ERR_set_mark();
     if (admit(ossl, ssl, conn, &nothing, false, NULL) && !conn->logged)
-        remark_withheld(ossl, ssl, conn, "what needs no certificate (a pre-shared key, or a suite without authentication)", EVENT_REFUSED);
+        log_withheld(ossl, ssl, conn);
     conn->logged = true;
     (void)ossl->ERR_pop_to_mark();
     if (conn->suite_refused) {
@@ -827,7 +875,7 @@ void conn_was_early(const struct ossl *ossl, SSL *ssl, int result)
     }
     if (result <= 0 && conn->early != EARLY_BEGINS && (conn->taken_off || conn->withheld)) {
         (void)ossl->ERR_set_mark();
-        remark_withheld(ossl, ssl, conn, "the session for early data", EVENT_FAULT);
+        keep_unsaid(ossl, ssl, conn);
         (void)ossl->ERR_pop_to_mark();
     }
     errno = saved;
