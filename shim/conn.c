@@ -267,6 +267,12 @@ static bool may_go_on(const struct ossl *ossl, SSL **ssl, struct conn **conn)
     return true;
 }
 
+/* Return true if libssl has ended the handshake or the connection for good: every call fails, and moves nothing. */
+static bool has_failed(const struct ossl *ossl, const SSL *ssl)
+{
+    return strcmp(ossl->SSL_state_string(ssl), "SSLERR") == 0;
+}
+
 static void restore_mode(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     if (conn->mode_changed)
@@ -718,7 +724,7 @@ static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn
         return;
     /* A callback of the program's may have emptied the queue: libcoap's does. */
     error = ossl->SSL_get_error(ssl, result);
-    if (error != SSL_ERROR_SSL && error != SSL_ERROR_SYSCALL && strcmp(ossl->SSL_state_string(ssl), "SSLERR") != 0)
+    if (error != SSL_ERROR_SSL && error != SSL_ERROR_SYSCALL && !has_failed(ossl, ssl))
         return;
     (void)ossl->ERR_set_mark();
     if (admit(ossl, ssl, conn, &nothing, false, NULL) && !conn->logged)
@@ -855,7 +861,7 @@ bool conn_ready_early(const struct ossl *ossl, SSL *ssl)
         atomic_store(&conn_looks_at_reads, true);
     }
     /* In the middle of what a read has begun: libssl would finish it in the same call. */
-    if (conn->early == EARLY_FLOWS && ossl->SSL_in_init(ssl) != 0)
+    if (conn->early == EARLY_FLOWS && ossl->SSL_in_init(ssl) != 0 && !has_failed(ossl, ssl))
         return conn_handshake(ossl, ssl, ossl->SSL_do_handshake) > 0;
     return true;
 }
@@ -959,7 +965,7 @@ bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
         return true;
     /* A handshake that is asked for would end the early data; the read's own does not, and conn_was_read judges what comes of it. Before the
      * ClientHello is out libssl does neither. */
-    if (conn != NULL && !ossl->SSL_in_before(ssl) && (conn->early == EARLY_BEGINS || (conn->early == EARLY_FLOWS && call == CONN_READS)))
+    if (conn != NULL && !ossl->SSL_in_before(ssl) && (conn->early == EARLY_BEGINS || (conn->early == EARLY_FLOWS && (call == CONN_READS || has_failed(ossl, ssl)))))
         return true;
     while (conn_handshake(ossl, ssl, ossl->SSL_do_handshake) > 0) {
         conn = conn_of(ossl, ssl);
