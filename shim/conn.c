@@ -965,7 +965,9 @@ bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
         return true;
     /* A handshake that is asked for would end the early data; the read's own does not, and conn_was_read judges what comes of it. Before the
      * ClientHello is out libssl does neither. */
-    if (conn != NULL && !ossl->SSL_in_before(ssl) && (conn->early == EARLY_BEGINS || (conn->early == EARLY_FLOWS && (call == CONN_READS || has_failed(ossl, ssl)))))
+    if (conn != NULL && !ossl->SSL_in_before(ssl) && (conn->early == EARLY_BEGINS || (conn->early == EARLY_FLOWS && call == CONN_READS)))
+        return true;
+    if (has_failed(ossl, ssl))
         return true;
     while (conn_handshake(ossl, ssl, ossl->SSL_do_handshake) > 0) {
         conn = conn_of(ossl, ssl);

@@ -1,8 +1,10 @@
 /* alike lab=DIR TRANSPORT WHAT [drive=CALL] [verify] [callbacks] [sni=NAME] [tls1.2|tls1.3|dtls]: a client and a server in one thread, and all that the
  * client's program can see of the connection, for comparing with and without the shim. TRANSPORT: fd, memory, pair, connect, own (a BIO of the program's
  * own over a pair) or own-socket (one over a socket). WHAT: full, resume, external (a session of the program's own, TLS 1.3), psk, anonymous, secret, early
- * (early data, and reads by CALL between the writes), client (a client certificate), again (a second handshake), fail (no suite in common) or stop (the
- * server hangs up). "callbacks": a security, an info, a message and a verify callback of the program's. */
+ * (early data, and calls of CALL between the writes), client (a client certificate), again (a second handshake), fail (no suite in common) or stop (the
+ * server hangs up). "callbacks": a security, an info and a verify callback of the program's. "der": the session went through DER. "clear": the second
+ * connection is one of the same SSL. "retry": the server asks for another key share. "reject": it takes no early data. "wait": the program reads before the
+ * server has answered. */
 
 #include "paths.h"
 #include <fcntl.h>
@@ -308,7 +310,10 @@ static void attach(void)
 
 static void start(SSL_CTX *client_ctx, SSL_CTX *server_ctx, const char *sni)
 {
-    client_ssl = SSL_new(client_ctx);
+    if (client_ssl == NULL)
+        client_ssl = SSL_new(client_ctx);
+    else
+        printf("SSL_clear: %d\n", SSL_clear(client_ssl));
     server_ssl = SSL_new(server_ctx);
     if (sni != NULL)
         SSL_set_tlsext_host_name(client_ssl, sni);
@@ -322,12 +327,15 @@ static void start(SSL_CTX *client_ctx, SSL_CTX *server_ctx, const char *sni)
     errno = SEED;
 }
 
-static void end(void)
+static void end(bool kept)
 {
     told("SSL_shutdown", SSL_shutdown(client_ssl));
     SSL_shutdown(server_ssl);
     told("SSL_shutdown", SSL_shutdown(client_ssl));
-    SSL_free(client_ssl);
+    if (!kept) {
+        SSL_free(client_ssl);
+        client_ssl = NULL;
+    }
     SSL_free(server_ssl);
     print_queue();
 }
@@ -466,6 +474,9 @@ static void print_state(SSL_CTX *ctx)
         session != NULL ? set(SSL_SESSION_get0_peer(session)) : "", session != NULL && i2d_SSL_SESSION(session, NULL) > 0);
     printf("context: mode %d, sessions %ld, connects %ld %ld, hits %ld, level %d, asked %lx\n", SSL_CTX_get_verify_mode(ctx), SSL_CTX_sess_number(ctx),
         SSL_CTX_sess_connect(ctx), SSL_CTX_sess_connect_good(ctx), SSL_CTX_sess_hits(ctx), SSL_CTX_get_security_level(ctx), asked);
+    printf("server: %s, %s, reused %d, early %d, verify %d %ld, security %s, identity %s\n", SSL_get_version(server_ssl), SSL_get_cipher_name(server_ssl),
+        SSL_session_reused(server_ssl), SSL_get_early_data_status(server_ssl), SSL_get_verify_mode(server_ssl), SSL_get_verify_result(server_ssl),
+        set((void *)SSL_get_security_callback(server_ssl)), SSL_get_psk_identity(server_ssl));
     sk_SSL_CIPHER_free(suites);
     X509_free(leaf);
     print_queue();
@@ -520,6 +531,19 @@ static void offer_what(SSL_CTX *ctx, SSL_CTX *server_ctx)
     }
 }
 
+static SSL_SESSION *through_der(SSL_SESSION *session)
+{
+    unsigned char *der = NULL;
+    int length = i2d_SSL_SESSION(session, &der);
+    const unsigned char *at = der;
+
+    SSL_SESSION_free(session);
+    session = d2i_SSL_SESSION(NULL, &at, length);
+    OPENSSL_free(der);
+    print_queue();
+    return session;
+}
+
 int main(int argc, char **argv)
 {
     const char *sni = option(argv, "sni", NULL);
@@ -550,6 +574,8 @@ int main(int argc, char **argv)
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT);
     SSL_CTX_set_alpn_protos(ctx, (const unsigned char *)"\x02h2", 3);
     offer_what(ctx, server_ctx);
+    if (word(argv, "retry") && (SSL_CTX_set1_groups_list(ctx, "X25519:P-384") != 1 || SSL_CTX_set1_groups_list(server_ctx, "P-384") != 1))
+        die("groups");
     if (callbacks)
         SSL_CTX_set_security_callback(ctx, on_security);
     if (strcmp(what, "client") == 0) {
@@ -564,7 +590,9 @@ int main(int argc, char **argv)
         serve_text("ticket");
         step("read", NULL);
         session = SSL_get1_session(client_ssl);
-        end();
+        end(word(argv, "clear"));
+        if (word(argv, "der"))
+            session = through_der(session);
     }
     start(ctx, server_ctx, sni);
     if (session != NULL)
@@ -575,7 +603,11 @@ int main(int argc, char **argv)
         SSL_set_session_ticket_ext(client_ssl, (void *)"opaque", 6);
     }
     if (strcmp(what, "early") == 0) {
+        if (word(argv, "reject"))
+            SSL_set_max_early_data(server_ssl, 0);
         step("early", "one");
+        if (word(argv, "wait"))
+            step(drive, "nothing");
         serve("two");
         step(drive, "three");
         step("early", "four");
@@ -604,7 +636,7 @@ int main(int argc, char **argv)
         }
     }
     print_state(ctx);
-    end();
+    end(false);
     SSL_SESSION_free(session);
     SSL_CTX_free(ctx);
     SSL_CTX_free(server_ctx);
