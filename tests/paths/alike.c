@@ -4,7 +4,7 @@
  * (early data, and calls of CALL between the writes), client (a client certificate), again (a second handshake), fail (no suite in common) or stop (the
  * server hangs up). "callbacks": a security, an info and a verify callback of the program's. "der": the session went through DER. "clear": the second
  * connection is one of the same SSL. "retry": the server asks for another key share. "reject": it takes no early data. "wait": the program reads before the
- * server has answered. */
+ * server has answered. "impostor": the second server is another. "change": other pins are in force from the first early data on, those of $PINSHIM_PINS.new. */
 
 #include "paths.h"
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #define SEED 77
 
 static const char *lab, *transport, *what, *drive;
-static bool datagrams, callbacks;
+static bool datagrams, callbacks, early_is_over /* for the server */;
 static SSL *client_ssl, *server_ssl;
 static int listener = -1, client_fd = -1, server_fd = -1;
 
@@ -78,7 +78,6 @@ static void on_message(int sent, int version, int type, const void *bytes, size_
     (void)arg;
     if (type != SSL3_RT_HANDSHAKE && type != SSL3_RT_ALERT && type != SSL3_RT_CHANGE_CIPHER_SPEC)
         return;
-    /* A signature of EC has no fixed length. */
     printf("  %s %04x, type %d, %d\n", sent ? "sent" : "received", (unsigned)version, type, type == SSL3_RT_ALERT ? at[1] : at[0]);
     if (sent && type == SSL3_RT_HANDSHAKE && at[0] == SSL3_MT_CLIENT_HELLO)
         print_hello(at, length);
@@ -324,6 +323,7 @@ static void start(SSL_CTX *client_ctx, SSL_CTX *server_ctx, const char *sni)
     attach();
     SSL_set_connect_state(client_ssl);
     SSL_set_accept_state(server_ssl);
+    early_is_over = false;
     errno = SEED;
 }
 
@@ -405,16 +405,16 @@ static void serve(const char *answer)
 {
     char buffer[100];
     size_t done = 0;
-    int result = SSL_READ_EARLY_DATA_FINISH;
+    int result = SSL_READ_EARLY_DATA_SUCCESS;
 
-    while (SSL_is_init_finished(server_ssl) == 0 && (result = SSL_read_early_data(server_ssl, buffer, sizeof(buffer), &done)) == SSL_READ_EARLY_DATA_SUCCESS)
+    early_is_over |= SSL_is_init_finished(server_ssl);
+    while (!early_is_over && (result = SSL_read_early_data(server_ssl, buffer, sizeof(buffer), &done)) == SSL_READ_EARLY_DATA_SUCCESS)
         printf("server: early \"%.*s\"\n", (int)done, buffer);
-    if (answer != NULL && result != SSL_READ_EARLY_DATA_FINISH)
+    early_is_over |= result == SSL_READ_EARLY_DATA_FINISH;
+    if (answer != NULL && !early_is_over)
         printf("server: answer %d\n", SSL_write_early_data(server_ssl, answer, strlen(answer), &done));
-    while (result == SSL_READ_EARLY_DATA_FINISH && (result = SSL_read(server_ssl, buffer, sizeof(buffer))) > 0) {
+    while (early_is_over && (result = SSL_read(server_ssl, buffer, sizeof(buffer))) > 0)
         printf("server: \"%.*s\"\n", result, buffer);
-        result = SSL_READ_EARLY_DATA_FINISH;
-    }
     arrive(server_ssl, client_ssl, client_fd);
     ERR_clear_error();
 }
@@ -482,17 +482,24 @@ static void print_state(SSL_CTX *ctx)
     print_queue();
 }
 
+static void show_as(SSL_CTX *ctx, const char *name)
+{
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s/%s.pem", lab, name);
+    if (SSL_CTX_use_certificate_chain_file(ctx, path) != 1)
+        die(path);
+    snprintf(path, sizeof(path), "%s/%s.key", lab, name);
+    if (SSL_CTX_use_PrivateKey_file(ctx, path, SSL_FILETYPE_PEM) != 1)
+        die(path);
+}
+
 static SSL_CTX *server_context(void)
 {
     SSL_CTX *ctx = SSL_CTX_new(datagrams ? DTLS_server_method() : TLS_server_method());
-    char path[4096];
 
-    snprintf(path, sizeof(path), "%s/good.pem", lab);
-    if (strcmp(what, "anonymous") != 0 && strcmp(what, "psk") != 0 && SSL_CTX_use_certificate_chain_file(ctx, path) != 1)
-        die(path);
-    snprintf(path, sizeof(path), "%s/good.key", lab);
-    if (strcmp(what, "anonymous") != 0 && strcmp(what, "psk") != 0 && SSL_CTX_use_PrivateKey_file(ctx, path, SSL_FILETYPE_PEM) != 1)
-        die(path);
+    if (strcmp(what, "anonymous") != 0 && strcmp(what, "psk") != 0)
+        show_as(ctx, "good");
     SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"alike", 5);
     SSL_CTX_set_num_tickets(ctx, 1);
     if (datagrams) {
@@ -578,12 +585,8 @@ int main(int argc, char **argv)
         die("groups");
     if (callbacks)
         SSL_CTX_set_security_callback(ctx, on_security);
-    if (strcmp(what, "client") == 0) {
-        snprintf(path, sizeof(path), "%s/good.pem", lab);
-        SSL_CTX_use_certificate_chain_file(ctx, path);
-        snprintf(path, sizeof(path), "%s/good.key", lab);
-        SSL_CTX_use_PrivateKey_file(ctx, path, SSL_FILETYPE_PEM);
-    }
+    if (strcmp(what, "client") == 0)
+        show_as(ctx, "good");
     if (strcmp(what, "resume") == 0 || strcmp(what, "early") == 0) {
         start(ctx, server_ctx, sni);
         shake("connect");
@@ -593,6 +596,10 @@ int main(int argc, char **argv)
         end(word(argv, "clear"));
         if (word(argv, "der"))
             session = through_der(session);
+        if (word(argv, "impostor")) {
+            SSL_CTX_set_tlsext_ticket_keys(server_ctx, (void *)path, 80);
+            show_as(server_ctx, "impostor");
+        }
     }
     start(ctx, server_ctx, sni);
     if (session != NULL)
@@ -606,6 +613,11 @@ int main(int argc, char **argv)
         if (word(argv, "reject"))
             SSL_set_max_early_data(server_ssl, 0);
         step("early", "one");
+        if (word(argv, "change")) {
+            snprintf(path, sizeof(path), "%s.new", getenv("PINSHIM_PINS"));
+            if (rename(path, getenv("PINSHIM_PINS")) != 0)
+                die(path);
+        }
         if (word(argv, "wait"))
             step(drive, "nothing");
         serve("two");
