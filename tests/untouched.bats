@@ -584,3 +584,39 @@ under_allow() {
     has "$OUT" 'server: early "four"'
     has "$OUT" '"two"'
 }
+
+# coap_server OPTION...: a CoAP server whose DTLS is at $PORT
+coap_server() {
+    local log
+    log=$(mktemp "$LAB/coap-XXXXXX")
+    PORT=$(lab_free_port)
+    # Its DTLS is at the next port.
+    coap-server-openssl -A 127.0.0.1 -p $((PORT - 1)) "$@" >"$log" 2>&1 </dev/null 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait bare coap-client-openssl "${COAP[@]}" -B 1 "coaps://127.0.0.1:$PORT/"
+}
+
+@test "coap-client-openssl by address works as without the shim, by certificate and by pre-shared key, but where the address has a rule" {
+    local kind
+    command -v coap-client-openssl >/dev/null || skip 'libcoap3-bin is not installed'
+    for kind in psk pki; do
+        if [ $kind = psk ]; then
+            COAP=(-k secretkey -u me)
+            coap_server -k secretkey -h hint
+        else
+            COAP=(-R "$LAB/ca.pem")
+            coap_server -c "$LAB/good.pem" -j "$LAB/good.key" -n
+        fi
+        for rules in '* allow' 'www.pinned.example deny' "127.0.0.1 spki-sha256:$PIN_IMPOSTOR mode=report"; do
+            pins "$rules"
+            capture shim coap-client-openssl "${COAP[@]}" -B 3 "coaps://127.0.0.1:$PORT/"
+            has "$OUT" 'test server made with libcoap'
+            equals "$(count_lines refused)" 0
+        done
+        pins "127.0.0.1 spki-sha256:$PIN_IMPOSTOR"
+        capture shim coap-client-openssl "${COAP[@]}" -B 3 "coaps://127.0.0.1:$PORT/"
+        lacks "$OUT" 'test server'
+        equals "$(count_lines refused)" 1
+        has "$(lines refused)" "refused 127.0.0.1:$PORT: no "
+    done
+}
