@@ -17,6 +17,15 @@
 
 enum phase { PHASE_UNJUDGED = 0, PHASE_REFUSED, PHASE_CONFIRMED };
 
+/* Early data: whether the program may go on to write it. A read does not end it. */
+enum early { EARLY_NONE = 0, EARLY_BEGINS /* the ClientHello is not out yet */, EARLY_FLOWS };
+
+/* Why early data could not be written, and for which target. */
+struct unsaid {
+    char target[HOST_NAME_MAX_LENGTH * 4 + 16];
+    char reason[700];
+};
+
 /* What hangs on a client's SSL. */
 struct conn {
     struct ossl_attached attached;
@@ -30,6 +39,10 @@ struct conn {
     bool driven; /* see conn_is_driven */
     bool withheld; /* something that needs no certificate was not offered */
     bool suite_refused; /* that the server has chosen */
+    bool taken_off; /* a session, that may not be resumed */
+    struct unsaid *unsaid; /* see keep_unsaid */
+    enum early early;
+    OSSL_HANDSHAKE_STATE early_state; /* of libssl, where nothing was read yet */
     bool told; /* that the peer was accepted */
     X509 *client; /* the certificate that was offered to the server; a reference */
     bool client_is_on; /* the SSL */
@@ -77,12 +90,23 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
     conn->clues.wire.kind = HOST_UNREADABLE;
     conn->withheld = false;
     conn->suite_refused = false;
+    free(conn->unsaid);
+    conn->unsaid = NULL;
+    /* Writing early data begins a handshake twice: by itself, and in the security callback. */
+    if (conn->early != EARLY_BEGINS) {
+        conn->early = EARLY_NONE;
+        conn->taken_off = false;
+    }
     conn->told = false;
     conn->logged = false;
 }
 
 static void release(const struct ossl *ossl, void *attached)
 {
+    const struct unsaid *unsaid = ((struct conn *)attached)->unsaid;
+
+    if (unsaid != NULL)
+        log_event(&(struct event) {.verdict = EVENT_FAULT, .target = unsaid->target, .reason = unsaid->reason});
     set_phase(attached, PHASE_UNJUDGED);
     forget_handshake(ossl, attached);
     free(attached);
@@ -275,6 +299,12 @@ static bool may_go_on(const struct ossl *ossl, SSL **ssl, struct conn **conn)
     return true;
 }
 
+/* Return true if libssl has ended the handshake or the connection for good: every call fails, and moves nothing. */
+static bool has_failed(const struct ossl *ossl, const SSL *ssl)
+{
+    return strcmp(ossl->SSL_state_string(ssl), "SSLERR") == 0;
+}
+
 void conn_door_open(const struct ossl *ossl, X509_STORE_CTX *ctx, struct door *door)
 {
     memset(door, 0, sizeof(*door));
@@ -335,6 +365,13 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
     /* "Ask me again" (SSL_set_retry_verify) is no answer yet. */
     if (result > 0 && ossl->SSL_want(ssl) == WANT_RETRY_VERIFY)
         return result;
+    /* There is a certificate: whatever was not offered, it is not what the handshake may fail for. */
+    conn = conn_of(ossl, ssl);
+    if (conn != NULL) {
+        conn->withheld = false;
+        free(conn->unsaid);
+        conn->unsaid = NULL;
+    }
     /* The program refuses by itself. */
     if (result <= 0 && (ossl->SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0)
         return result;
@@ -483,7 +520,8 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 struct outlook {
     bool accepted;
     bool by_pin; /* a pin was needed */
-    bool settled; /* nothing more will be known of the target */
+    bool settled; /* nothing more will be known of the target that could change it */
+    bool open; /* it is not, and nothing that is known by now refuses */
 };
 
 /* Hear a peer that would show this, before there is one. The caller marks the error queue and keeps errno. */
@@ -494,17 +532,16 @@ static void would_admit(const struct ossl *ossl, SSL *ssl, const struct shown *s
 
     *out = (struct outlook) {.by_pin = true};
     if (hearing != NULL) {
-        out->accepted = hear(ossl, ssl, conn, shown, hearing) == VERDICT_ACCEPT;
+        out->accepted = hear(ossl, ssl, conn, shown, hearing) == VERDICT_ACCEPT || hearing_only_reported(hearing);
+        /* One of the names may have a pin that is enforced. */
         out->by_pin = hearing->judgement.pinned;
         out->settled = hearing_is_settled(hearing);
-        if (!out->accepted && hearing_only_reported(hearing)) {
-            out->accepted = true;
-            /* One of the names may have a pin that is enforced. */
-            out->by_pin = hearing->judgement.pinned && config_get()->mode != MODE_REPORT;
-        }
         /* Of a session it cannot be told any more who its peer's issuers were. */
         if (shown->leaf != NULL && hearing->store != NULL && hearing->store->pins != NULL && pins_revoked(hearing->store->pins) != NULL)
             out->settled = false;
+        if (out->accepted && config_get()->mode == MODE_REPORT)
+            *out = (struct outlook) {.accepted = true, .settled = true};
+        out->open = !out->settled && (out->accepted || hearing->judgement.reason == REASON_UNIDENTIFIABLE);
         hearing_end(hearing);
     }
     hearing_discard(hearing);
@@ -526,6 +563,7 @@ static bool may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
 
 bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
 {
+    struct conn *conn = conn_of(ossl, ssl);
     int saved = errno;
     bool may;
 
@@ -533,6 +571,8 @@ bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
     may = may_resume(ossl, ssl, session);
     (void)ossl->ERR_pop_to_mark();
     errno = saved;
+    if (conn != NULL)
+        conn->withheld |= !may;
     return may;
 }
 
@@ -551,6 +591,19 @@ bool conn_withholds(const struct ossl *ossl, SSL *ssl)
     errno = saved;
     conn->withheld |= !outlook.accepted || !outlook.settled;
     return !outlook.accepted || !outlook.settled;
+}
+
+bool conn_judges_suite(const struct ossl *ossl, SSL *ssl)
+{
+    static const struct shown nothing;
+    int saved = errno;
+    struct outlook outlook;
+
+    (void)ossl->ERR_set_mark();
+    would_admit(ossl, ssl, &nothing, &outlook);
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
+    return outlook.open;
 }
 
 bool conn_refuses_suite(const struct ossl *ossl, SSL *ssl)
@@ -631,6 +684,7 @@ static void begin(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     if (session != NULL && ((sni != NULL && conn->clues.sni == NULL) || !may_resume(ossl, ssl, session))) {
         (void)ossl->SSL_set_session(ssl, NULL);
         session = NULL;
+        conn->taken_off = true;
     }
     keep_judged(ossl, conn, session);
     offer_withhold_secret(ossl, ssl);
@@ -652,16 +706,82 @@ void conn_begin(const struct ossl *ossl, SSL *ssl)
     errno = saved;
 }
 
-/* A handshake failed, and what was not offered may be why. A suite that was refused surely is: then it fails as a refusal does. */
-static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+/* Judge a peer without a certificate, and append why `what` was not offered. */
+static void explain_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn, const char *what, struct hearing *hearing, struct text *out)
+{
+    static const struct shown nothing;
+    bool demands = hear(ossl, ssl, conn, &nothing, hearing) != VERDICT_ACCEPT;
+
+    text_add(out, "%s was not offered: ", what);
+    if (demands && hearing->judgement.rule != NULL) {
+        policy_print_rule(config_get()->pins, &hearing->judgement, out);
+        text_add(out, " asks for a certificate that this process has seen accepted");
+    } else {
+        text_add(out, "when the handshake began, a rule of ");
+        text_add_escaped(out, config_get()->pins, strlen(config_get()->pins), 300);
+        text_add(out, " could still have asked for a certificate; a pins file with nothing but allow would let it pass");
+    }
+}
+
+/* A peer without a certificate would be accepted, now that more is known of the target. */
+static void log_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    static const struct shown nothing;
+    struct hearing *hearing = hearing_make();
+    char buffer[700];
+    struct text remark = text_over(buffer, sizeof(buffer));
+
+    if (hearing == NULL)
+        return;
+    explain_withheld(ossl, ssl, conn, "what needs no certificate (a pre-shared key, or a suite without authentication)", hearing, &remark);
+    hearing->remark = buffer;
+    hearing_log(ossl, ssl, &nothing, hearing, EVENT_REFUSED);
+    hearing_end(hearing);
+    hearing_discard(hearing);
+}
+
+/* Early data could not be written. Most programs go on with the handshake, and all is said by what becomes of it: this is logged where the program gives
+ * up. */
+static void keep_unsaid(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    struct hearing *hearing = hearing_make();
+    struct text target;
+    struct text reason;
+
+    if (hearing == NULL)
+        return;
+    if (conn->unsaid == NULL)
+        conn->unsaid = malloc(sizeof(*conn->unsaid));
+    if (conn->unsaid != NULL) {
+        target = text_over(conn->unsaid->target, sizeof(conn->unsaid->target));
+        reason = text_over(conn->unsaid->reason, sizeof(conn->unsaid->reason));
+        explain_withheld(ossl, ssl, conn, "the session for early data", hearing, &reason);
+        host_print(&hearing->judgement.host, &target);
+        if (target.length == 0)
+            text_add(&target, "unknown target");
+        hearing_end(hearing);
+    }
+    hearing_discard(hearing);
+}
+
+/* A handshake failed, and what was not offered may be why. A suite that was refused surely is: then it fails as a refusal does. SSL_want does not
+ * tell: after an alert of the server's it is as before. */
+static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn, int result)
 {
     static const struct shown nothing;
     int saved = errno;
+    int error;
 
-    if (!conn->withheld || conn->logged || conn->leaf != NULL || ossl->SSL_want(ssl) != SSL_NOTHING)
+    if (!conn->withheld || conn->logged || conn->leaf != NULL)
+        return;
+    /* A callback of the program's may have emptied the queue: libcoap's does. */
+    error = ossl->SSL_get_error(ssl, result);
+    if (error != SSL_ERROR_SSL && error != SSL_ERROR_SYSCALL && !has_failed(ossl, ssl))
         return;
     (void)ossl->ERR_set_mark();
-    (void)admit(ossl, ssl, conn, &nothing, false, NULL);
+    if (admit(ossl, ssl, conn, &nothing, false, NULL) && !conn->logged)
+        log_withheld(ossl, ssl, conn);
+    conn->logged = true;
     (void)ossl->ERR_pop_to_mark();
     if (conn->suite_refused) {
         set_phase(conn, PHASE_REFUSED);
@@ -673,19 +793,52 @@ static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn
     errno = saved;
 }
 
-_Atomic bool conn_gave_any_client;
+_Atomic bool conn_looks_at_reads;
 
-int conn_was_read(const struct ossl *ossl, SSL *ssl, int result)
+static void look_after_client(const struct ossl *ossl, SSL *ssl, struct conn *conn, int result)
 {
-    struct conn *conn = conn_of(ossl, ssl);
     int saved = errno;
 
-    if (conn != NULL)
-        settle_client(ossl, ssl, conn);
-    if (conn != NULL && conn->client != NULL && result <= 0)
+    settle_client(ossl, ssl, conn);
+    if (conn->client != NULL && result <= 0)
         note_client_refused(ossl, ssl, conn);
     errno = saved;
+}
+
+/* Return true if a read has driven the handshake up to where only the client's last words are missing: the server has proven its key, and early data
+ * may still be written. Only there libssl stops between two states. */
+static bool is_paused(const struct ossl *ossl, const SSL *ssl, const struct conn *conn)
+{
+    return conn->early == EARLY_FLOWS && ossl->SSL_in_init(ssl) == 0 && !ossl->SSL_is_init_finished(ssl)
+        && ossl->SSL_get_state(ssl) != conn->early_state;
+}
+
+/* The handshake was driven, with that result. Return it, or -1 for a refusal. */
+static int after_drive(const struct ossl *ossl, SSL *ssl, struct conn *conn, int result)
+{
+    if (conn->phase == PHASE_REFUSED) {
+        restore_mode(ossl, ssl, conn);
+        return result > 0 ? -1 : result;
+    }
+    if (ossl->SSL_is_init_finished(ssl) || is_paused(ossl, ssl, conn))
+        return confirm(ossl, ssl, conn) ? result : -1;
+    if (result <= 0) {
+        look_after_client(ossl, ssl, conn, result);
+        explain_failure(ossl, ssl, conn, result);
+    }
     return result;
+}
+
+bool conn_was_read(const struct ossl *ossl, SSL *ssl, int result)
+{
+    struct conn *conn = conn_of(ossl, ssl);
+
+    if (conn == NULL)
+        return true;
+    if (conn->early == EARLY_FLOWS && conn->phase != PHASE_CONFIRMED)
+        return after_drive(ossl, ssl, conn, result) == result;
+    look_after_client(ossl, ssl, conn, result);
+    return true;
 }
 
 const struct client_cert *conn_hear_client(const struct ossl *ossl, SSL *ssl, struct hearing *out)
@@ -716,7 +869,7 @@ void conn_gave_client(const struct ossl *ossl, SSL *ssl, X509 *leaf, struct hear
         ossl->X509_free(conn->client);
     conn->client = leaf;
     conn->client_is_on = true;
-    atomic_store(&conn_gave_any_client, true);
+    atomic_store(&conn_looks_at_reads, true);
     /* Where a wrapper drives the handshake, this is said when it is finished. */
     if (conn->driven && !conn->told)
         return;
@@ -751,12 +904,39 @@ bool conn_ready_early(const struct ossl *ossl, SSL *ssl)
     if (conn == NULL)
         return false;
     if (ossl->SSL_in_before(ssl)) {
+        conn->early = EARLY_NONE;
         (void)ossl->ERR_set_mark();
         begin(ossl, ssl, conn);
         (void)ossl->ERR_pop_to_mark();
         errno = saved;
+        conn->early = EARLY_BEGINS;
+        atomic_store(&conn_looks_at_reads, true);
     }
+    /* In the middle of what a read has begun: libssl would finish it in the same call. */
+    if (conn->early == EARLY_FLOWS && ossl->SSL_in_init(ssl) != 0 && !has_failed(ossl, ssl))
+        return conn_handshake(ossl, ssl, ossl->SSL_do_handshake) > 0;
     return true;
+}
+
+void conn_was_early(const struct ossl *ossl, SSL *ssl, int result)
+{
+    struct conn *conn = conn_of(ossl, ssl);
+    int saved = errno;
+
+    if (conn == NULL || conn->early != EARLY_BEGINS)
+        return;
+    if (ossl->SSL_in_before(ssl)) {
+        conn->early = EARLY_NONE; /* there is no session to send it with */
+    } else if (ossl->SSL_in_init(ssl) == 0) {
+        conn->early = EARLY_FLOWS;
+        conn->early_state = ossl->SSL_get_state(ssl);
+    }
+    if (result <= 0 && conn->early != EARLY_BEGINS && (conn->taken_off || conn->withheld)) {
+        (void)ossl->ERR_set_mark();
+        keep_unsaid(ossl, ssl, conn);
+        (void)ossl->ERR_pop_to_mark();
+    }
+    errno = saved;
 }
 
 int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
@@ -788,6 +968,9 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
         return -1;
     }
     set_phase(conn, PHASE_UNJUDGED);
+    /* The program asks for the whole handshake: no more early data. */
+    if (conn->early == EARLY_BEGINS || (conn->early == EARLY_FLOWS && (ossl->SSL_in_before(ssl) || ossl->SSL_in_init(ssl) == 0)))
+        conn->early = EARLY_NONE;
     driven_before = conn->driven;
     conn->driven = true;
     /* Of a context that was not seen to be made. */
@@ -803,17 +986,7 @@ int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
         conn->driven = driven_before;
         return result;
     }
-    if (conn->phase == PHASE_REFUSED) {
-        restore_mode(ossl, ssl, conn);
-        if (result > 0)
-            result = -1;
-    } else if (ossl->SSL_is_init_finished(ssl)) {
-        if (!confirm(ossl, ssl, conn))
-            result = -1;
-    } else if (result <= 0) {
-        (void)conn_was_read(ossl, ssl, result);
-        explain_failure(ossl, ssl, conn);
-    }
+    result = after_drive(ossl, ssl, conn, result);
     conn->driven = driven_before;
     return result;
 }
@@ -875,7 +1048,18 @@ bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call)
         return confirm(ossl, ssl, conn_make(ossl, ssl));
     if (call == CONN_INNER || (call == CONN_READS && conn != NULL && conn->phase == PHASE_CONFIRMED && !ossl->SSL_in_before(ssl)))
         return true;
-    return fails_at_once(ossl, ssl, call) || drive(ossl, ssl);
+    /* A handshake that is asked for would end the early data; the read's own does not, and conn_was_read judges what comes of it. Before the
+     * ClientHello is out libssl does neither. */
+    if (conn != NULL && !ossl->SSL_in_before(ssl) && (conn->early == EARLY_BEGINS || (conn->early == EARLY_FLOWS && call == CONN_READS)))
+        return true;
+    if (fails_at_once(ossl, ssl, call))
+        return true;
+    while (drive(ossl, ssl)) {
+        conn = conn_of(ossl, ssl);
+        if (conn == NULL || !is_paused(ossl, ssl, conn))
+            return true;
+    }
+    return false;
 }
 
 int conn_shutdown_mode(const struct ossl *ossl, const SSL *ssl, int mode)
@@ -897,8 +1081,10 @@ int conn_clear(const struct ossl *ossl, SSL *ssl)
 {
     struct conn *conn = ossl->kind == OSSL_USABLE ? conn_of(ossl, ssl) : NULL;
 
-    if (conn != NULL)
+    if (conn != NULL) {
+        conn->early = EARLY_NONE;
         start_afresh(ossl, ssl, conn);
+    }
     return ossl->SSL_clear(ssl);
 }
 

@@ -37,9 +37,10 @@ enum conn_call {
 MUST_CHECK bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call);
 
 /* A call that reads returned `result`: take off a client certificate that the server got meanwhile; if the server ended the connection over it, say
- * so. Return `result`. Does nothing where conn_gave_any_client is false. */
-int conn_was_read(const struct ossl *ossl, SSL *ssl, int result);
-extern _Atomic bool conn_gave_any_client;
+ * so. Between two writes of early data, judge what the read has driven. Return true if the program may have what was read; else the
+ * caller takes it back and returns its failure value. Does nothing where conn_looks_at_reads is false. */
+MUST_CHECK bool conn_was_read(const struct ossl *ossl, SSL *ssl, int result);
+extern _Atomic bool conn_looks_at_reads;
 
 /* Judge the server anew that asks for a client certificate. Return the one to offer, or NULL. It is held by `out`, of hearing_make, which
  * is to be ended in either case. */
@@ -91,6 +92,9 @@ void conn_forget_mode(const struct ossl *ossl, SSL *ssl);
 /* Let a client send early data only on a session that may be resumed for its target now. Return true if the real call may run. */
 MUST_CHECK bool conn_ready_early(const struct ossl *ossl, SSL *ssl);
 
+/* That call returned `result`. */
+void conn_was_early(const struct ossl *ossl, SSL *ssl, int result);
+
 /* A client's handshake begins on `ssl`, however it is driven: take down what it is to be judged by, and take off a session that may
  * not be resumed for its target. */
 void conn_begin(const struct ossl *ossl, SSL *ssl);
@@ -102,6 +106,10 @@ MUST_CHECK bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *
 /* Return true if a peer without a certificate would be refused for this target, or may be when more of it is known. Then something is not
  * offered, which is logged if the handshake fails. */
 MUST_CHECK bool conn_withholds(const struct ossl *ossl, SSL *ssl);
+
+/* Return true if the target will be known better when the server has chosen a suite, and no rule that holds already refuses one without a
+ * certificate: then conn_refuses_suite decides. */
+MUST_CHECK bool conn_judges_suite(const struct ossl *ossl, SSL *ssl);
 
 /* The same where the server has chosen a suite without a certificate: if it may not, the handshake fails as a refusal. */
 MUST_CHECK bool conn_refuses_suite(const struct ossl *ossl, SSL *ssl);

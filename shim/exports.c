@@ -8,6 +8,8 @@
 #include "session.h"
 #include "verify.h"
 
+#include <string.h>
+
 #define EXPORT __attribute__((visibility("default"), noinline))
 
 /* Find the real function `name` for `object` into `ossl` and `real`. An object of no libssl is passed on to the function that the
@@ -59,21 +61,27 @@ static enum conn_call asker(const struct ossl *ossl, const void *caller, enum co
         if (sure != NULL) \
             return sure->call; \
     } while (0)
-#define READ_IF_SURE(call) \
+#define READ_IF_SURE(call, done, failure) \
     do { \
         const struct ossl *sure = conn_sure(ssl); \
  \
         if (sure != NULL) \
-            return after_read(sure, ssl, sure->call); \
+            return after_read(sure, ssl, sure->call, buffer, done, failure); \
     } while (0)
 
 /* libssl answers a negative size before it looks at the handshake. */
 #define MAY_MOVE(call) (!held(ossl) || conn_ready(ossl, ssl, asker(ossl, __builtin_return_address(0), call)))
 
-/* Return what a read returned. It may have answered a request for a client certificate, or met what the server thinks of it. */
-static int after_read(const struct ossl *ossl, SSL *ssl, int result)
+/* Return what a read returned, or `failure`. It may have answered a request for a client certificate, met what the server thinks of it, or driven
+ * a handshake whose peer is refused: then what it has read is taken back. `done` NULL: the result is its length. */
+static int after_read(const struct ossl *ossl, SSL *ssl, int result, void *buffer, size_t *done, int failure)
 {
-    return atomic_load_explicit(&conn_gave_any_client, memory_order_relaxed) && guarded(ossl) ? conn_was_read(ossl, ssl, result) : result;
+    if (!atomic_load_explicit(&conn_looks_at_reads, memory_order_relaxed) || !guarded(ossl) || conn_was_read(ossl, ssl, result))
+        return result;
+    explicit_bzero(buffer, result <= 0 ? 0 : done != NULL ? *done : (size_t)result);
+    if (done != NULL)
+        *done = 0;
+    return failure;
 }
 
 EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
@@ -180,34 +188,34 @@ EXPORT void SSL_set_verify(SSL *ssl, int mode, int (*callback)(int, X509_STORE_C
 
 EXPORT int SSL_read(SSL *ssl, void *buffer, int size)
 {
-    READ_IF_SURE(SSL_read(ssl, buffer, size));
+    READ_IF_SURE(SSL_read(ssl, buffer, size), NULL, -1);
     FIND(SSL_read, ssl, -1)
 
-    return size < 0 || MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size)) : -1;
+    return size < 0 || MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size), buffer, NULL, -1) : -1;
 }
 
 EXPORT int SSL_read_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 {
-    READ_IF_SURE(SSL_read_ex(ssl, buffer, size, done));
+    READ_IF_SURE(SSL_read_ex(ssl, buffer, size, done), done, 0);
     FIND(SSL_read_ex, ssl, 0)
 
-    return MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size, done)) : 0;
+    return MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size, done), buffer, done, 0) : 0;
 }
 
 EXPORT int SSL_peek(SSL *ssl, void *buffer, int size)
 {
-    READ_IF_SURE(SSL_peek(ssl, buffer, size));
+    READ_IF_SURE(SSL_peek(ssl, buffer, size), NULL, -1);
     FIND(SSL_peek, ssl, -1)
 
-    return size < 0 || MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size)) : -1;
+    return size < 0 || MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size), buffer, NULL, -1) : -1;
 }
 
 EXPORT int SSL_peek_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 {
-    READ_IF_SURE(SSL_peek_ex(ssl, buffer, size, done));
+    READ_IF_SURE(SSL_peek_ex(ssl, buffer, size, done), done, 0);
     FIND(SSL_peek_ex, ssl, 0)
 
-    return MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size, done)) : 0;
+    return MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size, done), buffer, done, 0) : 0;
 }
 
 EXPORT int SSL_write(SSL *ssl, const void *buffer, int size)
@@ -244,7 +252,14 @@ EXPORT int SSL_write_early_data(SSL *ssl, const void *buffer, size_t size, size_
 {
     FIND(SSL_write_early_data, ssl, 0)
 
-    return held(ossl) && !conn_ready_early(ossl, ssl) ? 0 : real(ssl, buffer, size, done);
+    int result;
+
+    if (held(ossl) && !conn_ready_early(ossl, ssl))
+        return 0;
+    result = real(ssl, buffer, size, done);
+    if (guarded(ossl))
+        conn_was_early(ossl, ssl, result);
+    return result;
 }
 
 EXPORT int SSL_copy_session_id(SSL *to, const SSL *from)

@@ -88,7 +88,7 @@ void hearing_end(struct hearing *hearing)
 bool hearing_is_settled(const struct hearing *hearing)
 {
     return hearing->settled
-        || (hearing->target.named && hearing->store != NULL && hearing->store->pins != NULL && !pins_ask_address(hearing->store->pins));
+        || (hearing->store != NULL && hearing->store->pins != NULL && !policy_is_open(hearing->store->pins, &hearing->target));
 }
 
 bool hearing_only_reported(const struct hearing *hearing)

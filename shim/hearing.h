@@ -36,7 +36,7 @@ MUST_CHECK enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const st
 /* Give back the pins that the hearing holds; its judgement points into them. */
 void hearing_end(struct hearing *hearing);
 
-/* Return true unless more of the target will be known later that rules may ask for: an address, a port, the names that were resolved to
+/* Return true unless more of the target may be known later, and a rule refuse it then: an address, a port, the names that were resolved to
  * it. */
 MUST_CHECK bool hearing_is_settled(const struct hearing *hearing);
 

@@ -155,10 +155,13 @@ static int judge_suite(const SSL *ssl, const SSL_CTX *ctx, int operation, int bi
     }
     if ((operation & SSL_SECOP_OTHER_TYPE) != SSL_SECOP_OTHER_CIPHER || !is_unauthenticated(ossl, other))
         return 1;
-    /* Where a wrapper drives the handshake, an anonymous suite is refused when the server has chosen it, and the program told why. */
-    if (ossl->SSL_CIPHER_get_auth_nid(other) == NID_auth_null && conn_is_driven(ossl, ssl))
-        return operation != SSL_SECOP_CIPHER_CHECK || !conn_refuses_suite(ossl, mine);
-    return !conn_withholds(ossl, mine);
+    if (!conn_is_driven(ossl, ssl))
+        return !conn_withholds(ossl, mine);
+    /* Where a wrapper drives the handshake, an anonymous suite is refused when the server has chosen it, and the program told why; and so is one
+     * with a pre-shared key where the socket is only known when something was sent. */
+    if (operation == SSL_SECOP_CIPHER_CHECK)
+        return !conn_refuses_suite(ossl, mine);
+    return ossl->SSL_CIPHER_get_auth_nid(other) == NID_auth_null || conn_judges_suite(ossl, mine) || !conn_withholds(ossl, mine);
 }
 
 bool offer_watches(const struct ossl *ossl, const SSL *ssl)

@@ -169,7 +169,7 @@ struct rule *pins_rule(struct pins *pins, const struct target_pattern *target, u
     if (pins->rule_count + 1 == pins->index_size || !grow((void **)&pins->rules, &pins->rule_room, pins->rule_count, 1, sizeof(*pins->rules))
         || !grow((void **)&pins->bytes, &pins->byte_room, pins->byte_count, key.length + 1, 1))
         return NULL;
-    pins->located |= address || host->port != 0;
+    pins->located |= address;
     rule = &pins->rules[pins->rule_count];
     *rule = (struct rule) {
         .line = line,
@@ -295,9 +295,17 @@ bool pins_demand_anything(const struct pins *pins)
     return pins->demand;
 }
 
-bool pins_ask_address(const struct pins *pins)
+bool pins_enforce(const struct pins *pins, bool addresses)
 {
-    return pins->located;
+    if (!pins->demand || (addresses && !pins->located))
+        return false;
+    for (size_t i = 0; i < pins->rule_count; i++) {
+        const struct rule *rule = &pins->rules[i];
+
+        if (rule->action != RULE_ALLOW && !rule->report && (!addresses || rule->form == FORM_ADDRESS))
+            return true;
+    }
+    return false;
 }
 
 bool pins_use(const struct pins *pins, enum pin_kind kind, enum digest digest)

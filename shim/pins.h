@@ -100,8 +100,9 @@ void pins_free(struct pins *pins);
 /* Return true if and only if some rule asks for more than nothing: any but `allow`. */
 MUST_CHECK bool pins_demand_anything(const struct pins *pins);
 
-/* Return true if and only if some rule is for an address or for a port. */
-MUST_CHECK bool pins_ask_address(const struct pins *pins);
+/* Return true if and only if some rule refuses in earnest: any but `allow` and those that are only reported. With `addresses` only rules for
+ * addresses count. */
+MUST_CHECK bool pins_enforce(const struct pins *pins, bool addresses);
 
 /* Return true if and only if some pin of the file is of that kind and digest. */
 MUST_CHECK bool pins_use(const struct pins *pins, enum pin_kind kind, enum digest digest);

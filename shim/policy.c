@@ -194,7 +194,7 @@ static void unidentifiable(const struct pins *pins, struct judgement *out)
     out->rules.first = NULL;
     out->rule = NULL;
     out->matched = NULL;
-    out->report = false;
+    out->report = demand && !pins_enforce(pins, false);
     out->verdict = demand ? VERDICT_REFUSE : VERDICT_ACCEPT;
     out->reason = demand ? REASON_UNIDENTIFIABLE : REASON_NO_RULE;
 }
@@ -283,6 +283,38 @@ void policy_judge(const struct pins *pins, const struct target *target, const st
         judge_any(pins, target, peer, out);
 }
 
+/* Return true if some of these rules will not hold when the port is known, and so what now satisfies one may be refused then. */
+static bool hang_on_port(const struct pins *pins, struct rules rules)
+{
+    bool ported = false;
+    bool enforced = false;
+
+    for (const struct rule *rule = rules.first; rules.all_ports && rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
+        ported |= rule->port != 0;
+        enforced |= rule->action != RULE_ALLOW && !rule->report;
+    }
+    return ported && enforced;
+}
+
+bool policy_is_open(const struct pins *pins, const struct target *target)
+{
+    bool any = false;
+    bool open = false;
+
+    /* Without a name, those that are resolved to the address have a say. */
+    if (!target->named)
+        return pins_enforce(pins, false);
+    for (size_t i = 0; i < target->count; i++) {
+        struct rules rules = pins_lookup(pins, target_at(target, i));
+
+        any |= rules.first != NULL;
+        open |= hang_on_port(pins, rules);
+    }
+    for (size_t i = 0; i < target->count && !any; i++)
+        open |= hang_on_port(pins, pins_lookup_any(pins, target_at(target, i)));
+    return open || pins_enforce(pins, true);
+}
+
 void policy_print_rule(const char *path, const struct judgement *judgement, struct text *out)
 {
     const struct rule *rule = judgement->rule;
@@ -333,7 +365,7 @@ void policy_print_reason(const struct pins *pins, const char *path, const struct
     case REASON_UNIDENTIFIABLE:
         text_add(out, "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and ");
         text_add_escaped(out, path, strlen(path), 300);
-        text_add(out, " has rules");
+        text_add(out, " has rules; a pins file with nothing but allow would let it pass");
         break;
     case REASON_DENY:
         policy_print_rule(path, judgement, out);

@@ -94,6 +94,10 @@ struct judgement {
 /* Judge the peer. The judgement points into `pins`. */
 void policy_judge(const struct pins *pins, const struct target *target, const struct peer *peer, struct judgement *out);
 
+/* More may become known of the target: the address that it is connected to, the port, and the names that were resolved to that address. Return true
+ * if a rule could refuse it then that does not now. */
+MUST_CHECK bool policy_is_open(const struct pins *pins, const struct target *target);
+
 /* Append the reason, as in "no pin of pins:12 matched". `path` is how the pins file is named to the user. */
 void policy_print_reason(const struct pins *pins, const char *path, const struct judgement *judgement, struct text *out);
 

@@ -175,7 +175,7 @@ void wire_note(int fd, const void *bytes, ssize_t size, const struct sockaddr *t
 
     if (size < 1 || (first[0] != 'C' && first[0] > 5 && !wire.watching))
         return;
-    if (wire.watching && size > 1 && first[0] == 22 && first[1] == 3) { /* a handshake record (RFC 8446, section 5.1) */
+    if (wire.watching && size > 1 && first[0] == 22 && (first[1] == 3 || first[1] == 254)) { /* a handshake record (RFC 8446, section 5.1; RFC 6347, section 4.1) */
         wire.fd = fd;
         if (to == NULL || !host_from_sockaddr(to, to_length, &wire.to))
             wire.to.kind = HOST_UNREADABLE;

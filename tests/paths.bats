@@ -359,6 +359,23 @@ resumes() {
     fails connect
 }
 
+@test "an impostor gets nothing from a client that writes early data for the good server, whatever it calls between" {
+    local call
+    for call in read read_ex peek write write_ex handshake connect; do
+        capture shim "$PATHS/alike" "lab=$LAB" fd early tls1.3 "drive=$call" sni=www.pinned.example impostor
+        has "$OUT" $'early: 1, error 0'
+        # libssl itself fails at a read where the server does not resume.
+        case $call in
+            read* | peek) equals "$(count_lines refused)" 0 ;;
+            *) equals "$(count_lines refused)" 1 ;;
+        esac
+        equals "$(grep -c 'server: "' <<<"$OUT")" 0
+        lacks "$OUT" '"two"'
+    done
+    capture bare "$PATHS/alike" "lab=$LAB" fd early tls1.3 drive=write sni=www.pinned.example impostor
+    has "$OUT" 'server: "three"'
+}
+
 @test "a server that only knows the client's pre-shared key gets nothing" {
     local version where how key=0102030405060708090a0b0c0d0e0f10
     for version in tls1.2 tls1.3; do

@@ -485,6 +485,24 @@ client_for() {
     done
 }
 
+# alike_all [OPTION...]: all that a client can do over the BIOs of $OVER is as without the shim
+alike_all() {
+    local over what call verify
+    for over in $OVER; do
+        for verify in '' verify; do
+            for what in full resume psk anonymous secret client again fail; do
+                alike 0 "$PATHS/alike" "lab=$LAB" "$over" "$what" tls1.2 callbacks $verify "$@"
+            done
+            for what in full resume external client; do
+                alike 0 "$PATHS/alike" "lab=$LAB" "$over" "$what" tls1.3 callbacks $verify "$@"
+            done
+        done
+        for call in handshake write write_ex read read_ex peek peek_ex; do
+            alike 0 "$PATHS/alike" "lab=$LAB" "$over" resume tls1.3 "drive=$call" "$@"
+        done
+    done
+}
+
 @test "a line of a program that forbids itself system calls goes where the log is, by write alone" {
     local log=$BATS_TEST_TMPDIR/log name also
     for also in '' also=signals also=poll also=open; do
@@ -526,4 +544,194 @@ client_for() {
     capture shim "$PROGRAMS/cancelled" at-once 200
     equals "$STATUS $OUT" '0 0 of enough'
     [ "$(wc -l <"$PINSHIM_LOG")" -gt 1000 ] || explain 'nothing was written meanwhile'
+}
+
+# alike_early [OPTION...]: the same for early data, with other calls between the writes
+alike_early() {
+    local over call more
+    for over in $OVER; do
+        for call in read read_ex peek peek_ex write handshake; do
+            for more in '' retry reject wait; do
+                alike 0 "$PATHS/alike" "lab=$LAB" "$over" early tls1.3 callbacks verify "drive=$call" $more "$@"
+            done
+        done
+        alike 0 "$PATHS/alike" "lab=$LAB" "$over" early tls1.3 drive=read "$@"
+    done
+}
+
+# refused_alike [OPTION...]: the client is refused under a rule, so that the program is held at all
+refused_alike() {
+    pins "www.pinned.example spki-sha256:$PIN_IMPOSTOR"
+    capture shim "$PATHS/alike" "lab=$LAB" "$@"
+    equals "$(count_lines refused)" 1
+    has "$OUT" 'queue: 20 134 ""'
+}
+
+# under_allow BIO...: nothing is demanded, and nothing is changed
+under_allow() {
+    pins '* allow' '192.0.2.1 allow'
+    OVER=$* alike_all
+    refused_alike "$1" full
+}
+
+@test "where nothing is demanded a client finds all as without the shim over sockets and connecting BIOs" {
+    under_allow fd connect
+}
+
+@test "where nothing is demanded a client finds all as without the shim in memory" {
+    under_allow memory pair
+}
+
+@test "where nothing is demanded a client finds all as without the shim over BIOs of its own" {
+    under_allow own own-socket
+}
+
+@test "where nothing is demanded early data and what is read between finds all as without the shim" {
+    pins '* allow'
+    OVER='fd memory own' alike_early
+    has "$OUT" 'server: early "four"'
+    refused_alike own full
+}
+
+@test "DTLS finds all as without the shim where nothing is demanded, and where the rules are another host's" {
+    local over what verify
+    for over in fd own-socket; do
+        for what in full resume psk anonymous client; do
+            for verify in '' verify; do
+                pins '* allow'
+                alike 0 "$PATHS/alike" "lab=$LAB" $over $what dtls callbacks $verify
+                pins 'other.example deny' '192.0.2.1 deny'
+                alike 0 "$PATHS/alike" "lab=$LAB" $over $what dtls callbacks $verify sni=www.pinned.example
+            done
+        done
+    done
+    # Of these the address is known when the server answers.
+    for what in full psk; do
+        alike 0 "$PATHS/alike" "lab=$LAB" own-socket $what dtls callbacks
+        alike 0 "$PATHS/alike" "lab=$LAB" own-socket $what tls1.2 callbacks
+        pins '127.0.0.1 deny'
+        capture shim "$PATHS/alike" "lab=$LAB" own-socket $what dtls
+        equals "$(count_lines refused)" 1
+        has "$(lines refused)" "$PINS:1 says deny"
+        pins 'other.example deny' '192.0.2.1 deny'
+    done
+}
+
+@test "rules for other hosts, and one that the server satisfies, change nothing" {
+    pins 'other.example deny'
+    OVER='own' alike_all sni=www.pinned.example
+    OVER='own' alike_early sni=www.pinned.example
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    alike 0 "$PATHS/alike" "lab=$LAB" fd resume tls1.2 sni=www.pinned.example
+    OVER='fd' alike_early sni=www.pinned.example
+    refused_alike own full sni=www.pinned.example
+}
+
+@test "what is only reported changes nothing, whether the process or every rule says so" {
+    local -x PINSHIM_LOG=none
+    local more
+    pins "www.pinned.example spki-sha256:$PIN_IMPOSTOR" '127.0.0.1 deny' '192.0.2.1 deny' "@revoked spki-sha256:$PIN_IMPOSTOR"
+    PINSHIM_MODE=report
+    export PINSHIM_MODE
+    for more in '' sni=www.pinned.example; do
+        OVER='own' alike_all $more
+    done
+    OVER='own' alike_early sni=www.pinned.example
+    alike 0 "$PATHS/alike" "lab=$LAB" fd resume tls1.3 der sni=www.pinned.example
+    alike 0 "$PATHS/alike" "lab=$LAB" own early tls1.3 drive=read der
+    PINSHIM_LOG=stderr
+    capture shim "$PATHS/alike" "lab=$LAB" own full
+    equals "$(count_lines reported)" 1
+    unset PINSHIM_MODE
+    PINSHIM_LOG=none
+    pins "www.pinned.example spki-sha256:$PIN_IMPOSTOR mode=report" "192.0.2.1 spki-sha256:$PIN_IMPOSTOR mode=report"
+    OVER='own' alike_all
+    OVER='own' alike_early sni=www.pinned.example
+    PINSHIM_LOG=stderr
+    capture shim "$PATHS/alike" "lab=$LAB" own psk tls1.2
+    equals "$(count_lines reported)" 1
+    refused_alike own full
+}
+
+@test "what was not offered is told where the server ends the handshake with an alert, and how to allow it" {
+    local what
+    pins 'other.example deny'
+    for what in 'own psk tls1.2' 'memory psk tls1.2' 'own external tls1.3' 'memory external tls1.3'; do
+        # The server could do with a certificate only where the client has a session of its own.
+        # shellcheck disable=SC2086 # the words of the options
+        capture shim "$PATHS/alike" "lab=$LAB" $what callbacks
+        lacks "$OUT" 'key of me'
+        equals "$(count_lines refused)" 1
+        has "$(lines refused)" "$PINS has rules; a pins file with nothing but allow would let it pass"
+    done
+    # A target whose rule for a port may apply, and then not.
+    pins 'www.pinned.example:1 deny' 'www.pinned.example allow'
+    capture shim "$PATHS/alike" "lab=$LAB" own psk tls1.2 sni=www.pinned.example
+    equals "$(count_lines refused)" 1
+    has "$(lines refused)" 'was not offered: when the handshake began, a rule of'
+}
+
+@test "early data that could not be written is told where the program gives up over it" {
+    pins 'other.example deny'
+    reader good -early_data -tls1_3
+    capture shim "$PATHS/early_data" 127.0.0.1 "$PORT" chain give-up first=third.example second=localhost
+    equals "$STATUS" 1
+    equals "$(count_lines '[a-z]+')" 1
+    has "$ERR" 'the session for early data was not offered: when the handshake began, a rule of'
+    capture bare "$PATHS/early_data" 127.0.0.1 "$PORT" chain give-up first=third.example second=localhost
+    has "$OUT" 'SSL_write_early_data: 1'
+}
+
+@test "what was read between two writes of early data is taken back where the peer is refused by then" {
+    local -x PINSHIM_LOG_LEVEL=all
+    local call
+    for call in read read_ex; do
+        pins "www.pinned.example spki-sha256:$PIN_GOOD"
+        echo 'www.pinned.example deny' >"$PINS.new"
+        capture shim "$PATHS/alike" "lab=$LAB" fd early tls1.3 "drive=$call" sni=www.pinned.example change
+        equals "$(count_lines refused)" 1
+        has "$OUT" 'server: early "one"'
+        lacks "$OUT" '"two"'
+        lacks "$OUT" '"four"'
+        lacks "$OUT" '"ten"'
+    done
+    capture bare "$PATHS/alike" "lab=$LAB" fd early tls1.3 drive=read
+    has "$OUT" 'server: early "four"'
+    has "$OUT" '"two"'
+}
+
+# coap_server OPTION...: a CoAP server whose DTLS is at $PORT
+coap_server() {
+    local log
+    log=$(mktemp "$LAB/coap-XXXXXX")
+    PORT=$(lab_free_port)
+    # Its DTLS is at the next port.
+    coap-server-openssl -A 127.0.0.1 -p $((PORT - 1)) "$@" >"$log" 2>&1 </dev/null 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait bare coap-client-openssl "${COAP[@]}" -B 1 "coaps://127.0.0.1:$PORT/"
+}
+
+@test "coap-client-openssl by address works as without the shim, by certificate and by pre-shared key, but where the address has a rule" {
+    local kind
+    command -v coap-client-openssl >/dev/null || skip 'libcoap3-bin is not installed'
+    for kind in psk pki; do
+        if [ $kind = psk ]; then
+            COAP=(-k secretkey -u me)
+            coap_server -k secretkey -h hint
+        else
+            COAP=(-R "$LAB/ca.pem")
+            coap_server -c "$LAB/good.pem" -j "$LAB/good.key" -n
+        fi
+        for rules in '* allow' 'www.pinned.example deny' "127.0.0.1 spki-sha256:$PIN_IMPOSTOR mode=report"; do
+            pins "$rules"
+            capture shim coap-client-openssl "${COAP[@]}" -B 3 "coaps://127.0.0.1:$PORT/"
+            has "$OUT" 'test server made with libcoap'
+            equals "$(count_lines refused)" 0
+        done
+        pins "127.0.0.1 spki-sha256:$PIN_IMPOSTOR"
+        capture shim coap-client-openssl "${COAP[@]}" -B 3 "coaps://127.0.0.1:$PORT/"
+        lacks "$OUT" 'test server'
+        equals "$(count_lines refused)" 1
+        has "$(lines refused)" "refused 127.0.0.1:$PORT: no "
+    done
 }

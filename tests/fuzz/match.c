@@ -350,16 +350,19 @@ static enum opinion ask(const struct pins *pins, const struct meant *meant, cons
     enum opinion opinion = NO_OPINION;
     enum opinion resolved = NO_OPINION;
     bool demand = false;
+    bool enforced = false;
     bool unknown = target->count == 0 || target->overflow;
 
     if (is_revoked(pins, fake))
         return REFUSES;
-    for (size_t i = 0; i < pins->rule_count; i++)
+    for (size_t i = 0; i < pins->rule_count; i++) {
         demand |= pins->rules[i].action != RULE_ALLOW;
+        enforced |= pins->rules[i].action != RULE_ALLOW && !pins->rules[i].report;
+    }
     for (size_t i = 0; i < target->count; i++)
         unknown |= target_at(target, i)->kind == HOST_UNREADABLE;
     if (!demand || unknown)
-        return demand ? REFUSES : ACCEPTS;
+        return enforced ? REFUSES : demand ? REPORTS : ACCEPTS;
     for (size_t i = 0; i < target->count; i++)
         opinion = both(opinion, ask_rules(pins, target_at(target, i), false, fake, target_at(target, i)));
     for (size_t i = 0; !target->named && i < meant->resolved_count; i++)

@@ -1,6 +1,6 @@
-/* early_data HOST PORT first=NAME [text=TEXT] [second=NAME] [chain]: a connection for FIRST, and one for SECOND with the
- * session of the first and TEXT as early data; "chain": that one goes through a chain of BIOs to the address of SECOND, and
- * gives no name. The server sends nothing but its tickets. */
+/* early_data HOST PORT first=NAME [text=TEXT] [second=NAME] [give-up] [chain]: a connection for FIRST, and one for SECOND with the
+ * session of the first and TEXT as early data; "give-up": it ends there; "chain": that one goes through a chain of BIOs to the address of
+ * SECOND, and gives no name. The server sends nothing but its tickets. */
 
 #include "paths.h"
 
@@ -40,6 +40,10 @@ int main(int argc, char **argv)
     result = SSL_write_early_data(ssl, text, strlen(text), &sent);
     printf("SSL_write_early_data: %d\n", result);
     ERR_clear_error();
+    if (word(argv, "give-up")) {
+        SSL_free(ssl);
+        return result == 1 ? 0 : 1;
+    }
     connected = show("SSL_connect", ssl, SSL_connect(ssl)) == 1;
     printf("early data: %s\n", SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_ACCEPTED ? "accepted" : "not accepted");
     printf("reused: %d\n", SSL_session_reused(ssl));

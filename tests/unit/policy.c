@@ -659,8 +659,10 @@ static const struct path_row report_rows[] = {
         "a:443", REPORTED | PINNED | UNASKED, "no pin of P:1 matched"},
     {"of *, and a target that is enforced", "* " S3 " mode=report\na " S3, "a 192.0.2.1", GOOD, 0, 0, "", REASON_NO_MATCH, "a", UNASKED,
         "no pin of P:2 matched"},
-    {"of *, and no target at all", "* " S3 " mode=report", "", GOOD, 0, 0, "", REASON_UNIDENTIFIABLE, "", UNASKED,
-        "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and P has rules"},
+    {"of *, and no target at all", "* " S3 " mode=report", "", GOOD, 0, 0, "", REASON_UNIDENTIFIABLE, "", REPORTED | UNASKED,
+        "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and P has rules; a pins file with nothing but allow would let it pass"},
+    {"of *, no target at all, and another that is enforced", "* " S3 " mode=report\na deny", "", GOOD, 0, 0, "", REASON_UNIDENTIFIABLE, "", UNASKED,
+        "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and P has rules; a pins file with nothing but allow would let it pass"},
     {"at one of several ports: it is enforced", "a:1 " S3 " mode=report\na:2 " C3, "a", GOOD, 0, 0, "", REASON_NO_MATCH, "a", UNASKED,
         "no pin of P:1,2 matched"},
     {"at the last of several ports: it is enforced", "a:1 " S3 "\na:2 " C3 " mode=report", "a", GOOD, 0, 0, "", REASON_NO_MATCH, "a",
@@ -680,8 +682,8 @@ static const struct path_row report_rows[] = {
     {"the same, the other way round", "b " S1 " mode=report\nc " S3, "192.0.2.1=c b", GOOD, 0, 0, "", REASON_MATCH, "b",
         REPORTED | UNASKED, "P:1 matched " S1},
     {"for an address; the name resolved to it was forgotten", "192.0.2.1 " S3 " mode=report", "192.0.2.1=", GOOD, 0, FORGOTTEN, "",
-        REASON_UNIDENTIFIABLE, "192.0.2.1", UNASKED,
-        "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and P has rules"},
+        REASON_UNIDENTIFIABLE, "192.0.2.1", REPORTED | UNASKED,
+        "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and P has rules; a pins file with nothing but allow would let it pass"},
     {"for a name that was resolved to an address that is enforced", "192.0.2.1 " S3 "\nb " S3 " mode=report", "192.0.2.1=b", GOOD, 0, 0,
         "", REASON_NO_MATCH, "192.0.2.1", UNASKED, "no pin of P:1 matched"},
     {"for an address whose resolved name is enforced", "192.0.2.1 " S3 " mode=report\nb " S3, "192.0.2.1=b", GOOD, 0, 0, "",
@@ -818,7 +820,7 @@ static void test_printing(void)
         {"allow", "a.example allow", "a.example", GOOD, "P:1 says allow", "", "P:1"},
         {"no rule", "b.example deny", "a.example", GOOD, "no rule for this target", "", ""},
         {"unidentifiable", "b.example deny", "", GOOD,
-            "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and P has rules", "", ""},
+            "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and P has rules; a pins file with nothing but allow would let it pass", "", ""},
     };
     struct judgement zero = {0};
     struct pins *pins;
@@ -861,8 +863,51 @@ static void test_printing(void)
     pins_free(pins);
 }
 
+/* The address is not known yet, nor the port. */
+static void test_open(void)
+{
+    static const struct {
+        const char *why;
+        const char *rules;
+        const char *known;
+        int flags;
+        bool open;
+    } table[] = {
+        {"nothing is demanded", "* allow", "", 0, false},
+        {"nor of anybody", "a allow\n192.0.2.1 allow\n*:443 allow", "", 0, false},
+        {"a name may be resolved to the address", "a " S1, "", 0, true},
+        {"so it may to an address that is to be verified", "a " S1, "192.0.2.1", 0, true},
+        {"but not beside a name that was given", "a " S1, "b", NAMED, false},
+        {"an address may have a rule", "192.0.2.1 " S1, "b", NAMED, true},
+        {"one that allows", "192.0.2.1 allow\na deny", "b", NAMED, false},
+        {"one that only reports", "192.0.2.1 " S1 " mode=report\na deny", "b", NAMED, false},
+        {"at a port", "192.0.2.1:443 deny", "b", NAMED, true},
+        {"all that could be asked for is reported", "a " S1 " mode=report\n192.0.2.1 " S1 " mode=report", "", 0, false},
+        {"one rule is not", "a " S1 " mode=report\n192.0.2.1 " S1, "", 0, true},
+        {"what is asked for now is asked for then", "a " S1, "a", NAMED, false},
+        {"a port decides between two rules", "a:443 " S1 "\na:8443 allow", "a", NAMED, true},
+        {"a port decides whether there is a rule", "a:443 " S1, "a", NAMED, true},
+        {"a port that is known", "a:443 " S1 "\na:8443 allow", "a:8443", NAMED, false},
+        {"another name's port", "a:443 " S1, "b", NAMED, false},
+        {"a port with a rule that reports", "a:443 " S1 " mode=report\na:8443 allow", "a", NAMED, false},
+        {"a port of *", "*:443 deny", "b", NAMED, true},
+        {"a port of *, beside a rule for the name", "*:443 deny\nb allow", "b", NAMED, false},
+        {"*", "* " S1, "b", NAMED, false},
+        {"*, and no name", "* " S1, "192.0.2.1", 0, true},
+    };
+
+    for (size_t i = 0; i < ROWS(table); i++) {
+        struct pins *pins = pins_parse(table[i].rules, strlen(table[i].rules), NULL, on_error, NULL);
+        struct target target = target_of(table[i].known, table[i].flags, NULL);
+
+        check(pins != NULL && policy_is_open(pins, &target) == table[i].open, "open: %s", table[i].why);
+        pins_free(pins);
+    }
+}
+
 int main(void)
 {
+    test_open();
     judge_rows(pins_rows, ROWS(pins_rows));
     judge_rows(peer_rows, ROWS(peer_rows));
     judge_rows(any_rows, ROWS(any_rows));
