@@ -12,49 +12,41 @@ _Atomic(struct ossl *) ossl_known[OSSL_MAX];
 /* Stands for a libssl of which no record can be made, for want of memory or of room: it has no functions, so every call fails. */
 static struct ossl unusable = {.kind = OSSL_UNUSABLE};
 
-static void release_state(void *parent, void *state, CRYPTO_EX_DATA *data, int index, long argl, void *argp)
-{
-    struct ossl_attached *attached = state;
-
-    (void)parent;
-    (void)data;
-    (void)index;
-    (void)argl;
-    if (attached != NULL)
-        attached->release(argp, attached);
-}
-
-/* `from` is a void ** although its type says otherwise before 3.0. Without this function a copy would share the state. */
-static int forget_state(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **state, int index, long argl, void *argp)
-{
-    (void)to;
-    (void)from;
-    (void)index;
-    (void)argl;
-    (void)argp;
-    *state = NULL;
-    return 1;
-}
-
 /* libssl makes an SSL. */
-static void note_made(void *parent, void *state, CRYPTO_EX_DATA *data, int index, long argl, void *argp)
+static void note_made(void *parent, void *data, CRYPTO_EX_DATA *all, int index, long argl, void *argp)
 {
-    (void)state;
     (void)data;
+    (void)all;
     (void)index;
     (void)argl;
     ossl_watch.made(argp, parent);
 }
 
-/* libssl copies one (SSL_dup). */
-static int note_copied(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **state, int index, long argl, void *argp)
+/* Called for every object of the kind, whatever is set on it. */
+static void note_freed(void *parent, void *data, CRYPTO_EX_DATA *all, int index, long argl, void *argp)
 {
-    const struct ossl *ossl = argp;
-
-    (void)from;
+    (void)data;
+    (void)all;
+    (void)index;
     (void)argl;
-    *state = ossl_watch.copied(ossl, *state, ossl->CRYPTO_get_ex_data(to, index));
-    return 1;
+    ossl_watch.freed(argp, parent);
+}
+
+/* Have libcrypto tell what is made and freed. Nothing is set on an SSL, an SSL_CTX or an SSL_SESSION: a program may use an index that it did
+ * not ask for, next to its own (Qt 6), and where anything is set, libcrypto calls every function that programs gave it to copy their data,
+ * also for what they have not set (stunnel). Certificates carry a pointer, with two indexes left empty before it; libcrypto never copies
+ * their ex_data. */
+static bool watch(struct ossl *ossl)
+{
+    if (ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, ossl, note_made, NULL, note_freed) < 0
+        || ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_CTX, 0, ossl, NULL, NULL, note_freed) < 0)
+        return false;
+    for (int spare = 0; spare < 2; spare++) {
+        if (ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_X509, 0, NULL, NULL, NULL, NULL) < 0)
+            return false;
+    }
+    ossl->leaf_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_X509, 0, ossl, NULL, NULL, note_freed);
+    return ossl->leaf_index >= 0;
 }
 
 static enum ossl_kind kind_of(void *handle, bool complete)
@@ -70,13 +62,12 @@ static enum ossl_kind kind_of(void *handle, bool complete)
     return complete ? OSSL_USABLE : OSSL_UNUSABLE;
 }
 
-/* Another thread was first, or there is no room. Once libssl was given the record for its callbacks, it stays: no state hangs on its
- * indexes, so that they find nothing to do. */
+/* Another thread was first, or there is no room. Once libcrypto was given the record for its callbacks, it stays. */
 static void discard(struct ossl *ossl)
 {
     static _Atomic(struct ossl *) discarded;
 
-    if (ossl->ssl_index < 0 && ossl->ctx_index < 0) {
+    if (!ossl->watched) {
         free(ossl);
         return;
     }
@@ -139,8 +130,6 @@ static struct ossl *examine(const struct loaded *object)
         return &unusable;
     ossl->start = object->start;
     ossl->end = object->end;
-    /* 0 is where programs keep their own. */
-    ossl->ssl_index = ossl->ctx_index = ossl->session_index = -1;
     /* It stays loaded from now on. */
     handle = loader_hold(object);
     /* The other library, which may be the same. */
@@ -158,13 +147,9 @@ static struct ossl *examine(const struct loaded *object)
     ossl->kind = kind_of(handle, complete);
     if (ossl->kind == OSSL_USABLE && !param_is_readable(ossl))
         ossl->kind = OSSL_UNUSABLE;
-    if (ossl->kind == OSSL_USABLE) {
-        ossl->ssl_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, ossl, note_made, note_copied, release_state);
-        ossl->ctx_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_CTX, 0, ossl, NULL, forget_state, release_state);
-        ossl->session_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_SESSION, 0, NULL, NULL, NULL, NULL);
-        if (ossl->ssl_index < 0 || ossl->ctx_index < 0 || ossl->session_index < 0)
-            ossl->kind = OSSL_UNUSABLE;
-    }
+    ossl->watched = ossl->kind == OSSL_USABLE;
+    if (ossl->watched && !watch(ossl))
+        ossl->kind = OSSL_UNUSABLE;
     return publish(ossl);
 }
 

@@ -25,7 +25,7 @@ static int call_back(X509_STORE_CTX *ctx, void *arg)
     /* libssl sets function and argument one after the other: another thread may see this function before its argument. */
     if (callback == NULL)
         return 0;
-    conn_door_open(callback->ossl, ctx, &door);
+    conn_door_open(callback->ossl, ctx, true, &door);
     /* libssl always has an SSL there. */
     if (door.ssl == NULL)
         return 0;
