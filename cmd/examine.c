@@ -90,9 +90,10 @@ static const struct found *note(struct examination *out, const struct tls *tls, 
     while (*end != NULL)
         end = &(*end)->next;
     *end = found;
-    seen_add(&out->seen, "tls", "%s%s%s: %s%s%s%s", found->name, found->version != NULL ? " " : "", spaced(found->version), path,
+    seen_add(&out->seen, "tls", "%s%s%s: %s%s%s%s%s%s", found->name, found->version != NULL ? " " : "", spaced(found->version), path,
         strcmp(how, "inside") == 0 ? " has it linked in" : strcmp(how, "later") == 0 ? ", loaded later" : ", loaded at the start",
-        found->through != NULL ? ", through " : "", spaced(found->through));
+        found->through != NULL ? ", through " : "", spaced(found->through), tls->crypto != NULL ? ", with the libcrypto within " : "",
+        spaced(tls->crypto != NULL ? tls->crypto->path : NULL));
     return found;
 }
 

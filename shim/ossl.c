@@ -106,22 +106,42 @@ static struct ossl *known_at(uintptr_t address)
     return NULL;
 }
 
-/* Return the function of the library with that handle. A release that has it, has it in one of its two objects; where one that no release
- * lacks is in neither, the loader is asked. */
-static void *find(void *handle, const struct loaded *object, const struct loaded *crypto, const char *name, bool needed)
-{
-    void *found = handle != NULL ? loader_defined(object, crypto, name) : NULL;
+/* Where the functions of one library are found. */
+struct parts {
+    void *handle; /* NULL: it is gone */
+    struct loaded ssl;
+    struct loaded crypto; /* may be the same */
+    bool mixed; /* libssl was linked to another libcrypto, which it reaches for what is not in this one */
+};
 
-    return found == NULL && needed ? loader_symbol(handle, name) : found;
+/* Find the libcrypto whose functions the libssl reaches. That need not be the one that it was linked to: a program, or an object that comes
+ * first, may have another one within and export it, as far as it has it. Every libssl refers to this function by its address (1.1.1 to 4.0), so
+ * that it was bound when libssl was loaded. */
+static void find_crypto(struct parts *parts)
+{
+    void *linked = loader_symbol(parts->handle, "X509_free");
+    void *bound = loader_bound(&parts->ssl, "X509_free");
+
+    parts->mixed = bound != NULL && bound != linked;
+    if (!loader_find(bound != NULL ? bound : linked, OSSL_MARK, &parts->crypto))
+        parts->crypto = parts->ssl;
+}
+
+/* Return the function with that name. A release that has it, has it in one of its two objects; where one that no release lacks is in neither,
+ * the loader is asked. */
+static void *find(const struct parts *parts, const char *name, bool needed)
+{
+    void *found = parts->handle != NULL ? loader_defined(&parts->ssl, &parts->crypto, name) : NULL;
+
+    return found == NULL && (needed || parts->mixed) ? loader_symbol(parts->handle, name) : found;
 }
 
 /* Return the library that `object` is, or NULL where it is no libssl. */
 static struct ossl *examine(const struct loaded *object)
 {
     struct ossl *ossl = known_at(object->start);
+    struct parts parts = {.ssl = *object};
     bool complete = true;
-    struct loaded crypto;
-    void *handle;
 
     if (ossl != NULL || !object->marked)
         return ossl;
@@ -131,20 +151,18 @@ static struct ossl *examine(const struct loaded *object)
     ossl->start = object->start;
     ossl->end = object->end;
     /* It stays loaded from now on. */
-    handle = loader_hold(object);
-    /* The other library, which may be the same. */
-    if (!loader_find(loader_symbol(handle, "X509_verify_cert"), OSSL_MARK, &crypto))
-        crypto = *object;
-#define OPTIONAL(name, result, parameters) ossl->name = (result(*) parameters)find(handle, object, &crypto, #name, false);
+    parts.handle = loader_hold(object);
+    find_crypto(&parts);
+#define OPTIONAL(name, result, parameters) ossl->name = (result(*) parameters)find(&parts, #name, false);
 #define NEEDED(name, result, parameters) \
-    ossl->name = (result(*) parameters)find(handle, object, &crypto, #name, true); \
+    ossl->name = (result(*) parameters)find(&parts, #name, true); \
     complete &= ossl->name != NULL;
 #include "ossl_symbols.h"
 #undef NEEDED
 #undef OPTIONAL
     complete &= ossl->SSL_get1_peer_certificate != NULL || ossl->SSL_get_peer_certificate != NULL;
     complete &= ossl->ERR_put_error != NULL || (ossl->ERR_new != NULL && ossl->ERR_set_debug != NULL && ossl->ERR_set_error != NULL);
-    ossl->kind = kind_of(handle, complete);
+    ossl->kind = kind_of(parts.handle, complete);
     if (ossl->kind == OSSL_USABLE && !param_is_readable(ossl))
         ossl->kind = OSSL_UNUSABLE;
     ossl->watched = ossl->kind == OSSL_USABLE;
