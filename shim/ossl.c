@@ -22,6 +22,18 @@ static void note_made(void *parent, void *data, CRYPTO_EX_DATA *all, int index, 
     ossl_watch.made(argp, parent);
 }
 
+/* libssl copies an SSL. What a program has set beside its own index is not copied where nobody has this one. */
+static int copy_nothing(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **data, int index, long argl, void *argp)
+{
+    (void)to;
+    (void)from;
+    (void)index;
+    (void)argl;
+    (void)argp;
+    *data = NULL;
+    return 1;
+}
+
 /* Called for every object of the kind, whatever is set on it. */
 static void note_freed(void *parent, void *data, CRYPTO_EX_DATA *all, int index, long argl, void *argp)
 {
@@ -38,7 +50,7 @@ static void note_freed(void *parent, void *data, CRYPTO_EX_DATA *all, int index,
  * their ex_data. */
 static bool watch(struct ossl *ossl)
 {
-    if (ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, ossl, note_made, NULL, note_freed) < 0
+    if (ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, ossl, note_made, copy_nothing, note_freed) < 0
         || ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_CTX, 0, ossl, NULL, NULL, note_freed) < 0)
         return false;
     for (int spare = 0; spare < 2; spare++) {
