@@ -34,7 +34,7 @@ command := main output run doctor learn launch examine program wrapper tls libra
 # Of the shim, beside the core.
 shared := peer path pinfile clientfile config
 # What unit tests need besides the core.
-in_unit := resolved config log pinstore
+in_unit := resolved config log pinstore state
 
 all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
 
