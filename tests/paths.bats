@@ -247,6 +247,21 @@ resumes() {
     done
 }
 
+@test "a forged session is not resumed although the program has verified the certificate in it" {
+    local version saved=$BATS_TEST_TMPDIR/session
+    for version in tls1.2 tls1.3; do
+        capture bare "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" set $version "save=$saved"
+        equals "$STATUS" 0
+        /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/forge.py" "$saved" "$LAB/impostor.pem" "$LAB/good.pem"
+        set -- by-hand $version "load=$saved"
+        capture bare "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" "$@"
+        has "$OUT" $'hello from impostor\n\nreused: 1'
+        refused "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" "$@"
+        has "$OUT" 'reused: 0'
+        resumes 0 "$@"
+    done
+}
+
 @test "a session that a callback sets when the handshake starts is judged like any other" {
     local version saved=$BATS_TEST_TMPDIR/session
     for version in tls1.2 tls1.3; do
