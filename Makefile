@@ -29,12 +29,12 @@ shim_link := -shared -nostartfiles -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relr
 # What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
 core := text kernel file host roots pins pins_parse policy sha2 der
 # What runs in every process comes first, so that it stands together in few pages.
-shim := log loader exports_libc config $(core) resolved wire ossl param pinstore pinfile clientfile peer path intent hearing session conn verify offer client exports exports_dl interpose
+shim := log loader exports_libc config $(core) resolved wire state ossl param pinstore pinfile clientfile peer path intent hearing session conn verify offer client exports exports_dl interpose
 command := main output run doctor learn launch examine program wrapper tls libraries elf_file preload event observed targets objects workers dial lint pin check linked
 # Of the shim, beside the core.
 shared := peer path pinfile clientfile config
 # What unit tests need besides the core.
-in_unit := resolved config log pinstore
+in_unit := resolved config log pinstore state
 
 all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
 

@@ -88,6 +88,7 @@ static void print_json(const char *command, const struct examination *examinatio
         output_json_string(&json, "version", found->version);
         output_json_string(&json, "path", found->path);
         output_json_string(&json, "through", found->through);
+        output_json_string(&json, "crypto", found->crypto);
         output_json_string(&json, "how", found->how);
         output_json_close(&json, '}');
     }

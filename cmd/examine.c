@@ -87,12 +87,15 @@ static const struct found *note(struct examination *out, const struct tls *tls, 
         found->version = output_copy(tls->version);
     if (through != NULL && through[0] != '\0')
         found->through = output_copy(through);
+    if (tls->crypto != NULL)
+        found->crypto = output_copy(tls->crypto->path);
     while (*end != NULL)
         end = &(*end)->next;
     *end = found;
-    seen_add(&out->seen, "tls", "%s%s%s: %s%s%s%s", found->name, found->version != NULL ? " " : "", spaced(found->version), path,
+    seen_add(&out->seen, "tls", "%s%s%s: %s%s%s%s%s%s", found->name, found->version != NULL ? " " : "", spaced(found->version), path,
         strcmp(how, "inside") == 0 ? " has it linked in" : strcmp(how, "later") == 0 ? ", loaded later" : ", loaded at the start",
-        found->through != NULL ? ", through " : "", spaced(found->through));
+        found->through != NULL ? ", through " : "", spaced(found->through), found->crypto != NULL ? ", with the libcrypto within " : "",
+        spaced(found->crypto));
     return found;
 }
 
@@ -614,6 +617,7 @@ void examination_free(struct examination *examination)
         free(found->version);
         free(found->path);
         free(found->through);
+        free(found->crypto);
         free(found);
     }
     seen_free(examination->seen);

@@ -11,6 +11,7 @@ struct found {
     const char *name; /* "OpenSSL" */
     char *version; /* NULL: not known */
     char *path; /* of the library, or of the object that has it within */
+    char *crypto; /* the object within which the libcrypto is that this libssl reaches; NULL: the one that it is linked to */
     char *through; /* which libraries lead to it: "libcurl.so.4, librtmp.so.1"; NULL: the program itself */
     const char *how; /* "linked": at the start. "later": by dlopen. "inside": its code is a part of the object */
     struct found *next;

@@ -121,6 +121,16 @@ static const char *lacking(const struct libraries *libraries, const struct libra
     return NULL;
 }
 
+/* Find the object that exports a libcrypto before the one that libssl is linked to: libssl reaches its functions, and so does the shim. */
+static const struct library *other_crypto(const struct libraries *libraries)
+{
+    for (const struct library *library = libraries->first; library != NULL; library = library->next) {
+        if (elf_defines(&library->elf, "X509_free"))
+            return strncmp(library_name(library), "libcrypto", 9) != 0 ? library : NULL;
+    }
+    return NULL;
+}
+
 static const char *other_by_name(const char *file)
 {
     static const struct {
@@ -172,7 +182,7 @@ static bool is_go(const struct elf *elf)
 struct tls tls_of(const struct libraries *libraries, const struct library *library, bool program)
 {
     const struct elf *elf = &library->elf;
-    struct tls tls = {TLS_NONE, NULL, "", NULL};
+    struct tls tls = {TLS_NONE, NULL, "", NULL, NULL};
 
     tls.name = other_by_name(library_name(library));
     if (tls.name != NULL) {
@@ -187,6 +197,7 @@ struct tls tls_of(const struct libraries *libraries, const struct library *libra
         if (tls.kind == TLS_OPENSSL) {
             tls.lacks = lacking(libraries, library);
             tls.kind = tls.lacks != NULL ? TLS_UNUSABLE : TLS_OPENSSL;
+            tls.crypto = other_crypto(libraries);
         }
         return tls;
     }

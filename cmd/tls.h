@@ -17,6 +17,7 @@ struct tls {
     const char *name; /* "OpenSSL", "GnuTLS" */
     char version[40]; /* may be empty */
     const char *lacks; /* TLS_UNUSABLE: the function */
+    const struct library *crypto; /* TLS_OPENSSL: the object within which its libcrypto is; NULL: the one that it is linked to */
 };
 
 /* Look at one library of `libraries`. `program`: it is the program itself, whose own functions nothing can stand before. */

@@ -2,6 +2,7 @@
 
 #include "client.h"
 #include "session.h"
+#include "state.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -26,7 +27,7 @@ struct unsaid {
     char reason[700];
 };
 
-/* What hangs on a client's SSL. */
+/* What is kept of a client's SSL. */
 struct conn {
     struct ossl_attached attached;
     enum phase phase;
@@ -118,13 +119,14 @@ static void release_nothing(const struct ossl *ossl, void *attached)
     (void)attached;
 }
 
-/* Hangs on an SSL that was made when nothing was set on its SSL_CTX: what is set there later is not the SSL's. */
+/* Kept of an SSL that was made when nothing was set on its SSL_CTX: what is set there later is not the SSL's. */
 static struct ossl_attached plain = {release_nothing};
 
 static struct conn *conn_of(const struct ossl *ossl, const SSL *ssl)
 {
-    void *state = ossl->SSL_get_ex_data(ssl, ossl->ssl_index);
+    void *state = state_of(ssl);
 
+    (void)ossl;
     return state != &plain ? state : NULL;
 }
 
@@ -149,9 +151,9 @@ static struct conn *conn_make(const struct ossl *ossl, SSL *ssl)
     if (conn == NULL)
         return NULL;
     conn->attached.release = release;
-    if (ossl->SSL_get_ex_data(ssl, ossl->ssl_index) != &plain)
+    if (state_of(ssl) != &plain)
         inherit(ossl, ssl, conn);
-    if (ossl->SSL_set_ex_data(ssl, ossl->ssl_index, conn) != 1) {
+    if (!state_keep(ossl, ssl, &conn->attached)) {
         free(conn);
         return NULL;
     }
@@ -250,6 +252,7 @@ static void restore_mode(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     conn->mode_changed = false;
 }
 
+/* The callbacks of a QUIC connection run under its engine's lock, which does not nest: see docs/design.md for what may be called there. */
 static bool is_quic(const struct ossl *ossl, const SSL *ssl)
 {
     return ossl->SSL_is_quic != NULL && ossl->SSL_is_quic(ssl) == 1;
@@ -305,9 +308,10 @@ static bool has_failed(const struct ossl *ossl, const SSL *ssl)
     return strcmp(ossl->SSL_state_string(ssl), "SSLERR") == 0;
 }
 
-void conn_door_open(const struct ossl *ossl, X509_STORE_CTX *ctx, struct door *door)
+void conn_door_open(const struct ossl *ossl, X509_STORE_CTX *ctx, bool own, struct door *door)
 {
     memset(door, 0, sizeof(*door));
+    door->own = own;
     if (ossl->X509_STORE_CTX_get_ex_data != NULL && ossl->SSL_get_ex_data_X509_STORE_CTX_idx != NULL)
         door->ssl = ossl->X509_STORE_CTX_get_ex_data(ctx, ossl->SSL_get_ex_data_X509_STORE_CTX_idx());
     if (ossl->kind != OSSL_USABLE || door->ssl == NULL)
@@ -330,7 +334,7 @@ static bool only_gives_keys(const struct ossl *ossl, SSL *ssl, const struct conn
     bool gives;
     int status;
 
-    if (ossl->SSL_ech_get1_status == NULL)
+    if (ossl->SSL_ech_get1_status == NULL || is_quic(ossl, ssl))
         return false;
     status = ossl->SSL_ech_get1_status(ssl, &names[0], &names[1]);
     ossl->CRYPTO_free(names[0], "", 0);
@@ -363,7 +367,7 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
     if (ossl->SSL_is_server(ssl))
         return result;
     /* "Ask me again" (SSL_set_retry_verify) is no answer yet. */
-    if (result > 0 && ossl->SSL_want(ssl) == WANT_RETRY_VERIFY)
+    if (result > 0 && !is_quic(ossl, ssl) && ossl->SSL_want(ssl) == WANT_RETRY_VERIFY)
         return result;
     /* There is a certificate: whatever was not offered, it is not what the handshake may fail for. */
     conn = conn_of(ossl, ssl);
@@ -385,11 +389,14 @@ int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct d
         conn->clues.verifying = ossl->X509_STORE_CTX_get0_param(ctx);
     if (conn != NULL && conn->leaf != NULL && conn->leaf == door->shown.leaf) {
         /* Already accepted: the program's callback ran the library's verification, which was judged. */
+        if (door->own)
+            session_mark(ossl, door->shown.leaf, NULL);
     } else if (conn != NULL && only_gives_keys(ossl, ssl, conn, &shown)) {
         /* Nothing is kept of it. If libssl finished the handshake nevertheless, confirm would judge it as what the program meant. */
     } else if (admit(ossl, ssl, conn, &shown, conn == NULL || !conn->driven, &digests)) {
         /* Already here, not when the handshake is finished: programs store the session before that call returns. */
-        session_mark(ossl, ossl->SSL_get_session(ssl), door->shown.leaf, &digests);
+        if (door->own)
+            session_mark(ossl, door->shown.leaf, &digests);
         keep_leaf(ossl, conn, door->shown.leaf);
     } else {
         /* Under SSL_VERIFY_NONE libssl would ignore the 0 and go on to send a client certificate. It reads the mode only after
@@ -626,8 +633,9 @@ bool conn_is_driven(const struct ossl *ossl, const SSL *ssl)
 struct offer *conn_offer(const struct ossl *ossl, const SSL *ssl)
 {
     static struct offer nothing;
-    void *state = ossl->SSL_get_ex_data(ssl, ossl->ssl_index);
+    void *state = state_of(ssl);
 
+    (void)ossl;
     if (state == &plain)
         return &nothing;
     return state != NULL ? &((struct conn *)state)->offer : NULL;
@@ -1100,41 +1108,54 @@ void conn_set_peer(const struct ossl *ossl, SSL *ssl, const BIO_ADDR *address)
         conn->clues.peer.kind = HOST_UNREADABLE;
 }
 
+/* The SSL that libssl has last begun to make in this thread. */
+static _Thread_local const SSL *begun;
+
+static void keep_new(const struct ossl *ossl, SSL *ssl)
+{
+    /* From 3.5 on it is not there yet when libssl begins. */
+    const SSL_CTX *ctx = ossl->SSL_get_SSL_CTX(ssl);
+
+    if (ctx == NULL || state_of(ssl) != NULL)
+        return;
+    if (offer_of_ctx(ossl, ctx) != NULL || !state_keep(ossl, ssl, &plain))
+        (void)conn_make(ossl, ssl);
+}
+
+static void made(const struct ossl *ossl, SSL *ssl)
+{
+    /* The end of one that was at this address may have been missed: libcrypto tells it only to threads with the library context (3.0) in which
+     * the shim asked for it. */
+    state_drop(ossl, ssl);
+    keep_new(ossl, ssl);
+    begun = ssl;
+}
+
 void conn_made(const struct ossl *ossl, SSL *ssl)
 {
-    const SSL_CTX *ctx;
-
-    if (ossl->SSL_get_ex_data(ssl, ossl->ssl_index) != NULL)
-        return;
-    /* From 3.5 on it is not there yet when libssl calls for this. */
-    ctx = ossl->SSL_get_SSL_CTX(ssl);
-    if (ctx == NULL)
-        return;
-    if (offer_of_ctx(ossl, ctx) != NULL)
-        (void)conn_make(ossl, ssl);
-    else
-        (void)ossl->SSL_set_ex_data(ssl, ossl->ssl_index, &plain);
+    if (begun != ssl)
+        state_drop(ossl, ssl);
+    begun = NULL;
+    keep_new(ossl, ssl);
 }
 
-static void *copied(const struct ossl *ossl, const void *from, void *there)
+/* libssl copies an SSL before its handshake, with the callbacks that stand where its certificates are. What else a program set is the new SSL's
+ * own, from its SSL_CTX. */
+void conn_copied(const struct ossl *ossl, SSL *copy, const SSL *from)
 {
-    static const struct offer nothing;
-    const struct offer *offer = from != NULL && from != &plain ? &((const struct conn *)from)->offer : &nothing;
-    struct conn *copy = there != &plain ? there : NULL;
+    const struct offer *offer = conn_offer(ossl, from);
+    struct offer *place = conn_offer(ossl, copy);
 
-    (void)ossl;
-    if (from == NULL)
-        return there;
-    if (copy == NULL && offer_is_empty(offer))
-        return &plain;
-    if (copy == NULL && (copy = calloc(1, sizeof(*copy))) == NULL)
-        return NULL;
-    copy->attached.release = release;
-    copy->offer = *offer;
-    copy->offer.suspended = false;
-    copy->offer.secret = NULL;
-    copy->offer.secret_arg = NULL;
-    return copy;
+    if (offer == NULL || (offer_is_empty(offer) && (place == NULL || offer_is_empty(place))))
+        return;
+    place = conn_offer_make(ossl, copy);
+    if (place == NULL)
+        return;
+    place->security = offer->security;
+    place->cert = offer->cert;
+    place->cert_arg = offer->cert_arg;
+    place->cert_watched = offer->cert_watched;
+    place->certs_shared = offer->certs_shared;
 }
 
-const struct ossl_watch ossl_watch = {conn_made, copied};
+const struct ossl_watch ossl_watch = {made, state_drop};

@@ -11,10 +11,11 @@
  * sees it, which may set the whole of it up anew. */
 struct door {
     SSL *ssl; /* NULL: none, as in a program that verifies by itself */
+    bool own; /* libssl asked, not a program that may verify any certificate beside any SSL */
     struct shown shown;
 };
 
-void conn_door_open(const struct ossl *ossl, X509_STORE_CTX *ctx, struct door *door);
+void conn_door_open(const struct ossl *ossl, X509_STORE_CTX *ctx, bool own, struct door *door);
 
 /* Judge the peer inside the handshake. `result` is what the program's own verification said. Return what libssl is to go on with: `result`, or
  * 0 for a refusal, which is then fatal to the handshake whatever the program's verify mode. */
@@ -121,8 +122,11 @@ MUST_CHECK bool conn_is_driven(const struct ossl *ossl, const SSL *ssl);
 struct offer *conn_offer(const struct ossl *ossl, const SSL *ssl);
 struct offer *conn_offer_make(const struct ossl *ossl, SSL *ssl);
 
-/* An SSL was made: it keeps what its SSL_CTX has now. */
+/* SSL_new has returned a new SSL: it keeps what its SSL_CTX has now. */
 void conn_made(const struct ossl *ossl, SSL *ssl);
+
+/* SSL_dup has made `copy` of an SSL: it keeps what libssl has copied. */
+void conn_copied(const struct ossl *ossl, SSL *copy, const SSL *from);
 
 /* The program names the peer of a QUIC connection. */
 void conn_set_peer(const struct ossl *ossl, SSL *ssl, const BIO_ADDR *address);

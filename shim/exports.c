@@ -95,7 +95,7 @@ EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
         return 0;
     if (ossl == NULL)
         return real(ctx);
-    conn_door_open(ossl, ctx, &door);
+    conn_door_open(ossl, ctx, ossl_calls(ossl, __builtin_return_address(0)), &door);
     result = real(ctx);
     return conn_door_judge(ossl, ctx, &door, result);
 }
@@ -106,7 +106,7 @@ static SSL_CTX *prepare(const struct ossl *ossl, SSL_CTX *ctx)
 {
     if (guarded(ossl) && ctx != NULL) {
         pinstore_release(hearing_pins(ossl));
-        offer_watch(ossl, ctx);
+        offer_made(ossl, ctx);
         /* A second door, for a libssl whose call of X509_verify_cert cannot be seen: one that holds its libcrypto itself. */
         verify_set_callback(ossl, ctx, NULL, NULL);
     }
@@ -284,8 +284,11 @@ EXPORT SSL *SSL_dup(SSL *ssl)
     if (guarded(ossl) && ossl->SSL_in_before(ssl))
         conn_take_client_back(ossl, ssl);
     copy = real(ssl);
+    if (!guarded(ossl) || copy == NULL || copy == ssl)
+        return copy;
+    conn_copied(ossl, copy, ssl);
     /* Of an SSL with a session the copy does not have copies of the certificates. */
-    if (guarded(ossl) && copy != NULL && copy != ssl && ossl->SSL_get_session(ssl) != NULL)
+    if (ossl->SSL_get_session(ssl) != NULL)
         client_share(ossl, copy, ssl);
     return copy;
 }

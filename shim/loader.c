@@ -56,6 +56,15 @@ static const void *absolute(uintptr_t base, ElfW(Addr) address, const void *near
     return (const void *)(moved < as_it_is ? address + base : address);
 }
 
+/* How an object refers to a function of another one. */
+#ifdef __aarch64__
+#define GLOBAL_REFERENCE R_AARCH64_GLOB_DAT
+#define CALL_REFERENCE R_AARCH64_JUMP_SLOT
+#else
+#define GLOBAL_REFERENCE R_X86_64_GLOB_DAT
+#define CALL_REFERENCE R_X86_64_JUMP_SLOT
+#endif
+
 static struct tables read_tables(uintptr_t base, const ElfW(Dyn) *entry)
 {
     struct tables out = {.base = base};
@@ -71,6 +80,14 @@ static struct tables read_tables(uintptr_t base, const ElfW(Dyn) *entry)
             out.old_hash = absolute(base, entry->d_un.d_ptr, entry);
         else if (entry->d_tag == DT_VERSYM)
             out.versions = absolute(base, entry->d_un.d_ptr, entry);
+        else if (entry->d_tag == DT_RELA)
+            out.references[0].at = absolute(base, entry->d_un.d_ptr, entry);
+        else if (entry->d_tag == DT_RELASZ)
+            out.references[0].size = entry->d_un.d_val;
+        else if (entry->d_tag == DT_JMPREL)
+            out.references[1].at = absolute(base, entry->d_un.d_ptr, entry);
+        else if (entry->d_tag == DT_PLTRELSZ)
+            out.references[1].size = entry->d_un.d_val;
     }
     return out;
 }
@@ -375,6 +392,29 @@ void *loader_defined(const struct loaded *object, const struct loaded *other, co
     void *found = find_function(&object->tables, name, hash);
 
     return found != NULL ? found : find_function(&other->tables, name, hash);
+}
+
+void *loader_bound(const struct loaded *object, const char *name)
+{
+    const struct tables *tables = &object->tables;
+
+    for (int k = 0; k < 2; k++) {
+        const ElfW(Rela) *reference = tables->references[k].at;
+
+        for (size_t left = tables->references[k].size / sizeof(*reference); reference != NULL && left > 0; left--, reference++) {
+            const ElfW(Sym) *symbol = (const ElfW(Sym) *)tables->symbols + ELF64_R_SYM(reference->r_info);
+            uint32_t type = ELF64_R_TYPE(reference->r_info);
+            uintptr_t bound;
+
+            if ((type != GLOBAL_REFERENCE && type != CALL_REFERENCE) || !equal(tables->strings + symbol->st_name, name))
+                continue;
+            bound = *(const uintptr_t *)(tables->base + reference->r_offset);
+            /* One that has not been called yet leads back into the object. */
+            if (bound != 0 && bound - object->start >= object->end - object->start)
+                return (void *)bound;
+        }
+    }
+    return NULL;
 }
 
 void loader_let_go(void *handle)

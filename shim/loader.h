@@ -12,6 +12,10 @@ struct tables {
     const uint32_t *gnu_hash;
     const uint32_t *old_hash; /* DT_HASH; some linkers make no other */
     const uint16_t *versions;
+    struct {
+        const void *at;
+        size_t size;
+    } references[2]; /* to functions whose address is used, and to those that are called */
 };
 
 struct loaded {
@@ -49,6 +53,10 @@ void *loader_symbol(void *handle, const char *name);
 /* Return the address of the function `name` that `object` itself defines, or else `other`; NULL where neither does. They must be held.
  * For many names: no lock is taken, and the loader makes no message of what is missing, for which it would look for translations. */
 void *loader_defined(const struct loaded *object, const struct loaded *other, const char *name);
+
+/* Return the function that the object itself reaches under the name `name`, of another object; NULL where it does not refer to it, or has not
+ * been bound to it yet. */
+void *loader_bound(const struct loaded *object, const char *name);
 
 /* Return the definition of `name` that code at `caller` would have called without this object. NULL where there is none. Slow. */
 void *loader_for_caller(const void *caller, const char *name);

@@ -1,10 +1,11 @@
 #include "offer.h"
 
 #include "conn.h"
+#include "state.h"
 
 #include <stdlib.h>
 
-/* What hangs on an SSL_CTX. */
+/* What is kept of an SSL_CTX. */
 struct watched {
     struct ossl_attached attached;
     struct offer offer;
@@ -20,7 +21,8 @@ static void release(const struct ossl *ossl, void *attached)
 
 static struct watched *of_ctx(const struct ossl *ossl, const SSL_CTX *ctx)
 {
-    return ctx != NULL ? ossl->SSL_CTX_get_ex_data(ctx, ossl->ctx_index) : NULL;
+    (void)ossl;
+    return ctx != NULL ? state_of(ctx) : NULL;
 }
 
 static struct watched *make_of_ctx(const struct ossl *ossl, SSL_CTX *ctx)
@@ -34,7 +36,7 @@ static struct watched *make_of_ctx(const struct ossl *ossl, SSL_CTX *ctx)
         return NULL;
     watched->attached.release = release;
     watched->verification.ossl = ossl;
-    if (ossl->SSL_CTX_set_ex_data(ctx, ossl->ctx_index, watched) != 1) {
+    if (!state_keep(ossl, ctx, &watched->attached)) {
         free(watched);
         return NULL;
     }
@@ -225,6 +227,14 @@ void offer_watch(const struct ossl *ossl, SSL_CTX *ctx)
     if (watched != NULL)
         watched->initial = callback;
     ossl->SSL_CTX_set_security_callback(ctx, judge_suite);
+}
+
+void offer_made(const struct ossl *ossl, SSL_CTX *ctx)
+{
+    /* Of one that was at this address before, whose end was missed. Not where SSL_CTX_new has come here through SSL_CTX_new_ex. */
+    if (ossl->SSL_CTX_get_security_callback(ctx) != judge_suite)
+        state_drop(ossl, ctx);
+    offer_watch(ossl, ctx);
 }
 
 void offer_share(const struct ossl *ossl, SSL *ssl, const SSL *from)

@@ -25,8 +25,11 @@ struct offer {
     bool suspended; /* see offer_suspend */
 };
 
-/* Stand before the suites that clients of a new SSL_CTX offer. */
+/* Stand before the suites that clients of an SSL_CTX offer. */
 void offer_watch(const struct ossl *ossl, SSL_CTX *ctx);
+
+/* The same for an SSL_CTX that was just made: nothing is kept of it yet. */
+void offer_made(const struct ossl *ossl, SSL_CTX *ctx);
 
 /* Return true if the beginning of the SSL's handshake will be seen here. */
 MUST_CHECK bool offer_watches(const struct ossl *ossl, const SSL *ssl);

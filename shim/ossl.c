@@ -12,49 +12,53 @@ _Atomic(struct ossl *) ossl_known[OSSL_MAX];
 /* Stands for a libssl of which no record can be made, for want of memory or of room: it has no functions, so every call fails. */
 static struct ossl unusable = {.kind = OSSL_UNUSABLE};
 
-static void release_state(void *parent, void *state, CRYPTO_EX_DATA *data, int index, long argl, void *argp)
+/* libssl makes an SSL. */
+static void note_made(void *parent, void *data, CRYPTO_EX_DATA *all, int index, long argl, void *argp)
 {
-    struct ossl_attached *attached = state;
-
-    (void)parent;
     (void)data;
+    (void)all;
     (void)index;
     (void)argl;
-    if (attached != NULL)
-        attached->release(argp, attached);
+    ossl_watch.made(argp, parent);
 }
 
-/* `from` is a void ** although its type says otherwise before 3.0. Without this function a copy would share the state. */
-static int forget_state(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **state, int index, long argl, void *argp)
+/* libssl copies an SSL. What a program has set beside its own index is not copied where nobody has this one. */
+static int copy_nothing(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **data, int index, long argl, void *argp)
 {
     (void)to;
     (void)from;
     (void)index;
     (void)argl;
     (void)argp;
-    *state = NULL;
+    *data = NULL;
     return 1;
 }
 
-/* libssl makes an SSL. */
-static void note_made(void *parent, void *state, CRYPTO_EX_DATA *data, int index, long argl, void *argp)
+/* Called for every object of the kind, whatever is set on it. */
+static void note_freed(void *parent, void *data, CRYPTO_EX_DATA *all, int index, long argl, void *argp)
 {
-    (void)state;
     (void)data;
+    (void)all;
     (void)index;
     (void)argl;
-    ossl_watch.made(argp, parent);
+    ossl_watch.freed(argp, parent);
 }
 
-/* libssl copies one (SSL_dup). */
-static int note_copied(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **state, int index, long argl, void *argp)
+/* Have libcrypto tell what is made and freed. Nothing is set on an SSL, an SSL_CTX or an SSL_SESSION: a program may use an index that it did
+ * not ask for, next to its own (Qt 6), and where anything is set, libcrypto calls every function that programs gave it to copy their data,
+ * also for what they have not set (stunnel). Certificates carry a pointer, with two indexes left empty before it; libcrypto never copies
+ * their ex_data. */
+static bool watch(struct ossl *ossl)
 {
-    const struct ossl *ossl = argp;
-
-    (void)from;
-    (void)argl;
-    *state = ossl_watch.copied(ossl, *state, ossl->CRYPTO_get_ex_data(to, index));
-    return 1;
+    if (ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, ossl, note_made, copy_nothing, note_freed) < 0
+        || ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_CTX, 0, ossl, NULL, NULL, note_freed) < 0)
+        return false;
+    for (int spare = 0; spare < 2; spare++) {
+        if (ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_X509, 0, NULL, NULL, NULL, NULL) < 0)
+            return false;
+    }
+    ossl->leaf_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_X509, 0, ossl, NULL, NULL, note_freed);
+    return ossl->leaf_index >= 0;
 }
 
 static enum ossl_kind kind_of(void *handle, bool complete)
@@ -70,13 +74,12 @@ static enum ossl_kind kind_of(void *handle, bool complete)
     return complete ? OSSL_USABLE : OSSL_UNUSABLE;
 }
 
-/* Another thread was first, or there is no room. Once libssl was given the record for its callbacks, it stays: no state hangs on its
- * indexes, so that they find nothing to do. */
+/* Another thread was first, or there is no room. Once libcrypto was given the record for its callbacks, it stays. */
 static void discard(struct ossl *ossl)
 {
     static _Atomic(struct ossl *) discarded;
 
-    if (ossl->ssl_index < 0 && ossl->ctx_index < 0) {
+    if (!ossl->watched) {
         free(ossl);
         return;
     }
@@ -115,22 +118,42 @@ static struct ossl *known_at(uintptr_t address)
     return NULL;
 }
 
-/* Return the function of the library with that handle. A release that has it, has it in one of its two objects; where one that no release
- * lacks is in neither, the loader is asked. */
-static void *find(void *handle, const struct loaded *object, const struct loaded *crypto, const char *name, bool needed)
-{
-    void *found = handle != NULL ? loader_defined(object, crypto, name) : NULL;
+/* Where the functions of one library are found. */
+struct parts {
+    void *handle; /* NULL: it is gone */
+    struct loaded ssl;
+    struct loaded crypto; /* may be the same */
+    bool mixed; /* libssl was linked to another libcrypto, which it reaches for what is not in this one */
+};
 
-    return found == NULL && needed ? loader_symbol(handle, name) : found;
+/* Find the libcrypto whose functions the libssl reaches. That need not be the one that it was linked to: a program, or an object that comes
+ * first, may have another one within and export it, as far as it has it. Every libssl refers to this function by its address (1.1.1 to 4.0), so
+ * that it was bound when libssl was loaded. */
+static void find_crypto(struct parts *parts)
+{
+    void *linked = loader_symbol(parts->handle, "X509_free");
+    void *bound = loader_bound(&parts->ssl, "X509_free");
+
+    parts->mixed = bound != NULL && bound != linked;
+    if (!loader_find(bound != NULL ? bound : linked, OSSL_MARK, &parts->crypto))
+        parts->crypto = parts->ssl;
+}
+
+/* Return the function with that name. A release that has it, has it in one of its two objects; where one that no release lacks is in neither,
+ * the loader is asked. */
+static void *find(const struct parts *parts, const char *name, bool needed)
+{
+    void *found = parts->handle != NULL ? loader_defined(&parts->ssl, &parts->crypto, name) : NULL;
+
+    return found == NULL && (needed || parts->mixed) ? loader_symbol(parts->handle, name) : found;
 }
 
 /* Return the library that `object` is, or NULL where it is no libssl. */
 static struct ossl *examine(const struct loaded *object)
 {
     struct ossl *ossl = known_at(object->start);
+    struct parts parts = {.ssl = *object};
     bool complete = true;
-    struct loaded crypto;
-    void *handle;
 
     if (ossl != NULL || !object->marked)
         return ossl;
@@ -139,32 +162,24 @@ static struct ossl *examine(const struct loaded *object)
         return &unusable;
     ossl->start = object->start;
     ossl->end = object->end;
-    /* 0 is where programs keep their own. */
-    ossl->ssl_index = ossl->ctx_index = ossl->session_index = -1;
     /* It stays loaded from now on. */
-    handle = loader_hold(object);
-    /* The other library, which may be the same. */
-    if (!loader_find(loader_symbol(handle, "X509_verify_cert"), OSSL_MARK, &crypto))
-        crypto = *object;
-#define OPTIONAL(name, result, parameters) ossl->name = (result(*) parameters)find(handle, object, &crypto, #name, false);
+    parts.handle = loader_hold(object);
+    find_crypto(&parts);
+#define OPTIONAL(name, result, parameters) ossl->name = (result(*) parameters)find(&parts, #name, false);
 #define NEEDED(name, result, parameters) \
-    ossl->name = (result(*) parameters)find(handle, object, &crypto, #name, true); \
+    ossl->name = (result(*) parameters)find(&parts, #name, true); \
     complete &= ossl->name != NULL;
 #include "ossl_symbols.h"
 #undef NEEDED
 #undef OPTIONAL
     complete &= ossl->SSL_get1_peer_certificate != NULL || ossl->SSL_get_peer_certificate != NULL;
     complete &= ossl->ERR_put_error != NULL || (ossl->ERR_new != NULL && ossl->ERR_set_debug != NULL && ossl->ERR_set_error != NULL);
-    ossl->kind = kind_of(handle, complete);
+    ossl->kind = kind_of(parts.handle, complete);
     if (ossl->kind == OSSL_USABLE && !param_is_readable(ossl))
         ossl->kind = OSSL_UNUSABLE;
-    if (ossl->kind == OSSL_USABLE) {
-        ossl->ssl_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, ossl, note_made, note_copied, release_state);
-        ossl->ctx_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_CTX, 0, ossl, NULL, forget_state, release_state);
-        ossl->session_index = ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_SESSION, 0, NULL, NULL, NULL, NULL);
-        if (ossl->ssl_index < 0 || ossl->ctx_index < 0 || ossl->session_index < 0)
-            ossl->kind = OSSL_UNUSABLE;
-    }
+    ossl->watched = ossl->kind == OSSL_USABLE;
+    if (ossl->watched && !watch(ossl))
+        ossl->kind = OSSL_UNUSABLE;
     return publish(ossl);
 }
 

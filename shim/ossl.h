@@ -44,10 +44,8 @@ struct ossl {
     struct ossl *next_discarded; /* see discard */
     uintptr_t start; /* where its libssl is mapped */
     uintptr_t end;
-    int ssl_index; /* of the state in each SSL's ex_data */
-    int ctx_index; /* in each SSL_CTX's */
-    int session_index; /* of the mark in each session's */
-    _Atomic int digests_index; /* of what session.c keeps beside it; 0: not asked for yet */
+    bool watched; /* libcrypto was given the record */
+    int leaf_index; /* in a certificate's ex_data: see session.c */
     bool param_known; /* the structure of its X509_VERIFY_PARAM: see param_is_readable */
     int param_hosts; /* where in that the names are, from 4.0 on; 0: not known */
     int param_addresses;
@@ -58,16 +56,15 @@ struct ossl {
 #undef OPTIONAL
 };
 
-/* What hangs on an SSL or an SSL_CTX begins with this; `release` is called when that is freed. */
+/* What is kept of an SSL, an SSL_CTX or a certificate (state.h) begins with this; `release` is called when that is freed. */
 struct ossl_attached {
     void (*release)(const struct ossl *ossl, void *attached);
 };
 
-/* What is to be done with each new SSL; conn.c has it. */
+/* What is to be done while libssl makes an SSL, and when an SSL, an SSL_CTX or a certificate is freed; conn.c has it. */
 struct ossl_watch {
     void (*made)(const struct ossl *ossl, SSL *ssl);
-    /* Return what is to hang on a copy of the SSL on which `from` hangs: `there` hangs on it already. Each may be NULL. */
-    void *(*copied)(const struct ossl *ossl, const void *from, void *there);
+    void (*freed)(const struct ossl *ossl, const void *object);
 };
 extern const struct ossl_watch ossl_watch;
 

@@ -59,7 +59,7 @@ static int call_back(X509_STORE_CTX *ctx, void *arg)
     if (verification == NULL || !read_pair(verification, &function, &arg))
         return 0;
     ossl = verification->ossl;
-    conn_door_open(ossl, ctx, &door);
+    conn_door_open(ossl, ctx, true, &door);
     /* libssl always has an SSL there. */
     if (door.ssl == NULL)
         return 0;

@@ -79,6 +79,7 @@ make_programs() {
     echo >"$MADE/info"
     objcopy --add-section .go.buildinfo="$MADE/info" "$MADE/go-without" "$MADE/go"
     gcc -o "$MADE/inside" "$BATS_TEST_DIRNAME/paths/connect.c" -D_GNU_SOURCE -l:libssl.a -l:libcrypto.a -lpthread -ldl
+    gcc -o "$MADE/static-crypto" "$BATS_TEST_DIRNAME/paths/connect.c" -D_GNU_SOURCE -lssl -l:libcrypto.a -lpthread -ldl
     printf '#include <dlfcn.h>\nint main(void) { return dlopen("libssl.so.3", RTLD_NOW) == 0; }\n' >"$MADE/later.c"
     gcc -o "$MADE/later" "$MADE/later.c"
     # What the loader says: a library that is not there, and an interpreter that tells that it was started.
@@ -503,6 +504,11 @@ PY
     equals "$(json '[t["path"] for t in it["tls"] if t["name"] == "OpenSSL"][0]')" "$(ldd /usr/bin/curl | awk '$1 ~ /^libssl/ { print $3 }')"
     equals "$(json '[t["through"] for t in it["tls"] if t["name"] == "OpenSSL"][0]')" libcurl.so.4
     equals "$(json 'it["mapped"]')" True
+    equals "$(json '[t.get("crypto") for t in it["tls"] if t["name"] == "OpenSSL"][0]')" None
+    doctor openssl covered 0 "$MADE/static-crypto"
+    equals "$(json 'it["tls"][0]["crypto"]')" "$MADE/static-crypto"
+    capture pinshim doctor "$MADE/static-crypto"
+    has "$OUT" ", loaded at the start, with the libcrypto within $MADE/static-crypto"
     doctor openssl-later covered-if 0 /usr/bin/python3
     has "$(json 'it["tls"][0]["through"]')" _ssl.
     doctor other-tls not-covered 1 "$MADE/rpath"

@@ -24,6 +24,8 @@ teardown_file() {
 
 setup() {
     pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    # Under this name the same tests are run with clients that verify the chain.
+    [[ $BATS_TEST_FILENAME != */verified.bats ]] || export PATHS_TRUST=$LAB/ca.pem
 }
 
 # object PROGRAM NAME MACRO [OPTION...]: the object $LAB/NAME.so from the source of a program
@@ -32,12 +34,15 @@ object() {
         -o "$LAB/$2.so" "$BATS_TEST_DIRNAME/paths/$1.c" -Wl,--as-needed -lssl -lcrypto -ldl
 }
 
+# compressors: the libraries that this libcrypto needs beside libc
+compressors() {
+    ldd "$(ldconfig -p | sed -n 's/.*libcrypto\.so\..* => //p' | sort | tail -n 1)" | grep -oE '/[^ ]*lib(z|zstd|brotli[a-z]*)\.so[^ ]*' || true
+}
+
 # merged NAME OPTION...: $LAB/NAME.so, which holds libssl and libcrypto, linked with these options
 merged() {
-    local needed
-    needed=$(ldd "$(ldconfig -p | sed -n 's/.*libcrypto\.so\..* => //p' | sort | tail -n 1)" | grep -oE '/[^ ]*lib(z|zstd|brotli[a-z]*)\.so[^ ]*' || true)
-    # shellcheck disable=SC2086 # words
-    ${CC:-cc} -shared -o "$LAB/$1.so" "${@:2}" -Wl,--whole-archive -l:libssl.a -l:libcrypto.a -Wl,--no-whole-archive $needed -ldl -lpthread
+    # shellcheck disable=SC2046 # words
+    ${CC:-cc} -shared -o "$LAB/$1.so" "${@:2}" -Wl,--whole-archive -l:libssl.a -l:libcrypto.a -Wl,--no-whole-archive $(compressors) -ldl -lpthread
 }
 
 # held PROGRAM [OPTION...]: the program gets the impostor's answer without the shim only, and the good server's under the shim
@@ -239,6 +244,21 @@ resumes() {
             has "$OUT" 'reused: 0'
             resumes 0 "$@"
         done
+    done
+}
+
+@test "a forged session is not resumed although the program has verified the certificate in it" {
+    local version saved=$BATS_TEST_TMPDIR/session
+    for version in tls1.2 tls1.3; do
+        capture bare "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" set $version "save=$saved"
+        equals "$STATUS" 0
+        /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/forge.py" "$saved" "$LAB/impostor.pem" "$LAB/good.pem"
+        set -- by-hand $version "load=$saved"
+        capture bare "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" "$@"
+        has "$OUT" $'hello from impostor\n\nreused: 1'
+        refused "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" "$@"
+        has "$OUT" 'reused: 0'
+        resumes 0 "$@"
     done
 }
 
@@ -713,6 +733,58 @@ resumes() {
     needs library_context
     held library_context tls1.2
     held library_context tls1.3
+}
+
+@test "an SSL at the address of one that was refused is judged afresh, also where the thread has another library context by then" {
+    local way
+    needs library_context
+    for way in '' default; do
+        # shellcheck disable=SC2086 # words
+        capture shim "$PATHS/library_context" 127.0.0.1 "$GOOD" before="$IMPOSTOR" $way
+        equals "$STATUS" 0
+        has "$OUT" $'before: -1\nthe same address: 1'
+        has "$OUT" 'hello from good'
+        equals "$(count_lines refused)" 1
+        fails library_context $way
+    done
+}
+
+@test "what a program keeps on OpenSSL's objects, also beside its own index, stays, and its functions are called as without the shim" {
+    local version way
+    for version in tls1.2 tls1.3; do
+        for way in '' late session 'late session'; do
+            # shellcheck disable=SC2086 # words
+            held ex_data $version $way
+            has "$OUT" 'reused: 1'
+        done
+    done
+}
+
+@test "an impostor is refused where libssl reaches a libcrypto within the program, and its sessions are not resumed" {
+    local version program
+    PATHS=$LAB/beside
+    mkdir -p "$PATHS"
+    for program in connect resume ex_data; do
+        # shellcheck disable=SC2046 # words
+        ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -Wno-deprecated-declarations -o "$PATHS/$program" "$BATS_TEST_DIRNAME/paths/$program.c" \
+            -lssl -l:libcrypto.a $(compressors) -ldl -lpthread
+        [ "$(nm -D --defined-only "$PATHS/$program" | grep -c ' X509_')" -gt 100 ] || explain 'libcrypto is not exported'
+        has "$(ldd "$PATHS/$program")" libcrypto
+    done
+    for version in tls1.2 tls1.3; do
+        held connect $version
+        held ex_data $version
+        resumes 1 set $version
+        resumes 1 der $version
+        refused "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" set $version first=other.example
+        has "$OUT" 'reused: 0'
+    done
+    pins "www.pinned.example ca-file:$LAB/ca.pem"
+    accepted "$PATHS/connect" 127.0.0.1 "$IMPOSTOR"
+    pins "www.pinned.example pkix"
+    refused "$PATHS/connect" 127.0.0.1 "$IMPOSTOR"
+    pins "@revoked ca-file:$LAB/ca.pem" "www.pinned.example spki-sha256:$PIN_GOOD"
+    refused "$PATHS/connect" 127.0.0.1 "$GOOD"
 }
 
 @test "an impostor is refused where one object holds libssl and libcrypto and calls within itself" {

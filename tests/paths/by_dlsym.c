@@ -174,6 +174,8 @@ static bool converse(void *libssl, char **argv)
 {
     FIND(const void *, TLS_client_method, void);
     FIND(void *, SSL_CTX_new, const void *);
+    FIND(int, SSL_CTX_load_verify_locations, void *, const char *, const char *);
+    FIND(void, SSL_CTX_set_verify, void *, int, void *);
     FIND(void *, SSL_new, void *);
     FIND(long, SSL_ctrl, void *, int, long, void *);
     FIND(int, SSL_set_fd, void *, int);
@@ -182,12 +184,19 @@ static bool converse(void *libssl, char **argv)
     FIND(int, SSL_do_handshake, void *);
     FIND(int, SSL_write, void *, const void *, int);
     FIND(int, SSL_read, void *, void *, int);
-    void *ssl = SSL_new(SSL_CTX_new(TLS_client_method()));
+    void *ctx = SSL_CTX_new(TLS_client_method());
+    void *ssl;
+    const char *trust = getenv("PATHS_TRUST");
     const char *text = option(argv, "text", NULL);
     char answer[4096];
     bool any = false;
     int got;
 
+    if (trust != NULL) {
+        SSL_CTX_load_verify_locations(ctx, trust, NULL);
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    }
+    ssl = SSL_new(ctx);
     SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, (char[]) {PINNED});
     SSL_set_fd(ssl, open_socket(argv[1], argv[2], SOCK_STREAM));
     SSL_set_connect_state(ssl);

@@ -27,6 +27,10 @@ __attribute__((visibility("default"))) int next(char **argv)
     SSL *ssl;
     int got;
 
+    if (getenv("PATHS_TRUST") != NULL) {
+        CALL(SSL_CTX_load_verify_locations)(ctx, getenv("PATHS_TRUST"), NULL);
+        CALL(SSL_CTX_set_verify)(ctx, SSL_VERIFY_PEER, NULL);
+    }
     if (word(argv, "tls1.2"))
         CALL(SSL_CTX_ctrl)(ctx, SSL_CTRL_SET_MAX_PROTO_VERSION, TLS1_2_VERSION, NULL);
     ssl = connection(ctx, argv, "other.example", NULL);

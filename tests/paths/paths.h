@@ -1,4 +1,5 @@
-/* What the programs of this directory share. Their options are words ("tls1.2") and "NAME=VALUE". */
+/* What the programs of this directory share. Their options are words ("tls1.2") and "NAME=VALUE". A client verifies nothing, but where
+ * $PATHS_TRUST names a file with the certificate of a CA. */
 #ifndef PATHS_H
 #define PATHS_H
 
@@ -83,13 +84,26 @@ static inline const char *resolve(const char *name)
 }
 
 #ifndef PATHS_NO_SSL
-/* A client's context that verifies nothing. The words tls1.2, tls1.3 and cipher=LIST are obeyed. */
-static inline SSL_CTX *context(char **argv)
+/* Have a new client's context verify the peer's chain, if it is to. */
+static inline SSL_CTX *trusting(SSL_CTX *ctx)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    const char *trust = getenv("PATHS_TRUST");
 
     if (ctx == NULL)
         die("SSL_CTX_new");
+    if (trust == NULL || trust[0] == '\0')
+        return ctx;
+    if (SSL_CTX_load_verify_locations(ctx, trust, NULL) != 1)
+        die(trust);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    return ctx;
+}
+
+/* A client's context. The words tls1.2, tls1.3 and cipher=LIST are obeyed. */
+static inline SSL_CTX *context(char **argv)
+{
+    SSL_CTX *ctx = trusting(SSL_CTX_new(TLS_client_method()));
+
     if (word(argv, "tls1.2"))
         SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
     if (word(argv, "tls1.3"))

@@ -1,7 +1,8 @@
 /* quic SERVER [first=NAME] [connect|write|stream|thread|poll] [again]: OpenSSL's own QUIC client and its server with SERVER.pem, over loopback. The
  * handshake is run by SSL_connect, by SSL_write, or by a write on a stream; "thread": by OpenSSL's own thread; "poll": without waiting, by SSL_handle_events.
  * "again": a second connection with the session of the first, which was for NAME. The server prints what it receives. "asks": it asks for a
- * client certificate, and prints whose it sees; own=NAME: the client has NAME.pem, and gives it when it is asked. Exits with 77 where OpenSSL has no
+ * client certificate, and prints whose it sees; own=NAME: the client has NAME.pem, and gives it when it is asked. "verifies": it verifies by a
+ * function of its own, which says yes; "later": which first asks to be called again. Exits with 77 where OpenSSL has no
  * QUIC server (before 3.5). */
 
 #include "paths.h"
@@ -10,6 +11,8 @@
 #include <openssl/quic.h>
 #include <signal.h>
 #include <sys/wait.h>
+
+#define PATIENCE 20 /* seconds */
 
 static const unsigned char protocols[] = {4, 'p', 'a', 't', 'h'};
 
@@ -29,6 +32,18 @@ static int accept_all(int result, X509_STORE_CTX *store)
     return 1;
 }
 
+static int verify_own(X509_STORE_CTX *store, void *later)
+{
+    bool *ask = later;
+
+    printf("own verification called\n");
+    if (ask != NULL && *ask)
+        SSL_set_retry_verify(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+    if (ask != NULL)
+        *ask = false;
+    return 1;
+}
+
 static int give_own(SSL *ssl, void *name)
 {
     identity(ssl, name);
@@ -41,6 +56,7 @@ static void serve(int fd, const char *name, bool asks)
     char path[4096];
     SSL *listener;
 
+    alarm(PATIENCE);
     snprintf(path, sizeof(path), "%s.pem", name);
     SSL_CTX_use_certificate_file(ctx, path, SSL_FILETYPE_PEM);
     snprintf(path, sizeof(path), "%s.key", name);
@@ -124,16 +140,17 @@ static bool converse(SSL *ssl, char **argv, const char *text)
 
 int main(int argc, char **argv)
 {
-    SSL_CTX *ctx = SSL_CTX_new(word(argv, "thread") ? OSSL_QUIC_client_thread_method() : OSSL_QUIC_client_method());
+    SSL_CTX *ctx = trusting(SSL_CTX_new(word(argv, "thread") ? OSSL_QUIC_client_thread_method() : OSSL_QUIC_client_method()));
     struct sockaddr_in server = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
     socklen_t length = sizeof(server);
     const char *first = option(argv, "first", PINNED);
+    bool later = true;
     bool done;
     pid_t pid;
     SSL *ssl;
 
-    if (argc < 2 || ctx == NULL || bind(fd, (struct sockaddr *)&server, length) != 0
+    if (argc < 2 || bind(fd, (struct sockaddr *)&server, length) != 0
         || getsockname(fd, (struct sockaddr *)&server, &length) != 0)
         return 2;
     pid = fork();
@@ -141,8 +158,12 @@ int main(int argc, char **argv)
         die("fork");
     if (pid == 0)
         serve(fd, argv[1], word(argv, "asks"));
+    if (word(argv, "verifies") || word(argv, "later"))
+        SSL_CTX_set_cert_verify_callback(ctx, verify_own, word(argv, "later") ? &later : NULL);
     if (option(argv, "own", NULL) != NULL)
         SSL_CTX_set_cert_cb(ctx, give_own, (void *)(uintptr_t)option(argv, "own", NULL));
+    /* A callback that waits for a lock of OpenSSL's waits for ever. */
+    alarm(PATIENCE);
     ssl = open_connection(ctx, &server, first);
     done = converse(ssl, argv, "FIRST");
     if (word(argv, "again")) {

@@ -21,7 +21,7 @@ static bool exchange(BIO *chain)
 
 int main(int argc, char **argv)
 {
-    SSL_CTX *ctx = word(argv, "fixed") ? SSL_CTX_new(TLSv1_2_client_method()) : context(argv);
+    SSL_CTX *ctx = word(argv, "fixed") ? trusting(SSL_CTX_new(TLSv1_2_client_method())) : context(argv);
     SSL *ssl = NULL;
     BIO *chain;
     bool done;

@@ -2,9 +2,10 @@
  * one connection for the name FIRST, and one for the name SECOND with the session of the first, given to it by WAY (set, copy, dup,
  * clear, der, pem, or callback: by an info callback when the handshake starts; named: set, but that callback changes the name from FIRST
  * to SECOND; rewritten: set, but the session's certificate was read anew from FILE; by-hand: set, but after the first connection the
- * program verified FILE for it; "certificate=FILE" is for these two). "late": the second connection gets its name and socket after its
- * session. "ciphers": it is asked for its ciphers when it has its session, and gets its name only then. "nameless": it gets no name, but
- * SECOND is resolved for its socket. "save" ends after the first connection, "load" leaves it out. */
+ * program verified FILE for it; "certificate=FILE" is for these two; with "load" it verifies the session's certificate for the second
+ * connection). "late": the second connection gets its name and socket after its session. "ciphers": it is asked for its ciphers when it has
+ * its session, and gets its name only then. "nameless": it gets no name, but SECOND is resolved for its socket. "save" ends after the first
+ * connection, "load" leaves it out. */
 
 #include "paths.h"
 #include <openssl/pem.h>
@@ -158,6 +159,8 @@ int main(int argc, char **argv)
         } else if (SSL_set_session(ssl, session) != 1) {
             die("SSL_set_session");
         }
+        if (strcmp(way, "by-hand") == 0 && load != NULL)
+            verify_by_hand(ssl, SSL_SESSION_get0_peer(session));
         if (strcmp(way, "named") == 0) {
             name_in_callback = second;
             SSL_set_info_callback(ssl, give_name);

@@ -15,7 +15,7 @@ static int read_once(SSL *ssl, const char *call)
 
 int main(int argc, char **argv)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+    SSL_CTX *ctx = trusting(SSL_CTX_new(TLS_method()));
     SSL *ssl;
 
     if (argc < 3 || ctx == NULL || SSL_CTX_set_cipher_list(ctx, option(argv, "cipher", "DEFAULT")) != 1)

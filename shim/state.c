@@ -1,0 +1,83 @@
+#include "state.h"
+
+#include <stdlib.h>
+
+/* Where something is kept of one object. Places are used again and never freed: who walks a chain may be anywhere in it. */
+struct place {
+    _Atomic(const void *) object; /* NULL: free */
+    _Atomic(struct ossl_attached *) attached;
+    struct place *next;
+};
+
+#define CHAINS 16384 /* a power of two; a page of them is touched when it is first needed */
+static _Atomic(struct place *) chains[CHAINS];
+
+static _Atomic(struct place *) *chain_of(const void *object)
+{
+    return &chains[((uintptr_t)object >> 4) * 0x9e3779b97f4a7c15 / (UINT64_MAX / CHAINS + 1)];
+}
+
+static struct place *find(struct place *place, const void *object)
+{
+    while (place != NULL && atomic_load_explicit(&place->object, memory_order_acquire) != object)
+        place = place->next;
+    return place;
+}
+
+void *state_of(const void *object)
+{
+    struct place *place = find(atomic_load_explicit(chain_of(object), memory_order_acquire), object);
+
+    return place != NULL ? atomic_load_explicit(&place->attached, memory_order_acquire) : NULL;
+}
+
+/* Return a place for an object that has none. */
+static struct place *claim(_Atomic(struct place *) *chain, const void *object)
+{
+    struct place *place;
+
+    for (place = atomic_load(chain); place != NULL; place = place->next) {
+        const void *none = NULL;
+
+        if (atomic_load_explicit(&place->object, memory_order_relaxed) == NULL
+            && atomic_compare_exchange_strong(&place->object, &none, object))
+            return place;
+    }
+    place = calloc(1, sizeof(*place));
+    if (place == NULL)
+        return NULL;
+    atomic_init(&place->object, object);
+    place->next = atomic_load(chain);
+    while (!atomic_compare_exchange_weak(chain, &place->next, place))
+        ;
+    return place;
+}
+
+bool state_keep(const struct ossl *ossl, const void *object, struct ossl_attached *attached)
+{
+    _Atomic(struct place *) *chain = chain_of(object);
+    struct place *place = find(atomic_load(chain), object);
+
+    if (place == NULL)
+        place = claim(chain, object);
+    if (place == NULL)
+        return false;
+    attached = atomic_exchange(&place->attached, attached);
+    if (attached != NULL)
+        attached->release(ossl, attached);
+    return true;
+}
+
+void state_drop(const struct ossl *ossl, const void *object)
+{
+    struct place *place = find(atomic_load_explicit(chain_of(object), memory_order_acquire), object);
+
+    /* More than one, where two threads came with the same SSL_CTX at once. */
+    for (; place != NULL; place = find(place->next, object)) {
+        struct ossl_attached *attached = atomic_exchange(&place->attached, NULL);
+
+        atomic_store_explicit(&place->object, NULL, memory_order_release);
+        if (attached != NULL)
+            attached->release(ossl, attached);
+    }
+}
