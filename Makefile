@@ -186,6 +186,10 @@ tools-for-checks:
 tools:
 	$(Q)tests/tools
 
+# ld.so goes on without a preloaded object that it does not find, and what is new in a directory it finds through its cache. The cache is root's.
+refresh = PATH="$$PATH:/usr/sbin:/sbin" ldconfig 2>/dev/null || true
+found = LD_PRELOAD=libpinshim.so grep -qsF "$$(readlink -f $(LIBDIR))/libpinshim.so" /proc/self/maps 2>/dev/null
+
 documents := README.md LICENSE CHANGELOG.md SECURITY.md pins.example
 
 ## install     put everything below $(DESTDIR)$(PREFIX)
@@ -201,6 +205,7 @@ install: all
 	install -m 0644 man/libpinshim.8 $(DESTDIR)$(MANDIR)/man8
 	install -m 0644 completion/pinshim $(DESTDIR)$(BASHDIR)
 	install -m 0644 completion/_pinshim $(DESTDIR)$(ZSHDIR)
+	$(Q)$(if $(DESTDIR),,$(refresh); $(found) || echo 'ld.so does not find it by its name alone: write LD_PRELOAD=$(LIBDIR)/libpinshim.so')
 
 ## uninstall   remove what install put there
 uninstall:
@@ -208,6 +213,7 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/,man1/pinshim.1 man5/pins.5 man8/libpinshim.8)
 	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(documents) $(wildcard docs/*.md))
 	-rmdir $(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(DOCDIR)
+	$(Q)$(if $(DESTDIR),,$(refresh))
 
 ## clean       remove the build directory
 clean:
