@@ -111,18 +111,27 @@ FUZZ_SECONDS ?= 600
 without_object := tests/command_pin.bats tests/completion.bats tests/manual.bats tests/fleet.bats
 
 ## demo        show the main job on real clients and servers
-demo: tools
+demo: tools-for-demo
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)demo/demo
 
 ## test        run the unit tests and the tests with real clients and servers
 test: tools
-	$(Q)$(MAKE) --no-print-directory all $(unit) programs
+	$(Q)$(MAKE) --no-print-directory all $(unit) programs servers
 	$(Q)tests/run
+
+## quick       the half of the tests that needs less: no PHP, no Apache, no Node.js and nothing from npm
+quick: tools-for-quick
+	$(Q)$(MAKE) --no-print-directory all $(unit) programs
+	$(Q)tests/run --quick
+
+## bare        make demo, test and deb on a Debian 12 with nothing else, once more in a mere chroot; as root, and takes half an hour
+bare:
+	$(Q)tests/bare
 
 ## hollow      show that no test with real clients passes with an empty object
 hollow: tools
-	$(Q)$(MAKE) --no-print-directory all programs
+	$(Q)$(MAKE) --no-print-directory all programs servers
 	$(Q)echo | $(CC) -shared -x c -o $(BUILD)/hollow.so -
 	$(Q)PINSHIM_SO=$(CURDIR)/$(BUILD)/hollow.so tests/run $(filter-out $(without_object),$(wildcard tests/*.bats)) | tee $(BUILD)/hollow.log | tail -n 1
 	$(Q)if grep '^ok' $(BUILD)/hollow.log; then exit 1; fi
@@ -179,8 +188,23 @@ check: tools
 programs: $(programs) paths
 paths: $(paths)
 
+# A server of the tests that comes from the npm registry.
+servers: $(BUILD)/fastify/server.js
+$(BUILD)/fastify/server.js: $(wildcard tests/servers/fastify/*)
+	@mkdir -p $(@D)
+	@echo "fetching Fastify, a server for the tests, and what it needs from the npm registry: $$(grep -c 'node_modules/' $(<D)/package-lock.json) packages"
+	$(Q)cp tests/servers/fastify/package*.json $(@D)
+	$(Q)cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund
+	$(Q)cp tests/servers/fastify/server.js $@
+
 tools-for-checks:
 	$(Q)tests/tools check
+
+tools-for-demo:
+	$(Q)tests/tools demo
+
+tools-for-quick:
+	$(Q)tests/tools quick
 
 # What the build and the tests need, installed through apt where it is missing and this user may.
 tools:
@@ -224,6 +248,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: always all demo test hollow matrix doctor-table bench bench-programs fuzz soak deb fleet check programs paths tools tools-for-checks install uninstall clean help
+.PHONY: always all demo test quick bare hollow matrix doctor-table bench bench-programs fuzz soak deb fleet check programs paths servers tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)

@@ -388,6 +388,7 @@ fault() {
     mkfifo "$DIR/fifo"
 
     # There is a terminal, and who wants to ask it does.
+    needs_terminal
     answer() { echo "$PASSPHRASE" | timeout 10 script -qefc "$1" /dev/null; }
     capture answer "curl -sSk --cert $LAB/client1.pem --key $LAB/client1.key https://localhost:$PORT/"
     has "$OUT" 'PEM pass phrase:'

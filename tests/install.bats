@@ -9,14 +9,13 @@ load lib/programs
 
 setup_file() {
     programs_lab
-    # What was built already, with the object that is tested. Who installs it may be another user.
+    # This tree and what was built, with the object that is tested. Who installs it may be another user.
     MADE=$(mktemp -d)
     export MADE
     chmod 0755 "$MADE"
-    cp -r "$BATS_TEST_DIRNAME/../build" "$MADE/build"
-    rm -rf "$MADE/build/bare"
-    cp "$PINSHIM_SO" "$MADE/build/libpinshim.so"
-    touch "$MADE/build/libpinshim.so"
+    mkdir "$MADE/tree"
+    tar -C "$BATS_TEST_DIRNAME/.." -c --exclude=./.git --exclude=./build/fastify --exclude=./build/deb . | tar -C "$MADE/tree" -x
+    cp "$PINSHIM_SO" "$MADE/tree/build/libpinshim.so"
     cp "$LAB/ca.pem" "$MADE"
     echo "localhost spki-sha256:$PIN_GOOD" >"$MADE/pins"
 }
@@ -27,8 +26,7 @@ teardown_file() {
 }
 
 setup() {
-    # In this tree, with what was built.
-    MAKE=(env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make --no-print-directory -C "$(realpath "$BATS_TEST_DIRNAME/..")" BUILD="$MADE/build")
+    MAKE=(env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make --no-print-directory -C "$MADE/tree")
 }
 
 # own: what throw_away changes instead of the system's
@@ -105,7 +103,7 @@ stopped() {
     [ "$(id -u)" -eq 0 ] || skip 'it takes root to become another user'
     mkdir -m 0777 "$home"
     # The command is made anew: it knows where the object will be.
-    chown -R 65534:65534 "$MADE/build"
+    chown -R 65534:65534 "$MADE/tree"
     capture as_nobody "${MAKE[@]}" PREFIX="$home" install
     equals "$STATUS" 0
     has "$OUT" "ld.so does not find it by its name alone: write LD_PRELOAD=$object"
