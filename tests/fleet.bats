@@ -141,6 +141,10 @@ digests() {
     # The environment does not reach it.
     gets impostor as_user LD_PRELOAD="$OBJECT" "${setuid[@]}"
     gets impostor as_user LD_PRELOAD=libpinshim.so "${setuid[@]}"
+    # Its name alone does, where the object has that bit as well: the package's has not.
+    chmod u+s "$ROOT$OBJECT"
+    stopped /etc/pinshim/pins:1 as_user LD_PRELOAD=libpinshim.so "${setuid[@]}"
+    chmod u-s "$ROOT$OBJECT"
 
     echo "$OBJECT" >"$ROOT/etc/ld.so.preload"
     stopped /etc/pinshim/pins:1 as_user "${FETCH[@]}"
