@@ -355,6 +355,7 @@ each_key() {
 # column (a ^ stands before it); so does lint; and no terminal is asked
 fault() {
     local reason=$1 line before expected
+    needs_terminal
     shift
     line="$PINNED $*"
     pins "${line/^/}"
