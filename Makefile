@@ -111,18 +111,27 @@ FUZZ_SECONDS ?= 600
 without_object := tests/command_pin.bats tests/completion.bats tests/manual.bats tests/fleet.bats
 
 ## demo        show the main job on real clients and servers
-demo: tools
+demo: tools-for-demo
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)demo/demo
 
 ## test        run the unit tests and the tests with real clients and servers
 test: tools
-	$(Q)$(MAKE) --no-print-directory all $(unit) programs
+	$(Q)$(MAKE) --no-print-directory all $(unit) programs servers
 	$(Q)tests/run
+
+## quick       the half of the tests that needs less: no PHP, no Apache, no Node.js and nothing from npm
+quick: tools-for-quick
+	$(Q)$(MAKE) --no-print-directory all $(unit) programs
+	$(Q)tests/run --quick
+
+## bare        make demo, test and deb on a Debian 12 with nothing else, once more in a mere chroot; as root, and takes half an hour
+bare:
+	$(Q)tests/bare
 
 ## hollow      show that no test with real clients passes with an empty object
 hollow: tools
-	$(Q)$(MAKE) --no-print-directory all programs
+	$(Q)$(MAKE) --no-print-directory all programs servers
 	$(Q)echo | $(CC) -shared -x c -o $(BUILD)/hollow.so -
 	$(Q)PINSHIM_SO=$(CURDIR)/$(BUILD)/hollow.so tests/run $(filter-out $(without_object),$(wildcard tests/*.bats)) | tee $(BUILD)/hollow.log | tail -n 1
 	$(Q)if grep '^ok' $(BUILD)/hollow.log; then exit 1; fi
@@ -179,12 +188,31 @@ check: tools
 programs: $(programs) paths
 paths: $(paths)
 
+# A server of the tests that comes from the npm registry.
+servers: $(BUILD)/fastify/server.js
+$(BUILD)/fastify/server.js: $(wildcard tests/servers/fastify/*)
+	@mkdir -p $(@D)
+	@echo "fetching Fastify, a server for the tests, and what it needs from the npm registry: $$(grep -c 'node_modules/' $(<D)/package-lock.json) packages"
+	$(Q)cp tests/servers/fastify/package*.json $(@D)
+	$(Q)cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund
+	$(Q)cp tests/servers/fastify/server.js $@
+
 tools-for-checks:
 	$(Q)tests/tools check
+
+tools-for-demo:
+	$(Q)tests/tools demo
+
+tools-for-quick:
+	$(Q)tests/tools quick
 
 # What the build and the tests need, installed through apt where it is missing and this user may.
 tools:
 	$(Q)tests/tools
+
+# ld.so goes on without a preloaded object that it does not find, and what is new in a directory it finds through its cache. The cache is root's.
+refresh = PATH="$$PATH:/usr/sbin:/sbin" ldconfig 2>/dev/null || true
+found = LD_PRELOAD=libpinshim.so grep -qsF "$$(readlink -f $(LIBDIR))/libpinshim.so" /proc/self/maps 2>/dev/null
 
 documents := README.md LICENSE CHANGELOG.md SECURITY.md pins.example
 
@@ -201,6 +229,7 @@ install: all
 	install -m 0644 man/libpinshim.8 $(DESTDIR)$(MANDIR)/man8
 	install -m 0644 completion/pinshim $(DESTDIR)$(BASHDIR)
 	install -m 0644 completion/_pinshim $(DESTDIR)$(ZSHDIR)
+	$(Q)$(if $(DESTDIR),,$(refresh); $(found) || echo 'ld.so does not find it by its name alone: write LD_PRELOAD=$(LIBDIR)/libpinshim.so')
 
 ## uninstall   remove what install put there
 uninstall:
@@ -208,6 +237,7 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/,man1/pinshim.1 man5/pins.5 man8/libpinshim.8)
 	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(documents) $(wildcard docs/*.md))
 	-rmdir $(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(DOCDIR)
+	$(Q)$(if $(DESTDIR),,$(refresh))
 
 ## clean       remove the build directory
 clean:
@@ -218,6 +248,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: always all demo test hollow matrix doctor-table bench bench-programs fuzz soak deb fleet check programs paths tools tools-for-checks install uninstall clean help
+.PHONY: always all demo test quick bare hollow matrix doctor-table bench bench-programs fuzz soak deb fleet check programs paths servers tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)

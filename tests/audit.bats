@@ -61,7 +61,7 @@ devices() {
         done
         mount --rbind "$dev" /dev
         exec "$@"' bash "$DEV")
-    unshare --mount true || skip 'a mount namespace takes root'
+    needs_mounts
 }
 
 # syslog: listens at /dev/log of devices(); heard: sets $HEARD to what came in, a line a datagram, and ends it
@@ -148,7 +148,7 @@ time.sleep(60)' "$DEV" >"$DEV/full-now" 3>&- &
     # shellcheck disable=SC2016 # the inner shell expands it
     local small=(unshare --mount bash -euc 'mount -t tmpfs -o size=16k none "$1"; cat /dev/zero >"$1/fill" 2>/dev/null || shift; exec "$@"' bash "$disk")
     mkdir "$disk"
-    unshare --mount true || skip 'a mount namespace takes root'
+    needs_mounts
     capture shim env PINSHIM_LOG="$disk/log" "${small[@]}" "${PROGRAM[@]}" "$IMPOSTOR" "$GOOD" "test ! -s $disk/log" "rm $disk/fill" \
         "$IMPOSTOR" "cp $disk/log $BATS_TEST_TMPDIR/copy"
     equals "$STATUS$OUT" $'0'"$REFUSED"$'\naccepted\n'"$REFUSED"

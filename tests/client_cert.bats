@@ -350,6 +350,7 @@ for end in "pem", "key": shutil.copy(f"{lab}/second.{end}", f"new.{end}"); os.re
 }
 
 @test "an encrypted key never asks the terminal for its passphrase" {
+    needs_terminal
     openssl pkcs8 -topk8 -in "$LAB/first.key" -passout pass:julio -out "$LAB/locked.key"
     chmod 600 "$LAB/locked.key"
     pins "www.pinned.example spki-sha256:$PIN_GOOD client-cert=$LAB/first.pem client-key=$LAB/locked.key"

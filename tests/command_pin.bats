@@ -28,6 +28,7 @@ pinshim() {
 
 # on_terminal ARGUMENT...: the same on a terminal of 100 columns, or of $WIDTH; what it writes there is in $OUT
 on_terminal() {
+    needs_terminal
     capture env TERM=xterm "${terminal_environment[@]}" /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/terminal.py" "${WIDTH:-100}" "$PINSHIM" "$@"
 }
 

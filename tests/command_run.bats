@@ -442,6 +442,7 @@ with_object() {
 }
 
 @test "doctor says nothing twice on a terminal" {
+    needs_terminal
     capture env TERM=xterm NO_COLOR=1 script -qec 'pinshim doctor no-such-tool' /dev/null
     equals "$(grep -c 'is not found' <<<"$OUT")" 1
     capture pinshim doctor no-such-tool
@@ -449,6 +450,7 @@ with_object() {
 }
 
 @test "run on a terminal leaves it to the program: input, size, and Ctrl-C" {
+    needs_terminal
     cat >session.py <<'PY'
 import os, pty, sys, time
 pid, terminal = pty.fork()
@@ -519,7 +521,7 @@ PY
 }
 
 @test "doctor finds libraries through ld.so.cache" {
-    [ "$(id -u)" -eq 0 ] || skip 'needs root'
+    needs_mounts
     echo 'int bear(void) { return 0; }' | gcc -shared -fPIC -x c - -o "$MADE/empty/libbearssl.so.7" -Wl,-soname,libbearssl.so.7
     made by-cache -Wl,--no-as-needed "$MADE/empty/libbearssl.so.7"
     echo "$MADE/empty" >conf
@@ -545,6 +547,7 @@ PY
     has "$OUT" 'openssl: covered: its TLS is OpenSSL'
     has "$OUT" "$LAB/bin/libpinshim.so: "
     lacks "$OUT" $'\e'
+    needs_terminal
     capture env TERM=xterm script -qec 'pinshim doctor openssl' /dev/null
     has "$OUT" $'\e['
     has "$OUT" 'covered:'

@@ -69,6 +69,7 @@ printf "%s\n" "${COMPREPLY[@]}"'
 
 @test "a tab in bash and in zsh completes" {
     local shell
+    needs_terminal
     touch the-pins-of-mine
     printf '%s\n' 'PS1="ready> "' 'pinshim() { echo "[$*]"; }' '. "$COMPLETION/pinshim"' 'pinshim li\tthe-\t' 'pinshim check --ne\tthe-\t' \
         'pinshim run --pins the-\tbasenam\tx' 'pinshim pin --starttls im\thost' 'pinshim run --log sysl\tx' 'pinshim pin --for @\thost' 'pinshim pin --for @re\thost' 'pinshim help li\t' \

@@ -9,7 +9,7 @@
 load lib/programs
 
 TOP=$BATS_TEST_DIRNAME/..
-OBJECT=/usr/lib/$(gcc -print-multiarch)/pinshim/libpinshim.so
+OBJECT=/usr/lib/$(gcc -print-multiarch)/libpinshim.so
 
 setup_file() {
     [ "$(id -u)" -eq 0 ] || { echo 'enters whole systems: run it as root' >&2; return 1; }
@@ -117,13 +117,17 @@ digests() {
     stopped /etc/pinshim/pins:1 inside LD_PRELOAD="$OBJECT" "${FETCH[@]}"
     # The loader puts the directory of the program's architecture for $LIB.
     # shellcheck disable=SC2016 # not the shell
-    stopped /etc/pinshim/pins:1 inside 'LD_PRELOAD=/usr/$LIB/pinshim/libpinshim.so' "${FETCH[@]}"
+    stopped /etc/pinshim/pins:1 inside 'LD_PRELOAD=/usr/$LIB/libpinshim.so' "${FETCH[@]}"
+    stopped /etc/pinshim/pins:1 inside LD_PRELOAD=libpinshim.so "${FETCH[@]}"
+    stopped /etc/pinshim/pins:1 as_user LD_PRELOAD=libpinshim.so "${FETCH[@]}"
+    equals "$(inside ldconfig -p | grep -c libpinshim)" 1
     stopped /etc/pinshim/pins:1 inside pinshim run -- "${FETCH[@]}"
     fetch "$GOOD"
     gets good inside pinshim run -- "${FETCH[@]}"
 
     inside dpkg --purge pinshim
     equals "$(find "$ROOT/usr" -name '*pinshim*')" ''
+    equals "$(inside ldconfig -p | grep -F pinshim || true)" ''
 }
 
 @test "a whole host: every program that starts, set-user-ID ones with the defaults; and out again" {
@@ -136,6 +140,11 @@ digests() {
     local setuid=(/usr/bin/setuid-curl "${FETCH[@]:1}")
     # The environment does not reach it.
     gets impostor as_user LD_PRELOAD="$OBJECT" "${setuid[@]}"
+    gets impostor as_user LD_PRELOAD=libpinshim.so "${setuid[@]}"
+    # Its name alone does, where the object has that bit as well: the package's has not.
+    chmod u+s "$ROOT$OBJECT"
+    stopped /etc/pinshim/pins:1 as_user LD_PRELOAD=libpinshim.so "${setuid[@]}"
+    chmod u-s "$ROOT$OBJECT"
 
     echo "$OBJECT" >"$ROOT/etc/ld.so.preload"
     stopped /etc/pinshim/pins:1 as_user "${FETCH[@]}"
@@ -209,6 +218,11 @@ contained() {
     fetch "$IMPOSTOR"
     stopped /etc/pinshim/pins:1 contained "${entrypoint[@]}" "${FETCH[@]}"
     gets impostor contained "${FETCH[@]}"
+    # By its name alone, as root and as a user without rights.
+    stopped /etc/pinshim/pins:1 contained env LD_PRELOAD=libpinshim.so "${FETCH[@]}"
+    CONTAINED=(--user 65534)
+    stopped /etc/pinshim/pins:1 contained env LD_PRELOAD=libpinshim.so "${FETCH[@]}"
+    CONTAINED=()
 
     # Not started: the program is static, the pins are gone.
     echo 'int main(void) { return 0; }' | gcc -static -o "$PINS_DIR/static" -x c -

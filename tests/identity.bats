@@ -355,6 +355,7 @@ each_key() {
 # column (a ^ stands before it); so does lint; and no terminal is asked
 fault() {
     local reason=$1 line before expected
+    needs_terminal
     shift
     line="$PINNED $*"
     pins "${line/^/}"
@@ -388,6 +389,7 @@ fault() {
     mkfifo "$DIR/fifo"
 
     # There is a terminal, and who wants to ask it does.
+    needs_terminal
     answer() { echo "$PASSPHRASE" | timeout 10 script -qefc "$1" /dev/null; }
     capture answer "curl -sSk --cert $LAB/client1.pem --key $LAB/client1.key https://localhost:$PORT/"
     has "$OUT" 'PEM pass phrase:'

@@ -53,6 +53,18 @@ needs() {
     [ "$STATUS" -ne 77 ] || skip 'this OpenSSL has none'
 }
 
+# needs_mounts: the test mounts something for itself alone. Where the root is no mount point (a chroot) root cannot either.
+needs_mounts() {
+    local why
+    why=$(unshare --mount true 2>&1) || skip "no mount namespace: ${why#unshare: }"
+}
+
+# needs_terminal: the test needs a pseudo-terminal. Where no devpts is mounted there is none.
+needs_terminal() {
+    local why
+    why=$(/usr/bin/python3 -c 'import os, pty; pty.openpty()' 2>&1) || skip "no pseudo-terminal: $(tail -n 1 <<<"$why")"
+}
+
 # explain MESSAGE: fail, with what the last captured command gave
 explain() {
     printf '%s\nstatus %s\n--- stdout\n%s\n--- stderr\n%s\n' "$1" "${STATUS:-}" "${OUT:-}" "${ERR:-}"
