@@ -131,6 +131,10 @@ hollow: tools
 matrix: tools
 	$(Q)tests/matrix
 
+## suites      the test suites of OpenSSL and of six that stand on it, with the shim and without: build/suites; takes hours
+suites:
+	$(Q)tests/suites
+
 ## doctor-table  docs/doctor.md: what pinshim doctor says of sixty programs, and what becomes of their connections
 doctor-table:
 	$(Q)tests/tools doctor
@@ -218,6 +222,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: always all demo test hollow matrix doctor-table bench bench-programs fuzz soak deb fleet check programs paths tools tools-for-checks install uninstall clean help
+.PHONY: always all demo test hollow matrix suites doctor-table bench bench-programs fuzz soak deb fleet check programs paths tools tools-for-checks install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)
