@@ -140,6 +140,10 @@ hollow: tools
 matrix: tools
 	$(Q)tests/matrix
 
+## suites      the test suites of OpenSSL and of six that stand on it, with the shim and without: build/suites; takes hours
+suites:
+	$(Q)tests/suites
+
 ## doctor-table  docs/doctor.md: what pinshim doctor says of sixty programs, and what becomes of their connections
 doctor-table:
 	$(Q)tests/tools doctor
@@ -248,6 +252,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: always all demo test quick bare hollow matrix doctor-table bench bench-programs fuzz soak deb fleet check programs paths servers tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
+.PHONY: always all demo test quick bare hollow matrix suites doctor-table bench bench-programs fuzz soak deb fleet check programs paths servers tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)
