@@ -131,6 +131,12 @@ hollow: tools
 matrix: tools
 	$(Q)tests/matrix
 
+## clients     run more than a hundred programs that use OpenSSL against a good server and an impostor: docs/clients.md
+clients:
+	$(Q)tests/tools clients
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/clients/run --write
+
 ## doctor-table  docs/doctor.md: what pinshim doctor says of sixty programs, and what becomes of their connections
 doctor-table:
 	$(Q)tests/tools doctor
@@ -218,6 +224,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: always all demo test hollow matrix doctor-table bench bench-programs fuzz soak deb fleet check programs paths tools tools-for-checks install uninstall clean help
+.PHONY: always all demo test hollow matrix clients doctor-table bench bench-programs fuzz soak deb fleet check programs paths tools tools-for-checks install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)

@@ -298,10 +298,8 @@ def redis(peer):
 
 def xmpp(peer):
     def stream(features):
-        peer.until(b">")
-        while b"<stream" not in peer.buffer and b"<?xml" in peer.buffer:
-            peer.until(b">")
-        peer.buffer = b""
+        while b"<stream:stream" not in peer.until(b">"):
+            pass
         peer.send(b"<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='1' from='localhost' "
                   b"version='1.0'><stream:features>" + features + b"</stream:features>")
 
