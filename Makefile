@@ -144,6 +144,12 @@ matrix: tools
 suites:
 	$(Q)tests/suites
 
+## clients     run more than a hundred programs that use OpenSSL against a good server and an impostor: docs/clients.md
+clients:
+	$(Q)tests/tools clients
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/clients/run --write
+
 ## doctor-table  docs/doctor.md: what pinshim doctor says of sixty programs, and what becomes of their connections
 doctor-table:
 	$(Q)tests/tools doctor
@@ -252,6 +258,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: always all demo test quick bare hollow matrix suites doctor-table bench bench-programs fuzz soak deb fleet check programs paths servers tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
+.PHONY: always all demo test quick bare hollow matrix clients suites doctor-table bench bench-programs fuzz soak deb fleet check programs paths servers tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d)
