@@ -475,6 +475,7 @@ can_filter() {
 @test "what a program writes costs no system call, whatever it looks like" {
     local text
     can_filter
+    refused "$PROGRAMS/sandbox" "$IMPOSTOR" prctl ca="$LAB/ca.pem" handshake must
     for text in C CONNECT $'CONNECT a.example:443 HTTP/1.1\r\n' $'\5\1\2\1\1\1\1\1\1\1' $'\4\1\1\1\1\1\1\1\1\1' $'\26\3\1\1\1'; do
         capture bare "$PROGRAMS/sandbox" 0 strict filter "write=$text"
         equals "$STATUS $OUT$ERR" "0 ${text%$'\n'}"

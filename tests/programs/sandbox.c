@@ -9,6 +9,7 @@
  *        connect     connect the socket that the next handshake takes; without it, that does it
  *        handshake   a handshake of the name www.pinned.example; prints what became of it
  *        write=TEXT  write(2) that to standard output
+ *        must        end with 1 if the last handshake failed
  *        fork        go on in a child, made by clone(2) without libc's knowledge; the parent ends as it does */
 
 #include <dlfcn.h>
@@ -19,6 +20,7 @@
 #include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,6 +138,8 @@ static void go_on_in_child(void)
 
 int main(int argc, char **argv)
 {
+    bool connected = false;
+
     if (argc < 3)
         return 2;
     signal(SIGPIPE, SIG_DFL);
@@ -157,7 +161,9 @@ int main(int argc, char **argv)
         } else if (strncmp(*step, "also=", 5) == 0)
             also(*step + 5);
         else if (strcmp(*step, "handshake") == 0)
-            say(handshake() == 1 ? "connected\n" : "refused\n");
+            say((connected = handshake() == 1) ? "connected\n" : "refused\n");
+        else if (strcmp(*step, "must") == 0)
+            exit(!connected);
         else if (strncmp(*step, "write=", 6) == 0)
             say(*step + 6);
         else if (strcmp(*step, "fork") == 0)
