@@ -215,13 +215,21 @@ void kernel_filter_end(struct kernel_filter *filter, bool installed)
         atomic_store(&filter->failed, true);
 }
 
-/* A page that is empty in a child. pthread_atfork would miss clone(2). */
+/* A page that is empty in a child, whatever made it. qemu's user mode takes the advice and does not follow it, so libc is asked as well, which
+ * alone would miss clone(2). */
 static _Atomic(_Atomic uint32_t *) own_page;
 static _Atomic uint32_t last_process;
 
+int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak)); /* glibc's; pthread_atfork is not in libc.so.6 */
+
+static void in_child(void)
+{
+    atomic_store(atomic_load(&own_page), 0);
+}
+
 static _Atomic uint32_t *find_page(void)
 {
-    static _Atomic uint32_t unwiped; /* where there is no such page: of a process that is asked for its number each time */
+    static _Atomic uint32_t unwiped; /* where there is no such page */
     _Atomic uint32_t *page = atomic_load_explicit(&own_page, memory_order_acquire);
     _Atomic uint32_t *there = NULL;
     size_t size = 4096;
@@ -235,8 +243,11 @@ static _Atomic uint32_t *find_page(void)
         (void)kernel_call(SYS_munmap, made, size);
         page = &unwiped;
     }
-    if (atomic_compare_exchange_strong(&own_page, &there, page))
+    if (atomic_compare_exchange_strong(&own_page, &there, page)) {
+        if (__register_atfork != NULL)
+            (void)__register_atfork(NULL, NULL, in_child, NULL);
         return page;
+    }
     if (page != &unwiped)
         (void)kernel_call(SYS_munmap, made, size);
     return there;

@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
@@ -275,9 +276,11 @@ static void look(void)
 static void complain(void)
 {
     static const char message[] = "pinshim: dlsym was found neither in libc.so.6 nor in libdl.so.2\n";
+    static const struct timespec at_once = {0, 0};
     static _Atomic bool said;
+    struct pollfd ready = {STDERR_FILENO, POLLOUT, 0};
 
-    if (!atomic_exchange(&said, true))
+    if (!atomic_exchange(&said, true) && kernel_call(SYS_ppoll, &ready, 1, &at_once, NULL, 0) == 1 && ready.revents == POLLOUT)
         (void)kernel_call(SYS_write, STDERR_FILENO, message, sizeof(message) - 1);
 }
 

@@ -2,9 +2,12 @@
 #ifndef PINSHIM_MEMORY_H
 #define PINSHIM_MEMORY_H
 
+#include "kernel.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define LARGE_PAGE ((size_t)2 << 20)
@@ -17,7 +20,7 @@ static inline void memory_prefer_large_pages(void *at, size_t size)
     uintptr_t before = (uintptr_t)at & (page - 1);
 
     if (size >= LARGE_PAGE)
-        (void)madvise((char *)at - before, size + before, MADV_HUGEPAGE);
+        (void)kernel_call(SYS_madvise, (char *)at - before, size + before, MADV_HUGEPAGE);
 }
 
 #endif

@@ -89,7 +89,7 @@ static void *wait_for_ever(void *unused)
  * end, nobody waits for it. */
 static int try(unsigned wait)
 {
-    const struct itimerval stuck = {.it_value = {0, 50000}};
+    const struct itimerval stuck = {.it_value = {0, 150000}};
     int before = open_descriptors();
     pthread_t thread;
 

@@ -1,6 +1,7 @@
 /* A program that forbids itself nearly every system call, and is ended by any other (seccomp).
  *
  * sandbox PORT BY STEP...    BY: prctl, syscall, dlsym (libc's own prctl): how the filter is installed; strict: the mode of that name
+ * Ends with 77 where there are no filters (qemu's user mode).
  * Steps: ca=FILE     verify the server by these certificates
  *        warm        a handshake before the filter
  *        filter      install it; it lets through what a TLS client needs by itself, and what the steps "also=" named before
@@ -8,6 +9,7 @@
  *        connect     connect the socket that the next handshake takes; without it, that does it
  *        handshake   a handshake of the name www.pinned.example; prints what became of it
  *        write=TEXT  write(2) that to standard output
+ *        must        end with 1 if the last handshake failed
  *        fork        go on in a child, made by clone(2) without libc's knowledge; the parent ends as it does */
 
 #include <dlfcn.h>
@@ -18,6 +20,7 @@
 #include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,7 +87,8 @@ static void install(const char *by)
     unsigned short at = 1;
 
     if (strcmp(by, "strict") == 0) {
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
+        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
+            _exit(77);
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -97,10 +101,8 @@ static void install(const char *by)
         || (strcmp(by, "prctl") == 0      ? prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)
                 : strcmp(by, "dlsym") == 0 ? of_libc()(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)
                                            : syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program))
-            != 0) {
-        perror("seccomp");
-        _exit(2);
-    }
+            != 0)
+        _exit(77);
 }
 
 static void also(const char *name)
@@ -136,6 +138,8 @@ static void go_on_in_child(void)
 
 int main(int argc, char **argv)
 {
+    bool connected = false;
+
     if (argc < 3)
         return 2;
     signal(SIGPIPE, SIG_DFL);
@@ -157,7 +161,9 @@ int main(int argc, char **argv)
         } else if (strncmp(*step, "also=", 5) == 0)
             also(*step + 5);
         else if (strcmp(*step, "handshake") == 0)
-            say(handshake() == 1 ? "connected\n" : "refused\n");
+            say((connected = handshake() == 1) ? "connected\n" : "refused\n");
+        else if (strcmp(*step, "must") == 0)
+            exit(!connected);
         else if (strncmp(*step, "write=", 6) == 0)
             say(*step + 6);
         else if (strcmp(*step, "fork") == 0)
