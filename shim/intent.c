@@ -12,7 +12,7 @@ static bool same_host(const struct host *a, const struct host *b)
         && (a->kind == HOST_ADDRESS ? memcmp(a->address, b->address, sizeof(a->address)) == 0 : strcmp(a->name, b->name) == 0);
 }
 
-/* Add what the program named, once. */
+/* Add what the program named, once where that is soon seen. */
 static void add_named(struct target *target, const char *string, size_t length)
 {
     struct host host;
@@ -23,7 +23,7 @@ static void add_named(struct target *target, const char *string, size_t length)
     host_parse(string, length, &host);
     if (host.kind != HOST_ADDRESS)
         target->named = true;
-    for (size_t i = 0; i < target->count; i++) {
+    for (size_t i = 0; i < target->count && i < TARGET_FEW; i++) {
         if (same_host(target_at(target, i), &host) && target_at(target, i)->port == host.port)
             return;
     }
