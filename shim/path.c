@@ -185,6 +185,8 @@ static struct node *add(const struct ossl *ossl, struct paths *paths, X509 *cert
         return NULL;
     }
     paths->count++;
+    /* It was encoded, hashed and read. */
+    (void)!spend(&paths->budget, node->length / 8192);
     return node;
 }
 
@@ -193,7 +195,7 @@ static void add_stack(const struct ossl *ossl, struct paths *paths, const void *
     int count = stack != NULL ? ossl->OPENSSL_sk_num(stack) : 0;
 
     paths->incomplete |= count > MOST_SENT;
-    for (int i = 0; i < count && i < MOST_SENT; i++) {
+    for (int i = 0; i < count && i < MOST_SENT && paths->budget.left > 0; i++) {
         X509 *certificate = ossl->OPENSSL_sk_value(stack, i);
 
         if (certificate == NULL || ossl->X509_up_ref(certificate) != 1 || add(ossl, paths, certificate) == NULL)

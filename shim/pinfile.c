@@ -177,6 +177,12 @@ static bool store_object(void *to, const char *name, const unsigned char *der, s
     return strstr(name, "CERTIFICATE") == NULL || strstr(name, "REQUEST") != NULL || roots_add(storing->roots, der, length, storing->hashed ? &storing->hash : NULL);
 }
 
+/* Return false if it failed for want of something that may be there again later. */
+static bool is_final(int error)
+{
+    return error != EMFILE && error != ENFILE && error != ENOMEM;
+}
+
 /* Add the certificates of one file: all or none, as libcrypto does. Return false if it is there and could not be read for want of something that
  * may be there again later. */
 static bool store_file(const struct ossl *ossl, struct storing *storing, const char *path, struct file_identity *identity)
@@ -188,9 +194,9 @@ static bool store_file(const struct ossl *ossl, struct storing *storing, const c
     unsigned char *bytes;
 
     errno = 0;
-    bytes = file_is_fleeting(path, "it", &unwanted) ? NULL : (unsigned char *)file_read(path, "it", LIMIT, identity, &length, &unwanted);
+    bytes = (unsigned char *)file_read(path, "it", LIMIT, identity, &length, &unwanted);
     if (bytes == NULL)
-        return errno != EMFILE && errno != ENFILE && errno != ENOMEM;
+        return is_final(errno);
     if (!pinfile_read_pem(ossl, bytes, length, store_object, storing))
         roots_cut(storing->roots, before);
     free(bytes);
@@ -212,15 +218,13 @@ static bool read_hash(const char *name, uint32_t *hash)
 /* Read all of a directory at once: libcrypto opens its files when it looks for one, which may be after the root was changed. */
 static bool store_directory(const struct ossl *ossl, struct storing *storing, const char *path)
 {
-    char message[300];
-    struct text unwanted = text_over(message, sizeof(message));
-    DIR *directory = file_is_fleeting(path, "it", &unwanted) ? NULL : opendir(path);
+    DIR *directory = opendir(path);
     const struct dirent *entry;
     struct file_identity identity;
     bool complete = true;
 
     if (directory == NULL)
-        return errno != EMFILE && errno != ENFILE && errno != ENOMEM;
+        return is_final(errno);
     storing->hashed = true;
     while ((entry = readdir(directory)) != NULL) {
         char *file = read_hash(entry->d_name, &storing->hash) ? malloc(strlen(path) + strlen(entry->d_name) + 2) : NULL;
@@ -242,11 +246,16 @@ static bool store_place(const struct ossl *ossl, struct storing *storing, const 
     static const struct file_identity incomplete = {.inode = (ino_t)-1};
     struct file_identity before;
     struct file_identity identity;
+    char message[300];
+    struct text unwanted = text_over(message, sizeof(message));
     bool complete;
 
     file_identify(path, &before);
     identity = before;
-    if (directory)
+    errno = 0;
+    if (file_is_fleeting(path, "it", &unwanted))
+        complete = is_final(errno);
+    else if (directory)
         complete = store_directory(ossl, storing, path);
     else
         complete = store_file(ossl, storing, path, &identity);

@@ -750,6 +750,21 @@ localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
     has "$(cat learnt)" "spki-sha256:$PIN_GOOD"
 }
 
+@test "run starts nothing under a pins file that has only a descriptor's number" {
+    local path
+    for path in /dev/fd/7 /dev/stdin "/proc/self/root$PINS"; do
+        capture pinshim run --pins "$path" -- true 7<"$PINS"
+        equals "$STATUS" 125
+        has "$ERR" "pinshim: $path: the pins file is reached through /proc or /dev/fd, where "
+        has "$ERR" 'not started; next: put the pins into a file'
+    done
+    capture pinshim run --pins <(cat "$PINS") -- true
+    equals "$STATUS" 125
+    has "$ERR" 'reached through /proc or /dev/fd'
+    capture pinshim run --pins "$PINS" -- curl -sk "https://localhost:$GOOD/"
+    equals "$STATUS" 0
+}
+
 @test "run, doctor and learn say how they are used" {
     for name in run doctor learn; do
         capture pinshim "$name" --help

@@ -340,13 +340,30 @@ static void end(bool kept)
     print_queue();
 }
 
+/* Return how many bytes wait there. */
+static uint64_t waiting(int fd)
+{
+    char datagram[1 << 16];
+    int offset = 0;
+    int there = 0;
+    ssize_t size;
+
+    if (!datagrams)
+        return ioctl(fd, FIONREAD, &there) == 0 ? (uint64_t)there : 0;
+    setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset));
+    while ((size = recv(fd, datagram, sizeof(datagram), MSG_PEEK | MSG_DONTWAIT)) > 0)
+        there += (int)size;
+    offset = -1;
+    setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset));
+    return (uint64_t)there;
+}
+
 /* Wait until all that the one side has sent is at the other's socket, or read from there. */
 static void arrive(SSL *from, SSL *to, int fd)
 {
     uint64_t sent = BIO_number_written(SSL_get_wbio(from));
-    int there = 0;
 
-    for (int i = 0; fd >= 0 && !datagrams && i < 1000 && ioctl(fd, FIONREAD, &there) == 0 && BIO_number_read(SSL_get_rbio(to)) + (uint64_t)there < sent; i++)
+    for (int i = 0; fd >= 0 && i < 1000 && BIO_number_read(SSL_get_rbio(to)) + waiting(fd) < sent; i++)
         poll(NULL, 0, 1);
     errno = SEED;
 }
@@ -465,8 +482,10 @@ static void print_state(SSL_CTX *ctx)
         sk_X509_num(verified), (int)SSL_get_peer_signature_nid(client_ssl, &nid), nid, (int)alpn_length, (const char *)alpn,
         SSL_get_servername(client_ssl, TLSEXT_NAMETYPE_host_name), SSL_get_psk_identity(client_ssl), SSL_get_psk_identity_hint(client_ssl));
     printf("callbacks: security %s %s, info %s, verify %s, own certificate %s %s, options %lx, mode %lx, quiet %d\n",
-        SSL_get_security_callback(client_ssl) == on_security ? "own" : SSL_get_security_callback(client_ssl) == SSL_CTX_get_security_callback(ctx) ? "the context's" : "another",
-        SSL_CTX_get_security_callback(ctx) == on_security ? "own" : set((void *)SSL_CTX_get_security_callback(ctx)), set((void *)SSL_get_info_callback(client_ssl)),
+        SSL_get_security_callback(client_ssl) == on_security ? "own"
+            : SSL_get_security_callback(client_ssl) == SSL_CTX_get_security_callback(ctx) ? "the context's" : "another",
+        SSL_CTX_get_security_callback(ctx) == on_security ? "own" : set((void *)SSL_CTX_get_security_callback(ctx)),
+        set((void *)SSL_get_info_callback(client_ssl)),
         set((void *)SSL_CTX_get_verify_callback(ctx)), set(SSL_get_certificate(client_ssl)), set(SSL_get_privatekey(client_ssl)),
         (unsigned long)SSL_get_options(client_ssl), (unsigned long)SSL_get_mode(client_ssl), SSL_get_quiet_shutdown(client_ssl));
     printf("session: %d, resumable %d, ticket %d, early %u, peer %s, der %d\n", session != NULL, session != NULL && SSL_SESSION_is_resumable(session),
