@@ -86,15 +86,15 @@ enum step { STEP_FAILED = -1, STEP_ON = 0, STEP_LINK, STEP_PROC };
 /* Go on from the directory `*at` by `part`; where that is a symbolic link, which is not followed, `link` becomes what it says. */
 static enum step step(int *at, const char *part, char *link, size_t size)
 {
-    int next = openat(*at, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int next = (int)kernel_call(SYS_openat, *at, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct statfs system;
     enum step result = STEP_ON;
     ssize_t length;
 
     if (next < 0)
         return STEP_FAILED;
-    length = readlinkat(next, "", link, size - 1);
-    if (fstatfs(next, &system) != 0)
+    length = kernel_call(SYS_readlinkat, next, "", link, size - 1);
+    if (kernel_call(SYS_fstatfs, next, &system) != 0)
         result = STEP_FAILED;
     else if (system.f_type == PROC_MAGIC)
         result = STEP_PROC;
@@ -103,14 +103,14 @@ static enum step step(int *at, const char *part, char *link, size_t size)
     if (result != STEP_ON) {
         int saved = errno;
 
-        (void)close(next);
+        (void)kernel_call(SYS_close, next);
         errno = saved;
     }
     if (result == STEP_LINK)
         link[length] = '\0';
     if (result != STEP_ON)
         return result;
-    (void)close(*at);
+    (void)kernel_call(SYS_close, *at);
     *at = next;
     return STEP_ON;
 }
@@ -118,7 +118,7 @@ static enum step step(int *at, const char *part, char *link, size_t size)
 /* Walk along the path, which is in `rest`, by hand: the kernel would go through such links without a trace. */
 static enum step walk(char rest[static PATH_MAX], char link[static PATH_MAX])
 {
-    int at = open(rest[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int at = (int)kernel_call(SYS_openat, AT_FDCWD, rest[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     enum step result = at >= 0 ? STEP_ON : STEP_FAILED;
     int links = 0;
 
@@ -145,8 +145,8 @@ static enum step walk(char rest[static PATH_MAX], char link[static PATH_MAX])
                 break;
             }
             if (link[0] == '/') {
-                (void)close(at);
-                at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+                (void)kernel_call(SYS_close, at);
+                at = (int)kernel_call(SYS_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
                 if (at < 0)
                     result = STEP_FAILED;
             }
@@ -158,7 +158,7 @@ static enum step walk(char rest[static PATH_MAX], char link[static PATH_MAX])
     if (at >= 0) {
         int saved = errno;
 
-        (void)close(at);
+        (void)kernel_call(SYS_close, at);
         errno = saved;
     }
     return result;

@@ -1,12 +1,15 @@
 #include "pinfile.h"
 
+#include "kernel.h"
 #include "peer.h"
 #include "sha2.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #define LIMIT (4 << 20) /* bytes; the bundle of all public CAs has a quarter of a million */
 
@@ -218,26 +221,36 @@ static bool read_hash(const char *name, uint32_t *hash)
 /* Read all of a directory at once: libcrypto opens its files when it looks for one, which may be after the root was changed. */
 static bool store_directory(const struct ossl *ossl, struct storing *storing, const char *path)
 {
-    DIR *directory = opendir(path);
-    const struct dirent *entry;
+    union {
+        struct dirent64 first; /* getdents64(2) writes them in this form */
+        char bytes[4096];
+    } entries;
+    int fd = (int)kernel_call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct file_identity identity;
     bool complete = true;
+    long got;
 
-    if (directory == NULL)
+    if (fd < 0)
         return is_final(errno);
     storing->hashed = true;
-    while ((entry = readdir(directory)) != NULL) {
-        char *file = read_hash(entry->d_name, &storing->hash) ? malloc(strlen(path) + strlen(entry->d_name) + 2) : NULL;
+    while ((got = kernel_call(SYS_getdents64, fd, &entries, sizeof(entries))) > 0) {
+        const struct dirent64 *entry;
 
-        if (file == NULL)
-            continue;
-        (void)stpcpy(stpcpy(stpcpy(file, path), "/"), entry->d_name);
-        complete &= store_file(ossl, storing, file, &identity);
-        free(file);
+        for (long at = 0; at < got; at += entry->d_reclen) {
+            char *file;
+
+            entry = (const struct dirent64 *)(const void *)(entries.bytes + at);
+            file = read_hash(entry->d_name, &storing->hash) ? malloc(strlen(path) + strlen(entry->d_name) + 2) : NULL;
+            if (file == NULL)
+                continue;
+            (void)stpcpy(stpcpy(stpcpy(file, path), "/"), entry->d_name);
+            complete &= store_file(ossl, storing, file, &identity);
+            free(file);
+        }
     }
-    (void)closedir(directory);
+    (void)kernel_call(SYS_close, fd);
     storing->hashed = false;
-    return complete;
+    return complete && got == 0;
 }
 
 /* What was not read completely is taken to have changed when it is looked at next. */
