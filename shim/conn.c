@@ -107,7 +107,7 @@ static void release(const struct ossl *ossl, void *attached)
     const struct unsaid *unsaid = ((struct conn *)attached)->unsaid;
 
     if (unsaid != NULL)
-        log_event(&(struct event) {.verdict = EVENT_FAULT, .target = unsaid->target, .reason = unsaid->reason});
+        log_event(&(struct event) {.verdict = EVENT_NOTICE, .target = unsaid->target, .reason = unsaid->reason});
     set_phase(attached, PHASE_UNJUDGED);
     forget_handshake(ossl, attached);
     free(attached);

@@ -25,7 +25,7 @@ teardown_file() {
 setup() {
     pins "www.pinned.example spki-sha256:$PIN_GOOD"
     # Under this name the same tests are run with clients that verify the chain.
-    [[ $BATS_TEST_FILENAME != */verified.bats ]] || export PATHS_TRUST=$LAB/ca.pem
+    [[ $BATS_TEST_FILENAME != */paths_verified.bats ]] || export PATHS_TRUST=$LAB/ca.pem
 }
 
 # object PROGRAM NAME MACRO [OPTION...]: the object $LAB/NAME.so from the source of a program
