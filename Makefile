@@ -19,28 +19,37 @@ hardening := -fstack-protector-strong -fno-strict-aliasing -fno-plt
 ifeq ($(findstring -fsanitize,$(CFLAGS)),)
 hardening += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
-common := -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' -Ishim -I$(BUILD)/shim $(warnings) $(hardening) -MMD -MP
+rooms = $(in_openssl)
+common := -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' $(warnings) $(hardening) -MMD -MP
 shim_flags := -fPIC -fvisibility=hidden -ftls-model=initial-exec
 # Without libdl.so.2: only up to glibc 2.33 it is needed, and then loader.c brings it in. Without the start files: what they refer to is
 # looked for in vain in every object of the program.
 shim_link := -shared -nostartfiles -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,text,-z,noexecstack,-z,nodelete \
 	-Wl,-z,separate-code,-T,shim/segments.ld
 
-# What knows nothing of OpenSSL and interception; the command and the unit tests stand on it as well.
-core := text kernel file host roots pins pins_parse policy sha2 der
+# Each room is compiled with the headers of those alone that it may know.
+in_core := -Ishim/core
+in_libc := $(in_core) -Ishim/libc
+in_openssl := $(in_libc) -Ishim/openssl
+# What the command and the unit tests stand on as well.
+core := $(addprefix core/,text kernel file host roots pins pins_parse policy sha2 der)
 # What runs in every process comes first, so that it stands together in few pages.
-shim := log loader exports_libc config $(core) resolved wire state ossl param pinstore pinfile clientfile peer path intent hearing session conn verify offer client exports exports_dl interpose
+shim := core/log $(addprefix libc/,loader start resolve send filter) core/config $(core) core/resolved libc/wire core/pinstore \
+	$(addprefix openssl/,state ossl param pinfile clientfile peer path intent hearing session conn verify offer client exports openssl) \
+	backends libc/dlsym libc/dlsym_entry
 command := main output run doctor learn launch examine program wrapper tls libraries elf_file preload event observed targets objects workers dial lint pin check linked
 # Of the shim, beside the core.
-shared := peer path pinfile clientfile config
+shared := core/config $(addprefix openssl/,peer path pinfile clientfile)
 # What unit tests need besides the core.
-in_unit := resolved config log pinstore state
+in_unit := $(addprefix core/,resolved config log pinstore) openssl/state
 
 all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
 
+$(BUILD)/shim/core/%.o: rooms := $(in_core)
+$(BUILD)/shim/libc/%.o: rooms := $(in_libc)
 $(BUILD)/shim/%.o: shim/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(common) $(shim_flags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(common) $(rooms) $(shim_flags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # Where the command looks for the object; written only when it is another directory than before.
 $(BUILD)/libdir: always
@@ -52,7 +61,7 @@ $(BUILD)/cmd/preload.o: CPPFLAGS += -DPINSHIM_LIBDIR='"$(LIBDIR)"'
 
 $(BUILD)/cmd/%.o: cmd/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(common) -fPIE $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(common) $(rooms) -fPIE $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # The script is anonymous: a named version would stop the interposition of functions that carry OpenSSL's own.
 $(BUILD)/exports.map: shim/exports.list
@@ -71,7 +80,7 @@ $(BUILD)/pinshim: $(command:%=$(BUILD)/cmd/%.o) $(core:%=$(BUILD)/shim/%.o) $(sh
 
 $(BUILD)/unit/%: tests/unit/%.c $(core:%=$(BUILD)/shim/%.o) $(in_unit:%=$(BUILD)/shim/%.o)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(common) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) -lpthread -Wl,--as-needed -lcrypto
+	$(Q)$(CC) $(common) $(rooms) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) -lpthread -Wl,--as-needed -lcrypto
 
 $(BUILD)/programs/%: tests/programs/%.c
 	@mkdir -p $(@D)
@@ -88,17 +97,17 @@ $(BUILD)/bench/%: bench/%.c
 
 $(BUILD)/bench/pins: bench/pins.c $(core:%=$(BUILD)/shim/%.o)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(common) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^)
+	$(Q)$(CC) $(common) $(rooms) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^)
 
 $(BUILD)/bench/empty.so:
 	@mkdir -p $(@D)
 	$(Q)echo | $(CC) -shared -x c -o $@ -
 
 # With the sources of the shim themselves, so that they are instrumented.
-fuzzed := $(core:%=shim/%.c) shim/config.c
-$(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(fuzzed) $(wildcard shim/*.h) shim/log.c
+fuzzed := $(core:%=shim/%.c) shim/core/config.c
+$(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(fuzzed) $(wildcard shim/core/*.h) shim/core/log.c
 	@mkdir -p $(@D)
-	$(Q)clang -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' -Ishim -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	$(Q)clang -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' $(in_core) -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 		-o $@ $< $(fuzzed)
 
 unit := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
@@ -260,4 +269,4 @@ help:
 
 .PHONY: always all demo test quick bare hollow matrix clients suites doctor-table bench bench-programs fuzz soak deb fleet check programs paths servers tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
 .SECONDARY:
--include $(wildcard $(BUILD)/*/*.d)
+-include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)

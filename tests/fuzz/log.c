@@ -2,7 +2,7 @@
  * whose strings say what was put in. The first two bytes are the room and the limit that the escaper gets. */
 
 /* For its formats, which nothing else sees. */
-#include "../../shim/log.c" // NOLINT(bugprone-suspicious-include)
+#include "../../shim/core/log.c" // NOLINT(bugprone-suspicious-include)
 
 #include "fuzz.h"
 

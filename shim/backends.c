@@ -1,0 +1,6 @@
+/* The TLS libraries that are judged. */
+
+#include "backend.h"
+#include "openssl.h"
+
+const struct backend *const backends[] = {&openssl_backend, NULL};

@@ -1,0 +1,108 @@
+/* The functions by which a program installs a seccomp filter, interposed: what handshakes need is read before. */
+
+#include "backend.h"
+#include "dlsym.h"
+#include "kernel.h"
+#include "log.h"
+#include "real.h"
+
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#define HEAP_RESERVE (96 << 10)
+
+/* What a handshake needs is read before the program shuts itself off. One without a libssl has to open files for it later, anyway. */
+static struct kernel_filter *filtering(const struct sock_fprog *program)
+{
+    void *volatile reserve;
+    struct tm when;
+    int saved = errno;
+    bool any = false;
+
+    for (int i = 0; !kernel_is_filtered() && backends[i] != NULL; i++)
+        any |= backends[i]->prepare();
+    if (any) {
+        log_prepare();
+        /* OpenSSL asks for the time, for which libc reads the time zone's file once. */
+        (void)gmtime_r(&(time_t) {0}, &when);
+        /* What stays with the heap is there when it may grow no more. */
+        reserve = malloc(HEAP_RESERVE);
+        free(reserve);
+    }
+    errno = saved;
+    return kernel_filter_begin(program);
+}
+
+/* One call that may install a filter, by prctl(2) or seccomp(2): the number and what follows it. */
+static bool installs(const long call[static 7], const struct sock_fprog **program)
+{
+    bool strict = call[0] == SYS_prctl ? call[2] == SECCOMP_MODE_STRICT : call[1] == SECCOMP_SET_MODE_STRICT;
+    bool filter = call[0] == SYS_prctl ? call[2] == SECCOMP_MODE_FILTER : call[1] == SECCOMP_SET_MODE_FILTER;
+
+    *program = filter ? (const struct sock_fprog *)call[3] : NULL;
+    /* libseccomp asks without a filter, to see whether there is such a call. */
+    return ((call[0] == SYS_prctl && call[1] == PR_SET_SECCOMP) || call[0] == SYS_seccomp)
+        && (strict || (filter && *program != NULL && (*program)->filter != NULL));
+}
+
+static long pass_call(const long call[static 7])
+{
+    return find_syscall()(call[0], call[1], call[2], call[3], call[4], call[5], call[6]);
+}
+
+static long pass_filter(const long call[static 7], const struct sock_fprog *program)
+{
+    struct kernel_filter *filter = filtering(program);
+    long result = pass_call(call);
+
+    kernel_filter_end(filter, result >= 0);
+    return result;
+}
+
+/* Which arguments there are, only the kernel knows. libc itself passes on what stands in their places. */
+static void read_arguments(long call[static 7], int first, va_list args)
+{
+    for (int i = first; i < 7; i++)
+        call[i] = va_arg(args, long);
+}
+
+EXPORT int prctl(int option, ...)
+{
+    long call[7] = {SYS_prctl, option};
+    const struct sock_fprog *program;
+    va_list args;
+
+    va_start(args, option);
+    read_arguments(call, 2, args);
+    va_end(args);
+    if (installs(call, &program))
+        return (int)pass_filter(call, program);
+    return find_prctl()(option, call[2], call[3], call[4], call[5]);
+}
+
+EXPORT long syscall(long number, ...)
+{
+    long call[7] = {number};
+    const struct sock_fprog *program;
+    va_list args;
+
+    va_start(args, number);
+    read_arguments(call, 1, args);
+    va_end(args);
+    return installs(call, &program) ? pass_filter(call, program) : pass_call(call);
+}
+
+/* For a program that asks dlsym for libc's own. Only where nothing else stands between this object and libc: it would call in a circle. */
+void *dlsym_instead(const char *name, const void *found)
+{
+    if (strcmp(name, "prctl") == 0 && found == (const void *)find_prctl())
+        return (void *)prctl;
+    if (strcmp(name, "syscall") == 0 && found == (const void *)find_syscall())
+        return (void *)syscall;
+    return NULL;
+}

@@ -1,0 +1,69 @@
+/* The functions that send on a socket, connect it or close it, interposed: where a handshake is sent to is noted, and that a proxy was asked;
+ * nothing else changes. */
+
+#include "real.h"
+#include "wire.h"
+
+#include <errno.h>
+
+EXPORT ssize_t send(int fd, const void *bytes, size_t size, int flags)
+{
+    ssize_t sent = find_send()(fd, bytes, size, flags);
+
+    wire_note(fd, bytes, sent, NULL, 0);
+    return sent;
+}
+
+EXPORT ssize_t sendto(int fd, const void *bytes, size_t size, int flags, const struct sockaddr *to, socklen_t length)
+{
+    ssize_t sent = find_sendto()(fd, bytes, size, flags, to, length);
+
+    wire_note(fd, bytes, sent, to, length);
+    return sent;
+}
+
+/* How many of the bytes that were sent stand in the first part. */
+static ssize_t in_first(const struct iovec *parts, ssize_t sent)
+{
+    return parts[0].iov_len < (size_t)sent ? (ssize_t)parts[0].iov_len : sent;
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    ssize_t sent = find_sendmsg()(fd, message, flags);
+
+    if (sent > 0 && message->msg_iovlen > 0)
+        wire_note(fd, message->msg_iov[0].iov_base, in_first(message->msg_iov, sent), message->msg_name, message->msg_namelen);
+    return sent;
+}
+
+EXPORT ssize_t write(int fd, const void *bytes, size_t size)
+{
+    ssize_t sent = find_write()(fd, bytes, size);
+
+    wire_note(fd, bytes, sent, NULL, 0);
+    return sent;
+}
+
+EXPORT ssize_t writev(int fd, const struct iovec *parts, int count)
+{
+    ssize_t sent = find_writev()(fd, parts, count);
+
+    if (sent > 0 && count > 0)
+        wire_note(fd, parts[0].iov_base, in_first(parts, sent), NULL, 0);
+    return sent;
+}
+
+EXPORT int connect(int fd, const struct sockaddr *to, socklen_t length)
+{
+    int result = find_connect()(fd, to, length);
+
+    wire_connected(fd, result == 0 || errno == EINPROGRESS || errno == EINTR ? to : NULL, length);
+    return result;
+}
+
+EXPORT int close(int fd)
+{
+    wire_closing(fd);
+    return find_close()(fd);
+}

@@ -1,0 +1,21 @@
+#include "openssl.h"
+
+#include "hearing.h"
+
+static bool prepare(void)
+{
+    struct loaded found[OSSL_MAX];
+    size_t count = loader_list(OSSL_MARK, found, OSSL_MAX);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct ossl *ossl = ossl_at((const void *)found[i].start);
+
+        if (ossl != NULL && ossl->kind == OSSL_USABLE)
+            pinstore_release(hearing_pins(ossl));
+    }
+    if (count > 0)
+        hearing_discard(hearing_make());
+    return count > 0;
+}
+
+const struct backend openssl_backend = {.part = "SSL_", .mark = OSSL_MARK, .owns = ossl_is_at, .prepare = prepare};
