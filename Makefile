@@ -35,11 +35,11 @@ in_openssl := $(in_libc) -Ishim/openssl
 core := $(addprefix core/,text kernel file host roots pins pins_parse policy sha2 der)
 # What runs in every process comes first, so that it stands together in few pages.
 shim := core/log $(addprefix libc/,loader start resolve send filter) core/config $(core) core/resolved libc/wire core/pinstore \
-	$(addprefix openssl/,state ossl param pinfile clientfile peer path intent hearing session conn verify offer client exports openssl) \
+	$(addprefix openssl/,state ossl verify_param pinfile client_file digest peer path facts evaluation session context conn refuse decide psk client_cert start security verify handshake exports openssl) \
 	backends libc/dlsym libc/dlsym_entry
 command := main output run doctor learn launch examine program wrapper tls libraries elf_file preload event observed targets objects workers dial lint pin check linked
 # Of the shim, beside the core.
-shared := core/config $(addprefix openssl/,peer path pinfile clientfile)
+shared := core/config $(addprefix openssl/,digest peer path pinfile client_file)
 # What unit tests need besides the core.
 in_unit := $(addprefix core/,resolved config log pinstore) openssl/state
 

@@ -1,6 +1,6 @@
 #include "command.h"
 
-#include "clientfile.h"
+#include "client_file.h"
 #include "dial.h"
 #include "objects.h"
 #include "output.h"
@@ -586,7 +586,7 @@ static void print_error(void *arg, uint32_t line, uint32_t column, const char *m
 /* Read the files and the HOSTs. Return 0, or the exit status. */
 static int prepare(struct check *check, char **hosts)
 {
-    struct pins_reader reader = {.read = pinfile_read, .read_client = clientfile_read, .read_roots = pinfile_read_roots,
+    struct pins_reader reader = {.read = pinfile_read, .read_client = client_file_read, .read_roots = pinfile_read_roots,
         .library = linked_ossl(), .beside = check->path};
     char message[400];
     struct text problem = text_over(message, sizeof(message));

@@ -1,6 +1,6 @@
 #include "command.h"
 
-#include "clientfile.h"
+#include "client_file.h"
 #include "output.h"
 #include "pinfile.h"
 #include "targets.h"
@@ -380,7 +380,7 @@ struct wish {
 /* Return the exit status. */
 static int lint_file(const char *path, struct wish wish)
 {
-    struct lint lint = {.reader = {.read = read_and_remember, .read_client = clientfile_read, .library = linked_ossl(), .beside = path},
+    struct lint lint = {.reader = {.read = read_and_remember, .read_client = client_file_read, .library = linked_ossl(), .beside = path},
         .today = (uint16_t)(time(NULL) / 86400)};
     bool input = strcmp(path, "-") == 0;
     struct file_identity file;

@@ -212,7 +212,7 @@ bool objects_spki(const struct object *object, uint8_t out[static 32])
     int length;
 
     if (object->kind == OBJECT_CERTIFICATE)
-        return peer_hash_certificate(linked_ossl(), object->certificate, PIN_SPKI, DIGEST_SHA256, out);
+        return digest_certificate(linked_ossl(), object->certificate, PIN_SPKI, DIGEST_SHA256, out);
     length = object->kind == OBJECT_REQUEST ? i2d_X509_PUBKEY(X509_REQ_get_X509_PUBKEY(object->request), &der)
                                             : i2d_PUBKEY(object->key, &der);
     if (length > 0)

@@ -84,7 +84,7 @@ static bool next_resolved(const struct target *target, uintptr_t *cursor, struct
     return true;
 }
 
-/* As intent_read of the shim puts it together. */
+/* As facts_read of the shim puts it together. */
 static void read_target(const struct observed *observed, struct meant *out)
 {
     const char *at = observed->identities;

@@ -154,10 +154,10 @@ static bool is_sent_again(const STACK_OF(X509) * chain, int at)
     uint8_t digest[32];
     uint8_t other[32];
 
-    if (!peer_hash_certificate(ossl, sk_X509_value(chain, at), PIN_SPKI, DIGEST_SHA256, digest))
+    if (!digest_certificate(ossl, sk_X509_value(chain, at), PIN_SPKI, DIGEST_SHA256, digest))
         return false;
     for (int i = 0; i < at; i++) {
-        if (peer_hash_certificate(ossl, sk_X509_value(chain, i), PIN_SPKI, DIGEST_SHA256, other)
+        if (digest_certificate(ossl, sk_X509_value(chain, i), PIN_SPKI, DIGEST_SHA256, other)
             && memcmp(digest, other, sizeof(digest)) == 0)
             return true;
     }

@@ -1,6 +1,6 @@
 /* pinshim run: starts a program under the shim, or does not start it at all. */
 
-#include "clientfile.h"
+#include "client_file.h"
 #include "command.h"
 #include "config.h"
 #include "launch.h"
@@ -59,7 +59,7 @@ static void print_fault(void *arg, uint32_t line, uint32_t column, const char *m
 /* Read the pins as the shim will. */
 static bool pins_are_good(char *path)
 {
-    struct pins_reader reader = {.read = pinfile_read, .read_client = clientfile_read, .library = linked_ossl(), .beside = path};
+    struct pins_reader reader = {.read = pinfile_read, .read_client = client_file_read, .library = linked_ossl(), .beside = path};
     char message[300];
     struct text problem = text_over(message, sizeof(message));
     struct pins *pins;

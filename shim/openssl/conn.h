@@ -1,57 +1,74 @@
-/* One client connection: when it is judged, and what follows. Every function here leaves errno and the error queue as the
- * library's own function would, but for the errors that a refusal raises. */
+/* What the shim keeps of a client's SSL, and what every other part needs to know of it. */
 #ifndef PINSHIM_CONN_H
 #define PINSHIM_CONN_H
 
-#include "hearing.h"
-#include "offer.h"
-#include "peer.h"
+#include "callbacks.h"
+#include "evaluation.h"
 
-/* A verification that libssl runs for a certificate that it received. What is to be judged is taken before the program's own callback
- * sees it, which may set the whole of it up anew. */
-struct door {
-    SSL *ssl; /* NULL: none, as in a program that verifies by itself */
-    bool own; /* libssl asked, not a program that may verify any certificate beside any SSL */
-    struct shown shown;
+enum phase { PHASE_UNJUDGED = 0, PHASE_REFUSED, PHASE_CONFIRMED };
+
+/* Early data: whether the program may go on to write it. A read does not end it. */
+enum early { EARLY_NONE = 0, EARLY_BEGINS /* the ClientHello is not out yet */, EARLY_FLOWS };
+
+/* Why early data could not be written, and for which target. */
+struct unsaid {
+    char target[HOST_NAME_MAX_LENGTH * 4 + 16];
+    char reason[700];
 };
 
-void conn_door_open(const struct ossl *ossl, X509_STORE_CTX *ctx, bool own, struct door *door);
-
-/* Judge the peer inside the handshake. `result` is what the program's own verification said. Return what libssl is to go on with: `result`, or
- * 0 for a refusal, which is then fatal to the handshake whatever the program's verify mode. */
-MUST_CHECK int conn_door_judge(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct door *door, int result);
-
-/* Run the handshake function `real` on `ssl` and judge what it finished. Return what it returned, or -1 for a refusal. */
-MUST_CHECK int conn_handshake(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *));
-
-enum conn_call {
-    CONN_WRITES,
-    CONN_READS,
-    CONN_SENDS_FILE,
-    CONN_INNER, /* libssl's own call, or one that was jumped to from a callback that libssl called */
+/* What is kept of a client's SSL. */
+struct conn {
+    struct ossl_attached attached;
+    enum phase phase;
+    bool logged; /* this connection's refusal or report */
+    bool mode_changed; /* the verify mode below is the program's, and to be restored */
+    int mode;
+    X509 *leaf; /* the certificate that was accepted last; a reference */
+    bool proven; /* its handshake was finished and confirmed */
+    struct callbacks callbacks; /* what the program set on this SSL itself */
+    bool driven; /* see conn_is_driven */
+    bool withheld; /* something that needs no certificate was not offered */
+    bool suite_refused; /* that the server has chosen */
+    bool taken_off; /* a session, that may not be resumed */
+    struct unsaid *unsaid; /* see handshake.c */
+    enum early early;
+    OSSL_HANDSHAKE_STATE early_state; /* of libssl, where nothing was read yet */
+    bool acceptance_logged;
+    X509 *client; /* the certificate that was offered to the server; a reference */
+    bool client_is_on; /* the SSL */
+    bool post_handshake_auth; /* see client_cert_allow_requests */
+    SSL_SESSION *judged; /* what may be resumed; a reference */
+    struct facts facts;
 };
 
-/* Make sure that data may flow on `ssl`: a client's unfinished handshake is driven and judged first. Return true if so; else the
- * caller returns its failure value, and the library's state and errors say why. A read on a connection that was confirmed may
- * run a renegotiation by itself, as it must where data arrives in between; a new certificate is judged at the door. An inner call drives
- * nothing, but what it finds finished is judged. */
-MUST_CHECK bool conn_ready(const struct ossl *ossl, SSL *ssl, enum conn_call call);
+/* Return the SSL's state, NULL where there is none yet; or made, NULL when memory ran out, which the callers take for a refusal. */
+struct conn *conn_of(const struct ossl *ossl, const SSL *ssl);
+struct conn *conn_make(const struct ossl *ossl, SSL *ssl);
 
-/* A call that reads returned `result`: take off a client certificate that the server got meanwhile; if the server ended the connection over it, say
- * so. Between two writes of early data, judge what the read has driven. Return true if the program may have what was read; else the
- * caller takes it back and returns its failure value. Does nothing where conn_looks_at_reads is false. */
-MUST_CHECK bool conn_was_read(const struct ossl *ossl, SSL *ssl, int result);
-extern _Atomic bool conn_looks_at_reads;
+void conn_set_phase(struct conn *conn, enum phase phase);
 
-/* Judge the server anew that asks for a client certificate. Return the one to offer, or NULL. It is held by `out`, of hearing_make, which
- * is to be ended in either case. */
-MUST_CHECK const struct client_cert *conn_hear_client(const struct ossl *ossl, SSL *ssl, struct hearing *out);
+/* Keep the certificate, or the session, in the place of the one that was kept. NULL: none. */
+void conn_keep_leaf(const struct ossl *ossl, struct conn *conn, X509 *leaf);
+void conn_keep_judged(const struct ossl *ossl, struct conn *conn, SSL_SESSION *session);
 
-/* The client certificate `leaf`, a reference that is taken, was put on the SSL. */
-void conn_gave_client(const struct ossl *ossl, SSL *ssl, X509 *leaf, struct hearing *hearing);
+/* Put the program's verify mode back, where a refusal has changed it. */
+void conn_restore_mode(const struct ossl *ossl, SSL *ssl, struct conn *conn);
 
-/* Take it off again. */
-void conn_take_client_back(const struct ossl *ossl, SSL *ssl);
+/* The callbacks of a QUIC connection run under its engine's lock, which does not nest: see docs/design.md for what may be called there. */
+MUST_CHECK bool conn_is_quic(const struct ossl *ossl, const SSL *ssl);
+
+/* Return true if libssl has ended the handshake or the connection for good: every call fails, and moves nothing. */
+MUST_CHECK bool conn_has_failed(const struct ossl *ossl, const SSL *ssl);
+
+/* Nothing of the last handshake is left. */
+void conn_start_afresh(const struct ossl *ossl, SSL *ssl, struct conn *conn);
+
+/* Return true if the connection was refused. A refused SSL is back in its first state only where somebody has reset it: by SSL_clear,
+ * SSL_set_connect_state, SSL_set_accept_state, BIO_reset. Then it can only begin a new handshake. */
+MUST_CHECK bool conn_is_refused(const struct ossl *ossl, const SSL *ssl, const struct conn *conn);
+
+/* Take a client certificate that was offered off the SSL again. */
+void conn_take_client_cert_back(const struct ossl *ossl, SSL *ssl);
 
 /* A connection that this thread has used and that was a client's and confirmed then, or a server's; and when. A client's connection that is
  * refused, begun anew or freed ends the epoch; 0 is none, where nothing stands yet. */
@@ -65,13 +82,16 @@ struct conn_known {
 extern _Thread_local struct conn_known conn_known[CONN_KNOWN];
 extern _Atomic uint64_t conn_epoch;
 
+/* A client certificate was offered, or early data written, on some connection: reads are looked at (handshake_was_read). */
+extern _Atomic bool conn_looks_at_reads;
+
 /* Return where it stands if it is known. */
 static inline struct conn_known *conn_known_place(const SSL *ssl)
 {
     return &conn_known[((uintptr_t)ssl >> 4 ^ (uintptr_t)ssl >> 11) % CONN_KNOWN];
 }
 
-/* Return the library of a connection on which data may flow, without a look at its state; NULL where that takes conn_ready. Nearly every call.
+/* Return the library of a connection on which data may flow, without a look at its state; NULL where that takes handshake_ensure. Nearly every call.
  * A server's may have become a client's since, or have been freed, and its memory be another one's, of another library even. */
 static inline const struct ossl *conn_sure(const SSL *ssl)
 {
@@ -90,37 +110,15 @@ MUST_CHECK int conn_shutdown_mode(const struct ossl *ossl, const SSL *ssl, int m
 /* The program sets a verify mode of its own: the one that a refusal is to put back is forgotten. */
 void conn_forget_mode(const struct ossl *ossl, SSL *ssl);
 
-/* Let a client send early data only on a session that may be resumed for its target now. Return true if the real call may run. */
-MUST_CHECK bool conn_ready_early(const struct ossl *ossl, SSL *ssl);
-
-/* That call returned `result`. */
-void conn_was_early(const struct ossl *ossl, SSL *ssl, int result);
-
-/* A client's handshake begins on `ssl`, however it is driven: take down what it is to be judged by, and take off a session that may
- * not be resumed for its target. */
-void conn_begin(const struct ossl *ossl, SSL *ssl);
-
-/* Return true if the session may be resumed: the rules in force now, for this target, are satisfied by the certificate that its peer
- * has proven to this process. Nothing is logged: without the session the peer has to show its certificate. */
-MUST_CHECK bool conn_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session);
-
-/* Return true if a peer without a certificate would be refused for this target, or may be when more of it is known. Then something is not
- * offered, which is logged if the handshake fails. */
-MUST_CHECK bool conn_withholds(const struct ossl *ossl, SSL *ssl);
-
-/* Return true if the target will be known better when the server has chosen a suite, and no rule that holds already refuses one without a
- * certificate: then conn_refuses_suite decides. */
-MUST_CHECK bool conn_judges_suite(const struct ossl *ossl, SSL *ssl);
-
-/* The same where the server has chosen a suite without a certificate: if it may not, the handshake fails as a refusal. */
-MUST_CHECK bool conn_refuses_suite(const struct ossl *ossl, SSL *ssl);
-
-/* Return true while a handshake function of this module drives the handshake, and will judge what it finishes. */
+/* Return true while a handshake function of handshake.c drives the handshake, and will judge what it finishes. */
 MUST_CHECK bool conn_is_driven(const struct ossl *ossl, const SSL *ssl);
 
 /* Return what a program set on this SSL, NULL where that is nothing; or made, NULL where memory ran out. */
-struct offer *conn_offer(const struct ossl *ossl, const SSL *ssl);
-struct offer *conn_offer_make(const struct ossl *ossl, SSL *ssl);
+struct callbacks *conn_callbacks(const struct ossl *ossl, const SSL *ssl);
+struct callbacks *conn_callbacks_make(const struct ossl *ossl, SSL *ssl);
+
+/* The same of the SSL or, with `ssl` NULL, of the SSL_CTX; NULL where memory ran out. Then nothing may be offered. */
+struct callbacks *conn_callbacks_of(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl);
 
 /* SSL_new has returned a new SSL: it keeps what its SSL_CTX has now. */
 void conn_made(const struct ossl *ossl, SSL *ssl);
@@ -130,8 +128,5 @@ void conn_copied(const struct ossl *ossl, SSL *copy, const SSL *from);
 
 /* The program names the peer of a QUIC connection. */
 void conn_set_peer(const struct ossl *ossl, SSL *ssl, const BIO_ADDR *address);
-
-/* Run the real SSL_clear: the SSL starts afresh, as the program had set it up. */
-MUST_CHECK int conn_clear(const struct ossl *ossl, SSL *ssl);
 
 #endif

@@ -1,14 +1,11 @@
 /* The functions of OpenSSL that the shim stands before. Each makes ready, delegates and returns; nothing is decided here. */
 
-#include "client.h"
-#include "conn.h"
-#include "hearing.h"
-#include "loader.h"
-#include "offer.h"
+#include "client_cert.h"
+#include "handshake.h"
+#include "psk.h"
+#include "security.h"
 #include "session.h"
 #include "verify.h"
-
-#include <string.h>
 
 #define EXPORT __attribute__((visibility("default"), noinline))
 
@@ -48,9 +45,9 @@ static bool guarded_from(const struct ossl *ossl, const void *caller)
 }
 
 /* Who asks to move data. A callback that libssl called may jump to such a function, and seem to be libssl. */
-static enum conn_call asker(const struct ossl *ossl, const void *caller, enum conn_call call)
+static enum handshake_call asker(const struct ossl *ossl, const void *caller, enum handshake_call call)
 {
-    return ossl_calls(ossl, caller) ? CONN_INNER : call;
+    return ossl_calls(ossl, caller) ? CALL_INNER : call;
 }
 
 /* On a connection that is known to be confirmed, delegate at once. */
@@ -70,13 +67,13 @@ static enum conn_call asker(const struct ossl *ossl, const void *caller, enum co
     } while (0)
 
 /* libssl answers a negative size before it looks at the handshake. */
-#define MAY_MOVE(call) (!held(ossl) || conn_ready(ossl, ssl, asker(ossl, __builtin_return_address(0), call)))
+#define MAY_MOVE(call) (!held(ossl) || handshake_ensure(ossl, ssl, asker(ossl, __builtin_return_address(0), call)))
 
 /* Return what a read returned, or `failure`. It may have answered a request for a client certificate, met what the server thinks of it, or driven
  * a handshake whose peer is refused: then what it has read is taken back. `done` NULL: the result is its length. */
 static int after_read(const struct ossl *ossl, SSL *ssl, int result, void *buffer, size_t *done, int failure)
 {
-    if (!atomic_load_explicit(&conn_looks_at_reads, memory_order_relaxed) || !guarded(ossl) || conn_was_read(ossl, ssl, result))
+    if (!atomic_load_explicit(&conn_looks_at_reads, memory_order_relaxed) || !guarded(ossl) || handshake_was_read(ossl, ssl, result))
         return result;
     explicit_bzero(buffer, result <= 0 ? 0 : done != NULL ? *done : (size_t)result);
     if (done != NULL)
@@ -88,16 +85,16 @@ EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
 {
     int (*real)(X509_STORE_CTX *) = NULL;
     const struct ossl *ossl = ossl_of_verifier(__builtin_return_address(0), &real);
-    struct door door;
+    struct captured captured;
     int result;
 
     if (real == NULL)
         return 0;
     if (ossl == NULL)
         return real(ctx);
-    conn_door_open(ossl, ctx, ossl_calls(ossl, __builtin_return_address(0)), &door);
+    verify_capture(ossl, ctx, ossl_calls(ossl, __builtin_return_address(0)), &captured);
     result = real(ctx);
-    return conn_door_judge(ossl, ctx, &door, result);
+    return verify_conclude(ossl, ctx, &captured, result);
 }
 
 /* A client's context comes before its first handshake: the pins are read here, while the program still has its rights and its
@@ -105,9 +102,9 @@ EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
 static SSL_CTX *prepare(const struct ossl *ossl, SSL_CTX *ctx)
 {
     if (guarded(ossl) && ctx != NULL) {
-        pinstore_release(hearing_pins(ossl));
-        offer_made(ossl, ctx);
-        /* A second door, for a libssl whose call of X509_verify_cert cannot be seen: one that holds its libcrypto itself. */
+        pinstore_release(evaluation_pins(ossl));
+        security_context_made(ossl, ctx);
+        /* A second verify hook, for a libssl whose call of X509_verify_cert cannot be seen: one that holds its libcrypto itself. */
         verify_set_callback(ossl, ctx, NULL, NULL);
     }
     return ctx;
@@ -151,14 +148,14 @@ EXPORT int SSL_connect(SSL *ssl)
 {
     FIND(SSL_connect, ssl, -1)
 
-    return held(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? conn_handshake(ossl, ssl, real) : real(ssl);
+    return held(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? handshake_run(ossl, ssl, real) : real(ssl);
 }
 
 EXPORT int SSL_do_handshake(SSL *ssl)
 {
     FIND(SSL_do_handshake, ssl, -1)
 
-    return held(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? conn_handshake(ossl, ssl, real) : real(ssl);
+    return held(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? handshake_run(ossl, ssl, real) : real(ssl);
 }
 
 /* On an SSL that was set up to connect, this runs the client's handshake. */
@@ -166,7 +163,7 @@ EXPORT int SSL_accept(SSL *ssl)
 {
     FIND(SSL_accept, ssl, -1)
 
-    return held(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? conn_handshake(ossl, ssl, real) : real(ssl);
+    return held(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? handshake_run(ossl, ssl, real) : real(ssl);
 }
 
 /* libssl itself clears at the start of each handshake, in some versions through here. */
@@ -174,7 +171,7 @@ EXPORT int SSL_clear(SSL *ssl)
 {
     FIND(SSL_clear, ssl, 0)
 
-    return guarded_from(ossl, __builtin_return_address(0)) ? conn_clear(ossl, ssl) : real(ssl);
+    return guarded_from(ossl, __builtin_return_address(0)) ? handshake_clear(ossl, ssl) : real(ssl);
 }
 
 EXPORT void SSL_set_verify(SSL *ssl, int mode, int (*callback)(int, X509_STORE_CTX *))
@@ -191,7 +188,7 @@ EXPORT int SSL_read(SSL *ssl, void *buffer, int size)
     READ_IF_SURE(SSL_read(ssl, buffer, size), NULL, -1);
     FIND(SSL_read, ssl, -1)
 
-    return size < 0 || MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size), buffer, NULL, -1) : -1;
+    return size < 0 || MAY_MOVE(CALL_READS) ? after_read(ossl, ssl, real(ssl, buffer, size), buffer, NULL, -1) : -1;
 }
 
 EXPORT int SSL_read_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
@@ -199,7 +196,7 @@ EXPORT int SSL_read_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
     READ_IF_SURE(SSL_read_ex(ssl, buffer, size, done), done, 0);
     FIND(SSL_read_ex, ssl, 0)
 
-    return MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size, done), buffer, done, 0) : 0;
+    return MAY_MOVE(CALL_READS) ? after_read(ossl, ssl, real(ssl, buffer, size, done), buffer, done, 0) : 0;
 }
 
 EXPORT int SSL_peek(SSL *ssl, void *buffer, int size)
@@ -207,7 +204,7 @@ EXPORT int SSL_peek(SSL *ssl, void *buffer, int size)
     READ_IF_SURE(SSL_peek(ssl, buffer, size), NULL, -1);
     FIND(SSL_peek, ssl, -1)
 
-    return size < 0 || MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size), buffer, NULL, -1) : -1;
+    return size < 0 || MAY_MOVE(CALL_READS) ? after_read(ossl, ssl, real(ssl, buffer, size), buffer, NULL, -1) : -1;
 }
 
 EXPORT int SSL_peek_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
@@ -215,7 +212,7 @@ EXPORT int SSL_peek_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
     READ_IF_SURE(SSL_peek_ex(ssl, buffer, size, done), done, 0);
     FIND(SSL_peek_ex, ssl, 0)
 
-    return MAY_MOVE(CONN_READS) ? after_read(ossl, ssl, real(ssl, buffer, size, done), buffer, done, 0) : 0;
+    return MAY_MOVE(CALL_READS) ? after_read(ossl, ssl, real(ssl, buffer, size, done), buffer, done, 0) : 0;
 }
 
 EXPORT int SSL_write(SSL *ssl, const void *buffer, int size)
@@ -223,7 +220,7 @@ EXPORT int SSL_write(SSL *ssl, const void *buffer, int size)
     DELEGATE_IF_SURE(SSL_write(ssl, buffer, size));
     FIND(SSL_write, ssl, -1)
 
-    return size < 0 || MAY_MOVE(CONN_WRITES) ? real(ssl, buffer, size) : -1;
+    return size < 0 || MAY_MOVE(CALL_WRITES) ? real(ssl, buffer, size) : -1;
 }
 
 EXPORT int SSL_write_ex(SSL *ssl, const void *buffer, size_t size, size_t *done)
@@ -231,21 +228,21 @@ EXPORT int SSL_write_ex(SSL *ssl, const void *buffer, size_t size, size_t *done)
     DELEGATE_IF_SURE(SSL_write_ex(ssl, buffer, size, done));
     FIND(SSL_write_ex, ssl, 0)
 
-    return MAY_MOVE(CONN_WRITES) ? real(ssl, buffer, size, done) : 0;
+    return MAY_MOVE(CALL_WRITES) ? real(ssl, buffer, size, done) : 0;
 }
 
 EXPORT int SSL_write_ex2(SSL *ssl, const void *buffer, size_t size, uint64_t flags, size_t *done)
 {
     FIND(SSL_write_ex2, ssl, 0)
 
-    return MAY_MOVE(CONN_WRITES) ? real(ssl, buffer, size, flags, done) : 0;
+    return MAY_MOVE(CALL_WRITES) ? real(ssl, buffer, size, flags, done) : 0;
 }
 
 EXPORT ossl_ssize_t SSL_sendfile(SSL *ssl, int fd, off_t offset, size_t size, int flags)
 {
     FIND(SSL_sendfile, ssl, -1)
 
-    return MAY_MOVE(CONN_SENDS_FILE) ? real(ssl, fd, offset, size, flags) : -1;
+    return MAY_MOVE(CALL_SENDS_FILE) ? real(ssl, fd, offset, size, flags) : -1;
 }
 
 EXPORT int SSL_write_early_data(SSL *ssl, const void *buffer, size_t size, size_t *done)
@@ -254,11 +251,11 @@ EXPORT int SSL_write_early_data(SSL *ssl, const void *buffer, size_t size, size_
 
     int result;
 
-    if (held(ossl) && !conn_ready_early(ossl, ssl))
+    if (held(ossl) && !handshake_ready_early(ossl, ssl))
         return 0;
     result = real(ssl, buffer, size, done);
     if (guarded(ossl))
-        conn_was_early(ossl, ssl, result);
+        handshake_was_early(ossl, ssl, result);
     return result;
 }
 
@@ -268,10 +265,10 @@ EXPORT int SSL_copy_session_id(SSL *to, const SSL *from)
     int result;
 
     if (guarded(ossl))
-        client_share(ossl, to, (SSL *)(uintptr_t)from);
+        client_cert_share(ossl, to, (SSL *)(uintptr_t)from);
     result = real(to, from);
     if (guarded(ossl))
-        offer_share(ossl, to, from);
+        security_share(ossl, to, from);
     return result;
 }
 
@@ -282,14 +279,14 @@ EXPORT SSL *SSL_dup(SSL *ssl)
 
     /* One in the middle of a handshake is not copied. */
     if (guarded(ossl) && ossl->SSL_in_before(ssl))
-        conn_take_client_back(ossl, ssl);
+        conn_take_client_cert_back(ossl, ssl);
     copy = real(ssl);
     if (!guarded(ossl) || copy == NULL || copy == ssl)
         return copy;
     conn_copied(ossl, copy, ssl);
     /* Of an SSL with a session the copy does not have copies of the certificates. */
     if (ossl->SSL_get_session(ssl) != NULL)
-        client_share(ossl, copy, ssl);
+        client_cert_share(ossl, copy, ssl);
     return copy;
 }
 
@@ -300,17 +297,17 @@ EXPORT SSL_CTX *SSL_set_SSL_CTX(SSL *ssl, SSL_CTX *ctx)
     SSL_CTX *result = real(ssl, ctx);
 
     if (guarded(ossl) && result != NULL && result != before)
-        offer_change_ctx(ossl, ssl);
+        security_change_context(ossl, ssl);
     return result;
 }
 
 EXPORT STACK_OF(SSL_CIPHER) *SSL_get1_supported_ciphers(SSL *ssl)
 {
     FIND(SSL_get1_supported_ciphers, ssl, NULL)
-    bool before = offer_asking(true);
+    bool before = security_asking(true);
     STACK_OF(SSL_CIPHER) *suites = real(ssl);
 
-    (void)offer_asking(before);
+    (void)security_asking(before);
     return suites;
 }
 
@@ -318,7 +315,7 @@ EXPORT int SSL_set_session_secret_cb(SSL *ssl, tls_session_secret_cb_fn callback
 {
     FIND(SSL_set_session_secret_cb, ssl, 0)
 
-    return guarded(ossl) ? offer_set_secret(ossl, ssl, callback, arg) : real(ssl, callback, arg);
+    return guarded(ossl) ? psk_set_secret(ossl, ssl, callback, arg) : real(ssl, callback, arg);
 }
 
 EXPORT int SSL_set1_initial_peer_addr(SSL *ssl, const BIO_ADDR *address)
@@ -343,7 +340,7 @@ EXPORT void SSL_CTX_set_cert_cb(SSL_CTX *ctx, int (*callback)(SSL *, void *), vo
     FIND(SSL_CTX_set_cert_cb, ctx, )
 
     if (guarded(ossl))
-        offer_set_cert(ossl, ctx, NULL, callback, arg);
+        client_cert_set_callback(ossl, ctx, NULL, callback, arg);
     else
         real(ctx, callback, arg);
 }
@@ -353,7 +350,7 @@ EXPORT void SSL_set_cert_cb(SSL *ssl, int (*callback)(SSL *, void *), void *arg)
     FIND(SSL_set_cert_cb, ssl, )
 
     if (guarded(ossl))
-        offer_set_cert(ossl, NULL, ssl, callback, arg);
+        client_cert_set_callback(ossl, NULL, ssl, callback, arg);
     else
         real(ssl, callback, arg);
 }
@@ -372,14 +369,14 @@ EXPORT void SSL_set_cert_cb(SSL *ssl, int (*callback)(SSL *, void *), void *arg)
 #define KEEPS_OF_CTX(name, type, keep) KEEPS(name, SSL_CTX, object, NULL, type, keep)
 #define KEEPS_OF_SSL(name, type, keep) KEEPS(name, SSL, NULL, object, type, keep)
 
-KEEPS_OF_CTX(SSL_CTX_set_post_handshake_auth, int, offer_set_later)
-KEEPS_OF_SSL(SSL_set_post_handshake_auth, int, offer_set_later)
-KEEPS_OF_CTX(SSL_CTX_set_psk_client_callback, offer_psk *, offer_set_psk)
-KEEPS_OF_SSL(SSL_set_psk_client_callback, offer_psk *, offer_set_psk)
-KEEPS_OF_CTX(SSL_CTX_set_psk_use_session_callback, offer_psk_session *, offer_set_psk_session)
-KEEPS_OF_SSL(SSL_set_psk_use_session_callback, offer_psk_session *, offer_set_psk_session)
-KEEPS_OF_CTX(SSL_CTX_set_security_callback, ossl_security_callback, offer_set_security)
-KEEPS_OF_SSL(SSL_set_security_callback, ossl_security_callback, offer_set_security)
+KEEPS_OF_CTX(SSL_CTX_set_post_handshake_auth, int, client_cert_set_post_handshake_auth)
+KEEPS_OF_SSL(SSL_set_post_handshake_auth, int, client_cert_set_post_handshake_auth)
+KEEPS_OF_CTX(SSL_CTX_set_psk_client_callback, psk_callback *, psk_set)
+KEEPS_OF_SSL(SSL_set_psk_client_callback, psk_callback *, psk_set)
+KEEPS_OF_CTX(SSL_CTX_set_psk_use_session_callback, psk_session_callback *, psk_set_session)
+KEEPS_OF_SSL(SSL_set_psk_use_session_callback, psk_session_callback *, psk_set_session)
+KEEPS_OF_CTX(SSL_CTX_set_security_callback, ossl_security_callback, security_set)
+KEEPS_OF_SSL(SSL_set_security_callback, ossl_security_callback, security_set)
 
 EXPORT int SSL_CTX_set_client_cert_engine(SSL_CTX *ctx, struct engine_st *engine)
 {
@@ -387,7 +384,7 @@ EXPORT int SSL_CTX_set_client_cert_engine(SSL_CTX *ctx, struct engine_st *engine
     int result = real(ctx, engine);
 
     if (result == 1 && guarded(ossl))
-        offer_leave_to_engine(ossl, ctx);
+        client_cert_leave_to_engine(ossl, ctx);
     return result;
 }
 
@@ -398,7 +395,7 @@ EXPORT int SSL_CTX_set_client_cert_engine(SSL_CTX *ctx, struct engine_st *engine
         FIND(name, ssl, 0) \
  \
         if (guarded(ossl)) \
-            conn_take_client_back(ossl, ssl); \
+            conn_take_client_cert_back(ossl, ssl); \
         return real(__VA_ARGS__); \
     }
 
@@ -418,14 +415,14 @@ EXPORT ossl_security_callback SSL_CTX_get_security_callback(const SSL_CTX *ctx)
 {
     FIND(SSL_CTX_get_security_callback, ctx, NULL)
 
-    return guarded(ossl) ? offer_get_security(ossl, ctx, NULL) : real(ctx);
+    return guarded(ossl) ? security_get(ossl, ctx, NULL) : real(ctx);
 }
 
 EXPORT ossl_security_callback SSL_get_security_callback(const SSL *ssl)
 {
     FIND(SSL_get_security_callback, ssl, NULL)
 
-    return guarded(ossl) ? offer_get_security(ossl, NULL, ssl) : real(ssl);
+    return guarded(ossl) ? security_get(ossl, NULL, ssl) : real(ssl);
 }
 
 EXPORT int i2d_SSL_SESSION(const SSL_SESSION *session, unsigned char **out)

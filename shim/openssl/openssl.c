@@ -1,6 +1,6 @@
 #include "openssl.h"
 
-#include "hearing.h"
+#include "evaluation.h"
 
 static bool prepare(void)
 {
@@ -11,10 +11,10 @@ static bool prepare(void)
         const struct ossl *ossl = ossl_at((const void *)found[i].start);
 
         if (ossl != NULL && ossl->kind == OSSL_USABLE)
-            pinstore_release(hearing_pins(ossl));
+            pinstore_release(evaluation_pins(ossl));
     }
     if (count > 0)
-        hearing_discard(hearing_make());
+        evaluation_free(evaluation_new());
     return count > 0;
 }
 

@@ -1,7 +1,7 @@
 #include "ossl.h"
 
 #include "loader.h"
-#include "param.h"
+#include "verify_param.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -288,7 +288,7 @@ static bool is_revoked(const struct ossl *ossl, struct paths *paths, const struc
         bool *known = &node->known[kind][pin->digest];
 
         if (!*known)
-            *known = peer_hash_certificate(ossl, node->certificate, kind, (enum digest)pin->digest, node->digests[kind][pin->digest]);
+            *known = digest_certificate(ossl, node->certificate, kind, (enum digest)pin->digest, node->digests[kind][pin->digest]);
         /* What cannot be told is revoked. */
         if (*known && memcmp(node->digests[kind][pin->digest], pins_digest(pins, pin), digest_size((enum digest)pin->digest)) != 0)
             continue;
@@ -513,7 +513,7 @@ static const struct pin *pin_of_issuer(const struct evidence *evidence, const st
         if (pin->kind != PIN_CA)
             continue;
         if (!*known)
-            *known = peer_hash_certificate(evidence->ossl, issuer->certificate, PIN_SPKI, (enum digest)pin->digest, digest);
+            *known = digest_certificate(evidence->ossl, issuer->certificate, PIN_SPKI, (enum digest)pin->digest, digest);
         if (!*known || memcmp(digest, pins_digest(pins, pin), digest_size((enum digest)pin->digest)) != 0)
             continue;
         if (pin->expires == 0 || evidence->peer.today < pin->expires)

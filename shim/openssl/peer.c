@@ -1,84 +1,11 @@
 #include "peer.h"
 
-#include "der.h"
 #include "path.h"
-#include "sha2.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define NAME_LIMIT 256 /* characters of a name in the log, whatever its length in the certificate */
-
-typedef int encoder(const void *object, unsigned char **out);
-
-/* Return the length of the object's DER encoding and, in `*der`, memory for the caller to free; 0 for an error. */
-static size_t encode(encoder *function, const void *object, unsigned char **der)
-{
-    int length = object != NULL ? function(object, NULL) : 0;
-    unsigned char *at;
-
-    *der = NULL;
-    if (length <= 0 || (at = malloc((size_t)length)) == NULL)
-        return 0;
-    *der = at;
-    if (function(object, &at) == length)
-        return (size_t)length;
-    free(*der);
-    *der = NULL;
-    return 0;
-}
-
-/* What is hashed of a certificate, or of a key without one. */
-struct encoded {
-    unsigned char *whole; /* to be freed */
-    struct bytes parts[PIN_CERT + 1];
-};
-
-/* Encode it: a certificate comes out as it came in. What cannot be encoded is missing. */
-static struct encoded encode_peer(const struct ossl *ossl, X509 *leaf, EVP_PKEY *raw_key)
-{
-    struct encoded encoded = {.whole = NULL};
-    size_t length = leaf != NULL ? encode(ossl->i2d_X509, leaf, &encoded.whole) : encode(ossl->i2d_PUBKEY, raw_key, &encoded.whole);
-    struct bytes whole = {encoded.whole, length};
-
-    if (leaf != NULL)
-        encoded.parts[PIN_CERT] = whole;
-    encoded.parts[PIN_SPKI] = leaf != NULL ? der_spki_of_certificate(whole) : whole;
-    return encoded;
-}
-
-bool peer_hash_certificate(const struct ossl *ossl, X509 *certificate, enum pin_kind kind, enum digest digest, uint8_t *out)
-{
-    struct encoded encoded = encode_peer(ossl, certificate, NULL);
-    struct bytes bytes = encoded.parts[kind == PIN_CERT ? PIN_CERT : PIN_SPKI];
-
-    if (bytes.at != NULL)
-        sha2(digest, bytes.at, bytes.length, out);
-    free(encoded.whole);
-    return bytes.at != NULL;
-}
-
-/* Add the digests that are `wanted` and not known yet. */
-static void digest_all(const struct ossl *ossl, const bool wanted[PIN_KINDS][DIGESTS], X509 *leaf, EVP_PKEY *raw_key,
-    struct peer *out)
-{
-    struct encoded encoded = {.whole = NULL};
-
-    for (int kind = 0; kind <= PIN_CERT; kind++) {
-        for (int digest = 0; digest < DIGESTS; digest++) {
-            if (!wanted[kind][digest] || out->known[kind][digest])
-                continue;
-            if (encoded.whole == NULL)
-                encoded = encode_peer(ossl, leaf, raw_key);
-            if (encoded.parts[kind].at == NULL)
-                break;
-            sha2((enum digest)digest, encoded.parts[kind].at, encoded.parts[kind].length, out->digests[kind][digest]);
-            out->known[kind][digest] = true;
-        }
-    }
-    free(encoded.whole);
-}
 
 void peer_read(const struct ossl *ossl, const struct pins *pins, const struct shown *shown, struct evidence *out)
 {
@@ -104,7 +31,7 @@ void peer_read(const struct ossl *ossl, const struct pins *pins, const struct sh
         memcpy(out->peer.digests, shown->digests->bytes, sizeof(shown->digests->bytes));
     }
     if (out->peer.has[PIN_SPKI])
-        digest_all(ossl, (const bool(*)[DIGESTS])wanted, shown->leaf, shown->raw_key, &out->peer);
+        digest_peer(ossl, (const bool(*)[DIGESTS])wanted, shown->leaf, shown->raw_key, &out->peer);
 }
 
 void peer_forget(struct evidence *evidence)
@@ -154,7 +81,7 @@ void peer_show(const struct ossl *ossl, const struct shown *shown, struct peer_t
     memset(&peer, 0, sizeof(peer));
     if (leaf == NULL && shown->raw_key == NULL)
         return;
-    digest_all(ossl, sha256_of_both, leaf, shown->raw_key, &peer);
+    digest_peer(ossl, sha256_of_both, leaf, shown->raw_key, &peer);
     text = text_over(out->spki, sizeof(out->spki));
     if (peer.known[PIN_SPKI][DIGEST_SHA256])
         text_add_base64(&text, peer.digests[PIN_SPKI][DIGEST_SHA256], digest_size(DIGEST_SHA256));
@@ -196,7 +123,7 @@ void peer_show_issuer(const struct ossl *ossl, const struct shown *shown, struct
     issuer = issuer_among(ossl, shown->chain, shown->leaf, &budget);
     if (issuer == NULL)
         issuer = issuer_among(ossl, shown->verified, shown->leaf, &budget);
-    if (issuer != NULL && peer_hash_certificate(ossl, issuer, PIN_SPKI, DIGEST_SHA256, digest))
+    if (issuer != NULL && digest_certificate(ossl, issuer, PIN_SPKI, DIGEST_SHA256, digest))
         text_add_base64(&text, digest, digest_size(DIGEST_SHA256));
     (void)ossl->ERR_pop_to_mark();
 }

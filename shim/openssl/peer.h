@@ -2,11 +2,7 @@
 #ifndef PINSHIM_PEER_H
 #define PINSHIM_PEER_H
 
-#include "ossl.h"
-#include "policy.h"
-
-/* Write to `out` the digest of the certificate (PIN_CERT) or of its SubjectPublicKeyInfo. Return false if it cannot be encoded. */
-MUST_CHECK bool peer_hash_certificate(const struct ossl *ossl, X509 *certificate, enum pin_kind kind, enum digest digest, uint8_t *out);
+#include "digest.h"
 
 /* Digests of one leaf, as far as they were computed. */
 struct peer_digests {

@@ -32,7 +32,7 @@ static bool take_certificate(struct finding *finding, const unsigned char *der, 
     if (certificate == NULL)
         return false;
     /* "TRUSTED CERTIFICATE" has more after the certificate. */
-    taken = peer_hash_certificate(finding->ossl, certificate, finding->kind, DIGEST_SHA256, digest);
+    taken = digest_certificate(finding->ossl, certificate, finding->kind, DIGEST_SHA256, digest);
     if (taken)
         finding->found(finding->to, digest, der, (size_t)(at - der));
     finding->count += taken;

@@ -1,26 +1,23 @@
-/* The program's own verification callbacks. */
+/* The verify hook: the decision inside the handshake, when libssl verifies a certificate that it received. */
 #ifndef PINSHIM_VERIFY_H
 #define PINSHIM_VERIFY_H
 
-#include "ossl.h"
+#include "conn.h"
 
-typedef int verify_callback(X509_STORE_CTX *, void *);
-
-#define VERIFY_PLACES 16
-
-/* What stands on an SSL_CTX of them, with their arguments: libssl holds the two apart, and programs swap them for each connection. */
-struct verification {
-    const struct ossl *ossl;
-    _Atomic uint64_t tickets; /* that were drawn to set one */
-    _Atomic uint64_t current; /* the ticket of the one in force; 0: none */
-    struct verify_place {
-        _Atomic uint64_t ticket; /* of the one that stands here */
-        _Atomic(verify_callback *) function; /* NULL: X509_verify_cert */
-        _Atomic(void *) arg;
-    } places[VERIFY_PLACES];
+/* What is to be judged is taken before the program's own callback sees it, which may set the whole of it up anew. */
+struct captured {
+    SSL *ssl; /* NULL: none, as in a program that verifies by itself */
+    bool own; /* libssl asked, not a program that may verify any certificate beside any SSL */
+    struct shown shown;
 };
 
+void verify_capture(const struct ossl *ossl, X509_STORE_CTX *ctx, bool own, struct captured *captured);
+
+/* Judge the peer. `result` is what the program's own verification said. Return what libssl is to go on with: `result`, or
+ * 0 for a refusal, which is then fatal to the handshake whatever the program's verify mode. */
+MUST_CHECK int verify_conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct captured *captured, int result);
+
 /* Set a verification callback of the program's that the verdict stands above. NULL goes back to the library's own. */
-void verify_set_callback(const struct ossl *ossl, SSL_CTX *ctx, verify_callback *callback, void *arg);
+void verify_set_callback(const struct ossl *ossl, SSL_CTX *ctx, verify_function *callback, void *arg);
 
 #endif

@@ -1,7 +1,7 @@
 /* The names and the addresses that a program told OpenSSL to verify. From 3.0 on there are functions that tell; 1.1.1 has only ones
  * that set, and 4.0 ones that do not give all: these are read as the structure is laid out, after that was put to the proof. */
-#ifndef PINSHIM_PARAM_H
-#define PINSHIM_PARAM_H
+#ifndef PINSHIM_VERIFY_PARAM_H
+#define PINSHIM_VERIFY_PARAM_H
 
 #include "ossl.h"
 

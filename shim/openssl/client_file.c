@@ -1,4 +1,4 @@
-#include "clientfile.h"
+#include "client_file.h"
 
 #include "pinfile.h"
 
@@ -326,7 +326,7 @@ static const struct client_cert *find_known(const struct pins_reader *reader, co
     return NULL;
 }
 
-bool clientfile_read(const struct pins_reader *reader, const char *const paths[static CLIENT_FILES], struct client_cert *out,
+bool client_file_read(const struct pins_reader *reader, const char *const paths[static CLIENT_FILES], struct client_cert *out,
     enum client_file *faulty, struct text *problem)
 {
     struct gathering gathering = {.ossl = reader->library, .out = out, .problem = problem};

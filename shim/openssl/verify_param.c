@@ -1,4 +1,4 @@
-#include "param.h"
+#include "verify_param.h"
 
 #include <arpa/inet.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-#include "intent.h"
+#include "facts.h"
 
-#include "param.h"
+#include "verify_param.h"
 #include "resolved.h"
 #include "wire.h"
 
@@ -32,15 +32,15 @@ static void add_named(struct target *target, const char *string, size_t length)
 
 /* Add the SNI that the SSL has now: a renegotiation may have another. On a resumption under TLS 1.2 it is the session's, which is
  * what a peer was asked for once; that counts only where the program's own was missed. */
-static void add_sni_now(const struct ossl *ossl, SSL *ssl, const struct clues *clues, struct target *target)
+static void add_sni_now(const struct ossl *ossl, SSL *ssl, const struct facts *facts, struct target *target)
 {
     const char *sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     SSL_SESSION *session = ossl->SSL_get_session(ssl);
 
-    if (sni == NULL || (clues->begun && session != NULL && sni == ossl->SSL_SESSION_get0_hostname(session)))
+    if (sni == NULL || (facts->begun && session != NULL && sni == ossl->SSL_SESSION_get0_hostname(session)))
         return;
     /* Nearly always the one that was added already. */
-    if (!clues->begun || clues->sni == NULL || strcmp(sni, clues->sni) != 0)
+    if (!facts->begun || facts->sni == NULL || strcmp(sni, facts->sni) != 0)
         add_named(target, sni, strlen(sni));
 }
 
@@ -201,22 +201,22 @@ static bool is_within_another(const struct ossl *ossl, SSL *ssl)
     return bio != NULL && ossl->BIO_find_type(bio, BIO_TYPE_SSL) != NULL;
 }
 
-bool intent_read(const struct ossl *ossl, SSL *ssl, const struct clues *clues, struct target *out, struct host *address)
+bool facts_read(const struct ossl *ossl, SSL *ssl, const struct facts *facts, struct target *out, struct host *address)
 {
     bool told;
     bool proxied;
 
     target_clear(out);
-    if (clues->begun && clues->sni != NULL)
-        add_named(out, clues->sni, strlen(clues->sni));
-    add_sni_now(ossl, ssl, clues, out);
-    add_verified(ossl, ssl, clues->verifying, out);
+    if (facts->begun && facts->sni != NULL)
+        add_named(out, facts->sni, strlen(facts->sni));
+    add_sni_now(ossl, ssl, facts, out);
+    add_verified(ossl, ssl, facts->verifying, out);
     add_connect_bio(ossl, ssl, out);
     told = read_address(ossl, ssl, address);
     proxied = told && (wire_is_proxied(ossl->SSL_get_rfd(ssl)) || is_within_another(ossl, ssl));
-    out->proxied = proxied || clues->wire.port_doubtful;
+    out->proxied = proxied || facts->wire.port_doubtful;
     if (!told)
-        *address = clues->peer.kind == HOST_ADDRESS ? clues->peer : clues->wire;
+        *address = facts->peer.kind == HOST_ADDRESS ? facts->peer : facts->wire;
     address->port_doubtful = false; /* the proxy's own */
     if (address->kind != HOST_ADDRESS)
         return is_in_memory(ossl, ssl);

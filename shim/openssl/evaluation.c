@@ -1,6 +1,6 @@
-#include "hearing.h"
+#include "evaluation.h"
 
-#include "clientfile.h"
+#include "client_file.h"
 #include "pinfile.h"
 
 #include <pthread.h>
@@ -11,48 +11,48 @@
 #define NOTICE_DAYS 14
 #define MOST_MISTAKEN 8 /* certificates that were sent */
 
-const struct pinstore *hearing_pins(const struct ossl *ossl)
+const struct pinstore *evaluation_pins(const struct ossl *ossl)
 {
-    struct pins_reader reader = {.read = pinfile_read, .read_client = clientfile_read, .read_roots = pinfile_read_roots, .library = ossl,
+    struct pins_reader reader = {.read = pinfile_read, .read_client = client_file_read, .read_roots = pinfile_read_roots, .library = ossl,
         .beside = config_get()->pins_file};
 
     return pinstore_acquire(&reader);
 }
 
 /* The last one that was given back: the heap would take apart and join again what is this large, each time. */
-static _Atomic(struct hearing *) spare;
+static _Atomic(struct evaluation *) spare;
 
-struct hearing *hearing_make(void)
+struct evaluation *evaluation_new(void)
 {
-    struct hearing *hearing;
+    struct evaluation *evaluation;
     int cancelled;
 
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled);
-    hearing = atomic_exchange(&spare, NULL);
-    if (hearing == NULL)
-        hearing = malloc(sizeof(*hearing));
-    if (hearing != NULL) {
-        hearing->store = NULL;
-        target_clear(&hearing->target);
-        hearing->cancelled = cancelled;
+    evaluation = atomic_exchange(&spare, NULL);
+    if (evaluation == NULL)
+        evaluation = malloc(sizeof(*evaluation));
+    if (evaluation != NULL) {
+        evaluation->store = NULL;
+        target_clear(&evaluation->target);
+        evaluation->cancelled = cancelled;
     } else {
         (void)pthread_setcancelstate(cancelled, NULL);
     }
-    return hearing;
+    return evaluation;
 }
 
-void hearing_discard(struct hearing *hearing)
+void evaluation_free(struct evaluation *evaluation)
 {
     int cancelled;
 
-    if (hearing == NULL)
+    if (evaluation == NULL)
         return;
-    cancelled = hearing->cancelled;
-    free(atomic_exchange(&spare, hearing));
+    cancelled = evaluation->cancelled;
+    free(atomic_exchange(&spare, evaluation));
     (void)pthread_setcancelstate(cancelled, NULL);
 }
 
-enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues *clues, const struct shown *shown, struct hearing *out)
+enum verdict evaluate(const struct ossl *ossl, SSL *ssl, const struct facts *facts, const struct shown *shown, struct evaluation *out)
 {
     struct evidence evidence;
 
@@ -60,8 +60,8 @@ enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues 
     memset(&out->digests.known, 0, sizeof(out->digests.known));
     out->remark = NULL;
     out->client = NULL;
-    out->store = hearing_pins(ossl);
-    out->settled = intent_read(ossl, ssl, clues, &out->target, &out->address);
+    out->store = evaluation_pins(ossl);
+    out->settled = facts_read(ossl, ssl, facts, &out->target, &out->address);
     if (out->target.count > 0)
         out->judgement.host = *target_at(&out->target, 0);
     if (out->store == NULL)
@@ -78,46 +78,46 @@ enum verdict hearing_hold(const struct ossl *ossl, SSL *ssl, const struct clues 
     return out->judgement.verdict;
 }
 
-void hearing_end(struct hearing *hearing)
+void evaluation_end(struct evaluation *evaluation)
 {
-    pinstore_release(hearing->store);
-    hearing->store = NULL;
-    target_free(&hearing->target);
+    pinstore_release(evaluation->store);
+    evaluation->store = NULL;
+    target_free(&evaluation->target);
 }
 
-bool hearing_is_settled(const struct hearing *hearing)
+bool evaluation_is_settled(const struct evaluation *evaluation)
 {
-    return hearing->settled
-        || (hearing->store != NULL && hearing->store->pins != NULL && !policy_is_open(hearing->store->pins, &hearing->target));
+    return evaluation->settled
+        || (evaluation->store != NULL && evaluation->store->pins != NULL && !policy_is_open(evaluation->store->pins, &evaluation->target));
 }
 
-bool hearing_only_reported(const struct hearing *hearing)
+bool evaluation_only_reported(const struct evaluation *evaluation)
 {
-    return (config_get()->mode == MODE_REPORT || hearing->judgement.report) && hearing->judgement.reason != REASON_FAULT
-        && hearing->judgement.reason != REASON_INTERNAL;
+    return (config_get()->mode == MODE_REPORT || evaluation->judgement.report) && evaluation->judgement.reason != REASON_FAULT
+        && evaluation->judgement.reason != REASON_INTERNAL;
 }
 
-void hearing_notice(const struct hearing *hearing)
+void evaluation_notice(const struct evaluation *evaluation)
 {
     static _Atomic uint64_t noticed[64]; /* what collides is logged again */
-    const struct pins *pins = hearing->store != NULL ? hearing->store->pins : NULL;
-    const struct rules rules = hearing->judgement.rules;
+    const struct pins *pins = evaluation->store != NULL ? evaluation->store->pins : NULL;
+    const struct rules rules = evaluation->judgement.rules;
 
     for (const struct rule *rule = pins != NULL ? rules.first : NULL; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
         for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
-            uint64_t key = (uint64_t)pin->line << 16 | hearing->today;
+            uint64_t key = (uint64_t)pin->line << 16 | evaluation->today;
             char rule_at[400];
             char reason[480];
             struct text at = text_over(rule_at, sizeof(rule_at));
             struct text text = text_over(reason, sizeof(reason));
             const struct event event = {.verdict = EVENT_NOTICE, .rule = rule_at, .reason = reason};
 
-            if (pin->expires == 0 || pin->expires > hearing->today + NOTICE_DAYS
+            if (pin->expires == 0 || pin->expires > evaluation->today + NOTICE_DAYS
                 || atomic_exchange(&noticed[pin->line % (sizeof(noticed) / sizeof(noticed[0]))], key) == key)
                 continue;
             text_add_escaped(&at, config_get()->pins, strlen(config_get()->pins), 300);
             text_add(&at, ":%u", (unsigned)pin->line);
-            text_add(&text, "%s: its pins %s on ", rule_at, pin->expires > hearing->today ? "expire" : "expired");
+            text_add(&text, "%s: its pins %s on ", rule_at, pin->expires > evaluation->today ? "expire" : "expired");
             text_add_date(&text, pin->expires);
             log_event(&event);
         }
@@ -136,7 +136,7 @@ static const struct pin *find_pin(const struct pins *pins, struct rules rules, e
 }
 
 /* Say so where a digest was written down as that of something else. */
-static void add_hint(const struct ossl *ossl, const struct shown *shown, const struct hearing *hearing, struct text *out)
+static void add_hint(const struct ossl *ossl, const struct shown *shown, const struct evaluation *evaluation, struct text *out)
 {
     static const struct {
         enum pin_kind written; /* as what */
@@ -152,12 +152,12 @@ static void add_hint(const struct ossl *ossl, const struct shown *shown, const s
         {PIN_SPKI, PIN_CA, PIN_CA, true, "an issuer's key; write "},
         {PIN_CA, PIN_CERT, PIN_CA, true, "the fingerprint of an issuer; its pin is "},
     };
-    const struct pins *pins = hearing->store->pins;
-    const struct rules rules = hearing->judgement.rules;
+    const struct pins *pins = evaluation->store->pins;
+    const struct rules rules = evaluation->judgement.rules;
     int sent = shown->chain != NULL ? ossl->OPENSSL_sk_num(shown->chain) : 0;
     uint8_t digest[DIGEST_MAX];
 
-    if (shown->leaf == NULL || hearing->judgement.reason != REASON_NO_MATCH)
+    if (shown->leaf == NULL || evaluation->judgement.reason != REASON_NO_MATCH)
         return;
     for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]) * DIGESTS; i++) {
         enum digest kind = (enum digest)(i % DIGESTS);
@@ -167,11 +167,11 @@ static void add_hint(const struct ossl *ossl, const struct shown *shown, const s
 
         for (int k = mistakes[m].issuer ? 1 : 0; k <= last && pins_use(pins, mistakes[m].written, kind); k++) {
             X509 *certificate = k == 0 ? shown->leaf : ossl->OPENSSL_sk_value(shown->chain, k);
-            const struct pin *pin = peer_hash_certificate(ossl, certificate, mistakes[m].is, kind, digest)
+            const struct pin *pin = digest_certificate(ossl, certificate, mistakes[m].is, kind, digest)
                 ? find_pin(pins, rules, mistakes[m].written, kind, digest)
                 : NULL;
 
-            if (pin == NULL || !peer_hash_certificate(ossl, certificate, mistakes[m].meant, kind, digest))
+            if (pin == NULL || !digest_certificate(ossl, certificate, mistakes[m].meant, kind, digest))
                 continue;
             text_add(out, " (that of line %u is %s", (unsigned)pin->line, mistakes[m].what);
             pins_print_digest(mistakes[m].meant, kind, digest, out);
@@ -213,9 +213,9 @@ static void list_host(const struct host *host, bool proxied, struct text *out)
 }
 
 /* What pinshim learn judges its pins by. */
-static void list_target(const struct hearing *hearing, struct strings *strings)
+static void list_target(const struct evaluation *evaluation, struct strings *strings)
 {
-    const struct target *target = &hearing->target;
+    const struct target *target = &evaluation->target;
     struct text text = text_over(strings->identities, sizeof(strings->identities));
     struct host host;
     uintptr_t cursor = 0;
@@ -241,11 +241,11 @@ static void put_library(const struct ossl *ossl, struct text *out)
     text_add_escaped(out, version + name, length - name, 20);
 }
 
-void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, const struct hearing *hearing, enum event_verdict verdict)
+void evaluation_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, const struct evaluation *evaluation, enum event_verdict verdict)
 {
     const char *path = config_get()->pins;
-    const struct judgement *judgement = &hearing->judgement;
-    const struct pins *pins = hearing->store != NULL ? hearing->store->pins : NULL;
+    const struct judgement *judgement = &evaluation->judgement;
+    const struct pins *pins = evaluation->store != NULL ? evaluation->store->pins : NULL;
     struct strings *strings;
     struct event event = {.verdict = verdict, .reason = "out of memory"};
     struct text text;
@@ -266,42 +266,42 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, c
     if (text.length == 0)
         text_add(&text, "unknown target");
     text = text_over(strings->address, sizeof(strings->address));
-    if (hearing->address.kind == HOST_ADDRESS)
-        host_print_bare(&hearing->address, &text);
+    if (evaluation->address.kind == HOST_ADDRESS)
+        host_print_bare(&evaluation->address, &text);
     text = text_over(strings->rule, sizeof(strings->rule));
     policy_print_rule(path, judgement, &text);
     text = text_over(strings->reason, sizeof(strings->reason));
-    if (hearing->remark != NULL)
-        text_add(&text, "%s", hearing->remark);
-    else if (judgement->reason == REASON_FAULT && hearing->store != NULL)
-        text_add(&text, "configuration fault: %s", hearing->store->fault);
+    if (evaluation->remark != NULL)
+        text_add(&text, "%s", evaluation->remark);
+    else if (judgement->reason == REASON_FAULT && evaluation->store != NULL)
+        text_add(&text, "configuration fault: %s", evaluation->store->fault);
     else
         policy_print_reason(pins, path, judgement, &text);
-    if (pins != NULL && hearing->remark == NULL && verdict != EVENT_ACCEPTED && judgement->rule != NULL && judgement->rule->port != 0
+    if (pins != NULL && evaluation->remark == NULL && verdict != EVENT_ACCEPTED && judgement->rule != NULL && judgement->rule->port != 0
         && judgement->host.port != 0 && judgement->rule->port != judgement->host.port)
         text_add(&text, " (its port is not the connection's, which is in doubt)");
-    if (pins != NULL && hearing->remark == NULL)
-        add_hint(ossl, shown, hearing, &text);
+    if (pins != NULL && evaluation->remark == NULL)
+        add_hint(ossl, shown, evaluation, &text);
     text = text_over(strings->matched, sizeof(strings->matched));
     if (pins != NULL && judgement->matched != NULL)
         pins_print_pin(pins, judgement->matched, &text);
     text = text_over(strings->wanted, sizeof(strings->wanted));
-    if (pins != NULL && hearing->remark == NULL)
+    if (pins != NULL && evaluation->remark == NULL)
         policy_print_wanted(pins, judgement, &text);
     peer_show(ossl, shown, &strings->peer);
     strings->identities[0] = strings->resolved[0] = '\0';
     if (config_get()->level == LEVEL_DEBUG) {
         peer_show_issuer(ossl, shown, &strings->peer);
-        list_target(hearing, strings);
+        list_target(evaluation, strings);
     }
-    if (hearing->client != NULL)
-        peer_show_subject(ossl, hearing->client, strings->client, sizeof(strings->client));
+    if (evaluation->client != NULL)
+        peer_show_subject(ossl, evaluation->client, strings->client, sizeof(strings->client));
     event = (struct event) {
         .verdict = verdict,
         .library = strings->library,
         .target = strings->target,
         .address = strings->address,
-        .port = hearing->address.port != 0 ? hearing->address.port : judgement->host.port,
+        .port = evaluation->address.port != 0 ? evaluation->address.port : judgement->host.port,
         .rule = strings->rule,
         .reason = strings->reason,
         .matched = strings->matched,
@@ -316,7 +316,7 @@ void hearing_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, c
         .not_after = strings->peer.not_after,
         .tls = ossl->SSL_get_version(ssl),
         .resumed = ossl->SSL_session_reused(ssl) == 1,
-        .client = hearing->client != NULL ? strings->client : NULL,
+        .client = evaluation->client != NULL ? strings->client : NULL,
     };
     log_event(&event);
     free(strings);

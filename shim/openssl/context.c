@@ -1,0 +1,55 @@
+#include "context.h"
+
+#include "state.h"
+
+#include <stdlib.h>
+
+static void release(const struct ossl *ossl, void *attached)
+{
+    (void)ossl;
+    free(attached);
+}
+
+struct context *context_of(const struct ossl *ossl, const SSL_CTX *ctx)
+{
+    (void)ossl;
+    return ctx != NULL ? state_of(ctx) : NULL;
+}
+
+struct context *context_make(const struct ossl *ossl, SSL_CTX *ctx)
+{
+    struct context *context = context_of(ossl, ctx);
+
+    if (context != NULL)
+        return context;
+    context = calloc(1, sizeof(*context));
+    if (context == NULL)
+        return NULL;
+    context->attached.release = release;
+    context->verification.ossl = ossl;
+    if (!state_keep(ossl, ctx, &context->attached)) {
+        free(context);
+        return NULL;
+    }
+    return context;
+}
+
+bool callbacks_are_empty(const struct callbacks *offer)
+{
+    return offer->psk == NULL && offer->psk_session == NULL && offer->security == NULL && offer->secret == NULL && offer->cert == NULL
+        && !offer->post_handshake_auth && !offer->engine;
+}
+
+const struct callbacks *context_callbacks(const struct ossl *ossl, const SSL_CTX *ctx)
+{
+    const struct context *context = context_of(ossl, ctx);
+
+    return context != NULL && !callbacks_are_empty(&context->callbacks) ? &context->callbacks : NULL;
+}
+
+struct verification *context_verification(const struct ossl *ossl, SSL_CTX *ctx)
+{
+    struct context *context = context_make(ossl, ctx);
+
+    return context != NULL ? &context->verification : NULL;
+}

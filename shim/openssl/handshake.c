@@ -1,0 +1,362 @@
+#include "handshake.h"
+
+#include "client_cert.h"
+#include "decide.h"
+#include "refuse.h"
+#include "security.h"
+#include "start.h"
+#include "wire.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Judge a handshake that is finished: the peer has proven its key now, and this is the first look where there was no certificate
+ * to verify (resumption, PSK, anonymous suites). Return true if the connection may live. */
+static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    struct shown shown;
+    SSL_SESSION *session;
+    X509 *leaf;
+    bool lives;
+    int saved = errno;
+
+    (void)ossl->ERR_set_mark();
+    if (conn != NULL)
+        client_cert_settle(ossl, ssl, conn);
+    leaf = decide_presented(ossl, ssl, &shown);
+    session = ossl->SSL_get_session(ssl);
+    lives = conn != NULL && leaf != NULL && (conn->leaf == leaf || (ossl->SSL_session_reused(ssl) == 1 && conn->judged == session))
+        && (conn->proven || !log_wants(EVENT_ACCEPTED));
+    if (!lives) {
+        enum decision decision = decide(ossl, ssl, conn, &shown, true, NULL);
+
+        lives = decision != DECISION_REFUSE;
+        if (decision == DECISION_ACCEPT_WITH_CLIENT_CERT)
+            client_cert_arm(ossl, ssl);
+    }
+    if (conn != NULL) {
+        conn_set_phase(conn, lives ? PHASE_CONFIRMED : PHASE_REFUSED);
+        if (conn->leaf != leaf)
+            conn_keep_leaf(ossl, conn, leaf);
+        conn->proven = lives;
+        conn_keep_judged(ossl, conn, NULL);
+    }
+    if (leaf != NULL)
+        ossl->X509_free(leaf);
+    if (!lives) {
+        if (session != NULL)
+            (void)ossl->SSL_CTX_remove_session(ossl->SSL_get_SSL_CTX(ssl), session);
+        (void)ossl->SSL_shutdown(ssl);
+    }
+    (void)ossl->ERR_pop_to_mark();
+    if (!lives)
+        refuse_again(ossl, ssl);
+    errno = saved;
+    return lives;
+}
+
+/* Judge a peer without a certificate, and append why `what` was not offered. */
+static void explain_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn, const char *what, struct evaluation *evaluation, struct text *out)
+{
+    static const struct shown nothing;
+    bool demands = decide_evaluate(ossl, ssl, conn, &nothing, evaluation) != VERDICT_ACCEPT;
+
+    text_add(out, "%s was not offered: ", what);
+    if (demands && evaluation->judgement.rule != NULL) {
+        policy_print_rule(config_get()->pins, &evaluation->judgement, out);
+        text_add(out, " asks for a certificate that this process has seen accepted");
+    } else {
+        text_add(out, "when the handshake began, a rule of ");
+        text_add_escaped(out, config_get()->pins, strlen(config_get()->pins), 300);
+        text_add(out, " could still have asked for a certificate; a pins file with nothing but allow would let it pass");
+    }
+}
+
+/* A peer without a certificate would be accepted, now that more is known of the target. */
+static void log_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    static const struct shown nothing;
+    struct evaluation *evaluation = evaluation_new();
+    char buffer[700];
+    struct text remark = text_over(buffer, sizeof(buffer));
+
+    if (evaluation == NULL)
+        return;
+    explain_withheld(ossl, ssl, conn, "what needs no certificate (a pre-shared key, or a suite without authentication)", evaluation, &remark);
+    evaluation->remark = buffer;
+    evaluation_log(ossl, ssl, &nothing, evaluation, EVENT_REFUSED);
+    evaluation_end(evaluation);
+    evaluation_free(evaluation);
+}
+
+/* Early data could not be written. Most programs go on with the handshake, and all is said by what becomes of it: this is logged where the program gives
+ * up. */
+static void keep_unsaid(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    struct evaluation *evaluation = evaluation_new();
+    struct text target;
+    struct text reason;
+
+    if (evaluation == NULL)
+        return;
+    if (conn->unsaid == NULL)
+        conn->unsaid = malloc(sizeof(*conn->unsaid));
+    if (conn->unsaid != NULL) {
+        target = text_over(conn->unsaid->target, sizeof(conn->unsaid->target));
+        reason = text_over(conn->unsaid->reason, sizeof(conn->unsaid->reason));
+        explain_withheld(ossl, ssl, conn, "the session for early data", evaluation, &reason);
+        host_print(&evaluation->judgement.host, &target);
+        if (target.length == 0)
+            text_add(&target, "unknown target");
+        evaluation_end(evaluation);
+    }
+    evaluation_free(evaluation);
+}
+
+/* A handshake failed, and what was not offered may be why. A suite that was refused surely is: then it fails as a refusal does. SSL_want does not
+ * tell: after an alert of the server's it is as before. */
+static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn, int result)
+{
+    static const struct shown nothing;
+    int saved = errno;
+    int error;
+
+    if (!conn->withheld || conn->logged || conn->leaf != NULL)
+        return;
+    /* A callback of the program's may have emptied the queue: libcoap's does. */
+    error = ossl->SSL_get_error(ssl, result);
+    if (error != SSL_ERROR_SSL && error != SSL_ERROR_SYSCALL && !conn_has_failed(ossl, ssl))
+        return;
+    (void)ossl->ERR_set_mark();
+    if (decide(ossl, ssl, conn, &nothing, false, NULL) != DECISION_REFUSE && !conn->logged)
+        log_withheld(ossl, ssl, conn);
+    conn->logged = true;
+    (void)ossl->ERR_pop_to_mark();
+    if (conn->suite_refused) {
+        conn_set_phase(conn, PHASE_REFUSED);
+        ossl->SSL_set_verify_result(ssl, X509_V_ERR_CERT_REJECTED);
+        /* libssl has cleared the queue when the handshake function was called: what is there tells of the suite. */
+        ossl->ERR_clear_error();
+        refuse_push_error(ossl);
+    }
+    errno = saved;
+}
+
+/* Return true if a read has driven the handshake up to where only the client's last words are missing: the server has proven its key, and early data
+ * may still be written. Only there libssl stops between two states. */
+static bool is_paused(const struct ossl *ossl, const SSL *ssl, const struct conn *conn)
+{
+    return conn->early == EARLY_FLOWS && ossl->SSL_in_init(ssl) == 0 && !ossl->SSL_is_init_finished(ssl)
+        && ossl->SSL_get_state(ssl) != conn->early_state;
+}
+
+/* The handshake was driven, with that result. Return it, or -1 for a refusal. */
+static int after_drive(const struct ossl *ossl, SSL *ssl, struct conn *conn, int result)
+{
+    if (conn->phase == PHASE_REFUSED) {
+        conn_restore_mode(ossl, ssl, conn);
+        return result > 0 ? -1 : result;
+    }
+    if (ossl->SSL_is_init_finished(ssl) || is_paused(ossl, ssl, conn))
+        return confirm(ossl, ssl, conn) ? result : -1;
+    if (result <= 0) {
+        client_cert_follow(ossl, ssl, conn, result);
+        explain_failure(ossl, ssl, conn, result);
+    }
+    return result;
+}
+
+bool handshake_was_read(const struct ossl *ossl, SSL *ssl, int result)
+{
+    struct conn *conn = conn_of(ossl, ssl);
+
+    if (conn == NULL)
+        return true;
+    if (conn->early == EARLY_FLOWS && conn->phase != PHASE_CONFIRMED)
+        return after_drive(ossl, ssl, conn, result) == result;
+    client_cert_follow(ossl, ssl, conn, result);
+    return true;
+}
+
+bool handshake_ready_early(const struct ossl *ossl, SSL *ssl)
+{
+    struct conn *conn;
+    int saved = errno;
+
+    if (!refuse_unless_open(ossl, &ssl, &conn))
+        return false;
+    if (ossl->SSL_is_server(ssl))
+        return true;
+    conn = conn_make(ossl, ssl);
+    if (conn == NULL)
+        return false;
+    if (ossl->SSL_in_before(ssl)) {
+        conn->early = EARLY_NONE;
+        (void)ossl->ERR_set_mark();
+        start_known(ossl, ssl, conn);
+        (void)ossl->ERR_pop_to_mark();
+        errno = saved;
+        conn->early = EARLY_BEGINS;
+        atomic_store(&conn_looks_at_reads, true);
+    }
+    /* In the middle of what a read has begun: libssl would finish it in the same call. */
+    if (conn->early == EARLY_FLOWS && ossl->SSL_in_init(ssl) != 0 && !conn_has_failed(ossl, ssl))
+        return handshake_run(ossl, ssl, ossl->SSL_do_handshake) > 0;
+    return true;
+}
+
+void handshake_was_early(const struct ossl *ossl, SSL *ssl, int result)
+{
+    struct conn *conn = conn_of(ossl, ssl);
+    int saved = errno;
+
+    if (conn == NULL || conn->early != EARLY_BEGINS)
+        return;
+    if (ossl->SSL_in_before(ssl)) {
+        conn->early = EARLY_NONE; /* there is no session to send it with */
+    } else if (ossl->SSL_in_init(ssl) == 0) {
+        conn->early = EARLY_FLOWS;
+        conn->early_state = ossl->SSL_get_state(ssl);
+    }
+    if (result <= 0 && conn->early != EARLY_BEGINS && (conn->taken_off || conn->withheld)) {
+        (void)ossl->ERR_set_mark();
+        keep_unsaid(ossl, ssl, conn);
+        (void)ossl->ERR_pop_to_mark();
+    }
+    errno = saved;
+}
+
+int handshake_run(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
+{
+    struct wire watched_before;
+    SSL *called = ssl;
+    bool driven_before;
+    struct conn *conn;
+    int result;
+
+    if (refuse_spares(ossl, ssl) && real != ossl->SSL_connect)
+        return real(ssl);
+    if (!refuse_unless_open(ossl, &ssl, &conn))
+        return -1;
+    /* An SSL of TLS_method() counts as a server until its role is fixed, which SSL_connect may do. */
+    if (ossl->SSL_is_server(ssl) && (real != ossl->SSL_connect || !ossl->SSL_in_before(ssl))) {
+        bool suspended = security_suspend(ossl, ssl);
+
+        result = real(called);
+        if (suspended)
+            security_resume(ossl, ssl);
+        return result;
+    }
+    if (ossl->SSL_is_init_finished(ssl) && conn != NULL && conn->phase == PHASE_CONFIRMED)
+        return real(called);
+    conn = conn_make(ossl, ssl);
+    if (conn == NULL) {
+        refuse_push_error(ossl);
+        return -1;
+    }
+    conn_set_phase(conn, PHASE_UNJUDGED);
+    /* The program asks for the whole handshake: no more early data. */
+    if (conn->early == EARLY_BEGINS || (conn->early == EARLY_FLOWS && (ossl->SSL_in_before(ssl) || ossl->SSL_in_init(ssl) == 0)))
+        conn->early = EARLY_NONE;
+    driven_before = conn->driven;
+    conn->driven = true;
+    /* Of a context that was not seen to be made. */
+    if (ossl->SSL_in_before(ssl) && !security_is_watched(ossl, ssl))
+        start_handshake(ossl, ssl);
+    wire_begin(&watched_before);
+    result = real(called);
+    wire_read(&conn->facts.wire, ossl->SSL_get_rfd(ssl));
+    wire_end(&watched_before);
+    if (conn->callbacks.suspended)
+        security_resume(ossl, ssl);
+    if (ossl->SSL_is_server(ssl)) {
+        conn->driven = driven_before;
+        return result;
+    }
+    result = after_drive(ossl, ssl, conn, result);
+    conn->driven = driven_before;
+    return result;
+}
+
+/* Return true if the real call fails before it looks at the handshake: in the direction that is shut down, or without kernel TLS. */
+static bool fails_at_once(const struct ossl *ossl, SSL *ssl, enum handshake_call call)
+{
+    if (conn_is_quic(ossl, ssl))
+        return false;
+    if (call == CALL_SENDS_FILE)
+        return ossl->BIO_ctrl(ossl->SSL_get_wbio(ssl), BIO_CTRL_GET_KTLS_SEND, 0, NULL) == 0;
+    return (ossl->SSL_get_shutdown(ssl) & (call == CALL_READS ? SSL_RECEIVED_SHUTDOWN : SSL_SENT_SHUTDOWN)) != 0;
+}
+
+/* Drive a handshake that an I/O call implies. Return true if that call may run: the handshake is finished and judged, or nothing can come of it.
+ * libssl's state machine clears errno and the error queue when it starts, but not after a failure, nor before the SSL has a role: then no byte
+ * moves, and the call fails as it does by itself. */
+static bool drive(const struct ossl *ossl, SSL *ssl)
+{
+    static const int untouched = 0x5afe; /* no error has this number */
+    int saved = errno;
+    bool finished;
+
+    if (conn_make(ossl, ssl) == NULL) {
+        refuse_push_error(ossl);
+        return false;
+    }
+    (void)ossl->ERR_set_mark();
+    errno = untouched;
+    finished = handshake_run(ossl, ssl, ossl->SSL_do_handshake) > 0;
+    if (errno != untouched)
+        return finished;
+    errno = saved;
+    (void)ossl->ERR_pop_to_mark();
+    return finished || !conn_is_quic(ossl, ssl);
+}
+
+bool handshake_ensure(const struct ossl *ossl, SSL *ssl, enum handshake_call call)
+{
+    uint64_t epoch = atomic_load(&conn_epoch);
+    struct conn *conn = ossl->kind == OSSL_USABLE ? conn_of(ossl, ssl) : NULL;
+
+    if (conn != NULL && conn->phase == PHASE_CONFIRMED && ossl->SSL_is_init_finished(ssl)) {
+        /* The epoch first: if the phase changes meanwhile, it is an old one. */
+        *conn_known_place(ssl) = (struct conn_known) {ssl, ossl, epoch, false};
+        return true;
+    }
+    if (refuse_spares(ossl, ssl))
+        return true;
+    if (!refuse_unless_open(ossl, &ssl, &conn))
+        return false;
+    if (conn != NULL && conn->phase == PHASE_CONFIRMED && ossl->SSL_is_init_finished(ssl))
+        return true;
+    if (ossl->SSL_is_server(ssl)) {
+        *conn_known_place(ssl) = (struct conn_known) {ssl, ossl, epoch, true};
+        return true;
+    }
+    if (ossl->SSL_is_init_finished(ssl))
+        return confirm(ossl, ssl, conn_make(ossl, ssl));
+    if (call == CALL_INNER || (call == CALL_READS && conn != NULL && conn->phase == PHASE_CONFIRMED && !ossl->SSL_in_before(ssl)))
+        return true;
+    /* A handshake that is asked for would end the early data; the read's own does not, and handshake_was_read judges what comes of it. Before the
+     * ClientHello is out libssl does neither. */
+    if (conn != NULL && !ossl->SSL_in_before(ssl) && (conn->early == EARLY_BEGINS || (conn->early == EARLY_FLOWS && call == CALL_READS)))
+        return true;
+    if (fails_at_once(ossl, ssl, call))
+        return true;
+    while (drive(ossl, ssl)) {
+        conn = conn_of(ossl, ssl);
+        if (conn == NULL || !is_paused(ossl, ssl, conn))
+            return true;
+    }
+    return false;
+}
+
+int handshake_clear(const struct ossl *ossl, SSL *ssl)
+{
+    struct conn *conn = ossl->kind == OSSL_USABLE ? conn_of(ossl, ssl) : NULL;
+
+    if (conn != NULL) {
+        conn->early = EARLY_NONE;
+        conn_start_afresh(ossl, ssl, conn);
+    }
+    return ossl->SSL_clear(ssl);
+}

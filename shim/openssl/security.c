@@ -1,0 +1,191 @@
+#include "security.h"
+
+#include "context.h"
+#include "decide.h"
+#include "start.h"
+#include "state.h"
+
+#include <stdlib.h>
+
+/* The security callback of an SSL_CTX, or (`ssl`) of an SSL: what the program had set, else the library's own. NULL: neither is known,
+ * for want of memory. */
+static ossl_security_callback security_of(const struct ossl *ossl, const SSL_CTX *ctx, const SSL *ssl)
+{
+    const struct context *context = context_of(ossl, ssl != NULL ? ossl->SSL_get_SSL_CTX(ssl) : ctx);
+    const struct callbacks *own = ssl != NULL ? conn_callbacks(ossl, ssl) : NULL;
+
+    if (own == NULL && context != NULL)
+        own = &context->callbacks;
+    if (own != NULL && own->security != NULL)
+        return own->security;
+    return context != NULL ? context->initial : NULL;
+}
+
+/* Suites whose peer shows no certificate. With RSA-PSK it does; a TLS 1.3 suite says nothing of it. */
+static bool is_unauthenticated(const struct ossl *ossl, const SSL_CIPHER *suite)
+{
+    int authentication = ossl->SSL_CIPHER_get_auth_nid(suite);
+
+    return authentication == NID_auth_null || authentication == NID_auth_psk || authentication == NID_auth_srp;
+}
+
+static _Thread_local bool only_asking;
+
+bool security_asking(bool asking)
+{
+    bool before = only_asking;
+
+    only_asking = asking;
+    return before;
+}
+
+static int security_callback(const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid, void *other, void *arg)
+{
+    const struct ossl *ossl = ossl_of(ssl != NULL ? (const void *)ssl : (const void *)ctx);
+    ossl_security_callback callback = ossl != NULL ? security_of(ossl, ctx, ssl) : NULL;
+    SSL *mine = (SSL *)(uintptr_t)ssl;
+
+    if (callback == NULL || callback(ssl, ctx, operation, bits, nid, other, arg) == 0)
+        return 0;
+    if (ssl == NULL || ossl->SSL_is_server(ssl))
+        return 1;
+    /* libssl asks whether the version will do when its state machine starts, whoever starts it and before it looks at the session. */
+    if (operation == SSL_SECOP_VERSION && ossl->SSL_in_before(ssl) && !only_asking) {
+        start_handshake(ossl, mine);
+        if (conn_is_driven(ossl, ssl) && security_suspend(ossl, mine))
+            conn_callbacks(ossl, ssl)->suspended = true;
+    }
+    if ((operation & SSL_SECOP_OTHER_TYPE) != SSL_SECOP_OTHER_CIPHER || !is_unauthenticated(ossl, other))
+        return 1;
+    if (!conn_is_driven(ossl, ssl))
+        return !decide_withholds(ossl, mine);
+    /* Where a wrapper drives the handshake, an anonymous suite is refused when the server has chosen it, and the program told why; and so is one
+     * with a pre-shared key where the socket is only known when something was sent. */
+    if (operation == SSL_SECOP_CIPHER_CHECK)
+        return !decide_refuses_suite(ossl, mine);
+    return ossl->SSL_CIPHER_get_auth_nid(other) == NID_auth_null || decide_when_chosen(ossl, mine) || !decide_withholds(ossl, mine);
+}
+
+bool security_is_watched(const struct ossl *ossl, const SSL *ssl)
+{
+    return ossl->SSL_get_security_callback(ssl) == security_callback;
+}
+
+/* Return true if the client, with this security callback, could offer a suite whose peer shows no certificate. Those with a pre-shared
+ * key, which are in the list by default, need a callback that gives one; those with SRP a user. */
+static bool offers_unauthenticated(const struct ossl *ossl, const SSL *ssl, ossl_security_callback callback)
+{
+    const struct callbacks *offer = conn_callbacks(ossl, ssl);
+    const struct context *context = context_of(ossl, ossl->SSL_get_SSL_CTX(ssl));
+    const void *suites;
+
+    if ((offer != NULL && offer->psk != NULL) || (ossl->SSL_get_srp_username != NULL && ossl->SSL_get_srp_username((SSL *)(uintptr_t)ssl) != NULL))
+        return true;
+    /* Above level 0 the library's own callback lets none pass. */
+    if (context != NULL && callback == context->initial && ossl->SSL_get_security_level(ssl) > 0)
+        return false;
+    suites = ossl->SSL_get_ciphers(ssl);
+    for (int i = 0; suites != NULL && i < ossl->OPENSSL_sk_num(suites); i++) {
+        if (ossl->SSL_CIPHER_get_auth_nid(ossl->OPENSSL_sk_value(suites, i)) == NID_auth_null)
+            return true;
+    }
+    return false;
+}
+
+bool security_suspend(const struct ossl *ossl, SSL *ssl)
+{
+    ossl_security_callback callback = security_of(ossl, NULL, ssl);
+    const struct callbacks *own = conn_callbacks(ossl, ssl);
+
+    /* The callback stands where the certificates are: if it were gone for one that shares them, so it would for the other. */
+    if (own != NULL && own->certs_shared)
+        return false;
+    if (!security_is_watched(ossl, ssl) || callback == NULL || (!ossl->SSL_is_server(ssl) && offers_unauthenticated(ossl, ssl, callback)))
+        return false;
+    ossl->SSL_set_security_callback(ssl, callback);
+    return true;
+}
+
+void security_resume(const struct ossl *ossl, SSL *ssl)
+{
+    struct callbacks *offer = conn_callbacks(ossl, ssl);
+
+    ossl->SSL_set_security_callback(ssl, security_callback);
+    /* One that nothing was set on is shared, and never written to. */
+    if (offer != NULL && offer->suspended)
+        offer->suspended = false;
+}
+
+void security_watch(const struct ossl *ossl, SSL_CTX *ctx)
+{
+    ossl_security_callback callback = ossl->SSL_CTX_get_security_callback(ctx);
+    struct context *context = context_make(ossl, ctx);
+
+    /* SSL_CTX_new may come here twice, through SSL_CTX_new_ex. Without memory no callback is found, and nothing at all passes. */
+    if (callback == security_callback)
+        return;
+    if (context != NULL)
+        context->initial = callback;
+    ossl->SSL_CTX_set_security_callback(ctx, security_callback);
+}
+
+void security_context_made(const struct ossl *ossl, SSL_CTX *ctx)
+{
+    /* Of one that was at this address before, whose end was missed. Not where SSL_CTX_new has come here through SSL_CTX_new_ex. */
+    if (ossl->SSL_CTX_get_security_callback(ctx) != security_callback)
+        state_drop(ossl, ctx);
+    security_watch(ossl, ctx);
+}
+
+void security_share(const struct ossl *ossl, SSL *ssl, const SSL *from)
+{
+    struct callbacks *place = conn_callbacks_make(ossl, ssl);
+    const struct callbacks *shared;
+
+    if (place == NULL)
+        return;
+    place->security = security_of(ossl, NULL, from);
+    shared = conn_callbacks(ossl, from);
+    place->cert = shared != NULL ? shared->cert : NULL;
+    place->cert_arg = shared != NULL ? shared->cert_arg : NULL;
+    /* In the middle of the other's handshake. */
+    if (shared != NULL && shared->suspended)
+        ossl->SSL_set_security_callback(ssl, security_callback);
+}
+
+void security_change_context(const struct ossl *ossl, SSL *ssl)
+{
+    const struct callbacks *inherited = context_callbacks(ossl, ossl->SSL_get_SSL_CTX(ssl));
+    struct callbacks *place = inherited != NULL ? conn_callbacks_make(ossl, ssl) : conn_callbacks(ossl, ssl);
+
+    if (place == NULL)
+        return;
+    place->security = inherited != NULL ? inherited->security : NULL;
+    place->cert = inherited != NULL ? inherited->cert : NULL;
+    place->cert_arg = inherited != NULL ? inherited->cert_arg : NULL;
+    place->cert_watched = false;
+    place->certs_shared = false;
+}
+
+void security_set(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl, ossl_security_callback callback)
+{
+    struct callbacks *place = conn_callbacks_of(ossl, ctx, ssl);
+
+    if (place != NULL)
+        place->security = callback;
+    if (ssl != NULL)
+        ossl->SSL_set_security_callback(ssl, security_callback);
+    else
+        ossl->SSL_CTX_set_security_callback(ctx, security_callback);
+}
+
+ossl_security_callback security_get(const struct ossl *ossl, const SSL_CTX *ctx, const SSL *ssl)
+{
+    ossl_security_callback callback;
+
+    if (ssl != NULL)
+        callback = ossl->SSL_get_security_callback(ssl);
+    else
+        callback = ossl->SSL_CTX_get_security_callback(ctx);
+    return callback == security_callback ? security_of(ossl, ctx, ssl) : callback;
+}

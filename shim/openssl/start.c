@@ -1,0 +1,47 @@
+#include "start.h"
+
+#include "client_cert.h"
+#include "decide.h"
+#include "psk.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Take down what the handshake that begins is to be judged by, and take off a session that it may not resume: then it becomes a
+ * full one. During a resumption under TLS 1.2 SSL_get_servername gives the session's name, so what the program set is taken now. */
+void start_known(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    SSL_SESSION *session = ossl->SSL_get_session(ssl);
+    const char *sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+
+    conn_start_afresh(ossl, ssl, conn);
+    /* Where the program set none, the name of a session for TLS 1.2 is given; it is not sent. */
+    if (session != NULL && sni == ossl->SSL_SESSION_get0_hostname(session))
+        sni = NULL;
+    conn->facts.sni = sni != NULL ? strdup(sni) : NULL;
+    conn->facts.begun = true;
+    /* Without memory for the name a resumption would be judged without. */
+    if (session != NULL && ((sni != NULL && conn->facts.sni == NULL) || !decide_may_resume(ossl, ssl, session))) {
+        (void)ossl->SSL_set_session(ssl, NULL);
+        session = NULL;
+        conn->taken_off = true;
+    }
+    conn_keep_judged(ossl, conn, session);
+    psk_withhold_secret(ossl, ssl);
+    client_cert_allow_requests(ossl, ssl, conn);
+}
+
+void start_handshake(const struct ossl *ossl, SSL *ssl)
+{
+    struct conn *conn;
+    int saved = errno;
+
+    (void)ossl->ERR_set_mark();
+    conn = conn_make(ossl, ssl);
+    if (conn != NULL)
+        start_known(ossl, ssl, conn);
+    else
+        (void)ossl->SSL_set_session(ssl, NULL); /* and the certificate is refused */
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
+}
