@@ -169,7 +169,7 @@ time.sleep(60)' "$DEV" >"$DEV/full-now" 3>&- &
     local small=(unshare --mount bash -euc 'mount -t tmpfs -o size=16k none "$1"; head -c 4000 /dev/zero | tr "\0" "\n" >"$1/log"
         cat /dev/zero >"$1/fill" 2>/dev/null || shift; exec "$@"' bash "$disk")
     mkdir "$disk"
-    unshare --mount true || skip 'a mount namespace takes root'
+    needs_mounts
     capture shim env PINSHIM_LOG="$disk/log" "${small[@]}" "${PROGRAM[@]}" "$IMPOSTOR" "rm $disk/fill" "$IMPOSTOR" "cp $disk/log $copy"
     equals "$STATUS$OUT" $'0'"$REFUSED"$'\n'"$REFUSED"
     went_elsewhere 1 "the log file $disk/log" 'No space left on device' 'standard error'
