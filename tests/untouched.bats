@@ -532,6 +532,12 @@ alike_all() {
     equals "$STATUS $OUT" '0 refused'
 }
 
+@test "a buffer that a call does not read is not read" {
+    alike 0 "$PROGRAMS/unread" null
+    unshare --net true 2>/dev/null || skip 'no network namespace may be made here'
+    alike 0 unshare --net "$PROGRAMS/unread" ring
+}
+
 @test "what a program writes costs no system call, whatever it looks like" {
     local text
     can_filter

@@ -6,11 +6,18 @@
 
 #include <errno.h>
 
+/* How many bytes of a buffer of that size were read for what was sent. A packet socket with a ring of its own sends what is in that, and the buffer
+ * of a call for it is empty (packet(7), PACKET_TX_RING). */
+static ssize_t read_of(size_t size, ssize_t sent)
+{
+    return sent > 0 && size < (size_t)sent ? (ssize_t)size : sent;
+}
+
 EXPORT ssize_t send(int fd, const void *bytes, size_t size, int flags)
 {
     ssize_t sent = find_send()(fd, bytes, size, flags);
 
-    wire_note(fd, bytes, sent, NULL, 0);
+    wire_note(fd, bytes, read_of(size, sent), NULL, 0);
     return sent;
 }
 
@@ -18,14 +25,8 @@ EXPORT ssize_t sendto(int fd, const void *bytes, size_t size, int flags, const s
 {
     ssize_t sent = find_sendto()(fd, bytes, size, flags, to, length);
 
-    wire_note(fd, bytes, sent, to, length);
+    wire_note(fd, bytes, read_of(size, sent), to, length);
     return sent;
-}
-
-/* How many of the bytes that were sent stand in the first part. */
-static ssize_t in_first(const struct iovec *parts, ssize_t sent)
-{
-    return parts[0].iov_len < (size_t)sent ? (ssize_t)parts[0].iov_len : sent;
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
@@ -33,7 +34,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     ssize_t sent = find_sendmsg()(fd, message, flags);
 
     if (sent > 0 && message->msg_iovlen > 0)
-        wire_note(fd, message->msg_iov[0].iov_base, in_first(message->msg_iov, sent), message->msg_name, message->msg_namelen);
+        wire_note(fd, message->msg_iov[0].iov_base, read_of(message->msg_iov[0].iov_len, sent), message->msg_name, message->msg_namelen);
     return sent;
 }
 
@@ -41,7 +42,7 @@ EXPORT ssize_t write(int fd, const void *bytes, size_t size)
 {
     ssize_t sent = find_write()(fd, bytes, size);
 
-    wire_note(fd, bytes, sent, NULL, 0);
+    wire_note(fd, bytes, read_of(size, sent), NULL, 0);
     return sent;
 }
 
@@ -50,7 +51,7 @@ EXPORT ssize_t writev(int fd, const struct iovec *parts, int count)
     ssize_t sent = find_writev()(fd, parts, count);
 
     if (sent > 0 && count > 0)
-        wire_note(fd, parts[0].iov_base, in_first(parts, sent), NULL, 0);
+        wire_note(fd, parts[0].iov_base, read_of(parts[0].iov_len, sent), NULL, 0);
     return sent;
 }
 

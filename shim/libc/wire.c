@@ -95,6 +95,7 @@ void wire_read(struct host *out, int known)
     out->port_doubtful = wire_is_proxied(wire.fd);
 }
 
+#define NEVER_MAPPED 4096
 #define SOCKETS 16384
 
 /* Fingerprints of the connections that a proxy was asked on. By connection and not by descriptor: one may have several, and a number may
@@ -173,7 +174,8 @@ void wire_note(int fd, const void *bytes, ssize_t size, const struct sockaddr *t
 {
     const unsigned char *first = bytes;
 
-    if (size < 1 || (first[0] != 'C' && first[0] > 5 && !wire.watching))
+    /* /dev/null takes any buffer, unread. */
+    if (size < 1 || (uintptr_t)bytes < NEVER_MAPPED || (first[0] != 'C' && first[0] > 5 && !wire.watching))
         return;
     if (wire.watching && size > 1 && first[0] == 22 && (first[1] == 3 || first[1] == 254)) { /* a handshake record (RFC 8446, section 5.1; RFC 6347, section 4.1) */
         wire.fd = fd;

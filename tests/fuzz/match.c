@@ -155,7 +155,7 @@ static bool trusted(const struct peer *peer, const struct pins *pins, const stru
     return ((const struct fake *)peer)->trusted && is_valid_for((const struct fake *)peer, host);
 }
 
-static const struct pin *revoked(const struct peer *peer, const struct pins *pins)
+static const struct pin *revoked(const struct peer *peer, const struct pins *pins, const char **problem)
 {
     const struct fake *fake = (const struct fake *)peer;
     const struct rule *rule = pins_revoked(pins);
@@ -164,6 +164,7 @@ static const struct pin *revoked(const struct peer *peer, const struct pins *pin
         if (pin->kind == PIN_SPKI && fake->leaf[PIN_CA] != 0 && is_filled(pins, pin, fake->leaf[PIN_CA]))
             return pin;
     }
+    *problem = NULL;
     return NULL;
 }
 
