@@ -357,6 +357,23 @@ resumes() {
     done
 }
 
+@test "an issuer that only the program's own verification knows is seen where it is revoked" {
+    local version peer
+    for version in tls1.2 tls1.3; do
+        for peer in '' peer; do
+            # shellcheck disable=SC2086 # no word, or one
+            set -- 127.0.0.1 "$GOOD" beside $peer $version "ca=$LAB/ca.pem"
+            pins '* allow'
+            accepted "$PATHS/verify_callback" "$@"
+            has "$OUT" 'hello from good'
+            has "$OUT" 'own verification called: 1'
+            pins '* allow' "@revoked spki-sha256:$(lab_spki "$LAB/ca.pem")"
+            refused "$PATHS/verify_callback" "$@"
+            has "$(lines refused)" "$PINS:2 revokes "
+        done
+    done
+}
+
 @test "early data does not reach an impostor" {
     reader impostor -early_data -tls1_3
     silent early_data "$PORT" first=other.example
@@ -370,6 +387,15 @@ resumes() {
     run -0 grep -a 'Early data received' "$READER"
     reader good -early_data -tls1_3
     arrives shim early_data "$PORT" first=other.example second=other.example
+}
+
+@test "early data is judged at each write: a name that is set in between counts" {
+    reader impostor -early_data -tls1_3
+    silent early_data "$PORT" first=other.example second=other.example then=www.pinned.example
+    run -0 grep -a BEFORE "$READER"
+    reader good -early_data -tls1_3
+    arrives shim early_data "$PORT" then=www.pinned.example
+    run -0 grep -a BEFORE "$READER"
 }
 
 @test "early data reaches the good server on a session that this process has verified" {

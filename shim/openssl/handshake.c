@@ -179,6 +179,26 @@ bool handshake_was_read(const struct ossl *ossl, SSL *ssl, int result)
     return true;
 }
 
+/* More early data is to be written: a name may have been set since, or the pins have changed. Return true if the session's peer is still
+ * accepted; else the connection is refused. */
+static bool still_offered(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    SSL_SESSION *session = ossl->SSL_get_session(ssl);
+    const struct shown shown = {.leaf = session != NULL ? ossl->SSL_SESSION_get0_peer(session) : NULL, .chain = ossl->SSL_get_peer_cert_chain(ssl)};
+    int saved = errno;
+    bool accepted;
+
+    (void)ossl->ERR_set_mark();
+    accepted = decide(ossl, ssl, conn, &shown, false, NULL) != DECISION_REFUSE;
+    (void)ossl->ERR_pop_to_mark();
+    if (!accepted) {
+        conn_set_phase(conn, PHASE_REFUSED);
+        refuse_again(ossl, ssl);
+    }
+    errno = saved;
+    return accepted;
+}
+
 bool handshake_ready_early(const struct ossl *ossl, SSL *ssl)
 {
     struct conn *conn;
@@ -199,6 +219,8 @@ bool handshake_ready_early(const struct ossl *ossl, SSL *ssl)
         errno = saved;
         conn->early = EARLY_BEGINS;
         atomic_store(&conn_looks_at_reads, true);
+    } else if (conn->early == EARLY_FLOWS && ossl->SSL_in_init(ssl) == 0 && conn->phase != PHASE_CONFIRMED && !still_offered(ossl, ssl, conn)) {
+        return false;
     }
     /* In the middle of what a read has begun: libssl would finish it in the same call. */
     if (conn->early == EARLY_FLOWS && ossl->SSL_in_init(ssl) != 0 && !conn_has_failed(ossl, ssl))

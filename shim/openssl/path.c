@@ -321,6 +321,7 @@ static struct paths *paths_of(const struct peer *peer, const struct pins *pins)
         return paths;
     }
     add_stack(ossl, paths, evidence->shown.verified);
+    add_stack(ossl, paths, evidence->shown.elsewhere);
     add_stack(ossl, paths, evidence->shown.chain);
     /* The leaf may be in the system's store itself. */
     add_known(ossl, paths, pins, paths->nodes[0].subject);

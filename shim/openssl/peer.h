@@ -16,6 +16,7 @@ struct shown {
     EVP_PKEY *raw_key; /* without a certificate (RFC 7250) */
     const void *chain; /* a stack of the certificates that it sent */
     const void *verified; /* a stack of those that the program's verification used: it may have issuers of its own */
+    const void *elsewhere; /* the same of one that it ran by itself, beside libssl's */
     const struct peer_digests *digests; /* the leaf's, from when it was judged before; NULL: none */
 };
 

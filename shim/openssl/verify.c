@@ -45,6 +45,35 @@ static bool only_gives_keys(const struct ossl *ossl, SSL *ssl, const struct conn
     return gives;
 }
 
+static _Thread_local struct beside beside;
+
+static void free_chain(const struct ossl *ossl, void *chain)
+{
+    for (int i = 0; chain != NULL && i < ossl->OPENSSL_sk_num(chain); i++)
+        ossl->X509_free(ossl->OPENSSL_sk_value(chain, i));
+    if (chain != NULL)
+        ossl->OPENSSL_sk_free(chain);
+}
+
+void verify_note_beside(const struct ossl *ossl, X509_STORE_CTX *ctx, int result)
+{
+    const void *verified;
+    void *chain;
+
+    if (ossl->kind != OSSL_USABLE || result <= 0 || beside.leaf == NULL || ossl->X509_STORE_CTX_get0_cert(ctx) != beside.leaf)
+        return;
+    verified = ossl->X509_STORE_CTX_get0_chain(ctx);
+    chain = ossl->OPENSSL_sk_new_null();
+    for (int i = 0; chain != NULL && verified != NULL && i < ossl->OPENSSL_sk_num(verified); i++) {
+        X509 *certificate = ossl->OPENSSL_sk_value(verified, i);
+
+        if (ossl->X509_up_ref(certificate) == 1 && ossl->OPENSSL_sk_push(chain, certificate) <= 0)
+            ossl->X509_free(certificate);
+    }
+    free_chain(ossl, beside.chain);
+    beside.chain = chain;
+}
+
 void verify_capture(const struct ossl *ossl, X509_STORE_CTX *ctx, bool own, struct captured *captured)
 {
     memset(captured, 0, sizeof(*captured));
@@ -57,9 +86,11 @@ void verify_capture(const struct ossl *ossl, X509_STORE_CTX *ctx, bool own, stru
     captured->shown.chain = ossl->X509_STORE_CTX_get0_untrusted(ctx);
     if (captured->shown.leaf == NULL && ossl->X509_STORE_CTX_get0_rpk != NULL)
         captured->shown.raw_key = ossl->X509_STORE_CTX_get0_rpk(ctx);
+    captured->outer = beside;
+    beside = (struct beside) {captured->shown.leaf, NULL};
 }
 
-int verify_conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct captured *captured, int result)
+static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct captured *captured, const void *elsewhere, int result)
 {
     SSL *ssl = captured->ssl;
     struct shown shown = captured->shown;
@@ -95,6 +126,7 @@ int verify_conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
     security_watch(ossl, ossl->SSL_get_SSL_CTX(ssl));
     conn = conn_make(ossl, ssl);
     shown.verified = ossl->X509_STORE_CTX_get0_chain(ctx);
+    shown.elsewhere = elsewhere;
     if (conn != NULL)
         conn->facts.verifying = ossl->X509_STORE_CTX_get0_param(ctx);
     if (conn != NULL && conn->leaf != NULL && conn->leaf == captured->shown.leaf) {
@@ -128,6 +160,19 @@ int verify_conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
         conn->facts.verifying = NULL;
     (void)ossl->ERR_pop_to_mark();
     errno = saved;
+    return result;
+}
+
+int verify_conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct captured *captured, int result)
+{
+    void *chain;
+
+    if (ossl->kind != OSSL_USABLE || captured->ssl == NULL)
+        return conclude(ossl, ctx, captured, NULL, result);
+    chain = beside.chain;
+    beside = captured->outer;
+    result = conclude(ossl, ctx, captured, chain, result);
+    free_chain(ossl, chain);
     return result;
 }
 

@@ -4,14 +4,25 @@
 
 #include "conn.h"
 
+/* The verification that the program runs while libssl waits for its callback: of which leaf, and what came of one with another X509_STORE_CTX. By
+ * value, as such a callback may be left by longjmp: the leaf is only compared. */
+struct beside {
+    const X509 *leaf; /* NULL: no callback runs */
+    void *chain; /* a stack of references; NULL: none was verified */
+};
+
 /* What is to be judged is taken before the program's own callback sees it, which may set the whole of it up anew. */
 struct captured {
     SSL *ssl; /* NULL: none, as in a program that verifies by itself */
     bool own; /* libssl asked, not a program that may verify any certificate beside any SSL */
     struct shown shown;
+    struct beside outer; /* what this verification stands within */
 };
 
 void verify_capture(const struct ossl *ossl, X509_STORE_CTX *ctx, bool own, struct captured *captured);
+
+/* The program has verified `ctx` by itself, with that result. */
+void verify_note_beside(const struct ossl *ossl, X509_STORE_CTX *ctx, int result);
 
 /* Judge the peer. `result` is what the program's own verification said. Return what libssl is to go on with: `result`, or
  * 0 for a refusal, which is then fatal to the handshake whatever the program's verify mode. */

@@ -1,5 +1,5 @@
-/* early_data HOST PORT first=NAME [text=TEXT] [second=NAME] [give-up] [chain]: a connection for FIRST, and one for SECOND with the
- * session of the first and TEXT as early data; "give-up": it ends there; "chain": that one goes through a chain of BIOs to the address of
+/* early_data HOST PORT first=NAME [text=TEXT] [second=NAME] [then=NAME] [give-up] [chain]: a connection for FIRST, and one for SECOND with the
+ * session of the first and TEXT as early data; then=NAME: before TEXT something else is written, and that name is verified from then on; "give-up": it ends there; "chain": that one goes through a chain of BIOs to the address of
  * SECOND, and gives no name. The server sends nothing but its tickets. */
 
 #include "paths.h"
@@ -37,6 +37,10 @@ int main(int argc, char **argv)
         ssl = client(ctx, open_socket(argv[1], argv[2], SOCK_STREAM), second);
     if (SSL_set_session(ssl, session) != 1)
         die("SSL_set_session");
+    if (option(argv, "then", NULL) != NULL) {
+        if (SSL_write_early_data(ssl, "BEFORE", strlen("BEFORE"), &sent) != 1 || SSL_add1_host(ssl, option(argv, "then", NULL)) != 1)
+            die("the first early data");
+    }
     result = SSL_write_early_data(ssl, text, strlen(text), &sent);
     printf("SSL_write_early_data: %d\n", result);
     ERR_clear_error();

@@ -1,6 +1,7 @@
-/* verify_callback HOST PORT [tls1.2] [accept-all|reinit|name] [null] [peer] [per-connection] [nameless] [bio] [ca=FILE]
+/* verify_callback HOST PORT [tls1.2] [accept-all|reinit|beside|name] [null] [peer] [per-connection] [nameless] [bio] [ca=FILE]
  * [identity=NAME] [text=TEXT]: a client with its own verification of the whole chain. accept-all: one that accepts
- * everything; reinit: one that cleans up the X509_STORE_CTX and verifies with the store of FILE; name: one that has
+ * everything; reinit: one that cleans up the X509_STORE_CTX and verifies with the store of FILE; beside: one that does so with an
+ * X509_STORE_CTX of its own; name: one that has
  * www.pinned.example verified; null: the library's own again; per-connection: swapped in when the SSL is there; before=N: but N others with
  * arguments of their own have stood there before, and it is told how many bytes of memory they took. nameless: there is no SNI. It shows NAME.pem if it is asked, sends TEXT, else a request, and prints the answer to that. */
 
@@ -32,6 +33,23 @@ static int verify_again(X509_STORE_CTX *store, void *arg)
     if (X509_STORE_load_locations(own, ca, NULL) != 1 || X509_STORE_CTX_init(store, own, leaf, chain) != 1)
         die("X509_STORE_CTX_init");
     return X509_verify_cert(store);
+}
+
+static int verify_beside(X509_STORE_CTX *store, void *arg)
+{
+    X509_STORE *own = X509_STORE_new();
+    X509_STORE_CTX *other = X509_STORE_CTX_new();
+    int result;
+
+    (*(int *)arg)++;
+    if (X509_STORE_load_locations(own, ca, NULL) != 1
+        || X509_STORE_CTX_init(other, own, X509_STORE_CTX_get0_cert(store), X509_STORE_CTX_get0_untrusted(store)) != 1)
+        die("X509_STORE_CTX_init");
+    result = X509_verify_cert(other);
+    X509_STORE_CTX_set_error(store, X509_STORE_CTX_get_error(other));
+    X509_STORE_CTX_free(other);
+    X509_STORE_free(own);
+    return result;
 }
 
 static int verify_name(X509_STORE_CTX *store, void *arg)
@@ -99,6 +117,8 @@ int main(int argc, char **argv)
         SSL_CTX_set_cert_verify_callback(ctx, accept_all, &calls);
     if (word(argv, "reinit"))
         SSL_CTX_set_cert_verify_callback(ctx, verify_again, &calls);
+    if (word(argv, "beside"))
+        SSL_CTX_set_cert_verify_callback(ctx, verify_beside, &calls);
     if (word(argv, "name"))
         SSL_CTX_set_cert_verify_callback(ctx, verify_name, &calls);
     if (word(argv, "null"))
