@@ -37,7 +37,8 @@ core := $(addprefix core/,text kernel file host roots pins pins_parse policy sha
 shim := core/log $(addprefix libc/,loader start resolve send filter) core/config $(core) core/resolved libc/wire core/pinstore \
 	$(addprefix openssl/,state ossl verify_param pinfile client_file digest peer path facts evaluation session context conn refuse decide psk client_cert start security verify handshake exports openssl) \
 	backends libc/dlsym libc/dlsym_entry
-command := main output run doctor learn launch examine program wrapper tls libraries elf_file preload event observed targets objects workers dial lint pin check linked
+command := main output run doctor learn launch event observed targets objects workers dial lint pin check linked \
+	$(addprefix examine/,examine program wrapper tls_library libraries elf_file preload)
 # Of the shim, beside the core.
 shared := core/config $(addprefix openssl/,digest peer path pinfile client_file)
 # What unit tests need besides the core.
@@ -56,12 +57,12 @@ $(BUILD)/libdir: always
 	@mkdir -p $(@D)
 	@echo '$(LIBDIR)' | cmp -s - $@ || echo '$(LIBDIR)' > $@
 
-$(BUILD)/cmd/preload.o: $(BUILD)/libdir
-$(BUILD)/cmd/preload.o: CPPFLAGS += -DPINSHIM_LIBDIR='"$(LIBDIR)"'
+$(BUILD)/cmd/examine/preload.o: $(BUILD)/libdir
+$(BUILD)/cmd/examine/preload.o: CPPFLAGS += -DPINSHIM_LIBDIR='"$(LIBDIR)"'
 
 $(BUILD)/cmd/%.o: cmd/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(common) $(rooms) -fPIE $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(common) $(rooms) -Icmd -Icmd/examine -fPIE $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # The script is anonymous: a named version would stop the interposition of functions that carry OpenSSL's own.
 $(BUILD)/exports.map: shim/exports.list
@@ -107,7 +108,7 @@ $(BUILD)/bench/empty.so:
 fuzzed := $(core:%=shim/%.c) shim/core/config.c
 $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(fuzzed) $(wildcard shim/core/*.h) shim/core/log.c
 	@mkdir -p $(@D)
-	$(Q)clang -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' $(in_core) -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	$(Q)clang -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' $(in_core) -Icmd -Icmd/examine -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 		-o $@ $< $(fuzzed)
 
 unit := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))

@@ -1,9 +1,9 @@
 /* ELF files as `pinshim doctor` reads them: whatever the bytes, each question ends, with an answer from within the file. */
 
-#include "../../cmd/elf_file.c"
-#include "../../cmd/libraries.c"
+#include "../../cmd/examine/elf_file.c"
+#include "../../cmd/examine/libraries.c"
 #include "../../cmd/output.c"
-#include "../../cmd/tls.c"
+#include "../../cmd/examine/tls_library.c"
 
 static void read_text(const char *text)
 {

@@ -1,4 +1,4 @@
-#include "tls.h"
+#include "tls_library.h"
 
 #include <ctype.h>
 #include <string.h>

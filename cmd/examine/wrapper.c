@@ -1,6 +1,6 @@
 #include "wrapper.h"
 
-#include "program.h"
+#include "basename.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -2,6 +2,7 @@
 #ifndef PINSHIM_PROGRAM_H
 #define PINSHIM_PROGRAM_H
 
+#include "basename.h"
 #include "text.h"
 
 /* What was seen, in order: a word that says of what kind it is, and the rest. */
@@ -33,8 +34,5 @@ void program_free(struct program *program);
 
 /* Append the command as a shell takes it; what is longer than there is room for ends with "...". */
 void program_print(char *const *argv, struct text *out);
-
-/* Return the last part of a path. */
-const char *program_base(const char *path);
 
 #endif

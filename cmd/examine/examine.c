@@ -3,7 +3,7 @@
 #include "libraries.h"
 #include "output.h"
 #include "preload.h"
-#include "tls.h"
+#include "tls_library.h"
 
 #include <elf.h>
 #include <errno.h>

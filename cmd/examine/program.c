@@ -43,13 +43,6 @@ void seen_free(struct seen *list)
     }
 }
 
-const char *program_base(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash != NULL ? slash + 1 : path;
-}
-
 /* Arguments that grow. They are copies. */
 struct words {
     char **at;
