@@ -151,8 +151,7 @@ static enum step walk(char rest[static PATH_MAX], char link[static PATH_MAX])
                     result = STEP_FAILED;
             }
             memmove(rest + strlen(link) + 1, rest, strlen(rest) + 1);
-            memcpy(rest, link, strlen(link));
-            rest[strlen(link)] = '/';
+            *stpcpy(rest, link) = '/';
         }
     }
     if (at >= 0) {

@@ -85,7 +85,7 @@ static bool read_name(uint64_t position, uint64_t hash, char out[static NAME_MOS
         memcpy(out + i * 8, &word, 8);
         length += strnlen(out + i * 8, 8);
     }
-    return length < NAME_MOST * 8 && hash_of(out, length) == hash;
+    return length < (size_t)NAME_MOST * 8 && hash_of(out, length) == hash;
 }
 
 /* Return the position of the name, written down if it is not the one that was last. */

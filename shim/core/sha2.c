@@ -42,9 +42,18 @@ static const uint64_t start_512[8] = {
 };
 
 /* Sections 4.1.2 and 4.1.3: words of 32 and of 64 bits differ in what they are rotated by. */
-#define ROTATE(x, count) ((x) >> (count) | (x) << (sizeof(x) * 8 - (count)))
-#define ROTATE_THREE(x, a, b, c) ROTATE((x) ^ ROTATE((x) ^ ROTATE(x, (c) - (b)), (b) - (a)), a) /* by a, by b and by c, and joined */
-#define ROTATE_TWO(x, a, b, shift) (ROTATE(x, a) ^ ROTATE(x, b) ^ (x) >> (shift))
+static inline uint32_t rotate_32(uint32_t x, int count)
+{
+    return x >> count | x << (32 - count);
+}
+
+static inline uint64_t rotate_64(uint64_t x, int count)
+{
+    return x >> count | x << (64 - count);
+}
+
+#define ROTATE_THREE(rotate, x, a, b, c) rotate((x) ^ rotate((x) ^ rotate(x, (c) - (b)), (b) - (a)), a) /* by a, by b and by c, and joined */
+#define ROTATE_TWO(rotate, x, a, b, shift) (rotate(x, a) ^ rotate(x, b) ^ (x) >> (shift))
 #define CHOOSE(x, y, z) ((z) ^ ((x) & ((y) ^ (z))))
 #define MAJORITY(x, y, z) (((x) & (y)) | ((z) & ((x) | (y))))
 
@@ -68,8 +77,8 @@ static const uint64_t start_512[8] = {
         ROUND(v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[0], sum0, sum1, term(i + 7)); \
     } while (0)
 
-#define SUM0_32(x) ROTATE_THREE(x, 2, 13, 22)
-#define SUM1_32(x) ROTATE_THREE(x, 6, 11, 25)
+#define SUM0_32(x) ROTATE_THREE(rotate_32, x, 2, 13, 22)
+#define SUM1_32(x) ROTATE_THREE(rotate_32, x, 6, 11, 25)
 #define TERM_32(i) (uint32_t)(constants[i] >> 32) + schedule[i]
 
 /* Section 6.2.2. */
@@ -82,7 +91,8 @@ static void compress_32(uint32_t state[static 8], const uint8_t block[static 64]
     for (int i = 0; i < 16; i++)
         schedule[i] = be32toh(schedule[i]);
     for (int i = 16; i < 64; i++)
-        schedule[i] = ROTATE_TWO(schedule[i - 2], 17, 19, 10) + schedule[i - 7] + ROTATE_TWO(schedule[i - 15], 7, 18, 3) + schedule[i - 16];
+        schedule[i] = ROTATE_TWO(rotate_32, schedule[i - 2], 17, 19, 10) + schedule[i - 7] + ROTATE_TWO(rotate_32, schedule[i - 15], 7, 18, 3)
+            + schedule[i - 16];
     memcpy(v, state, sizeof(v));
     for (int i = 0; i < 64; i += 8)
         EIGHT_ROUNDS(v, SUM0_32, SUM1_32, TERM_32);
@@ -90,8 +100,8 @@ static void compress_32(uint32_t state[static 8], const uint8_t block[static 64]
         state[i] += v[i];
 }
 
-#define SUM0_64(x) ROTATE_THREE(x, 28, 34, 39)
-#define SUM1_64(x) ROTATE_THREE(x, 14, 18, 41)
+#define SUM0_64(x) ROTATE_THREE(rotate_64, x, 28, 34, 39)
+#define SUM1_64(x) ROTATE_THREE(rotate_64, x, 14, 18, 41)
 #define TERM_64(i) constants[i] + schedule[i]
 
 /* Section 6.4.2. */
@@ -104,7 +114,8 @@ static void compress_64(uint64_t state[static 8], const uint8_t block[static 128
     for (int i = 0; i < 16; i++)
         schedule[i] = be64toh(schedule[i]);
     for (int i = 16; i < 80; i++)
-        schedule[i] = ROTATE_TWO(schedule[i - 2], 19, 61, 6) + schedule[i - 7] + ROTATE_TWO(schedule[i - 15], 1, 8, 7) + schedule[i - 16];
+        schedule[i] = ROTATE_TWO(rotate_64, schedule[i - 2], 19, 61, 6) + schedule[i - 7] + ROTATE_TWO(rotate_64, schedule[i - 15], 1, 8, 7)
+            + schedule[i - 16];
     memcpy(v, state, sizeof(v));
     for (int i = 0; i < 80; i += 8)
         EIGHT_ROUNDS(v, SUM0_64, SUM1_64, TERM_64);
