@@ -403,6 +403,23 @@ context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), s
     equals "$(count_lines refused)" 1
 }
 
+@test "a relative path of the trust store is meant where the program was started" {
+    local dir
+    mkdir -p "$BATS_TEST_TMPDIR"/{start,later}/st
+    cp "$LAB/ca.pem" "$BATS_TEST_TMPDIR/later/st/ca.pem"
+    cp "$LAB/impostor.pem" "$BATS_TEST_TMPDIR/start/st/ca.pem"
+    pins 'localhost pkix'
+    for dir in "$BATS_TEST_TMPDIR"/{later,start}; do
+        cd "$dir"
+        # shellcheck disable=SC2016 # Python's
+        capture shim env SSL_CERT_FILE=st/ca.pem SSL_CERT_DIR=st /usr/bin/python3 -c 'import os, socket, ssl, sys
+os.chdir(sys.argv[1])
+context = ssl._create_unverified_context()
+context.wrap_socket(socket.create_connection(("localhost", int(sys.argv[2]))), server_hostname="localhost")' "$BATS_TEST_TMPDIR/later" "$GOOD"
+        equals "$(count_lines refused)" "$([ "$dir" = "$BATS_TEST_TMPDIR/start" ] && echo 1 || echo 0)"
+    done
+}
+
 @test "a relative path of the pins file is read from where the program was started" {
     local script='
 import os, socket, ssl, sys

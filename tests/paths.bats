@@ -389,6 +389,23 @@ resumes() {
     arrives shim early_data "$PORT" first=other.example second=other.example
 }
 
+@test "nothing is written in clear text after a handshake that a callback has left by a jump, nor within a callback" {
+    local version how
+    relay "$IMPOSTOR"
+    for version in tls1.2 tls1.3; do
+        for how in '' within; do
+            # shellcheck disable=SC2086 # no word, or one
+            set -- $how $version
+            capture shim "$PATHS/jump" 127.0.0.1 "$PORT" "$@" text=LEAKED
+            has "$OUT" 'SSL_write: -1'
+            run -1 grep 'SSL_write: [0-9]' <<<"$OUT"
+        done
+        capture bare "$PATHS/jump" 127.0.0.1 "$PORT" $version text=ARRIVED
+        lab_wait grep -aq ARRIVED "$RELAYED"
+        run -1 grep -a LEAKED "$RELAYED"
+    done
+}
+
 @test "early data is judged at each write: a name that is set in between counts" {
     reader impostor -early_data -tls1_3
     silent early_data "$PORT" first=other.example second=other.example then=www.pinned.example

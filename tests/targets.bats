@@ -394,6 +394,23 @@ ssl._create_unverified_context().wrap_socket(raw)' "$GOOD"
     done
 }
 
+@test "the port of a name that did not resolve to the address is in doubt, and allow for one port does not outweigh the pin of another" {
+    local rule
+    # s_client connects to the address; nothing is resolved.
+    for rule in 'www.pinned.example:1' 'www.pinned.example'; do
+        pins "$rule spki-sha256:$PIN_GOOD"
+        capture shim openssl s_client -connect "127.0.0.1:$ANY_SNI_IMPOSTOR" -servername www.pinned.example </dev/null
+        equals "$(count_lines refused)" 1
+        capture shim openssl s_client -connect "127.0.0.1:$ANY_SNI_GOOD" -servername www.pinned.example </dev/null
+        equals "$(count_lines refused)" 0
+    done
+    for rule in 'www.pinned.example' 'www.pinned.example:2'; do
+        pins "$rule allow" "www.pinned.example:1 spki-sha256:$PIN_GOOD"
+        capture shim openssl s_client -connect "127.0.0.1:$ANY_SNI_IMPOSTOR" -servername www.pinned.example </dev/null
+        equals "$(count_lines refused)" 1
+    done
+}
+
 @test "where the port is not known all rules of the name count, and one of them must be satisfied" {
     pins "www.pinned.example:443 spki-sha256:$PIN_GOOD" 'unrelated.example:443 deny'
     memory accepted bio good www.pinned.example

@@ -69,11 +69,30 @@ static void read_log(void)
     }
 }
 
+static bool is_relative(const char *path)
+{
+    return path != NULL && path[0] != '\0' && path[0] != '/';
+}
+
+/* The program may change its directory before a file is read. */
+static void read_directory(void)
+{
+    const char *directories = secure_getenv("SSL_CERT_DIR");
+    size_t length;
+
+    if (!is_relative(variable("PINSHIM_PINS")) && !is_relative(secure_getenv("SSL_CERT_FILE")) && directories == NULL)
+        return;
+    if (getcwd(config.directory, sizeof(config.directory) - 1) == NULL)
+        config.directory[0] = '\0';
+    length = strlen(config.directory);
+    if (length > 0)
+        memcpy(config.directory + length, "/", 2);
+}
+
 static void read_pins(void)
 {
     const char *value = variable("PINSHIM_PINS");
     struct text file = text_over(config.pins_file, sizeof(config.pins_file));
-    char directory[PATH_MAX];
 
     if (value == NULL)
         value = "/etc/pinshim/pins";
@@ -82,9 +101,8 @@ static void read_pins(void)
         fault("PINSHIM_PINS", value, "the path of a pins file");
         return;
     }
-    /* The program may change its directory before the file is read. */
-    if (value[0] != '/' && getcwd(directory, sizeof(directory)) != NULL)
-        text_add(&file, "%s/", directory);
+    if (is_relative(value))
+        text_add_string(&file, config.directory);
     config.pins = config.pins_file + file.length;
     /* Without vsnprintf(): it alone is four pages of libc, which every program would have to map at its start. */
     text_add_string(&file, value);
@@ -100,6 +118,7 @@ const struct config *config_get(void)
     if (seen == READY)
         return &config;
     if (seen == UNREAD && atomic_compare_exchange_strong(&state, &seen, READING)) {
+        read_directory();
         read_pins();
         read_log();
         config.mode = (enum config_mode)choose("PINSHIM_MODE", modes, "enforce or report");

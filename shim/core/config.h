@@ -19,6 +19,7 @@ struct config {
     char fault[256]; /* what is wrong with the environment; empty: nothing */
     const char *pins; /* as the user named it, for messages: the end of pins_file */
     char pins_file[PATH_MAX]; /* absolute, for opening */
+    char directory[PATH_MAX]; /* in which the program was started, with a slash, where a relative path is meant to be in it; empty: not known */
     char log_file[PATH_MAX]; /* LOG_TO_FILE */
 };
 

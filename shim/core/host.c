@@ -50,6 +50,19 @@ static bool read_address(const char *string, size_t length, struct host *out)
     return out->port != 0;
 }
 
+/* Return true if the last label is a number, as no host's is: the whole would be read as an address of an older form, by some. */
+static bool ends_in_number(const char *string, size_t length)
+{
+    size_t start = length;
+    bool digits = true;
+
+    while (start > 0 && string[start - 1] != '.') {
+        start--;
+        digits &= string[start] >= '0' && string[start] <= '9';
+    }
+    return start < length && (digits || (length - start > 1 && string[start] == '0' && text_lower(string[start + 1]) == 'x'));
+}
+
 enum host_kind host_parse(const char *string, size_t length, struct host *out)
 {
     const char *colon;
@@ -71,9 +84,12 @@ enum host_kind host_parse(const char *string, size_t length, struct host *out)
         if (host_parse_address(string, length, out->address))
             return out->kind = HOST_ADDRESS;
     }
-    if (length > 0 && string[length - 1] == '.')
+    if (length > 0 && string[length - 1] == '.') {
         length--;
-    if (length == 0 || length > HOST_NAME_MAX_LENGTH)
+        if (host_parse_address(string, length, out->address))
+            return out->kind = HOST_ADDRESS;
+    }
+    if (length == 0 || length > HOST_NAME_MAX_LENGTH || (length > 1 && string[length - 1] == '.') || ends_in_number(string, length))
         return out->kind;
     for (size_t i = 0; i < length; i++) {
         char c = text_lower(string[i]);

@@ -105,7 +105,14 @@ static enum verdict judge_rule(const struct pins *pins, const struct rule *rule,
     return out->verdict = VERDICT_ACCEPT;
 }
 
-/* Judge by these rules alone: one of them must be satisfied. */
+/* Return true if the rules accept without having asked for anything. */
+static bool is_allowed(const struct judgement *judgement)
+{
+    return judgement->verdict == VERDICT_ACCEPT && judgement->rule->action == RULE_ALLOW;
+}
+
+/* Judge by these rules alone: one of them must be satisfied. They are several where the port is in doubt; `allow` for one port does not outweigh what
+ * another one demands. */
 static enum verdict judge_rules(const struct pins *pins, struct rules rules, const struct host *host, const struct peer *peer,
     struct judgement *out)
 {
@@ -114,17 +121,23 @@ static enum verdict judge_rules(const struct pins *pins, struct rules rules, con
 
     *out = attempt;
     for (const struct rule *rule = rules.first; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
-        if (judge_rule(pins, rule, host, peer, &attempt) == VERDICT_ACCEPT) {
+        if (judge_rule(pins, rule, host, peer, &attempt) == VERDICT_ACCEPT && !is_allowed(&attempt)) {
             *out = attempt;
             return VERDICT_ACCEPT;
         }
+        if (is_allowed(&attempt)) {
+            if (rule == rules.first)
+                *out = attempt;
+            continue;
+        }
         enforced |= !attempt.report;
         /* What says most is told: a pin that expired, then one that did not match. */
-        if (rule == rules.first || (out->reason == REASON_DENY && attempt.reason != REASON_DENY) || attempt.reason == REASON_EXPIRED
+        if (rule == rules.first || is_allowed(out) || (out->reason == REASON_DENY && attempt.reason != REASON_DENY) || attempt.reason == REASON_EXPIRED
             || attempt.reason == REASON_UNTRUSTED)
             *out = attempt;
     }
-    out->report = !enforced;
+    if (out->verdict == VERDICT_REFUSE)
+        out->report = !enforced;
     return out->verdict;
 }
 
@@ -141,7 +154,8 @@ static void weigh(const struct judgement *attempt, bool any, struct judgement *o
     out->client = client;
 }
 
-/* Judge by the names that the program had resolved: of those with a rule, one must be satisfied. Return false where none has; `lost` is true if
+/* Judge by the names that the program had resolved: of those with a rule, one must be satisfied, but not by `allow` where another one demands
+ * something. Return false where none has; `lost` is true if
  * not all of them are known any more. */
 static bool judge_resolved(const struct pins *pins, const struct target *target, const struct peer *peer, struct judgement *out, bool *lost)
 {
@@ -156,11 +170,11 @@ static bool judge_resolved(const struct pins *pins, const struct target *target,
         *lost |= host.kind == HOST_UNREADABLE;
         if (rules.first == NULL)
             continue;
-        if (judge_rules(pins, rules, &host, peer, &attempt) == VERDICT_ACCEPT || !any
-            || (out->report && !attempt.report))
+        (void)judge_rules(pins, rules, &host, peer, &attempt);
+        if (!any || (!is_allowed(&attempt) && (attempt.verdict == VERDICT_ACCEPT || is_allowed(out) || (out->report && !attempt.report))))
             *out = attempt;
         any = true;
-        if (attempt.verdict == VERDICT_ACCEPT)
+        if (attempt.verdict == VERDICT_ACCEPT && !is_allowed(&attempt))
             break;
     }
     return any;

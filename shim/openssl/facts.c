@@ -158,9 +158,9 @@ static bool is_loopback(const struct host *address)
     return memcmp(address->address, mapped, sizeof(mapped)) == 0 || memcmp(address->address, one, sizeof(one)) == 0;
 }
 
-/* Return true if the socket's port is the one that the program meant for the name: the name resolved to the address. If only other
- * names did, the socket leads elsewhere first (to a proxy). Where nothing is known of the address, `otherwise`. */
-static bool port_is_of(const struct host *name, const struct host *address, bool otherwise)
+/* Return true if the socket's port is surely the one that the program meant for the name: the name resolved to the address. Otherwise the socket may
+ * lead elsewhere first: to a proxy, through a tunnel. */
+static bool port_is_of(const struct host *name, const struct host *address)
 {
     struct host resolved;
     uintptr_t cursor = 0;
@@ -170,9 +170,8 @@ static bool port_is_of(const struct host *name, const struct host *address, bool
     while (resolved_next(address->address, &cursor, &resolved)) {
         if (same_host(&resolved, name))
             return true;
-        otherwise = false;
     }
-    return otherwise;
+    return false;
 }
 
 /* The socket's address is the last identity that was added. */
@@ -226,7 +225,7 @@ bool facts_read(const struct ossl *ossl, SSL *ssl, const struct facts *facts, st
         if (host->port != 0)
             continue;
         host->port = address->port;
-        host->port_doubtful = proxied || (host->kind != HOST_ADDRESS && !port_is_of(host, address, told));
+        host->port_doubtful = proxied || (host->kind != HOST_ADDRESS && !port_is_of(host, address));
     }
     if (target_add(out, address) != NULL)
         out->next_resolved = next_resolved;

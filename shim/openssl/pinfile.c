@@ -1,5 +1,6 @@
 #include "pinfile.h"
 
+#include "config.h"
 #include "kernel.h"
 #include "peer.h"
 #include "sha2.h"
@@ -266,13 +267,27 @@ static bool store_place(const struct ossl *ossl, struct storing *storing, const 
     file_identify(path, &before);
     identity = before;
     errno = 0;
-    if (file_is_fleeting(path, "it", &unwanted))
+    if (path[0] != '/')
+        complete = false; /* in a directory that is not known */
+    else if (file_is_fleeting(path, "it", &unwanted))
         complete = is_final(errno);
     else if (directory)
         complete = store_directory(ossl, storing, path);
     else
         complete = store_file(ossl, storing, path, &identity);
     return roots_note_place(storing->roots, path, complete ? &before : &incomplete);
+}
+
+/* The same for a path of the environment, which is meant in the directory in which the program was started. */
+static bool store_named(const struct ossl *ossl, struct storing *storing, const char *name, size_t length, bool directory)
+{
+    char *path = strndup(name, length);
+    char *whole = path != NULL ? file_beside(path, config_get()->directory) : NULL;
+    bool fine = whole != NULL && store_place(ossl, storing, whole, directory);
+
+    free(whole);
+    free(path);
+    return fine;
 }
 
 struct roots *pinfile_read_roots(const struct pins_reader *reader)
@@ -293,14 +308,13 @@ struct roots *pinfile_read_roots(const struct pins_reader *reader)
     if (directories == NULL)
         directories = ossl->X509_get_default_cert_dir();
     (void)ossl->ERR_set_mark();
-    fine = store_place(ossl, &storing, file, false);
+    fine = store_named(ossl, &storing, file, strlen(file), false);
     while (fine && *directories != '\0') {
-        char *directory = strndup(directories, strcspn(directories, ":"));
+        size_t length = strcspn(directories, ":");
 
-        fine = directory != NULL && (directory[0] == '\0' || store_place(ossl, &storing, directory, true));
-        directories += directory != NULL ? strlen(directory) : 0;
+        fine = length == 0 || store_named(ossl, &storing, directories, length, true);
+        directories += length;
         directories += *directories == ':';
-        free(directory);
     }
     (void)ossl->ERR_pop_to_mark();
     if (fine)

@@ -245,7 +245,7 @@ static void read_meant(const char *string, size_t length, struct meant *out)
 }
 
 /* What a rule, or several, say of the peer. */
-enum opinion { NO_OPINION = 0, REFUSES, REPORTS, ACCEPTS };
+enum opinion { NO_OPINION = 0, REFUSES, REPORTS, ALLOWS /* asks for nothing */, ACCEPTS };
 
 static enum opinion ask_rule(const struct pins *pins, const struct rule *rule, const struct fake *fake, const struct host *host)
 {
@@ -259,11 +259,17 @@ static enum opinion ask_rule(const struct pins *pins, const struct rule *rule, c
             && (pin->kind != PIN_CA || is_valid_for(fake, host)))
             matched = true;
     }
-    if (rule->action == RULE_ALLOW
-        || (rule->action == RULE_PINS && (matched || (!asked && rule->pkix))
-            && (!rule->pkix || (fake->trusted && is_valid_for(fake, host)))))
+    if (rule->action == RULE_ALLOW)
+        return ALLOWS;
+    if (rule->action == RULE_PINS && (matched || (!asked && rule->pkix)) && (!rule->pkix || (fake->trusted && is_valid_for(fake, host))))
         return ACCEPTS;
     return rule->report ? REPORTS : REFUSES;
+}
+
+/* One must be satisfied: an acceptance before a refusal, that before a report, and that before what asks for nothing. */
+static enum opinion either(enum opinion a, enum opinion b)
+{
+    return a == NO_OPINION ? b : b == NO_OPINION ? a : a == ACCEPTS || b == ACCEPTS ? ACCEPTS : a < b ? a : b;
 }
 
 /* Of the rules for `target` (or, `any`, those of "*"), found by search; what they say is for `host`. One of them must be satisfied. */
@@ -286,14 +292,9 @@ static enum opinion ask_rules(const struct pins *pins, const struct host *target
     for (size_t i = 0; i < pins->rule_count; i++)
         exact |= ranks[i] == best && target->port != 0 && pins->rules[i].port == target->port;
     for (size_t i = 0; i < pins->rule_count; i++) {
-        enum opinion one;
-
         if (ranks[i] != best || (exact && pins->rules[i].port != target->port))
             continue;
-        one = ask_rule(pins, &pins->rules[i], fake, host);
-        /* An acceptance before a refusal, and that before a report. */
-        if (opinion == NO_OPINION || one == ACCEPTS || (one == REFUSES && opinion == REPORTS))
-            opinion = one;
+        opinion = either(opinion, ask_rule(pins, &pins->rules[i], fake, host));
     }
     return opinion;
 }
@@ -302,12 +303,6 @@ static enum opinion ask_rules(const struct pins *pins, const struct host *target
 static enum opinion both(enum opinion a, enum opinion b)
 {
     return a == NO_OPINION ? b : b == NO_OPINION || a < b ? a : b;
-}
-
-/* One must be satisfied. */
-static enum opinion either(enum opinion a, enum opinion b)
-{
-    return a == NO_OPINION ? b : b == NO_OPINION ? a : a == ACCEPTS || b == ACCEPTS ? ACCEPTS : a < b ? a : b;
 }
 
 static bool is_revoked(const struct pins *pins, const struct fake *fake)
@@ -337,7 +332,7 @@ static enum opinion ask_any(const struct pins *pins, const struct meant *meant, 
         if (socket && target->named && opinion != NO_OPINION)
             continue;
         for (size_t j = 0; socket && !target->named && one != NO_OPINION && j < meant->resolved_count; j++) {
-            if (ask_rules(pins, host, true, fake, &meant->resolved[j]) == ACCEPTS)
+            if (ask_rules(pins, host, true, fake, &meant->resolved[j]) >= ALLOWS)
                 one = ACCEPTS;
         }
         opinion = both(opinion, one);
@@ -441,6 +436,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require((judgement.verdict == VERDICT_REFUSE) == (opinion == REFUSES || opinion == REPORTS));
         require(judgement.verdict == VERDICT_ACCEPT || judgement.report == (opinion == REPORTS));
         require(judgement.client == 0 || has_earned(pins, &meant, &fake, judgement.client));
+        target_free(&meant.target);
     }
     pins_free(pins);
     return 0;
