@@ -333,11 +333,13 @@ spoken() {
     spoken "${probe[@]}" "open=$IMPOSTOR" connect
     spoken env PINSHIM_MODE=report "${probe[@]}" "open=$IMPOSTOR" connect
     spoken "$PROGRAMS/../paths/resume" 127.0.0.1 "$GOOD" set tls1.2
-    # A target without a rule, one that is not known, a peer without a certificate, a fault.
+    # A target without a rule, one that is not known, a peer without a certificate, pins that expire, a fault.
     spoken "$PROGRAMS/probe" "open=$IMPOSTOR" connect
     spoken "$PROGRAMS/memory" bio "$LAB/good.pem" "$LAB/good.key"
     reader good -nocert -cipher aNULL:@SECLEVEL=0 -tls1_2
     spoken "${probe[@]}" tls1.2 cipher=aNULL:@SECLEVEL=0 "open=$PORT" connect
+    pins "www.pinned.example spki-sha256:$PIN_GOOD expires=$(date -u -d '+5 days' +%F)"
+    spoken "${probe[@]}" "open=$GOOD" connect
     pins nonsense
     spoken "${probe[@]}" "open=$GOOD" connect
     capture /usr/bin/python3 -c '
@@ -358,6 +360,8 @@ accepted resumed
 unpinned new rule matched
 refused new address port rule matched
 refused new matched spki_sha256 cert_sha256 subject issuer not_after
+notice new library target address port matched spki_sha256 cert_sha256 subject issuer not_after tls
+accepted new 
 fault new library target address port rule matched spki_sha256 cert_sha256 subject issuer not_after tls
 refused new rule matched'
 }

@@ -187,6 +187,21 @@ not_started() {
     has "$(cat run.log)" '"verdict":"reported"'
 }
 
+@test "lines that a program has no right to write to run's log, or no directory, go to standard error, which may be a socket" {
+    local log=$BATS_TEST_TMPDIR/logs/log client=(curl -sk "https://localhost:$IMPOSTOR/")
+    [ "$(id -u)" -eq 0 ] || skip 'changing the user takes root'
+    mkdir "${log%/*}"
+    chmod 0755 "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR"
+    under --log "$log" -- runuser -u nobody -- "${client[@]}"
+    equals "$STATUS $(count_lines refused) $(wc -c <"$log")" '60 1 0'
+    has "$(lines notice)" "the log file $log cannot be written: Permission denied; its lines go to standard error"
+    under --log "$log" -- sh -c 'rm -r "$0" && exec "$@"' "${log%/*}" "${client[@]}"
+    equals "$STATUS $(count_lines refused)" '60 1'
+    has "$(lines notice)" "the log file $log cannot be written: No such file or directory; its lines go to standard error"
+    capture /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/stderr.py" socket pinshim run --pins "$PINS" --log /dev/stderr -- "${client[@]}"
+    equals "$STATUS $(count_lines refused) $(count_lines notice)" '60 1 0'
+}
+
 @test "run finds its command as a shell does, and exits with 126 and 127 as env" {
     mkdir first second third
     printf '#!/bin/sh\necho first\n' >first/tool

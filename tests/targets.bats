@@ -225,6 +225,9 @@ ssl._create_unverified_context().wrap_socket(raw)' "$GOOD"
             refused "$PATHS/names" 127.0.0.1 "$IMPOSTOR" $where "count=$count" "ca=$LAB/ca.pem" sni=other.example
             has "$LINE" 'refused www.pinned.example'
         done
+        # And where nothing is verified.
+        accepted "$PATHS/names" 127.0.0.1 "$GOOD" $where count=13 sni=other.example
+        refused "$PATHS/names" 127.0.0.1 "$IMPOSTOR" $where count=13 sni=other.example
     done
     # And those before it.
     pins 'n7.example deny'
@@ -252,14 +255,16 @@ ssl._create_unverified_context().wrap_socket(raw)' "$GOOD"
 }
 
 @test "an unpinned connection's session is not resumed for a name or an address that stands on the trust store alone" {
-    local where version
+    local trust where version
     for version in tls1.2 tls1.3; do
         for where in ssl ctx store verify-store own-store; do
             pins "www.pinned.example spki-sha256:$PIN_GOOD"
-            capture bare "$PATHS/names" 127.0.0.1 "$IMPOSTOR" $where resume $version
-            has "$OUT" 'reused: 1'
-            refused "$PATHS/names" 127.0.0.1 "$IMPOSTOR" $where resume $version
-            has "$LINE" 'refused www.pinned.example'
+            for trust in '' "ca=$LAB/ca.pem"; do
+                capture bare "$PATHS/names" 127.0.0.1 "$IMPOSTOR" $where resume $version ${trust:+"$trust"}
+                has "$OUT" 'reused: 1'
+                refused "$PATHS/names" 127.0.0.1 "$IMPOSTOR" $where resume $version ${trust:+"$trust"}
+                has "$LINE" 'refused www.pinned.example'
+            done
             pins "192.0.2.7 spki-sha256:$PIN_GOOD"
             refused "$PATHS/names" 127.0.0.1 "$IMPOSTOR" $where resume address=192.0.2.7 $version
             has "$LINE" 'refused 192.0.2.7'

@@ -493,6 +493,26 @@ can_filter() {
     done
 }
 
+@test "a handshake like one before it makes two system calls beside its own: stat of the pins file and getpeername" {
+    local trust way
+    can_filter
+    for trust in '' "ca=$LAB/ca.pem"; do
+        # Under a filter of which the shim does not know.
+        for way in 'also=stat also=peer' also=stat also=peer; do
+            # shellcheck disable=SC2086 # words
+            set -- code $trust $way warm connect filter handshake
+            capture bare "$PROGRAMS/sandbox" "$GOOD" "$@"
+            equals "$STATUS $OUT" '0 connected'
+            capture shim "$PROGRAMS/sandbox" "$GOOD" "$@"
+            case $way in
+            *' '*) equals "$STATUS $OUT$ERR" '0 connected' ;;
+            *) equals "$way: $STATUS $OUT" "$way: 159 " ;;
+            esac
+        done
+    done
+    impostor_fails "open=$IMPOSTOR" connect
+}
+
 # alike_all [OPTION...]: all that a client can do over the BIOs of $OVER is as without the shim
 alike_all() {
     local over what call verify

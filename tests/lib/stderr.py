@@ -53,6 +53,9 @@ def run(kind, reader, writer, command):
         termios.tcflow(writer, termios.TCOOFF)
     os.dup2(writer, 2)
     os.close(writer)
+    # Python ignores these, and who is started by it would, too.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     os.execvp(command[0], command)
 
 

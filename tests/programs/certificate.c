@@ -2,7 +2,7 @@
  *
  * usage: certificate NAME [STEP...]     writes NAME.pem and NAME.key
  * many=N (so many that differ in their serial number, in the one file)
- * key=rsa|ec|ed25519  days=N (negative: expired)  padding=BYTES (an extension of that size)
+ * key=rsa|ec|ed25519|CURVE  days=N (negative: expired)  padding=BYTES (an extension of that size)
  * utf8=HEX printable=HEX bmp=HEX t61=HEX (a common name of that type and these bytes; times=N before it: repeated) */
 
 #include <openssl/evp.h>
@@ -24,10 +24,11 @@ static EVP_PKEY *make_key(const char *type)
     int id = strcmp(type, "rsa") == 0 ? EVP_PKEY_RSA : strcmp(type, "ed25519") == 0 ? EVP_PKEY_ED25519 : EVP_PKEY_EC;
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_id(id, NULL);
     EVP_PKEY *key = NULL;
+    int curve = strcmp(type, "ec") == 0 ? NID_X9_62_prime256v1 : OBJ_sn2nid(type);
 
     if (context == NULL || EVP_PKEY_keygen_init(context) != 1)
         die("no key of this type");
-    if (id == EVP_PKEY_EC && EVP_PKEY_CTX_set_ec_paramgen_curve_nid(context, NID_X9_62_prime256v1) != 1)
+    if (id == EVP_PKEY_EC && EVP_PKEY_CTX_set_ec_paramgen_curve_nid(context, curve) != 1)
         die("no such curve");
     if (id == EVP_PKEY_RSA && EVP_PKEY_CTX_set_rsa_keygen_bits(context, 2048) != 1)
         die("no such size");

@@ -1,11 +1,12 @@
 /* A program that forbids itself nearly every system call, and is ended by any other (seccomp).
  *
- * sandbox PORT BY STEP...    BY: prctl, syscall, dlsym (libc's own prctl): how the filter is installed; strict: the mode of that name
+ * sandbox PORT BY STEP...    BY: prctl, syscall, dlsym (libc's own prctl), code (of its own): how the filter is installed; strict: the mode of
+ *                            that name
  * Ends with 77 where there are no filters (qemu's user mode).
  * Steps: ca=FILE     verify the server by these certificates
  *        warm        a handshake before the filter
  *        filter      install it; it lets through what a TLS client needs by itself, and what the steps "also=" named before
- *        also=CALL   signals, poll, connect, stat, open: calls that it lets through, too
+ *        also=CALL   signals, poll, connect, stat, peer, open: calls that it lets through, too
  *        connect     connect the socket that the next handshake takes; without it, that does it
  *        handshake   a handshake of the name www.pinned.example; prints what became of it
  *        write=TEXT  write(2) that to standard output
@@ -80,6 +81,25 @@ static int (*of_libc(void))(int, ...)
     return (int (*)(int, ...))found;
 }
 
+/* No function of libc's. */
+static long by_code(struct sock_fprog *program)
+{
+#if defined(__x86_64__)
+    long result = SYS_seccomp;
+
+    __asm__ volatile("syscall" : "+a"(result) : "D"((long)SECCOMP_SET_MODE_FILTER), "S"(0L), "d"(program) : "rcx", "r11", "memory");
+    return result;
+#elif defined(__aarch64__)
+    register long number __asm__("x8") = SYS_seccomp;
+    register long result __asm__("x0") = SECCOMP_SET_MODE_FILTER;
+    register long flags __asm__("x1") = 0;
+    register struct sock_fprog *filter __asm__("x2") = program;
+
+    __asm__ volatile("svc 0" : "+r"(result) : "r"(number), "r"(flags), "r"(filter) : "memory");
+    return result;
+#endif
+}
+
 static void install(const char *by)
 {
     struct sock_filter code[160] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
@@ -100,6 +120,7 @@ static void install(const char *by)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
         || (strcmp(by, "prctl") == 0      ? prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)
                 : strcmp(by, "dlsym") == 0 ? of_libc()(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)
+                : strcmp(by, "code") == 0  ? by_code(&program)
                                            : syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program))
             != 0)
         _exit(77);
@@ -116,6 +137,8 @@ static void also(const char *name)
         allowed[count++] = SYS_connect;
     } else if (strcmp(name, "stat") == 0) {
         allowed[count++] = SYS_newfstatat;
+    } else if (strcmp(name, "peer") == 0) {
+        allowed[count++] = SYS_getpeername;
     } else if (strcmp(name, "open") == 0) {
         allowed[count++] = SYS_openat;
         allowed[count++] = SYS_fstat;
