@@ -50,10 +50,10 @@ words() {
 @test "every variable, and every member of the log's JSON, is in libpinshim(8)" {
     local word members
     words man/libpinshim.8 | tr -d ',.' >"$BATS_TEST_TMPDIR/words"
-    members=$(sed -n '/^static void put_json/,/^}/p' shim/log.c | grep -oE '(put_member\(out, "|\\")[a-z_0-9]+(", |\\")' |
+    members=$(sed -n '/^static void put_json/,/^}/p' shim/core/log.c | grep -oE '(put_member\(out, "|\\")[a-z_0-9]+(", |\\")' |
         grep -oE '"[a-z_0-9]+' | tr -d '"' | sort -u)
     [ "$(wc -l <<<"$members")" -gt 15 ]
-    for word in $(grep -ohE '"PINSHIM_[A-Z_]+"' shim/config.c | tr -d '"' | sort -u) $members; do
+    for word in $(grep -ohE '"PINSHIM_[A-Z_]+"' shim/core/config.c | tr -d '"' | sort -u) $members; do
         grep -qx "$word" "$BATS_TEST_TMPDIR/words" || explain "$word"
     done
 }
@@ -79,10 +79,10 @@ words() {
     equals "$(find "$BATS_TEST_TMPDIR/root" -type f)" ''
 }
 
-@test "every page of docs is in the layout that README.md shows, and every member of the JSON of lint and check in pinshim(1)" {
+@test "every page of docs is in the layout of docs/contributing.md, and every member of the JSON of lint and check in pinshim(1)" {
     local page member
     for page in docs/*.md; do
-        grep -qE "^    $page +[a-z]" README.md || explain "$page"
+        grep -qE "^    $page +[a-z]" docs/contributing.md || explain "$page"
     done
     sed -n '/^\.Ss lint/,/^\.Sh ENV/p' man/pinshim.1 >"$BATS_TEST_TMPDIR/page"
     for member in $(grep -ohE '(output_json_(open|string|number)|print_(member|place))\(&?json, "[a-z_0-9]+"' cmd/lint.c cmd/check.c |
