@@ -357,6 +357,15 @@ resumes() {
     done
 }
 
+@test "what a program verifies beside its connection is left alone" {
+    local version
+    for version in tls1.2 tls1.3; do
+        held verify_other $version "ca=$LAB/ca.pem" "other=$LAB/impostor.pem"
+        accepted "$PATHS/verify_other" 127.0.0.1 "$GOOD" $version "ca=$LAB/ca.pem" "other=$LAB/impostor.pem"
+        equals "$(grep -c 'X509_verify_cert: 1' <<<"$OUT")" 2
+    done
+}
+
 @test "an issuer that only the program's own verification knows is seen where it is revoked" {
     local version peer
     for version in tls1.2 tls1.3; do

@@ -74,13 +74,22 @@ static bool is_relative(const char *path)
     return path != NULL && path[0] != '\0' && path[0] != '/';
 }
 
+/* The same for any of a list. */
+static bool has_relative(const char *paths)
+{
+    bool relative = is_relative(paths);
+
+    for (const char *at = paths; !relative && at != NULL && (at = strchr(at, ':')) != NULL; at++)
+        relative = is_relative(at + 1);
+    return relative;
+}
+
 /* The program may change its directory before a file is read. */
 static void read_directory(void)
 {
-    const char *directories = secure_getenv("SSL_CERT_DIR");
     size_t length;
 
-    if (!is_relative(variable("PINSHIM_PINS")) && !is_relative(secure_getenv("SSL_CERT_FILE")) && directories == NULL)
+    if (!is_relative(variable("PINSHIM_PINS")) && !is_relative(secure_getenv("SSL_CERT_FILE")) && !has_relative(secure_getenv("SSL_CERT_DIR")))
         return;
     if (getcwd(config.directory, sizeof(config.directory) - 1) == NULL)
         config.directory[0] = '\0';

@@ -15,6 +15,7 @@
 #include <time.h>
 
 #define HEAP_RESERVE (96 << 10)
+#define NEVER_MAPPED 4096 /* the kernel says EFAULT */
 
 /* What a handshake needs is read before the program shuts itself off. One without a libssl has to open files for it later, anyway. */
 static struct kernel_filter *filtering(const struct sock_fprog *program)
@@ -47,7 +48,7 @@ static bool installs(const long call[static 7], const struct sock_fprog **progra
     *program = filter ? (const struct sock_fprog *)call[3] : NULL;
     /* libseccomp asks without a filter, to see whether there is such a call. */
     return ((call[0] == SYS_prctl && call[1] == PR_SET_SECCOMP) || call[0] == SYS_seccomp)
-        && (strict || (filter && *program != NULL && (*program)->filter != NULL));
+        && (strict || (filter && (uintptr_t)*program >= NEVER_MAPPED && (*program)->filter != NULL));
 }
 
 static long pass_call(const long call[static 7])

@@ -95,7 +95,7 @@ EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
     verify_capture(ossl, ctx, ossl_calls(ossl, __builtin_return_address(0)), &captured);
     result = real(ctx);
     if (captured.ssl == NULL)
-        verify_note_beside(ossl, ctx, result);
+        verify_note_beside(ossl, ctx);
     return verify_conclude(ossl, ctx, &captured, result);
 }
 

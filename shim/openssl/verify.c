@@ -55,12 +55,12 @@ static void free_chain(const struct ossl *ossl, void *chain)
         ossl->OPENSSL_sk_free(chain);
 }
 
-void verify_note_beside(const struct ossl *ossl, X509_STORE_CTX *ctx, int result)
+void verify_note_beside(const struct ossl *ossl, X509_STORE_CTX *ctx)
 {
     const void *verified;
     void *chain;
 
-    if (ossl->kind != OSSL_USABLE || result <= 0 || beside.leaf == NULL || ossl->X509_STORE_CTX_get0_cert(ctx) != beside.leaf)
+    if (ossl->kind != OSSL_USABLE || beside.leaf == NULL || ossl->X509_STORE_CTX_get0_cert(ctx) != beside.leaf)
         return;
     verified = ossl->X509_STORE_CTX_get0_chain(ctx);
     chain = ossl->OPENSSL_sk_new_null();
@@ -106,6 +106,9 @@ static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
         return 0;
     }
     if (ossl->SSL_is_server(ssl))
+        return result;
+    /* The program verifies something of its own, before a handshake or after it. */
+    if (!captured->own && (ossl->SSL_in_before(ssl) || ossl->SSL_is_init_finished(ssl)))
         return result;
     /* "Ask me again" (SSL_set_retry_verify) is no answer yet. */
     if (result > 0 && !conn_is_quic(ossl, ssl) && ossl->SSL_want(ssl) == WANT_RETRY_VERIFY)

@@ -8,7 +8,7 @@
  * value, as such a callback may be left by longjmp: the leaf is only compared. */
 struct beside {
     const X509 *leaf; /* NULL: no callback runs */
-    void *chain; /* a stack of references; NULL: none was verified */
+    void *chain; /* a stack of references; NULL: none */
 };
 
 /* What is to be judged is taken before the program's own callback sees it, which may set the whole of it up anew. */
@@ -21,8 +21,8 @@ struct captured {
 
 void verify_capture(const struct ossl *ossl, X509_STORE_CTX *ctx, bool own, struct captured *captured);
 
-/* The program has verified `ctx` by itself, with that result. */
-void verify_note_beside(const struct ossl *ossl, X509_STORE_CTX *ctx, int result);
+/* The program has verified `ctx` by itself, with whatever result: the certificates count as candidates alone. */
+void verify_note_beside(const struct ossl *ossl, X509_STORE_CTX *ctx);
 
 /* Judge the peer. `result` is what the program's own verification said. Return what libssl is to go on with: `result`, or
  * 0 for a refusal, which is then fatal to the handshake whatever the program's verify mode. */
