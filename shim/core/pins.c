@@ -374,7 +374,8 @@ static struct rules pick(const struct pins *pins, const struct rule *first, cons
     if (host->port == 0)
         return (struct rules) {first, true};
     for (const struct rule *rule = first; rule != NULL; rule = rule->next_port == NOTHING ? NULL : &pins->rules[rule->next_port]) {
-        if (rule->port == host->port)
+        /* In doubt it holds alone only where the others could not demand more. */
+        if (rule->port == host->port && !(host->port_doubtful && (rule->action == RULE_ALLOW || rule->report)))
             return (struct rules) {rule, false};
         if (rule->port == 0)
             every_port = rule;

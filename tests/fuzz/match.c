@@ -35,6 +35,12 @@ static size_t rank(const struct pins *pins, const struct rule *rule, const struc
     return memchr(host->name, '.', length - suffix - 1) == NULL ? suffix * 2 + 1 : 0;
 }
 
+/* The rule is for the host's very port: it counts and no other of the name, but where the port is in doubt and another could demand more. */
+static bool holds_alone(const struct rule *rule, const struct host *host)
+{
+    return host->port != 0 && rule->port == host->port && !(host->port_doubtful && (rule->action == RULE_ALLOW || rule->report));
+}
+
 /* The rules for the host, found one by one: none is more specific, and the one for the port comes before the others. */
 static void compare(const struct pins *pins, const struct host *host, struct rules rules)
 {
@@ -53,7 +59,7 @@ static void compare(const struct pins *pins, const struct host *host, struct rul
 
         if (rank(pins, &pins->rules[i], host) != best)
             continue;
-        if (host->port != 0 && pins->rules[i].port == host->port)
+        if (holds_alone(&pins->rules[i], host))
             require(rules.first == &pins->rules[i] && !rules.all_ports);
         for (size_t steps = 0; rules.all_ports && rule != &pins->rules[i]; steps++) {
             rule = pins_next_rule(pins, rules, rule);
@@ -290,7 +296,7 @@ static enum opinion ask_rules(const struct pins *pins, const struct host *target
         best = ranks[i] > best ? ranks[i] : best;
     }
     for (size_t i = 0; i < pins->rule_count; i++)
-        exact |= ranks[i] == best && target->port != 0 && pins->rules[i].port == target->port;
+        exact |= ranks[i] == best && holds_alone(&pins->rules[i], target);
     for (size_t i = 0; i < pins->rule_count; i++) {
         if (ranks[i] != best || (exact && pins->rules[i].port != target->port))
             continue;
