@@ -304,7 +304,7 @@ not_started() {
     not_started_with faulty "pinshim: $PWD/faulty:1:"
     cp "$PINS" everybodys
     chmod 0666 everybodys
-    not_started_with everybodys 'may be written by everybody'
+    not_started_with everybodys 'is world-writable'
     : >empty
     not_started_with empty 'no rule in the file'
 }
@@ -353,7 +353,7 @@ with_object() {
     cp "$LAB/bin/libpinshim.so" everybodys.so
     chmod 0666 everybodys.so
     with_object everybodys.so
-    has "$ERR" 'may be written by everybody'
+    has "$ERR" 'is world-writable'
     mkdir 'a b'
     cp "$LAB/bin/"* 'a b/'
     capture 'a b/pinshim' run --pins "$PINS" -- touch started

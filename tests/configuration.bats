@@ -50,7 +50,7 @@ refused_by_fault() {
 
 @test "a pins file that every user may write refuses every client handshake" {
     chmod 0646 "$PINS"
-    refused_by_fault "$PINS: the pins file may be written by everybody; expected "
+    refused_by_fault "$PINS: the pins file is world-writable; expected "
 }
 
 @test "a pins file that its group may write is used" {

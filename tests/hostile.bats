@@ -222,7 +222,7 @@ costs() {
     # It might be hidden there.
     costs '* allow' "@revoked spki-file:$LAB/ca.pem"
     [ "$COST" -lt 50 ] || explain "$COST ms"
-    has "$LINE" "whether @revoked holds for one of its issuers cannot be told ($cost)"
+    has "$LINE" "whether @revoked applies to one of its issuers cannot be determined ($cost)"
     # The pin of the key needs no path.
     pins "www.pinned.example spki-sha256:$PIN_IMPOSTOR"
     accepted "${CLIENT[@]}"

@@ -213,7 +213,7 @@ faults() {
     local told=0 why
     start
     accepts
-    for why in 'no rule in the file' 'is not a regular file' 'is not a regular file' 'may be written by everybody' \
+    for why in 'no rule in the file' 'is not a regular file' 'is not a regular file' 'is world-writable' \
         'cannot open the pins file'; do
         told=$((told + 1))
         rm -rf "$PINS"

@@ -700,7 +700,7 @@ under_allow() {
         capture shim "$PATHS/alike" "lab=$LAB" $what callbacks
         lacks "$OUT" 'key of me'
         equals "$(count_lines refused)" 1
-        has "$(lines refused)" "$PINS has rules; a pins file with nothing but allow would let it pass"
+        has "$(lines refused)" "$PINS has rules; a pins file with nothing but allow would allow it"
     done
     # A target whose rule for a port may apply, and then not.
     pins 'localhost:1 deny' 'localhost allow'

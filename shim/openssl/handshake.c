@@ -69,7 +69,7 @@ static void explain_withheld(const struct ossl *ossl, SSL *ssl, struct conn *con
     } else {
         text_add(out, "when the handshake began, a rule of ");
         text_add_escaped(out, config_get()->pins, strlen(config_get()->pins), 300);
-        text_add(out, " could still have asked for a certificate; a pins file with nothing but allow would let it pass");
+        text_add(out, " could still have asked for a certificate; a pins file with nothing but allow would allow it");
     }
 }
 
