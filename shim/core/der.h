@@ -26,8 +26,8 @@ enum {
  * accepted, as TLS libraries do. */
 MUST_CHECK struct bytes der_take(struct bytes *from, uint8_t tag);
 
-/* Return the SubjectPublicKeyInfo, in DER, within a certificate (RFC 5280, section 4.1), or within a certification request (RFC 2986, section 4); none
- * if it is not a complete one. What follows the certificate, as in OpenSSL's "TRUSTED CERTIFICATE", is skipped. */
+/* Return the SubjectPublicKeyInfo, in DER, within a certificate (RFC 5280, section 4.1), or within a certification request (RFC 2986, section 4);
+ * none if it is not a complete one. What follows the certificate, as in OpenSSL's "TRUSTED CERTIFICATE", is skipped. */
 MUST_CHECK struct bytes der_spki_of_certificate(struct bytes certificate);
 MUST_CHECK struct bytes der_spki_of_request(struct bytes request);
 
