@@ -41,9 +41,9 @@ static const char help[] =
 enum answer_kind {
     ANSWER_FAILED = 0, /* the server could not be asked */
     ANSWER_REFUSED,
-    ANSWER_REPORTED, /* refused, but mode=report lets it live */
+    ANSWER_REPORTED, /* refused, but mode=report lets it continue */
     ANSWER_UNPINNED, /* there is no rule */
-    ANSWER_UNKNOWN, /* --next gives too little to tell */
+    ANSWER_UNKNOWN, /* --next does not give enough to decide */
     ANSWER_ACCEPTED,
     ANSWER_NOT_ASKED,
 };
@@ -481,7 +481,7 @@ static const char *const advices[ADVICES] = {
     [ADVICE_REVOKED] = "refused: the file revokes this key or certificate; do not pin it again: the server needs another, so tell its owner",
     [ADVICE_UNTRUSTED] = "refused: the pins are not at fault; pkix is not satisfied by the certificate: see to that, or to the trust store",
     [ADVICE_OTHER] = "refused: see above why",
-    [ADVICE_REPORTED] = "reported: mode=report lets these live; see above why they would be refused, and mend that before it is taken away",
+    [ADVICE_REPORTED] = "reported: mode=report lets these continue; see above why they would be refused, and fix that before you remove it",
     [ADVICE_UNKNOWN] = "unknown: give the certificate to --next as soon as there is one",
 };
 
@@ -593,7 +593,7 @@ static int prepare(struct check *check, char **hosts)
 
     check->pins = pins_load(check->path, &reader, NULL, print_error, check);
     if (check->pins == NULL) {
-        output_error("%s is faulty: a program under the shim would be refused everything; mend it, and see \"pinshim lint\"", check->path);
+        output_error("%s is faulty: a program under the shim would have every connection refused; fix it, and see \"pinshim lint\"", check->path);
         return 1;
     }
     pins_read_roots(check->pins, &reader);

@@ -184,7 +184,7 @@ refused_by_fault() {
     refused_by_fault 'PINSHIM_PINS is ""; expected '
 }
 
-@test "a program lives on after its TLS was refused for a fault" {
+@test "a program continues after its TLS was refused for a fault" {
     local script='
 import socket, ssl, sys
 context = ssl._create_unverified_context()

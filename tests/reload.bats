@@ -235,7 +235,7 @@ faults() {
     faults 5
 }
 
-@test "a pins file that everybody may write leaves the last good one in force until that is mended" {
+@test "a world-writable pins file leaves the last good one in force until that is fixed" {
     start
     accepts
     echo "$STRICT" >"$PINS"

@@ -552,7 +552,7 @@ static void decide_error(struct examination *out)
         if (out->program.script) {
             decide(out, COVER_NOT, "not-found",
                 format("the script %s begins with \"%s\", and \"%s\" is not found", out->program.subject, out->program.first_line, called),
-                output_copy("install that interpreter, or mend the script's first line"));
+                output_copy("install that interpreter, or fix the script's first line"));
             break;
         }
         decide(out, COVER_NOT, "not-found", format("\"%s\" is not found", called),

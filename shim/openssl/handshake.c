@@ -18,7 +18,7 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     struct presented presented;
     SSL_SESSION *session;
     X509 *leaf;
-    bool lives;
+    bool continues;
     int saved = errno;
 
     (void)ossl->ERR_set_mark();
@@ -26,34 +26,34 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
         client_cert_settle(ossl, ssl, conn);
     leaf = decide_presented(ossl, ssl, &presented);
     session = ossl->SSL_get_session(ssl);
-    lives = conn != NULL && leaf != NULL && (conn->leaf == leaf || (ossl->SSL_session_reused(ssl) == 1 && conn->judged == session))
+    continues = conn != NULL && leaf != NULL && (conn->leaf == leaf || (ossl->SSL_session_reused(ssl) == 1 && conn->judged == session))
         && (conn->proven || !log_wants(EVENT_ACCEPTED));
-    if (!lives) {
+    if (!continues) {
         enum decision decision = decide(ossl, ssl, conn, &presented, true, NULL);
 
-        lives = decision != DECISION_REFUSE;
+        continues = decision != DECISION_REFUSE;
         if (decision == DECISION_ACCEPT_WITH_CLIENT_CERT)
             client_cert_arm(ossl, ssl);
     }
     if (conn != NULL) {
-        conn_set_phase(conn, lives ? PHASE_CONFIRMED : PHASE_REFUSED);
+        conn_set_phase(conn, continues ? PHASE_CONFIRMED : PHASE_REFUSED);
         if (conn->leaf != leaf)
             conn_keep_leaf(ossl, conn, leaf);
-        conn->proven = lives;
+        conn->proven = continues;
         conn_keep_judged(ossl, conn, NULL);
     }
     if (leaf != NULL)
         ossl->X509_free(leaf);
-    if (!lives) {
+    if (!continues) {
         if (session != NULL)
             (void)ossl->SSL_CTX_remove_session(ossl->SSL_get_SSL_CTX(ssl), session);
         (void)ossl->SSL_shutdown(ssl);
     }
     (void)ossl->ERR_pop_to_mark();
-    if (!lives)
+    if (!continues)
         refuse_again(ossl, ssl);
     errno = saved;
-    return lives;
+    return continues;
 }
 
 /* Evaluate a peer without a certificate, and append why `what` was not offered. */
