@@ -406,7 +406,7 @@ with_object() {
     not_started 'it is linked statically' ./script
 }
 
-@test "a library that holds libcrypto beside libssl is not taken for one that the shim can stand before" {
+@test "a library that holds libcrypto beside libssl is not taken for one that the shim can interpose" {
     echo 'int SSL_CTX_new, SSL_connect, X509_verify_cert; const char *what = "SSL for verify callback OpenSSL 3.0.19 "; int use(void) { return 0; }' |
         gcc -shared -fPIC -x c - -o libboth.so -Wl,-soname,libboth.so
     echo 'int use(void); int main(void) { return use(); }' | gcc -x c - -x none -o both ./libboth.so -Wl,-rpath,"$PWD"

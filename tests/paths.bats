@@ -748,7 +748,7 @@ resumes() {
     done
 }
 
-@test "an impostor is refused where the program stands before dl_iterate_phdr" {
+@test "an impostor is refused where the program interposes dl_iterate_phdr" {
     held own_iterate tls1.2
     held own_iterate tls1.3
 }

@@ -273,7 +273,7 @@ static void decide_other(struct examination *out, const struct survey *survey)
             output_copy("use a build that is linked to the system's libssl, as Debian's packages are"));
     else
         decide(out, COVER_NOT, "other-tls",
-            format("its TLS is %s, and the shim stands before OpenSSL alone%s", other,
+            format("its TLS is %s, and the shim interposes OpenSSL alone%s", other,
                 survey->openssl != NULL ? " (which it has as well)" : ""),
             output_copy("use a build or a program that does its TLS with OpenSSL, or let it connect through a proxy that is one"));
     free(other);
