@@ -41,9 +41,9 @@ static const char help[] =
 enum answer_kind {
     ANSWER_FAILED = 0, /* the server could not be asked */
     ANSWER_REFUSED,
-    ANSWER_REPORTED, /* refused, but mode=report lets it live */
+    ANSWER_REPORTED, /* refused, but mode=report lets it continue */
     ANSWER_UNPINNED, /* there is no rule */
-    ANSWER_UNKNOWN, /* --next gives too little to tell */
+    ANSWER_UNKNOWN, /* --next does not give enough to decide */
     ANSWER_ACCEPTED,
     ANSWER_NOT_ASKED,
 };
@@ -143,7 +143,7 @@ static const char *needs_certificate(const struct check *check, const struct jud
     return NULL;
 }
 
-static void judge(const struct check *check, const struct host *host, const struct host *address, const struct shown *shown,
+static void judge(const struct check *check, const struct host *host, const struct host *address, const struct presented *presented,
     struct answer *out)
 {
     struct target target;
@@ -153,15 +153,15 @@ static void judge(const struct check *check, const struct host *host, const stru
     const char *missing = NULL;
 
     mean(host, address, &target);
-    peer_read(linked_ossl(), check->pins, shown, &evidence);
-    if (shown->leaf == NULL)
+    peer_read(linked_ossl(), check->pins, presented, &evidence);
+    if (presented->leaf == NULL)
         evidence.peer.path = NULL;
     policy_judge(check->pins, &target, &evidence.peer, &judgement);
     peer_forget(&evidence);
     ERR_clear_error();
     out->kind = kind_of(&judgement);
     out->because = judgement.reason;
-    if (shown->leaf == NULL && out->kind != ANSWER_ACCEPTED)
+    if (presented->leaf == NULL && out->kind != ANSWER_ACCEPTED)
         missing = needs_certificate(check, &judgement);
     text = text_over(out->reason, sizeof(out->reason));
     if (missing != NULL) {
@@ -187,7 +187,7 @@ static void judge_next(const struct check *check, const struct row *row, const s
     const struct object *request = objects_find(&check->next, OBJECT_REQUEST);
     const struct object *key = objects_find(&check->next, OBJECT_KEY);
     STACK_OF(X509) *beside = sk_X509_new_null();
-    struct shown shown = {.leaf = NULL};
+    struct presented presented = {.leaf = NULL};
 
     out->kind = ANSWER_NOT_ASKED;
     if (row->next && beside != NULL) {
@@ -195,13 +195,13 @@ static void judge_next(const struct check *check, const struct row *row, const s
             if (check->next.at[i].certificate != NULL)
                 (void)sk_X509_push(beside, check->next.at[i].certificate);
         }
-        shown.chain = beside;
-        shown.verified = sent;
+        presented.chain = beside;
+        presented.verified = sent;
         if (leaf != NULL)
-            shown.leaf = leaf->certificate;
+            presented.leaf = leaf->certificate;
         else
-            shown.raw_key = request != NULL ? X509_REQ_get0_pubkey(request->request) : key->key;
-        judge(check, &row->host, address, &shown, out);
+            presented.raw_key = request != NULL ? X509_REQ_get0_pubkey(request->request) : key->key;
+        judge(check, &row->host, address, &presented, out);
     }
     sk_X509_free(beside);
 }
@@ -214,22 +214,22 @@ static int check_server(void *arg, size_t job)
     struct result *result = &check->results[check->jobs[job]];
     struct text text = text_over(result->now.reason, sizeof(result->now.reason));
     struct host nowhere = {.kind = HOST_UNREADABLE};
-    struct shown shown = {.leaf = NULL};
+    struct presented presented = {.leaf = NULL};
     struct dialled dialled;
 
     judge_next(check, row, &nowhere, NULL, &result->next);
     if (!dial(&row->host, check->protocol, check->seconds, &result->stage, &dialled, &text))
         return 0;
     (void)alarm(0);
-    shown.leaf = sk_X509_value(dialled.chain, 0);
-    shown.chain = dialled.chain;
+    presented.leaf = sk_X509_value(dialled.chain, 0);
+    presented.chain = dialled.chain;
     text = text_over(result->address, sizeof(result->address));
     host_print_bare(&dialled.address, &text);
     text = text_over(result->tls, sizeof(result->tls));
     text_add(&text, "%s", SSL_get_version(dialled.ssl));
-    peer_show(linked_ossl(), &shown, &result->peer);
+    peer_show(linked_ossl(), &presented, &result->peer);
     judge_next(check, row, &dialled.address, dialled.chain, &result->next);
-    judge(check, &row->host, &dialled.address, &shown, &result->now);
+    judge(check, &row->host, &dialled.address, &presented, &result->now);
     dial_close(&dialled);
     return 0;
 }
@@ -481,7 +481,7 @@ static const char *const advices[ADVICES] = {
     [ADVICE_REVOKED] = "refused: the file revokes this key or certificate; do not pin it again: the server needs another, so tell its owner",
     [ADVICE_UNTRUSTED] = "refused: the pins are not at fault; pkix is not satisfied by the certificate: see to that, or to the trust store",
     [ADVICE_OTHER] = "refused: see above why",
-    [ADVICE_REPORTED] = "reported: mode=report lets these live; see above why they would be refused, and mend that before it is taken away",
+    [ADVICE_REPORTED] = "reported: mode=report lets these continue; see above why they would be refused, and fix that before you remove it",
     [ADVICE_UNKNOWN] = "unknown: give the certificate to --next as soon as there is one",
 };
 
@@ -593,7 +593,7 @@ static int prepare(struct check *check, char **hosts)
 
     check->pins = pins_load(check->path, &reader, NULL, print_error, check);
     if (check->pins == NULL) {
-        output_error("%s is faulty: a program under the shim would be refused everything; mend it, and see \"pinshim lint\"", check->path);
+        output_error("%s is faulty: a program under the shim would have every connection refused; fix it, and see \"pinshim lint\"", check->path);
         return 1;
     }
     pins_read_roots(check->pins, &reader);

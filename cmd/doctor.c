@@ -18,7 +18,7 @@ static const char help[] =
     "does not run: its file is read, and its loader is asked what it would map (a\n"
     "loader that does not belong to root is not asked). There are three verdicts:\n"
     "\n"
-    "  covered          its TLS is an OpenSSL that the shim stands before\n"
+    "  covered          its TLS is an OpenSSL that the shim interposes\n"
     "  covered if ...   on the condition that follows: what a program loads or starts\n"
     "                   later does not show in its file\n"
     "  not covered      \"pinshim run\" does not start it, unless --force is given\n"

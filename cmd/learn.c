@@ -1,4 +1,4 @@
-/* pinshim learn: runs a program under the shim, letting everything live, and writes a pins file for what it spoke to. */
+/* pinshim learn: runs a program under the shim, with nothing refused, and writes a pins file for the hosts that it connected to. */
 
 #include "command.h"
 #include "event.h"

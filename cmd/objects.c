@@ -173,7 +173,7 @@ bool objects_read(const char *path, struct objects *out, struct text *problem)
     else if (fine)
         text_add(problem, "there is neither a certificate in it nor a request nor a key");
     else
-        text_add(problem, "something in it cannot be read; expected certificates, requests or keys in PEM, or one of them in DER");
+        text_add(problem, "it has an object that cannot be read; expected certificates, requests or keys in PEM, or one of them in DER");
     objects_free(out);
     return false;
 }

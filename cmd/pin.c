@@ -126,10 +126,10 @@ static bool spell(const struct object *object, enum pin_kind kind, char *out, si
 /* Print what is known of the certificate, as a comment. */
 static void describe(const char *what, X509 *certificate)
 {
-    struct shown shown = {.leaf = certificate};
+    struct presented presented = {.leaf = certificate};
     struct peer_text text;
 
-    peer_show(linked_ossl(), &shown, &text);
+    peer_show(linked_ossl(), &presented, &text);
     printf("# %s subject \"%s\", issuer \"%s\", valid until %.10s\n", what, text.subject, text.issuer, text.not_after);
 }
 

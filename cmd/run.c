@@ -76,7 +76,7 @@ static bool pins_are_good(char *path)
     if (!good && access(path, F_OK) != 0)
         output_error("not started; next: name a pins file with --pins, or have \"pinshim learn -o FILE -- CMD\" write a first one");
     else if (!good)
-        output_error("not started; next: mend the pins file until \"pinshim lint %s\" finds nothing", path);
+        output_error("not started; next: fix the pins file until \"pinshim lint %s\" finds nothing", path);
     return good;
 }
 

@@ -263,7 +263,7 @@ for end in "pem", "key": shutil.copy(f"{lab}/second.{end}", f"new.{end}"); os.re
     equals "$OUT" $'saw CN=second client\nsaw CN=second client'
     equals "$(count_lines fault)" 1
     has "$(lines fault)" 'pins:1:'
-    has "$(lines fault)" '"first.key" cannot be used: the key does not fit the certificate'
+    has "$(lines fault)" '"first.key" cannot be used: the key does not match the certificate'
 }
 
 @test "a program that gives up its rights shows the client certificate that it had read" {
@@ -330,12 +330,12 @@ for end in "pem", "key": shutil.copy(f"{lab}/second.{end}", f"new.{end}"); os.re
     done
 }
 
-@test "a client certificate that does not suit what the server asks for is not said to be offered" {
+@test "a client certificate that does not fit the server's request is not said to be offered" {
     capture shim "$CLIENT" "$LAB/good" tls1.2 wants=RSA+SHA256
     has "$OUT" 'the server saw nobody'
     lacks "$ERR" offered
     equals "$(count_lines fault)" 1
-    has "$(lines fault)" 'the client certificate "CN=first client" was not sent: it does not suit what the server asks for'
+    has "$(lines fault)" 'the client certificate "CN=first client" was not sent: it does not fit the server'\''s request'
     capture shim "$CLIENT" "$LAB/good" tls1.3 wants=RSA-PSS+SHA256
     has "$OUT" 'the server saw nobody'
     lacks "$ERR" offered
@@ -348,7 +348,7 @@ for end in "pem", "key": shutil.copy(f"{lab}/second.{end}", f"new.{end}"); os.re
     pins "www.pinned.example spki-sha256:$PIN_GOOD client-cert=$LAB/first.pem client-key=$LAB/keyless.p12"
     capture shim "$CLIENT" "$LAB/good"
     equals "$STATUS" 1
-    has "$(lines refused)" 'there is no private key in it that can be read'
+    has "$(lines refused)" 'it has no readable private key'
 }
 
 @test "an encrypted key never asks the terminal for its passphrase" {
@@ -370,7 +370,7 @@ except OSError:
     pass
 print(text.decode(), "status", os.waitpid(pid, 0)[1] >> 8)' "$PINSHIM_SO" "$CLIENT" "$LAB/good"
     equals "$STATUS" 0
-    has "$OUT" 'its key is encrypted, and no client-key-pass-file= says the passphrase'
+    has "$OUT" 'its key is encrypted, and no client-key-pass-file= gives the passphrase'
     has "$OUT" 'status 1'
     lacks "$OUT" 'Enter'
     lacks "$OUT" 'the server saw'

@@ -304,7 +304,7 @@ not_started() {
     not_started_with faulty "pinshim: $PWD/faulty:1:"
     cp "$PINS" everybodys
     chmod 0666 everybodys
-    not_started_with everybodys 'may be written by everybody'
+    not_started_with everybodys 'is world-writable'
     : >empty
     not_started_with empty 'no rule in the file'
 }
@@ -353,7 +353,7 @@ with_object() {
     cp "$LAB/bin/libpinshim.so" everybodys.so
     chmod 0666 everybodys.so
     with_object everybodys.so
-    has "$ERR" 'may be written by everybody'
+    has "$ERR" 'is world-writable'
     mkdir 'a b'
     cp "$LAB/bin/"* 'a b/'
     capture 'a b/pinshim' run --pins "$PINS" -- touch started
@@ -406,7 +406,7 @@ with_object() {
     not_started 'it is linked statically' ./script
 }
 
-@test "a library that holds libcrypto beside libssl is not taken for one that the shim can stand before" {
+@test "a library that holds libcrypto beside libssl is not taken for one that the shim can interpose" {
     echo 'int SSL_CTX_new, SSL_connect, X509_verify_cert; const char *what = "SSL for verify callback OpenSSL 3.0.19 "; int use(void) { return 0; }' |
         gcc -shared -fPIC -x c - -o libboth.so -Wl,-soname,libboth.so
     echo 'int use(void); int main(void) { return use(); }' | gcc -x c - -x none -o both ./libboth.so -Wl,-rpath,"$PWD"

@@ -50,7 +50,7 @@ refused_by_fault() {
 
 @test "a pins file that every user may write refuses every client handshake" {
     chmod 0646 "$PINS"
-    refused_by_fault "$PINS: the pins file may be written by everybody; expected "
+    refused_by_fault "$PINS: the pins file is world-writable; expected "
 }
 
 @test "a pins file that its group may write is used" {
@@ -184,7 +184,7 @@ refused_by_fault() {
     refused_by_fault 'PINSHIM_PINS is ""; expected '
 }
 
-@test "a program lives on after its TLS was refused for a fault" {
+@test "a program continues after its TLS was refused for a fault" {
     local script='
 import socket, ssl, sys
 context = ssl._create_unverified_context()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Goal: whatever certificate a server shows, the verdict is right, the client lives, and the log gets one line of plain text.
+# Goal: whatever certificate a server shows, the verdict is right, the client continues, and the log gets one line of plain text.
 
 # Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2153
@@ -222,7 +222,7 @@ costs() {
     # It might be hidden there.
     costs '* allow' "@revoked spki-file:$LAB/ca.pem"
     [ "$COST" -lt 50 ] || explain "$COST ms"
-    has "$LINE" "whether @revoked holds for one of its issuers cannot be told ($cost)"
+    has "$LINE" "whether @revoked applies to one of its issuers cannot be determined ($cost)"
     # The pin of the key needs no path.
     pins "www.pinned.example spki-sha256:$PIN_IMPOSTOR"
     accepted "${CLIENT[@]}"
@@ -263,7 +263,7 @@ urllib.request.urlopen("https://localhost:" + sys.argv[1], context=connection).r
     done
 }
 
-@test "whichever allocation on the shim's behalf fails, an impostor is refused and the client lives" {
+@test "whichever allocation on the shim's behalf fails, an impostor is refused and the client continues" {
     local number=1
     ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -shared -fPIC -o "$BATS_TEST_TMPDIR/starve.so" "$BATS_TEST_DIRNAME/lib/starve.c"
     pins "www.pinned.example spki-sha256:$PIN_GOOD client-cert=$LAB/good.pem client-key=$LAB/good.key"

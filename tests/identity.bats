@@ -410,8 +410,8 @@ fault() {
     fault 'no private key' "$cert client-key=^empty"
     fault 'no private key' "$cert client-key=^cut"
     fault 'not a regular file' "$cert client-key=^fifo"
-    fault 'does not fit' "$cert client-key=^$LAB/client2.plain"
-    fault 'does not fit' "$cert $pass client-key=^$LAB/client2.key"
+    fault 'does not match' "$cert client-key=^$LAB/client2.plain"
+    fault 'does not match' "$cert $pass client-key=^$LAB/client2.key"
     # The passphrase
     fault 'encrypted.*client-key-pass-file' "$cert client-key=^$LAB/client1.key"
     fault 'encrypted.*client-key-pass-file' "$cert client-key=^traditional"
@@ -424,7 +424,7 @@ fault() {
     fault 'passphrase does not open' 'client-cert=^archive client-key-pass-file=other'
     fault 'cannot be read' "client-cert=^cut.archive $pass"
     fault 'no certificate with a key' "client-cert=^keyless $pass"
-    fault 'does not fit' "client-cert=archive client-key=^$LAB/client2.key $pass"
+    fault 'does not match' "client-cert=archive client-key=^$LAB/client2.key $pass"
 }
 
 @test "a key or a passphrase that others may read or write is a fault, and one of the group is not" {

@@ -744,9 +744,9 @@ resumes() {
     sed -e 's/dlerror/dlnrror/g' -e 's/__libc_dlopen_mode/__libc_dlopen_node/g' "$PINSHIM_SO" >"$without"
     run -1 cmp -s "$PINSHIM_SO" "$without"
     PINSHIM_SO=$without
-    capture shim sh -c 'echo lives | cat && getent hosts localhost'
+    capture shim sh -c 'echo running | cat && getent hosts localhost'
     equals "$STATUS" 0
-    has "$OUT" lives
+    has "$OUT" running
     equals "$ERR" ''
     for program in connect verify_callback; do
         capture shim "$PATHS/$program" 127.0.0.1 "$GOOD"
@@ -757,7 +757,7 @@ resumes() {
     done
 }
 
-@test "an impostor is refused where the program stands before dl_iterate_phdr" {
+@test "an impostor is refused where the program interposes dl_iterate_phdr" {
     held own_iterate tls1.2
     held own_iterate tls1.3
 }

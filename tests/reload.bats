@@ -213,7 +213,7 @@ faults() {
     local told=0 why
     start
     accepts
-    for why in 'no rule in the file' 'is not a regular file' 'is not a regular file' 'may be written by everybody' \
+    for why in 'no rule in the file' 'is not a regular file' 'is not a regular file' 'is world-writable' \
         'cannot open the pins file'; do
         told=$((told + 1))
         rm -rf "$PINS"
@@ -235,7 +235,7 @@ faults() {
     faults 5
 }
 
-@test "a pins file that everybody may write leaves the last good one in force until that is mended" {
+@test "a world-writable pins file leaves the last good one in force until that is fixed" {
     start
     accepts
     echo "$STRICT" >"$PINS"

@@ -700,13 +700,13 @@ under_allow() {
         capture shim "$PATHS/alike" "lab=$LAB" $what callbacks
         lacks "$OUT" 'key of me'
         equals "$(count_lines refused)" 1
-        has "$(lines refused)" "$PINS has rules; a pins file with nothing but allow would let it pass"
+        has "$(lines refused)" "$PINS has rules; a pins file with nothing but allow would allow it"
     done
     # A target whose rule for a port may apply, and then not.
     pins 'localhost:1 deny' 'localhost allow'
     capture shim "$PATHS/alike" "lab=$LAB" own-socket psk tls1.2 sni=localhost
     equals "$(count_lines refused)" 1
-    has "$(lines refused)" 'was not offered: when the handshake began, a rule of'
+    has "$(lines refused)" 'was not offered: when the handshake started, a rule of'
 }
 
 @test "early data that could not be written is told where the program gives up over it" {
@@ -715,7 +715,7 @@ under_allow() {
     capture shim "$PATHS/early_data" 127.0.0.1 "$PORT" chain give-up first=third.example second=localhost
     equals "$STATUS" 1
     equals "$(count_lines '[a-z]+')" 1
-    has "$ERR" 'the session for early data was not offered: when the handshake began, a rule of'
+    has "$ERR" 'the session for early data was not offered: when the handshake started, a rule of'
     capture bare "$PATHS/early_data" 127.0.0.1 "$PORT" chain give-up first=third.example second=localhost
     has "$OUT" 'SSL_write_early_data: 1'
 }

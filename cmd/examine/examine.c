@@ -273,7 +273,7 @@ static void decide_other(struct examination *out, const struct survey *survey)
             output_copy("use a build that is linked to the system's libssl, as Debian's packages are"));
     else
         decide(out, COVER_NOT, "other-tls",
-            format("its TLS is %s, and the shim stands before OpenSSL alone%s", other,
+            format("its TLS is %s, and the shim interposes OpenSSL alone%s", other,
                 survey->openssl != NULL ? " (which it has as well)" : ""),
             output_copy("use a build or a program that does its TLS with OpenSSL, or let it connect through a proxy that is one"));
     free(other);
@@ -552,7 +552,7 @@ static void decide_error(struct examination *out)
         if (out->program.script) {
             decide(out, COVER_NOT, "not-found",
                 format("the script %s begins with \"%s\", and \"%s\" is not found", out->program.subject, out->program.first_line, called),
-                output_copy("install that interpreter, or mend the script's first line"));
+                output_copy("install that interpreter, or fix the script's first line"));
             break;
         }
         decide(out, COVER_NOT, "not-found", format("\"%s\" is not found", called),

@@ -36,7 +36,7 @@ static bool examine_object(const char *path, struct text *problem)
     if (!complete)
         text_add(problem, "%s is not the shim: it has no function to put before OpenSSL's", path);
     else if ((status.st_mode & S_IWOTH) != 0)
-        text_add(problem, "%s may be written by everybody", path);
+        text_add(problem, "%s is world-writable", path);
     return complete && (status.st_mode & S_IWOTH) == 0;
 }
 

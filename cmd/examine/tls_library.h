@@ -6,7 +6,7 @@
 
 enum tls_kind {
     TLS_NONE = 0,
-    TLS_OPENSSL, /* as a shared object, which the shim can stand before */
+    TLS_OPENSSL, /* as a shared object, which the shim can interpose */
     TLS_UNUSABLE, /* likewise, but without a function that the shim needs */
     TLS_INSIDE, /* OpenSSL linked into the object: its calls go past the shim */
     TLS_OTHER, /* another library, or code of another within the object */
@@ -20,7 +20,7 @@ struct tls {
     const struct library *crypto; /* TLS_OPENSSL: the object within which its libcrypto is; NULL: the one that it is linked to */
 };
 
-/* Look at one library of `libraries`. `program`: it is the program itself, whose own functions nothing can stand before. */
+/* Look at one library of `libraries`. `program`: it is the program itself, whose own functions cannot be interposed. */
 struct tls tls_of(const struct libraries *libraries, const struct library *library, bool program);
 
 /* Return true if the object names a libssl among its strings: it may load one later. */

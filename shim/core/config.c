@@ -21,13 +21,13 @@ static const struct choice {
   formats[] = {{"text", FORMAT_TEXT}, {"json", FORMAT_JSON}, {NULL, 0}},
   levels[] = {{"refused", LEVEL_REFUSED}, {"all", LEVEL_ALL}, {"debug", LEVEL_DEBUG}, {NULL, 0}};
 
-/* In a process with more rights than its user, the environment is that user's word: the defaults hold. */
+/* In a process with more rights than its user (AT_SECURE), the environment is not trusted: the defaults hold. */
 static const char *variable(const char *name)
 {
     return getauxval(AT_SECURE) != 0 ? NULL : getenv(name);
 }
 
-/* Report the first fault only: one is enough to refuse, and the next shows once it is mended. */
+/* Report only the first fault: one is enough to refuse, and the next one shows once this one is fixed. */
 static void fault(const char *name, const char *value, const char *expected)
 {
     struct text text = text_over(config.fault, sizeof(config.fault));
@@ -56,7 +56,7 @@ static void read_log(void)
 {
     const char *value = variable("PINSHIM_LOG");
 
-    /* By this name a socket cannot be opened, and a file that has its number later could be. */
+    /* A socket cannot be opened by this name, and a file that later gets descriptor 2 could be opened instead. */
     if (value != NULL && strcmp(value, "/dev/stderr") == 0) {
         config.log = LOG_TO_STDERR;
     } else if (value == NULL || value[0] != '/') {
@@ -113,7 +113,7 @@ static void read_pins(void)
     if (is_relative(value))
         text_add_string(&file, config.directory);
     config.pins = config.pins_file + file.length;
-    /* Without vsnprintf(): it alone is four pages of libc, which every program would have to map at its start. */
+    /* Not vsnprintf(): it alone takes four pages of libc, which every program would have to map at its start. */
     text_add_string(&file, value);
     if (file.cut)
         fault("PINSHIM_PINS", value, "a shorter path");

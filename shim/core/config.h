@@ -17,13 +17,13 @@ struct config {
     enum config_format format;
     enum config_level level;
     char fault[256]; /* what is wrong with the environment; empty: nothing */
-    const char *pins; /* as the user named it, for messages: the end of pins_file */
+    const char *pins; /* as the user named it, for messages: the last part of pins_file */
     char pins_file[PATH_MAX]; /* absolute, for opening */
     char directory[PATH_MAX]; /* in which the program was started, with a slash, where a relative path is meant to be in it; empty: not known */
     char log_file[PATH_MAX]; /* LOG_TO_FILE */
 };
 
-/* Return the configuration, read from PINSHIM_* at the first call: programs clear their environment later. */
+/* Return the configuration, read from PINSHIM_* at the first call, because programs clear their environment later. */
 const struct config *config_get(void);
 
 #endif

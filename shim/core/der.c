@@ -2,8 +2,8 @@
 
 static const struct bytes none = {NULL, 0};
 
-/* Split what `from` begins with. Return the length of tag and length, 0 where they are none that der_take takes; `content` becomes the content's
- * length. */
+/* Split the element that `from` begins with. Return the length of its tag and length, or 0 if der_take does not take them; `content` becomes the
+ * content's length. */
 static size_t read_head(struct bytes from, size_t *content)
 {
     size_t count;
@@ -22,7 +22,7 @@ static size_t read_head(struct bytes from, size_t *content)
     return from.length - 2 - count >= *content ? 2 + count : 0;
 }
 
-/* Return true if what `from` begins with has its length in as few bytes as can be, as DER wants it. */
+/* Return true if the element that `from` begins with has its length in as few bytes as possible, as DER requires. */
 static bool is_der(struct bytes from)
 {
     size_t content = 0;
@@ -113,7 +113,7 @@ static uint64_t mix(uint64_t number, uint8_t byte)
     return (number ^ byte) * UINT64_C(0x100000001b3); /* FNV-1a */
 }
 
-/* OpenSSL compares without regard to case, blanks and the type of string: only ASCII's letters and digits count. */
+/* OpenSSL ignores case, blanks and the type of string when it compares: only ASCII letters and digits count. */
 static uint64_t mix_string(uint64_t number, uint8_t tag, struct bytes string)
 {
     size_t unit = tag == DER_UNIVERSAL_STRING ? 4 : tag == DER_BMP_STRING ? 2 : 1;

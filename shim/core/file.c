@@ -12,8 +12,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define COARSEST_CLOCK 2 /* seconds; of the file systems', that of FAT */
-#define TRIES 5 /* of a file that is being rewritten */
+#define COARSEST_CLOCK 2 /* seconds: FAT's, the coarsest of all file systems */
+#define TRIES 5 /* to read a file that is being rewritten */
 #define LINKS 40 /* symbolic links in one path, as the kernel has it */
 #define PROC_MAGIC 0x9fa0 /* PROC_SUPER_MAGIC */
 
@@ -83,7 +83,7 @@ char *file_beside(const char *path, const char *beside)
 
 enum step { STEP_FAILED = -1, STEP_ON = 0, STEP_LINK, STEP_PROC };
 
-/* Go on from the directory `*at` by `part`; where that is a symbolic link, which is not followed, `link` becomes what it says. */
+/* Go from the directory `*at` to `part`. If that is a symbolic link, it is not followed: `link` becomes its text. */
 static enum step step(int *at, const char *part, char *link, size_t size)
 {
     int next = (int)kernel_call(SYS_openat, *at, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -115,7 +115,7 @@ static enum step step(int *at, const char *part, char *link, size_t size)
     return STEP_ON;
 }
 
-/* Walk along the path, which is in `rest`, by hand: the kernel would go through such links without a trace. */
+/* Walk the path in `rest` part by part: the kernel would follow such links without a trace. */
 static enum step walk(char rest[static PATH_MAX], char link[static PATH_MAX])
 {
     int at = (int)kernel_call(SYS_openat, AT_FDCWD, rest[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -179,7 +179,7 @@ bool file_is_fleeting(const char *path, const char *what, struct text *problem)
     }
     free(rest);
     if (end == STEP_PROC)
-        text_add(problem, "%s is reached through /proc or /dev/fd, where a program may have another file by then; expected the path of a file", what);
+        text_add(problem, "%s is reached through /proc or /dev/fd, where the program may have another file later; expected the path of a file", what);
     else if (end == STEP_FAILED && errno != ENOENT && errno != ENOTDIR)
         text_add(problem, "cannot open %s: %m", what);
     else
@@ -224,8 +224,8 @@ static char *read_all(int fd, const char *what, size_t limit, size_t expected, s
     }
 }
 
-/* Look at an open file. Return false where it is none to be read. */
-static bool admit(int fd, const char *what, size_t limit, struct file_identity *identity, struct text *problem)
+/* Check an open file. Return false if it must not be read. */
+static bool may_read(int fd, const char *what, size_t limit, struct file_identity *identity, struct text *problem)
 {
     struct stat status;
 
@@ -237,7 +237,7 @@ static bool admit(int fd, const char *what, size_t limit, struct file_identity *
     if (!S_ISREG(status.st_mode))
         text_add(problem, "%s is not a regular file", what);
     else if ((status.st_mode & S_IWOTH) != 0)
-        text_add(problem, "%s may be written by everybody; expected a mode such as 0644", what);
+        text_add(problem, "%s is world-writable; expected a mode such as 0644", what);
     else if (status.st_size < 0 || (uint64_t)status.st_size > limit)
         text_add(problem, "%s is too large", what);
     else
@@ -252,7 +252,7 @@ static char *read_steady(int fd, const char *what, size_t limit, struct file_ide
         struct stat status;
         char *buffer;
 
-        if (!admit(fd, what, limit, identity, problem))
+        if (!may_read(fd, what, limit, identity, problem))
             return NULL;
         before = *identity;
         buffer = read_all(fd, what, limit, (size_t)before.size, length, problem);
@@ -265,7 +265,7 @@ static char *read_steady(int fd, const char *what, size_t limit, struct file_ide
         }
         free(buffer);
     }
-    text_add(problem, "%s changes while it is read", what);
+    text_add(problem, "%s keeps changing while it is read", what);
     return NULL;
 }
 

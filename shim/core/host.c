@@ -25,7 +25,7 @@ bool host_parse_address(const char *string, size_t length, uint8_t out[static 16
     return inet_pton(AF_INET, copy, out + 12) == 1;
 }
 
-/* A bare IPv6 address is looked for first, or its last group would be taken for a port. */
+/* Try a bare IPv6 address first; otherwise its last group would be taken for a port. */
 static bool read_address(const char *string, size_t length, struct host *out)
 {
     const char *close;
@@ -94,7 +94,7 @@ enum host_kind host_parse(const char *string, size_t length, struct host *out)
     for (size_t i = 0; i < length; i++) {
         char c = text_lower(string[i]);
 
-        /* A leading dot asks OpenSSL for any name below; elsewhere no label may be empty. */
+        /* A leading dot tells OpenSSL to accept any subdomain; elsewhere no label may be empty. */
         if (c == '.' ? (i > 0 && string[i - 1] == '.') : !((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
             return out->kind;
     }

@@ -21,10 +21,10 @@
 #define ARCHITECTURE AUDIT_ARCH_AARCH64
 #endif
 
-/* Never freed: another thread may be looking. */
+/* Never freed: another thread may be reading it. */
 struct kernel_filter {
     struct kernel_filter *next;
-    _Atomic bool failed; /* the kernel did not take it */
+    _Atomic bool failed; /* the kernel refused it */
     bool strict;
     uint32_t length;
     struct sock_filter code[];
@@ -97,7 +97,7 @@ static bool jumps(uint16_t code, uint32_t a, uint32_t b)
     }
 }
 
-/* Return what the filter answers, as the kernel computes it; SECCOMP_RET_KILL_PROCESS for a program that the kernel does not take. */
+/* Return the filter's result, as the kernel computes it; SECCOMP_RET_KILL_PROCESS for a program that the kernel would refuse. */
 static uint32_t answer_of(const struct kernel_filter *filter, const struct seccomp_data *data)
 {
     uint32_t memory[BPF_MEMWORDS] = {0};
@@ -140,7 +140,7 @@ static uint32_t answer_of(const struct kernel_filter *filter, const struct secco
     return SECCOMP_RET_KILL_PROCESS;
 }
 
-/* What would end in an error is not tried either; nor what somebody else is asked about, who may take a long time. */
+/* A call that would fail is not tried either, nor one for which another process is asked, which may take long. */
 static bool lets_through(const struct kernel_filter *filter, long number, const long arguments[static 6])
 {
     struct seccomp_data data = {.nr = (int)number, .arch = ARCHITECTURE, .instruction_pointer = (uintptr_t)call};
@@ -187,7 +187,7 @@ long kernel_call_six(long number, const long arguments[static 6])
     return -1;
 }
 
-/* Stands for one of which no copy can be made. */
+/* In place of a filter that could not be copied. */
 static struct kernel_filter strictest = {.strict = true};
 
 struct kernel_filter *kernel_filter_begin(const struct sock_fprog *program)
@@ -215,8 +215,8 @@ void kernel_filter_end(struct kernel_filter *filter, bool installed)
         atomic_store(&filter->failed, true);
 }
 
-/* A page that is empty in a child, whatever made it. qemu's user mode takes the advice and does not follow it, so libc is asked as well, which
- * alone would miss clone(2). */
+/* A page that is zero in a child, however the child was made. qemu's user mode accepts the advice but does not follow it, so libc's fork handler
+ * is used as well; that one alone would miss clone(2). */
 static _Atomic(_Atomic uint32_t *) own_page;
 static _Atomic uint32_t last_process;
 
@@ -229,7 +229,7 @@ static void in_child(void)
 
 static _Atomic uint32_t *find_page(void)
 {
-    static _Atomic uint32_t unwiped; /* where there is no such page */
+    static _Atomic uint32_t unwiped; /* if there is no such page */
     _Atomic uint32_t *page = atomic_load_explicit(&own_page, memory_order_acquire);
     _Atomic uint32_t *there = NULL;
     size_t size = 4096;
@@ -271,7 +271,7 @@ uint32_t kernel_process(void)
 
 int kernel_pid(void)
 {
-    static _Atomic uint64_t known; /* of kernel_process in the upper half */
+    static _Atomic uint64_t known; /* kernel_process() in the upper half */
     uint64_t process = (uint64_t)kernel_process() << 32;
     uint64_t seen = atomic_load(&known);
     int saved = errno;

@@ -1,4 +1,4 @@
-/* The shim's own system calls, which a program may have forbidden itself. */
+/* The shim's own system calls, which the program's seccomp filter may forbid. */
 #ifndef PINSHIM_KERNEL_H
 #define PINSHIM_KERNEL_H
 
@@ -6,29 +6,28 @@
 
 #include <linux/filter.h>
 
-/* Make a system call, with arguments and results as those of syscall(2). It is no cancellation point and passes no wrapper, not even this
- * object's. What a seccomp filter that the program has installed (kernel_filter_begin) does not let through is not tried: EPERM. */
+/* Make a system call, with arguments and results as those of syscall(2). It is not a cancellation point and goes through no interposed
+ * function, not even this object's. A call that one of the program's seccomp filters (kernel_filter_begin) would not allow is not made: EPERM. */
 #define kernel_call(...) KERNEL_CALL(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 #define KERNEL_CALL(number, a, b, c, d, e, f, ...) \
     kernel_call_six(number, (const long[6]) {(long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f)})
 long kernel_call_six(long number, const long arguments[static 6]);
 
-/* Return true unless such a filter would keep the call from being made. */
+/* Return true unless such a filter would prevent the call. */
 MUST_CHECK bool kernel_allows(long number);
 
 /* Return true if the program has installed a filter. */
 MUST_CHECK bool kernel_is_filtered(void);
 
-/* Heed this filter (NULL: the strict mode) from now on. kernel_filter_end says whether the kernel has taken it, too. Other threads
- * heed it as well. */
+/* Respect this filter (NULL: strict mode) from now on, in every thread. kernel_filter_end says whether the kernel has accepted it. */
 struct kernel_filter *kernel_filter_begin(const struct sock_fprog *program);
 void kernel_filter_end(struct kernel_filter *filter, bool installed);
 
-/* Return a number that a process shares with none that it was forked from, however it was forked. Not its number for others. Only the first
- * call in a program makes system calls. */
+/* Return a number that differs from those of all processes that this one was forked from, however it was forked. It is not the process ID. Only the
+ * first call in a program makes system calls. */
 MUST_CHECK uint32_t kernel_process(void);
 
-/* Return the process's number for others, asked for once; 0 where it may not ask. */
+/* Return the process ID, asked for once; 0 if the program's filter forbids asking. */
 int kernel_pid(void);
 
 #endif

@@ -22,7 +22,7 @@
 
 #define LINE_SIZE 8192
 #define HEADROOM 8 /* before it, for syslog's priority or a newline */
-#define HIGH_DESCRIPTOR 512 /* out of the program's way */
+#define HIGH_DESCRIPTOR 512 /* above the descriptors that programs use */
 
 #ifndef RWF_NOWAIT
 #define RWF_NOWAIT 8
@@ -32,7 +32,7 @@ static const char *const verdicts[] = {"fault", "refused", "reported", "accepted
 /* RFC 5424, section 6.2.1: facility daemon (3); error, warning, notice, informational. */
 static const int priorities[] = {3 * 8 + 3, 3 * 8 + 4, 3 * 8 + 5, 3 * 8 + 6, 3 * 8 + 6, 3 * 8 + 5};
 
-/* Where a line can go; one that cannot go to its place is tried at the next. */
+/* Where a line can go. If one place does not take it, the next is tried. */
 enum place { TO_FILE = 0, TO_STDERR, TO_SYSLOG, PLACES };
 
 struct identity {
@@ -43,23 +43,23 @@ struct identity {
 };
 
 static struct identity first_stderr;
-static char program[64]; /* its name, escaped: programs write over the memory that it stands in */
+static char program[64]; /* its name, escaped: a copy, because programs overwrite the original */
 
-/* How a descriptor is written to, so that nothing is waited for. */
+/* How to write to a descriptor without waiting. */
 enum manner {
-    BY_WRITE, /* it does not wait by itself: of a file, or open with O_NONBLOCK */
-    BY_DATAGRAM, /* the same, and it raises no signal */
+    BY_WRITE, /* it never waits: a regular file, or opened with O_NONBLOCK */
+    BY_DATAGRAM, /* the same, and it never raises a signal */
     BY_SEND,
-    BY_SHARE, /* others share its flags, which are left alone */
+    BY_SHARE, /* other processes share its flags, which must not be changed */
 };
 
-/* What was opened before the program shut itself off: descriptors on which a plain write waits for nothing. */
+/* What was opened before the program installed a filter: descriptors on which a plain write never waits. */
 static struct prepared {
     int fd; /* plus 1; 0: none */
     enum manner manner;
     struct identity file;
 } prepared[PLACES];
-static bool file_size_limited; /* when that was */
+static bool file_size_limited; /* at that time */
 static bool pipes_signal;
 
 static struct identity identify(int fd)
@@ -88,7 +88,7 @@ void log_start(void)
     errno = saved;
 }
 
-/* Its path, escaped, as it was asked for first. */
+/* The path of the program, escaped, as it was at the first call. */
 static const char *read_exe(void)
 {
     static char shown[320];
@@ -103,16 +103,15 @@ static const char *read_exe(void)
     length = kernel_call(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", exe, sizeof(exe));
     if (length > 0) {
         text_add_escaped(&text, exe, (size_t)length, 256);
-        /* Threads write the same. */
+        /* Every thread writes the same bytes. */
         memcpy(shown, escaped, text.length + 1);
         atomic_store_explicit(&known, true, memory_order_release);
     }
     return shown;
 }
 
-/* A program that closed its standard error may have a socket or a database under that number now. Only a regular file opened for
- * appending and kept across exec, as dup2 leaves it, in the place of a standard error that was there at the start, is taken for a log
- * that the program chose. */
+/* If the program closed its standard error, descriptor 2 may now be a socket or a database. A file that has replaced the standard error from
+ * the start is taken for the program's own log only if it is a regular file, opened for appending, and kept across exec (as dup2 leaves it). */
 static bool stderr_is_ours(struct identity *now)
 {
     long flags;
@@ -148,8 +147,8 @@ static bool is_ready(int fd)
     return count == 1 && (ready.revents & (POLLOUT | POLLERR | POLLHUP | POLLNVAL)) == POLLOUT;
 }
 
-/* A write may raise these, each in this thread alone: a reader that is gone, a limit of the file's size, a terminal of which this is not the
- * foreground. Return false where nothing keeps them away. */
+/* A write may raise these signals, each in this thread alone: SIGPIPE (the reader is gone), SIGXFSZ (the limit of file sizes), SIGTTOU (a terminal
+ * in whose background this runs). Block them. Return false if that is impossible. */
 static bool hold_signals(int fd, enum manner manner, bool regular, struct held *held)
 {
     const signals raised = SIGNAL(SIGPIPE) | SIGNAL(SIGXFSZ) | SIGNAL(SIGTTOU);
@@ -160,7 +159,7 @@ static bool hold_signals(int fd, enum manner manner, bool regular, struct held *
     return held->holds || manner == BY_SEND || manner == BY_DATAGRAM || (regular ? !file_size_limited : !pipes_signal || is_ready(fd));
 }
 
-/* Take what this write has raised. Where that cannot be done it stays held back. */
+/* Discard the signals that this write has raised. If that is impossible, they stay blocked. */
 static void let_signals(struct held *held)
 {
     static const struct timespec at_once = {0, 0};
@@ -174,7 +173,7 @@ static void let_signals(struct held *held)
     errno = saved;
 }
 
-/* With flags of its own. */
+/* A new open file description, with flags of its own. */
 static int open_again(int fd)
 {
     char path[32];
@@ -190,7 +189,7 @@ static long write_shared(int fd, const char *bytes, size_t length)
     long result = kernel_call(SYS_pwritev2, fd, &part, 1, -1, 0, RWF_NOWAIT);
     int own;
 
-    /* Pipes know this since Linux 6.4, terminals do not. */
+    /* Pipes support this since Linux 6.4; terminals do not. */
     if (result >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL && errno != EPERM))
         return result;
     own = open_again(fd);
@@ -199,7 +198,7 @@ static long write_shared(int fd, const char *bytes, size_t length)
         (void)kernel_call(SYS_close, own);
         return result;
     }
-    /* It belongs to another user. A pipe that is ready has room for this much. */
+    /* It belongs to another user. A pipe that is ready has room for a line. */
     if (is_ready(fd))
         return kernel_call(SYS_write, fd, bytes, length < PIPE_BUF ? length : PIPE_BUF);
     errno = EAGAIN;
@@ -213,7 +212,7 @@ static long write_some(int fd, enum manner manner, const char *bytes, size_t len
     return manner == BY_SHARE ? write_shared(fd, bytes, length) : kernel_call(SYS_write, fd, bytes, length);
 }
 
-/* Write all of the bytes, of which there is one more before and behind. What is left of a line (`torn`) is ended before the next. */
+/* Write all of the bytes; the buffer has one more byte before them and one after. If an earlier line was cut off (`torn`), a newline goes first. */
 static bool write_all(int fd, enum manner manner, bool regular, char *bytes, size_t length, _Atomic bool *torn)
 {
     const char before = bytes[-1];
@@ -258,7 +257,7 @@ static bool write_prepared(enum place place, char *bytes, size_t length, _Atomic
     if (fd < 0)
         return false;
     now = identify(fd);
-    /* It was closed, and has become something else. */
+    /* It was closed, and its number is another file's now. */
     if (now.known ? !same_file(&now, &prepared[place].file) : kernel_allows(SYS_fstat)) {
         prepared[place].fd = 0;
         errno = EBADF;
@@ -324,7 +323,7 @@ static int open_syslog(void)
     return fd;
 }
 
-/* One datagram; the bytes have room for the priority before them. */
+/* Send one datagram; the buffer has room for the priority before the bytes. */
 static bool write_syslog(enum event_verdict verdict, char *bytes, size_t length)
 {
     static _Atomic bool torn;
@@ -389,7 +388,7 @@ void log_prepare(void)
 
 static const char *const places[] = {"the log file", "standard error", "syslog"};
 
-/* Write to the first place that takes the line, and say once that it is not the one that was asked for. */
+/* Write to the first place that takes the line. If that is not the one that was asked for, say so once. */
 static void write_line(enum event_verdict verdict, char *bytes, size_t body, size_t length)
 {
     static const enum place orders[][PLACES + 1] = {
@@ -426,7 +425,7 @@ static void write_line(enum event_verdict verdict, char *bytes, size_t body, siz
     }
 }
 
-/* As RFC 3339 has it, in UTC. Not by gmtime(), which reads the file of the time zone first, under a lock. */
+/* RFC 3339, in UTC. Not by gmtime(), which first reads the time zone's file, under a lock. */
 static void put_time(struct text *out)
 {
     struct timespec now = {0, 0};
@@ -464,7 +463,7 @@ static void put_text(const struct event *event, struct text *out)
         text_add(out, "; wanted %s", event->wanted);
 }
 
-/* Every object has every member: who reads them need not ask which are there. */
+/* Every object has every member, so that readers need not check which are there. */
 static void put_member(struct text *out, const char *name, const char *value)
 {
     text_add(out, ",\"%s\":", name);
@@ -526,7 +525,7 @@ void log_event(const struct event *event)
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled);
     /* On the heap: OpenSSL's own fibres have little stack. */
     buffer = malloc(HEADROOM + LINE_SIZE);
-    /* The newline has its place whatever is cut. */
+    /* There is always room for the newline, even if the line is cut. */
     line = buffer != NULL ? text_over(buffer + HEADROOM, LINE_SIZE - 1) : text_over(spare + HEADROOM, sizeof(spare) - HEADROOM - 1);
     if (config_get()->format != FORMAT_JSON) {
         put_time(&line);

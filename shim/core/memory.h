@@ -12,8 +12,8 @@
 
 #define LARGE_PAGE ((size_t)2 << 20)
 
-/* Ask for large pages below `size` bytes that malloc gave, where they are as much as one of these: of a million rules, most of the time went
- * into a fault for each 4 KB. Systems that never give any, and those that give them unasked, take no notice. */
+/* Ask for large pages for `size` bytes from malloc, if that fills at least one: with a million rules, most of the time went
+ * into a page fault for every 4 KB. Systems that never use large pages, or always do, ignore this. */
 static inline void memory_prefer_large_pages(void *at, size_t size)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);

@@ -47,7 +47,7 @@ static inline uint64_t mix(uint64_t hash, const char *key, size_t length)
     return hash ^ hash >> 29;
 }
 
-/* A chosen collision costs time only, and the file is its owner's. */
+/* A chosen collision costs time only, and only the file's owner can choose it. */
 static inline uint32_t hash_of(enum target_form form, const char *key, size_t length)
 {
     uint64_t hash = (uint64_t)form + length;
@@ -59,7 +59,7 @@ static inline uint32_t hash_of(enum target_form form, const char *key, size_t le
     return (uint32_t)(hash ^ hash >> 32);
 }
 
-/* A target, but for its port, as the index has it. */
+/* A target without its port, as the index has it. */
 struct target_key {
     enum target_form form;
     uint32_t hash;
@@ -72,7 +72,7 @@ static inline struct target_key key_of(enum target_form form, const char *at, si
     return (struct target_key) {form, hash_of(form, at, length), at, length};
 }
 
-/* The slot of the first rule for the name, whatever its port; an empty one where there is none. */
+/* The slot of the first rule for the name, whatever its port; an empty slot if there is none. */
 static inline struct index_slot *slot_of(const struct pins *pins, const struct target_key *key)
 {
     size_t at = key->hash & (pins->index_size - 1);
@@ -99,7 +99,7 @@ static const struct rule *find(const struct pins *pins, enum target_form form, c
 
 static bool reserve(struct pins *pins, size_t lines, size_t length)
 {
-    /* A name, its NUL and digests in binary are no longer than what stands for them in the text; a blank stands between. */
+    /* A name with its NUL, and digests in binary, are never longer than their text with the blank between. */
     if (!grow((void **)&pins->rules, &pins->rule_room, 0, lines, sizeof(*pins->rules))
         || !grow((void **)&pins->pins, &pins->pin_room, 0, lines, sizeof(*pins->pins))
         || !grow((void **)&pins->bytes, &pins->byte_room, 0, length + 16 * lines, 1))
@@ -219,7 +219,7 @@ bool pins_add_issuer(struct pins *pins, const void *der, size_t length)
 {
     struct der_names names;
 
-    /* One without a subject that can be read is nobody's issuer; its pin stays. */
+    /* A certificate whose subject cannot be read cannot be matched as an issuer; its pin stays. */
     if (!der_read_names((struct bytes) {der, length}, &names))
         names.subject = 0;
     if (!grow((void **)&pins->issuers, &pins->issuer_room, pins->issuer_count, 1, sizeof(*pins->issuers))
@@ -332,7 +332,7 @@ const uint8_t *pins_next_issuer(const struct pins *pins, uint64_t subject, size_
     return NULL;
 }
 
-/* A pinned issuer, and one that is not revoked, may be known from there alone: most servers do not send their root. */
+/* The trust store may be the only place that has a pinned issuer, or one that is not revoked: most servers do not send their root. */
 static bool needs_roots(const struct pins *pins)
 {
     bool needed = pins->pkix || pins_revoked(pins) != NULL;
@@ -366,7 +366,7 @@ const struct rule *pins_next_rule(const struct pins *pins, struct rules rules, c
     return !rules.all_ports || rule->next_port == NOTHING ? NULL : &pins->rules[rule->next_port];
 }
 
-/* With the port beats without; with no port known, all rules of the name count. */
+/* A rule with the port beats one without; if no port is known, all rules of the name count. */
 static struct rules pick(const struct pins *pins, const struct rule *first, const struct host *host)
 {
     const struct rule *every_port = NULL;

@@ -23,7 +23,7 @@ struct pin {
     uint32_t bytes; /* see pins_digest */
     uint8_t kind; /* enum pin_kind */
     uint8_t digest; /* enum digest */
-    uint16_t expires; /* the first day (see text_date) on which it no longer accepts; 0: none */
+    uint16_t expires; /* the first day (see text_date) on which it no longer counts; 0: never */
 };
 
 enum rule_action { RULE_UNSET = 0, RULE_DENY, RULE_ALLOW, RULE_PINS }; /* RULE_UNSET refuses, too */
@@ -39,7 +39,7 @@ struct rule {
     uint16_t port; /* 0: every port */
     uint8_t form;
     uint8_t action; /* enum rule_action */
-    bool pkix; /* besides any pin: a path to the system's trust store, and the target's name */
+    bool pkix; /* besides any pin: a path to the system's trust store, and a leaf valid for the target's name */
     bool report; /* a refusal is logged, not enforced */
 };
 
@@ -49,44 +49,44 @@ struct pins;
 enum client_file { CLIENT_CERT = 0, CLIENT_KEY, CLIENT_PASS };
 #define CLIENT_FILES 3
 
-/* A client certificate with its key: what a server may get that has satisfied a rule. */
+/* A client certificate with its key, for a server that has satisfied the rule. */
 struct client_cert {
     uint32_t line;
     uint8_t *chain; /* DER, one certificate after another; the leaf first */
     size_t chain_length;
     uint8_t *key; /* DER (PKCS #8, or the older form of its algorithm), not encrypted */
     size_t key_length;
-    char *paths[CLIENT_FILES]; /* absolute; NULL: there is no such file */
-    struct file_identity files[CLIENT_FILES]; /* what was read there */
+    char *paths[CLIENT_FILES]; /* absolute; NULL: no such file was named */
+    struct file_identity files[CLIENT_FILES]; /* the files that were read */
     bool settled; /* none of them had just been written (file_is_settled) */
 };
 
-/* Called by a reader for each object in a file: its SHA-256 digest of the kind that was asked for; for PIN_CA the certificate as well,
- * as DER. */
+/* Called by a reader for each object in a file, with its SHA-256 digest of the requested kind; for PIN_CA also with the certificate in
+ * DER. */
 typedef void pins_found(void *to, const uint8_t digest[static 32], const void *der, size_t length);
 
-/* Reads the files that rules name (spki-file: and its kin). A relative path starts in the directory of the file `beside`. `read` returns false with
- * what is wrong in `problem` unless every object in the file could be read and there was one. */
+/* Reads the files that rules name (spki-file: and the like). A relative path starts in the directory of the file `beside`. `read` returns true if the
+ * file has an object and every one could be read; else false, with what is wrong in `problem`. */
 struct pins_reader {
     bool (*read)(const struct pins_reader *reader, enum pin_kind kind, const char *path, pins_found *found, void *to,
         struct text *problem);
-    /* Read a client certificate and its key; of the paths all but the first may be NULL. Fills all of `out` but the line, each part to be freed.
-     * Where it returns false, nothing is to be freed, and `faulty` is the file that the problem is with. */
+    /* Read a client certificate and its key; all paths but the first may be NULL. Fills all of `out` but the line; the caller frees each part.
+     * If it returns false, there is nothing to free, and `faulty` is the file that has the problem. */
     bool (*read_client)(const struct pins_reader *reader, const char *const paths[static CLIENT_FILES], struct client_cert *out,
         enum client_file *faulty, struct text *problem);
     /* Read the system's trust store. NULL when memory ran out. */
     struct roots *(*read_roots)(const struct pins_reader *reader);
-    const void *library; /* of the reader's own */
-    const struct pins *before; /* what of their client certificates and trust store has not changed need not be read again; NULL: none */
+    const void *library; /* for the reader's own use */
+    const struct pins *before; /* client certificates and a trust store that have not changed since need not be read again; NULL: none */
     const char *beside;
 };
 
-/* Called for each error: line and column count from 1 (the column in bytes; line 0 where it is about the file as a whole);
+/* Called for each error: line and column count from 1 (the column in bytes; line 0: about the whole file);
  * the message says what is wrong and what was expected. */
 typedef void pins_report(void *arg, uint32_t line, uint32_t column, const char *message);
 
-/* Parse the `length` bytes at `buffer`. Return the pins, to be freed with pins_free; or NULL after each error in the file was
- * reported, or when memory ran out. Nothing of the buffer is kept. With `reader` NULL a rule that names a file is an error. */
+/* Parse the `length` bytes at `buffer`. Return the pins, to be freed with pins_free; or NULL after every error in the file was
+ * reported, or when memory ran out. The buffer is not needed afterwards. With `reader` NULL a rule that names a file is an error. */
 MUST_CHECK struct pins *pins_parse(const char *buffer, size_t length, const struct pins_reader *reader, pins_report *report, void *arg);
 
 /* Read and parse the file at `path` (file_read). A file that cannot be read is reported like an error in it. `identity` may be NULL. errno is
@@ -97,45 +97,45 @@ MUST_CHECK struct pins *pins_load(const char *path, const struct pins_reader *re
 /* Free the pins. NULL does nothing. */
 void pins_free(struct pins *pins);
 
-/* Return true if and only if some rule asks for more than nothing: any but `allow`. */
+/* Return true if and only if some rule is not `allow`. */
 MUST_CHECK bool pins_demand_anything(const struct pins *pins);
 
-/* Return true if and only if some rule refuses in earnest: any but `allow` and those that are only reported. With `addresses` only rules for
+/* Return true if and only if some rule can refuse: one that is neither `allow` nor only reported. With `addresses`, only rules for
  * addresses count. */
 MUST_CHECK bool pins_enforce(const struct pins *pins, bool addresses);
 
-/* Return true if and only if some pin of the file is of that kind and digest. */
+/* Return true if and only if some pin of the file has that kind and digest. */
 MUST_CHECK bool pins_use(const struct pins *pins, enum pin_kind kind, enum digest digest);
 
-/* Return what no peer may have, whatever its target: a rule of pins of the kinds PIN_SPKI and PIN_CERT. NULL: nothing. */
+/* Return what is revoked for every target: a rule with pins of the kinds PIN_SPKI and PIN_CERT. NULL: nothing. */
 const struct rule *pins_revoked(const struct pins *pins);
 
-/* Return the next certificate that a ca-file held, after `*cursor`, which starts at 0, with that subject (der_names), as DER with its length;
- * NULL after the last. */
+/* Return the next certificate from a ca-file with that subject (der_names), in DER with its length; NULL after the last. `*cursor` starts
+ * at 0. */
 const uint8_t *pins_next_issuer(const struct pins *pins, uint64_t subject, size_t *cursor, size_t *length);
 
-/* Have the system's trust store read, where some rule asks for a path that may end there. */
+/* Read the system's trust store, if some rule needs a path that may end there. */
 void pins_read_roots(struct pins *pins, const struct pins_reader *reader);
 
 /* Return what was read; NULL: nothing. */
 const struct roots *pins_roots(const struct pins *pins);
 
-/* Copy all that it holds. Return false when memory ran out. */
+/* Copy everything in it. Return false when memory ran out. */
 MUST_CHECK bool pins_copy_client(const struct client_cert *from, struct client_cert *to);
 
-/* Free what it holds. The key does not stay in memory. */
+/* Free its contents. The key is erased from memory. */
 void pins_clear_client(struct client_cert *client);
 
-/* Return the client certificate of that number, as in `struct rule`. They count from 1; NULL: none has it. */
+/* Return the client certificate with that number, as in `struct rule`. Numbers start at 1; NULL: there is none. */
 const struct client_cert *pins_client(const struct pins *pins, uint32_t number);
 
-/* The rules that hold for a host: the most specific target alone. */
+/* The rules that apply to a host: those of the most specific target alone. */
 struct rules {
     const struct rule *first; /* NULL: none */
-    bool all_ports; /* the host's port is not known, or doubtful and without a rule: those for other ports count as well */
+    bool all_ports; /* the host's port is not known, or is doubtful and has no rule: rules for other ports count as well */
 };
 
-/* Find the rules for `host`, but for the target `*`. */
+/* Find the rules for `host`, without those of the target `*`. */
 struct rules pins_lookup(const struct pins *pins, const struct host *host);
 
 /* Find the rules of the target `*` at the host's port. */

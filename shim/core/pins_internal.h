@@ -14,16 +14,16 @@ struct target_pattern {
     struct host host;
 };
 
-/* A certificate of a ca-file: where it stands in the bytes. */
+/* A certificate from a ca-file: its place in the bytes. */
 struct issuer {
     uint64_t subject;
     uint32_t bytes;
     uint32_t length;
 };
 
-/* Open addressing. Only the first rule for a name stands here; those with other ports hang on it. */
+/* Open addressing. Only the first rule for a name is here; those with other ports are linked to it. */
 struct index_slot {
-    uint32_t hash; /* of form and name: most that are not looked for are told apart without a look at the rule */
+    uint32_t hash; /* of form and name: most mismatches are found without reading the rule */
     uint32_t rule; /* from 1; 0: empty */
 };
 
@@ -48,17 +48,17 @@ struct pins {
     bool used[PIN_KINDS][DIGESTS];
 };
 
-/* Return pins without a rule, with room for all that `lines` lines of `length` bytes in all may hold of targets, and for one pin in each. What is not used
- * takes no memory. NULL when memory ran out. */
+/* Return pins without a rule, with room for every target that `lines` lines of `length` bytes in all can hold, and for one pin a line. What is not
+ * used takes no memory. NULL when memory ran out. */
 MUST_CHECK struct pins *pins_make(size_t lines, size_t length);
 
-/* Give back what pins_make was too generous with. */
+/* Free the room of pins_make that was not needed. */
 void pins_fit(struct pins *pins);
 
-/* Have the memory on its way that pins_rule will look into for that name. Only a hint. */
+/* Prefetch the memory that pins_rule will read for that name. Only a hint. */
 void pins_expect(const struct pins *pins, const char *name, size_t length);
 
-/* Return the rule for that target; NULL when memory ran out. If there was none yet, it is made: RULE_UNSET, first seen in `line`. */
+/* Return the rule for that target; NULL when memory ran out. If there is none yet, make it: RULE_UNSET, first seen in `line`. */
 MUST_CHECK struct rule *pins_rule(struct pins *pins, const struct target_pattern *target, uint32_t line);
 
 /* Append a pin to `rule`. Return false when memory ran out. */
@@ -68,7 +68,7 @@ MUST_CHECK bool pins_add_pin(struct pins *pins, struct rule *rule, uint32_t line
 /* Append a certificate of a ca-file. Return false when memory ran out. */
 MUST_CHECK bool pins_add_issuer(struct pins *pins, const void *der, size_t length);
 
-/* Append a client certificate, whose parts are the pins' from then on. Return its number; 0 when memory ran out. */
+/* Append a client certificate; the pins own its parts from then on. Return its number; 0 when memory ran out. */
 MUST_CHECK uint32_t pins_add_client(struct pins *pins, const struct client_cert *client);
 
 #endif

@@ -10,7 +10,7 @@ struct field {
     size_t length;
 };
 
-/* A client certificate that was read, and the names of its files as the lines spell them. */
+/* A client certificate that was read, and its files' names as written in the lines. */
 struct named_client {
     struct field files[CLIENT_FILES];
     uint32_t number; /* see pins_client; 0: it was faulty */
@@ -72,7 +72,7 @@ static bool is(struct field field, const char *word)
     return field.length == strlen(word) && memcmp(field.at, word, field.length) == 0;
 }
 
-/* One label of a host name (RFC 1123, section 2.1), with the underscore that service names have. */
+/* One label of a host name (RFC 1123, section 2.1), or with underscores, which service names have. */
 static bool is_label(const char *at, size_t length)
 {
     static const bool letters[256] = {['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true, ['_'] = true};
@@ -95,11 +95,11 @@ static bool all_digits(const char *at, size_t length)
     return length > 0;
 }
 
-/* Copy the labels of a host name in lower case, as is_label has them. Return false where one is none. `last` becomes the place of the last
- * label. At `out` there is room for 253 characters in blocks of sixteen. */
+/* Copy the labels of a host name in lower case. Return false if one is not a label (is_label). `last` becomes the place of the last
+ * label. `out` has room for 253 characters in blocks of sixteen. */
 static bool copy_labels(struct field field, char *out, size_t *last)
 {
-    uint64_t after_dot = 1; /* the lowest bit: of the character before the block */
+    uint64_t after_dot = 1; /* the lowest bit stands for the character before the block */
     uint64_t after_hyphen = 0;
     size_t label = 0;
 
@@ -141,7 +141,7 @@ static bool copy_labels(struct field field, char *out, size_t *last)
     return field.length - label <= 63 && field.at[field.length - 1] != '-' && field.at[field.length - 1] != '.';
 }
 
-/* Complain of the first label that copy_labels has refused. */
+/* Report the first label that copy_labels has refused. */
 static void complain_of_label(struct parser *parser, struct field name)
 {
     struct field label = name;
@@ -159,7 +159,7 @@ static void complain_of_label(struct parser *parser, struct field name)
         "hyphens or underscores, with no hyphen at either end", quote(label).text, quote(name).text);
 }
 
-/* Copy a name in the form that host_parse gives. Return false where it is none, or where its last label makes it a number. */
+/* Copy a name in the form that host_parse gives. Return false if it is not a name, or if its last label makes it a number. */
 static bool copy_name(struct field name, struct host *host)
 {
     size_t last;
@@ -172,7 +172,7 @@ static bool copy_name(struct field name, struct host *host)
     return true;
 }
 
-/* The same, with or without a trailing dot. Complain and return false where it is none. */
+/* The same, with or without a trailing dot. Report and return false if it is not a name. */
 static bool read_name(struct parser *parser, struct field field, struct host *host)
 {
     struct field name = field;
@@ -231,7 +231,7 @@ static bool read_ipv6_target(struct parser *parser, struct field field, struct h
     return read_port(parser, &field, close + 1, &host->port);
 }
 
-/* The spellings of a pin. An alias takes base64 alone, as the tools that it comes from do. */
+/* The spellings of a pin. An alias accepts base64 only, as the tools that use it do. */
 static const struct spelling {
     const char *prefix;
     size_t length; /* the prefix's */
@@ -258,7 +258,7 @@ static const struct spelling {
 
 static const char *const files[PIN_KINDS] = {"spki-file:", "cert-file:", "ca-file:"};
 
-/* Return the first spelling of a pin that the field begins as; NULL: none. */
+/* Return the first spelling with whose prefix the field begins; NULL: none. */
 static const struct spelling *find_spelling(struct field field)
 {
     char first = field.length > 0 ? text_lower(field.at[0]) : '\0';
@@ -273,7 +273,7 @@ static const struct spelling *find_spelling(struct field field)
     return NULL;
 }
 
-/* Return the kind of pin that the field names a file of; PIN_KINDS: it names none. */
+/* Return the kind of pin that the field reads from a file; PIN_KINDS: the field is something else. */
 static int find_file(struct field field)
 {
     int kind = 0;
@@ -304,7 +304,7 @@ static bool read_target(struct parser *parser, struct field field, struct target
     colon = memchr(field.at, ':', field.length);
     if ((find_spelling(field) != NULL || find_file(field) != PIN_KINDS)
         && (colon == NULL || text_port(colon + 1, field.length - (size_t)(colon + 1 - field.at)) == 0)) {
-        complain(parser, field.at, "\"%s\" where the target is to stand; expected the host before it, as in example.com", quote(field).text);
+        complain(parser, field.at, "\"%s\" in the target's place; expected the host before it, as in example.com", quote(field).text);
         return false;
     }
     if (memchr(field.at, '/', field.length) != NULL) {
@@ -355,7 +355,7 @@ static const char *const weak[] = {"spki-sha1:", "cert-sha1:", "ca-sha1:", "sha1
 
 static const char *const client_files[CLIENT_FILES] = {"client-cert=", "client-key=", "client-key-pass-file="};
 
-/* Read the digest after the prefix into `out`. Return false where it is not of its form. */
+/* Read the digest after the prefix into `out`. Return false if it does not have the right form. */
 static bool read_digest(struct field value, const struct spelling *spelling, uint8_t *out)
 {
     size_t suffix = strlen(spelling->suffix);
@@ -370,14 +370,14 @@ static bool read_digest(struct field value, const struct spelling *spelling, uin
     }
     if (spelling->base64_only)
         return text_base64(value.at, value.length, out, size);
-    /* 64 hex digits are a SHA-256, although they would pass for the base64 of a SHA-384. */
+    /* 64 hex digits are a SHA-256, even if they could be the base64 of a SHA-384. */
     if (spelling->digest == DIGEST_SHA384 && text_hex(value.at, value.length, false, other, digest_size(DIGEST_SHA256)))
         return false;
     return text_base64(value.at, value.length, out, size) || text_hex(value.at, value.length, false, out, size)
         || text_hex(value.at, value.length, true, out, size);
 }
 
-/* Return what a digest that is none may have been meant as. */
+/* Return what an invalid digest was probably meant to be. */
 static const char *guess_digest(struct field value, size_t size)
 {
     uint8_t bytes[4 * DIGEST_MAX];
@@ -389,7 +389,7 @@ static const char *guess_digest(struct field value, size_t size)
         return "; this is a SHA-1 fingerprint";
     if (coded <= sizeof(bytes) && text_hex(value.at, value.length, false, bytes, coded) && text_base64((const char *)bytes, coded, digest, size))
         return "; this is the hex of base64: decode it first";
-    /* Of a SHA-256 it has the length of a SHA-512. */
+    /* For a SHA-256 it is as long as a SHA-512. */
     if (size * 2 <= sizeof(bytes) && text_base64(value.at, value.length, bytes, size * 2)
         && text_hex((const char *)bytes, size * 2, false, digest, size))
         return "; this is the base64 of hex: decode it first";
@@ -404,7 +404,7 @@ static const char *guess_digest(struct field value, size_t size)
     return "";
 }
 
-/* Read the digest of a field that begins as `spelling`. Complain and return NULL where it is none. */
+/* Read the digest of a field that begins with the prefix of `spelling`. Report and return NULL if it is not a digest. */
 static const struct spelling *read_pin(struct parser *parser, struct field field, const struct spelling *spelling, uint8_t *out)
 {
     struct field value;
@@ -427,13 +427,13 @@ static const struct spelling *read_pin(struct parser *parser, struct field field
     return NULL;
 }
 
-/* What one line has said so far. */
+/* What was read of one line so far. */
 struct line {
     struct rule *rule; /* NULL: the target is faulty, and the rest is only checked */
     bool revoked;
     bool alone; /* one field follows the target */
-    uint32_t complaints; /* the parser's, when it began */
-    size_t pins; /* that it added, from... */
+    uint32_t complaints; /* the parser's count at the start of the line */
+    size_t pins; /* that the line added, starting at first_pin */
     size_t first_pin;
     bool pkix;
     struct field mode; /* at NULL: not given */
@@ -460,7 +460,7 @@ static bool set_action(struct parser *parser, struct field field, struct rule *r
 
 static void add_pin(struct parser *parser, struct line *line, enum pin_kind kind, enum digest digest, const uint8_t *bytes)
 {
-    /* A revoked key is one wherever it stands, in the leaf or in an issuer. */
+    /* A revoked key is revoked in the leaf and in every issuer. */
     if (line->revoked && kind == PIN_CA)
         kind = PIN_SPKI;
     if (line->pins++ == 0)
@@ -469,7 +469,7 @@ static void add_pin(struct parser *parser, struct line *line, enum pin_kind kind
         parser->out_of_memory = true;
 }
 
-/* Where what a reader finds goes to. */
+/* What a reader's findings are added to. */
 struct filling {
     struct parser *parser;
     struct line *line;
@@ -481,7 +481,7 @@ static void fill(void *to, const uint8_t digest[static 32], const void *der, siz
     struct filling *filling = to;
 
     add_pin(filling->parser, filling->line, filling->kind, DIGEST_SHA256, digest);
-    /* Also one that is revoked: a peer need not send it. */
+    /* Revoked ones too: a peer need not send them. */
     if (filling->kind == PIN_CA && !pins_add_issuer(filling->parser->pins, der, length))
         filling->parser->out_of_memory = true;
 }
@@ -517,7 +517,7 @@ static void read_expires(struct parser *parser, struct field field, struct line 
             quote((struct field) {field.at + prefix, field.length - prefix}).text);
 }
 
-/* Take down which files the line names for a client certificate. Return false where the field is none of it. */
+/* Note a file that the line names for a client certificate. Return false if the field is something else. */
 static bool read_client_file(struct parser *parser, struct field field, struct line *line)
 {
     for (size_t i = 0; i < CLIENT_FILES; i++) {
@@ -538,7 +538,7 @@ static bool read_client_file(struct parser *parser, struct field field, struct l
     return false;
 }
 
-/* Read them. Return the client certificate's number; 0 after a complaint. */
+/* Read these files. Return the client certificate's number; 0 after reporting an error. */
 static uint32_t load_client(struct parser *parser, const struct line *line)
 {
     char *paths[CLIENT_FILES] = {NULL, NULL, NULL};
@@ -579,7 +579,7 @@ static bool same_field(struct field a, struct field b)
     return (a.at == NULL) == (b.at == NULL) && a.length == b.length && (a.at == NULL || memcmp(a.at, b.at, a.length) == 0);
 }
 
-/* Lines that name the same files share what was read. Return its number; 0 after a complaint. */
+/* Lines that name the same files share one client certificate. Return its number; 0 after reporting an error. */
 static uint32_t client_of(struct parser *parser, const struct line *line)
 {
     struct named_client *bigger;
@@ -604,7 +604,7 @@ static uint32_t client_of(struct parser *parser, const struct line *line)
     return number;
 }
 
-/* The client certificate of a line, once all of the line is known. */
+/* Handle the client certificate of a line, once the whole line is known. */
 static void finish_client(struct parser *parser, const struct line *line)
 {
     uint32_t before = line->rule != NULL ? line->rule->client : 0;
@@ -627,7 +627,7 @@ static void finish_client(struct parser *parser, const struct line *line)
             quote(line->client[CLIENT_CERT]).text, (unsigned)pins_client(parser->pins, before)->line);
 }
 
-/* Who gets a client certificate has to be told by a pin or by pkix. */
+/* A client certificate is only for servers that a pin or pkix identifies. */
 static void check_clients(struct parser *parser)
 {
     for (size_t i = 0; parser->client_count > 0 && i < parser->pins->rule_count; i++) {
@@ -636,11 +636,11 @@ static void check_clients(struct parser *parser)
         if (rule->client == 0 || rule->first_pin != NOTHING || rule->pkix)
             continue;
         parser->line = rule->line;
-        complain(parser, parser->line_start, "a client certificate for a target without a pin or pkix; expected one, by which its server is known");
+        complain(parser, parser->line_start, "a client certificate for a target without a pin or pkix; expected one that identifies the server");
     }
 }
 
-/* Read what stands beside a pin. Return false where it is none of it. */
+/* Read an option beside a pin. Return false if the field is something else. */
 static bool read_option(struct parser *parser, struct field field, struct line *line)
 {
     bool pkix = is(field, "pkix");
@@ -667,7 +667,7 @@ static bool read_option(struct parser *parser, struct field field, struct line *
     return true;
 }
 
-/* Complain of what other products write and this one does not take. Return false where it is not that. */
+/* Report spellings that other products use and this one does not accept. Return false if the field is none of them. */
 static bool reject(struct parser *parser, struct field field)
 {
     for (size_t i = 0; i < sizeof(weak) / sizeof(weak[0]); i++) {
@@ -713,7 +713,7 @@ static void read_what(struct parser *parser, struct field field, struct line *li
         "cert-file:PATH, ca-file:PATH, pkix, allow, deny, expires=YYYY-MM-DD, mode=report or client-cert=PATH", quote(field).text);
 }
 
-/* What a line says of itself as a whole. */
+/* Check the line as a whole. */
 static void finish_line(struct parser *parser, const struct line *line)
 {
     bool sound = parser->complaints == line->complaints;
@@ -763,7 +763,7 @@ static bool next_field(const char **at, const char *end, struct field *field)
     return *at > start;
 }
 
-/* Complain and return false unless the line is text. */
+/* Report and return false unless the line is text. */
 static bool check_text(struct parser *parser, const char *at, size_t length)
 {
     size_t bad;
@@ -838,7 +838,7 @@ static size_t count_lines(const char *buffer, size_t length)
 
 #define AHEAD 8 /* lines */
 
-/* Return the line after the one at `at`, of whose target the rule is going to be looked for soon. */
+/* Return the line after the one at `at`, and prefetch the rule of a target that comes soon. */
 static const char *look_ahead(const struct pins *pins, const char *at, const char *end)
 {
     const char *newline = memchr(at, '\n', (size_t)(end - at));

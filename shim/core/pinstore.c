@@ -11,9 +11,9 @@
 
 #define SLOTS 32
 #define NO_SLOT (-1)
-#define LOST_TRIES 16 /* of publishing; each lost to a thread that has loaded meanwhile */
-#define PATIENCE 100 /* times as long as a look took, until what has not changed is looked at again... */
-#define LONGEST INT64_C(1000000000) /* nanoseconds; ...but never longer */
+#define LOST_TRIES 16 /* to publish; each fails because another thread has loaded in the meantime */
+#define PATIENCE 100 /* an unchanged file is read again after this many times the time that reading took... */
+#define LONGEST INT64_C(1000000000) /* ...but at the latest after this: nanoseconds */
 
 /* Pins, shared by each store in which they are the last good ones. */
 struct shared {
@@ -22,23 +22,23 @@ struct shared {
 };
 
 struct loaded {
-    struct pinstore store; /* the first member: pinstore_release comes back from it */
+    struct pinstore store; /* must be the first member: pinstore_release casts it back */
     struct shared *shared; /* NULL: no good ones yet */
-    struct file_identity file; /* what was looked at, good or faulty */
+    struct file_identity file; /* the file that was read, good or faulty */
     struct file_identity root; /* the root directory of the first load */
-    bool opened; /* and read or refused for what it is */
+    bool opened; /* and then read, or refused for its mode, type or size */
     bool settled; /* good, and see is_settled */
-    _Atomic int64_t next_look; /* clock_now from which on it is looked at again, though it has not changed */
-    int slot; /* NO_SLOT: of its one holder alone */
+    _Atomic int64_t next_look; /* when (clock_now) to read it again even if it has not changed */
+    int slot; /* NO_SLOT: used by one thread alone */
 };
 
-/* Readers are counted without a lock, which a forked child could find held for ever. For the same reason a count carries the
- * process that counts: what other threads held, or were about to put into a slot, when a child was forked is nothing there. */
+/* Readers are counted without a lock, because a forked child could find a lock held for ever. For the same reason a count carries the
+ * process that counts: in a forked child, the counts and claims of the parent's other threads are void. */
 #define COUNTED UINT64_C(0x7fffffff)
-#define CLAIMED UINT64_C(0x80000000) /* some thread is about to put another store there */
+#define CLAIMED UINT64_C(0x80000000) /* some thread is replacing this slot's store */
 
 static struct slot {
-    _Atomic uint64_t readers; /* the process in the upper half */
+    _Atomic uint64_t readers; /* the process is in the upper half */
     _Atomic(struct loaded *) loaded;
 } slots[SLOTS];
 
@@ -75,11 +75,11 @@ static void leave(struct slot *slot)
     uint64_t process = this_process();
     uint64_t seen = atomic_load(&slot->readers);
 
-    /* In a child that was forked while this thread was within, there is nothing to take back. */
+    /* If the process was forked after this thread was counted, there is nothing to subtract. */
     while ((own_count(seen, process) & COUNTED) != 0 && !atomic_compare_exchange_weak(&slot->readers, &seen, seen - 1)) {}
 }
 
-/* Return the slot's number, claimed: nobody is within, and nobody will stay. 0 where each is in use. */
+/* Claim a slot without readers and return its number; later readers will leave it at once. 0 if every slot is in use. */
 static int claim_slot(void)
 {
     uint64_t process = this_process();
@@ -90,8 +90,8 @@ static int claim_slot(void)
         if (atomic_load(&current) == i + 1 || own_count(seen, process) != process
             || !atomic_compare_exchange_strong(&slots[i].readers, &seen, process | CLAIMED))
             continue;
-        /* In between it may have come into force, been entered, and be in force no longer: in this order nothing is missed. From
-         * here on only the claimant can bring it into force, and who enters sees that it is not, and leaves. */
+        /* Meanwhile the slot may have been in force, been entered, and been replaced: this order of checks misses none of it. From
+         * here on only the claimant can bring it into force; readers that enter see that it is not in force, and leave. */
         if (atomic_load(&current) != i + 1 && atomic_load(&slots[i].readers) == (process | CLAIMED))
             return i + 1;
         atomic_fetch_sub(&slots[i].readers, CLAIMED);
@@ -112,8 +112,8 @@ static void drop(struct loaded *loaded)
 
 enum publication { NOT_PUBLISHED = 0, NO_ROOM, PUBLISHED };
 
-/* Bring `loaded` into force in the place of what is held from slot `before` (from 1; 0: nothing), and hold it. NOT_PUBLISHED:
- * another thread has been quicker. The slot of what is held cannot get other content meanwhile, so that it is the same. */
+/* Bring `loaded` into force instead of what is in use from slot `before` (from 1; 0: nothing), and use it. NOT_PUBLISHED:
+ * another thread was quicker. The slot in use cannot get other content meanwhile, so an equal number means equal content. */
 static enum publication publish(struct loaded *loaded, int before)
 {
     int number = claim_slot();
@@ -150,7 +150,7 @@ static struct loaded *hold_current(void)
     }
 }
 
-/* The faults as they are found, each with its NUL: logged only by the thread whose load wins. */
+/* The faults in the order found, each with its NUL. Only the thread whose load wins logs them. */
 struct faults {
     char *bytes;
     size_t length;
@@ -196,7 +196,7 @@ static struct shared *share(struct pins *pins)
     return shared;
 }
 
-/* Return true if the files of client certificates, and the trust store, are still what was read. */
+/* Return true if the client certificates' files and the trust store have not changed since they were read. */
 static bool same_beside(const struct pins *pins)
 {
     const struct client_cert *client;
@@ -210,7 +210,7 @@ static bool same_beside(const struct pins *pins)
     return pins == NULL || roots_stay(pins_roots(pins));
 }
 
-/* Return true if nothing of what was read had just been written. */
+/* Return true if none of the files had just been written when they were read. */
 static bool is_settled(const struct loaded *loaded, time_t now)
 {
     const struct client_cert *client;
@@ -221,7 +221,7 @@ static bool is_settled(const struct loaded *loaded, time_t now)
     return settled;
 }
 
-/* Nanoseconds of a clock that only goes on. */
+/* Nanoseconds of a clock that never goes back. */
 static int64_t clock_now(void)
 {
     struct timespec now = {0, 0};
@@ -230,7 +230,7 @@ static int64_t clock_now(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Return when to look again after a look from `start` to `end`. */
+/* Return when to read again after reading from `start` to `end`. */
 static int64_t look_again(int64_t start, int64_t end)
 {
     int64_t patience = (end - start) * PATIENCE;
@@ -238,7 +238,7 @@ static int64_t look_again(int64_t start, int64_t end)
     return end + (patience < LONGEST ? patience : LONGEST);
 }
 
-/* Read the file, which was seen as `seen`. If it is faulty, the pins of `before` (or NULL), the last good ones, go on. NULL: no
+/* Read the file, whose identity was `seen`. If it is faulty, the last good pins, those of `before` (or NULL), stay in force. NULL: out of
  * memory. */
 static struct loaded *load(const struct loaded *before, const struct file_identity *seen, const struct pins_reader *reader, struct faults *faults)
 {
@@ -293,8 +293,8 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
     return loaded;
 }
 
-/* Return true if what is held stays in force without a look into the file, which is seen as `seen`. `raced`: another thread has
- * loaded it since this one began. */
+/* Return true if what is in use stays in force without reading the file, whose identity becomes `seen`. `raced`: another thread has
+ * loaded it since this one started. */
 static bool stays(const struct loaded *held, bool raced, struct file_identity *seen)
 {
     struct file_identity root;
@@ -309,24 +309,24 @@ static bool stays(const struct loaded *held, bool raced, struct file_identity *s
     if ((held->settled || raced || clock_now() < atomic_load(&held->next_look)) && file_same(seen, &held->file)
         && same_beside(held->store.pins))
         return true;
-    /* After chroot the path is no longer the file's. */
+    /* After chroot the path leads to another file. */
     file_identify("/", &root);
     return root.device != held->root.device || root.inode != held->root.inode;
 }
 
-/* Return true if `loaded` is only what is known already: a fault is looked at again at each call, because it may pass without a
- * trace on the file (no memory, no free descriptor). */
+/* Return true if `loaded` brings nothing new. A fault is checked again at each call, because its cause (no memory, no free descriptor) may go away
+ * without a change of the file. */
 static bool is_no_news(const struct loaded *held, const struct loaded *loaded)
 {
     if (held == NULL || loaded->store.fault[0] == '\0' || !file_same(&loaded->file, &held->file))
         return false;
-    /* A file that is in force and has not changed may be shut to the program since. */
+    /* The program may have lost access to a file that is in force and has not changed. */
     if (held->store.fault[0] == '\0')
         return !loaded->opened;
     return strcmp(held->store.fault, loaded->store.fault) == 0;
 }
 
-/* Return what is in force after `held`, and hold that instead. NULL: `held` was given back, and all begins again. */
+/* Return what is in force after `held`, for use instead. NULL: `held` was released, and the caller starts again. */
 static const struct loaded *renew(const struct loaded *held, const struct file_identity *seen, const struct pins_reader *reader, bool last_try)
 {
     struct faults faults = {NULL, 0, 0};
@@ -365,7 +365,7 @@ const struct pinstore *pinstore_acquire(const struct pins_reader *reader)
     int lost = 0;
     int cancelled;
 
-    /* What is counted in must be counted out, and what is opened closed. */
+    /* A cancelled thread would leave its count and its open files behind. */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled);
     do {
         held = hold_current();

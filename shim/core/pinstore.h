@@ -4,20 +4,20 @@
 
 #include "pins.h"
 
-/* Never changes while it is held. */
+/* Never changes between pinstore_acquire and pinstore_release. */
 struct pinstore {
     const struct pins *pins; /* NULL: nothing can be judged, because of the fault */
-    char fault[400]; /* the first fault of the configuration, printable; beside pins: why the file as it is now is not in force */
+    char fault[400]; /* the first configuration fault, printable; if there are pins: why the file as it is now is not in force */
 };
 
-/* Return what is in force, to be given back with pinstore_release. The pins file, with what it names through `reader`, is read at the first call, and again where it is
- * another one than that; its faults are logged then, once each. NULL when memory ran out. errno is preserved. */
+/* Return the pins in force; pinstore_release gives them back. The pins file and the files that it names (through `reader`) are read at
+ * the first call, and again when they have changed; faults are logged then, once each. NULL when memory ran out. errno is preserved. */
 MUST_CHECK const struct pinstore *pinstore_acquire(const struct pins_reader *reader);
 
 /* Return true if pins with a client certificate have been in force in this process. */
 MUST_CHECK bool pinstore_had_client(void);
 
-/* Give it back, from whichever thread. NULL does nothing. errno is preserved. */
+/* Give it back, from any thread. NULL does nothing. errno is preserved. */
 void pinstore_release(const struct pinstore *store);
 
 #endif

@@ -24,7 +24,7 @@ struct host *target_add(struct target *target, const struct host *host)
     size_t beyond = target->count < TARGET_FEW ? 0 : target->count - TARGET_FEW;
     struct host *place;
 
-    /* Room for twice as many, whenever there is none left. */
+    /* Double the room whenever it is full. */
     if (target->count >= TARGET_FEW && (beyond & (beyond - 1)) == 0) {
         struct host *more = realloc(target->more, (beyond == 0 ? 1 : 2 * beyond) * sizeof(*more));
 
@@ -92,7 +92,7 @@ static enum verdict judge_rule(const struct pins *pins, const struct rule *rule,
             return out->verdict;
         }
     } else if (!rule->pkix) {
-        return out->verdict; /* a rule that asks for nothing accepts nothing */
+        return out->verdict; /* a rule that demands nothing accepts nothing */
     }
     if (rule->pkix && (peer->path == NULL || peer->path->trusted == NULL || !peer->path->trusted(peer, pins, host, &out->problem))) {
         out->matched = NULL;
@@ -131,7 +131,7 @@ static enum verdict judge_rules(const struct pins *pins, struct rules rules, con
             continue;
         }
         enforced |= !attempt.report;
-        /* What says most is told: a pin that expired, then one that did not match. */
+        /* Report the reason that says most: first an expired pin, then one that did not match. */
         if (rule == rules.first || is_allowed(out) || (out->reason == REASON_DENY && attempt.reason != REASON_DENY) || attempt.reason == REASON_EXPIRED
             || attempt.reason == REASON_UNTRUSTED)
             *out = attempt;
@@ -141,8 +141,8 @@ static enum verdict judge_rules(const struct pins *pins, struct rules rules, con
     return out->verdict;
 }
 
-/* Take the judgement of one identity over, if it weighs more than what stands (`any`): a refusal more than one that is only reported,
- * and that more than an acceptance; of equals the first stands. */
+/* Take over the judgement of one identity if it outweighs the one so far (`any`: there is one): an enforced refusal outweighs a reported one,
+ * which outweighs an acceptance; of equals the first stays. */
 static void weigh(const struct judgement *attempt, bool any, struct judgement *out)
 {
     bool pinned = (any && out->pinned) || (attempt->reason == REASON_MATCH && !attempt->report);
@@ -154,9 +154,8 @@ static void weigh(const struct judgement *attempt, bool any, struct judgement *o
     out->client = client;
 }
 
-/* Judge by the names that the program had resolved: of those with a rule, one must be satisfied, but not by `allow` where another one demands
- * something. Return false where none has; `lost` is true if
- * not all of them are known any more. */
+/* Judge by the names that the program resolved: if some have rules, those of one must be satisfied, but `allow` does not count if another one
+ * demands something. Return false if none has a rule; `lost` is true if some of the names are no longer known. */
 static bool judge_resolved(const struct pins *pins, const struct target *target, const struct peer *peer, struct judgement *out, bool *lost)
 {
     struct judgement attempt;
@@ -180,7 +179,7 @@ static bool judge_resolved(const struct pins *pins, const struct target *target,
     return any;
 }
 
-/* Return true if what is revoked shows in the peer. */
+/* Return true if the peer presented something revoked. */
 static bool judge_revoked(const struct pins *pins, const struct peer *peer, struct judgement *out)
 {
     const struct rule *revoked = pins_revoked(pins);
@@ -213,7 +212,7 @@ static void unidentifiable(const struct pins *pins, struct judgement *out)
     out->reason = demand ? REASON_UNIDENTIFIABLE : REASON_NO_RULE;
 }
 
-/* A client that gave no name: what a path is verified for may be the address, or a name that was resolved to it. */
+/* The client gave no name: a path may be verified for the address, or for a name that resolved to it. */
 static void judge_any_resolved(const struct pins *pins, const struct target *target, struct rules rules, const struct peer *peer,
     struct judgement *out)
 {
@@ -227,7 +226,7 @@ static void judge_any_resolved(const struct pins *pins, const struct target *tar
     }
 }
 
-/* The target `*`, for a target that no other rule names. */
+/* Judge by `*`, for a target that no other rule names. */
 static void judge_any(const struct pins *pins, const struct target *target, const struct peer *peer, struct judgement *out)
 {
     out->host = *target_at(target, 0);
@@ -239,7 +238,7 @@ static void judge_any(const struct pins *pins, const struct target *target, cons
         bool socket = i + 1 == target->count && target->next_resolved != NULL;
         struct judgement attempt;
 
-        /* Where there is a name, a certificate need not have the socket's address as well. */
+        /* If there is a name, the certificate need not be valid for the socket's address as well. */
         if (rules.first == NULL || (socket && target->named && out->reason != REASON_NO_RULE))
             continue;
         if (judge_rules(pins, rules, host, peer, &attempt) == VERDICT_REFUSE && socket && !target->named)
@@ -260,7 +259,7 @@ void policy_judge(const struct pins *pins, const struct target *target, const st
     if (judge_revoked(pins, peer, out))
         return;
     for (size_t i = 0; i < target->count; i++) {
-        /* What cannot be read as a host cannot be looked up, and could be any. */
+        /* What cannot be read as a host cannot be looked up, and could be any host. */
         if (target_at(target, i)->kind == HOST_UNREADABLE && pins_demand_anything(pins)) {
             out->host = *target_at(target, i);
             unidentifiable(pins, out);
@@ -297,7 +296,7 @@ void policy_judge(const struct pins *pins, const struct target *target, const st
         judge_any(pins, target, peer, out);
 }
 
-/* Return true if some of these rules will not hold when the port is known, and so what now satisfies one may be refused then. */
+/* Return true if some of these rules will not apply once the port is known: a peer that satisfies one of them now may be refused then. */
 static bool hang_on_port(const struct pins *pins, struct rules rules)
 {
     bool ported = false;
@@ -315,7 +314,7 @@ bool policy_is_open(const struct pins *pins, const struct target *target)
     bool any = false;
     bool open = false;
 
-    /* Without a name, those that are resolved to the address have a say. */
+    /* Without a name, the names that resolved to the address count. */
     if (!target->named)
         return pins_enforce(pins, false);
     for (size_t i = 0; i < target->count; i++) {
@@ -339,7 +338,7 @@ void policy_print_rule(const char *path, const struct judgement *judgement, stru
     text_add(out, ":%u", (unsigned)(judgement->matched != NULL ? judgement->matched->line : rule->line));
 }
 
-/* file:12 or, where the target has several lines, file:12,13,20. */
+/* file:12 or, if the target has several lines, file:12,13,20. */
 static void print_lines(const struct pins *pins, const char *path, const struct judgement *judgement, struct text *out)
 {
     uint32_t last = judgement->rule->line;
@@ -377,9 +376,9 @@ void policy_print_reason(const struct pins *pins, const char *path, const struct
         text_add(out, "configuration fault");
         break;
     case REASON_UNIDENTIFIABLE:
-        text_add(out, "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and ");
+        text_add(out, "unidentifiable: the program gave no host name and no socket that identifies the target for certain, and ");
         text_add_escaped(out, path, strlen(path), 300);
-        text_add(out, " has rules; a pins file with nothing but allow would let it pass");
+        text_add(out, " has rules; a pins file with nothing but allow would allow it");
         break;
     case REASON_DENY:
         policy_print_rule(path, judgement, out);
@@ -404,7 +403,7 @@ void policy_print_reason(const struct pins *pins, const char *path, const struct
         break;
     case REASON_REVOKED:
         if (judgement->problem != NULL) {
-            text_add(out, "whether @revoked holds for one of its issuers cannot be told");
+            text_add(out, "whether @revoked applies to one of its issuers cannot be determined");
             print_problem(judgement, out);
             break;
         }
@@ -417,7 +416,7 @@ void policy_print_reason(const struct pins *pins, const char *path, const struct
         print_lines(pins, path, judgement, out);
         break;
     case REASON_UNPROVEN:
-        text_add(out, "a session was resumed whose server this process has not verified");
+        text_add(out, "a session was resumed, but this process has not verified its server");
         break;
     case REASON_NO_RULE:
         text_add(out, "no rule for this target");

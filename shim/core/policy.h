@@ -1,4 +1,4 @@
-/* The verdict: what the pins say of a peer that a program meant to reach. Pure. */
+/* The verdict on a peer, by the pins for the target that the program meant to reach. Pure. */
 #ifndef PINSHIM_POLICY_H
 #define PINSHIM_POLICY_H
 
@@ -10,23 +10,23 @@
 struct target {
     /* The SNI, the names and the address to verify, the address connected to: each one that has a rule must be satisfied. See target_at. */
     struct host few[TARGET_FEW];
-    struct host *more; /* those beyond; NULL: none */
+    struct host *more; /* the rest; NULL: none */
     size_t count;
-    bool overflow; /* memory ran out: there are others */
+    bool overflow; /* memory ran out: some are missing */
     bool named; /* one of them is a name that the program gave */
-    bool proxied; /* the socket leads to a proxy first: its port is not the one that is meant. Told in the log, not judged */
-    /* The names that the program had resolved to the address; asked only where it gave no name. Write the next one and return
-     * true; false after the last. NULL: none. `cursor` starts at 0 and is the function's own. HOST_UNREADABLE stands for names that were
+    bool proxied; /* the socket leads to a proxy: its port is not the one that is meant. For the log alone */
+    /* Give the names that the program resolved to the address; called only if the program gave no name. Write the next one and return
+     * true; false after the last. NULL: none. `cursor` starts at 0 and is for the function's own use. HOST_UNREADABLE stands for names that were
      * resolved and could not be kept. */
     bool (*next_resolved)(const struct target *target, uintptr_t *cursor, struct host *out);
 };
 
-/* Make the target one of which nothing is known. Identities beyond its count have no meaning. target_free gives back what was added to it, and
+/* Make the target one of which nothing is known. Identities beyond its count have no meaning. target_free frees what was added, and
  * clears it. */
 void target_clear(struct target *target);
 void target_free(struct target *target);
 
-/* Add an identity; return where it stands for more to be set, until the next is added; NULL where memory ran out. */
+/* Add an identity. Return the stored one, for more to be set, valid until the next is added; NULL when memory ran out. */
 struct host *target_add(struct target *target, const struct host *host);
 
 /* Return the identity at an index below the target's count. */
@@ -40,7 +40,7 @@ static inline struct host *target_at(const struct target *target, size_t index)
 /* What the peer presented. */
 struct peer;
 
-/* What takes a path of certificates to tell; each may be NULL, which is a no. A `problem` is a constant text. */
+/* What needs a path of certificates; each may be NULL, which means no. A `problem` is a constant text. */
 struct peer_path {
     /* Find a pin of the kind PIN_CA of `rule`, in force on the peer's `today`, whose issuer is in a verified path from the leaf; the leaf is
      * valid for `host`. NULL: none. */
@@ -48,7 +48,8 @@ struct peer_path {
         const char **problem);
     /* Return true if a path to the system's trust store is verified and the leaf is valid for `host`. */
     bool (*trusted)(const struct peer *peer, const struct pins *pins, const struct host *host, const char **problem);
-    /* Find a pin of pins_revoked that an issuer of the leaf has. NULL: none. Where that cannot be told, it is any, and the `problem` says why. */
+    /* Find a pin of pins_revoked that matches an issuer of the leaf. NULL: none. If that cannot be determined, return any of
+     * them, with the reason in `problem`. */
     const struct pin *(*revoked)(const struct peer *peer, const struct pins *pins, const char **problem);
 };
 
@@ -70,7 +71,7 @@ enum reason {
     REASON_NO_MATCH, /* refused */
     REASON_NO_CERTIFICATE, /* refused */
     REASON_REVOKED, /* refused */
-    REASON_EXPIRED, /* refused: a pin matched that no longer accepts */
+    REASON_EXPIRED, /* refused: a pin matched, but it has expired */
     REASON_UNTRUSTED, /* refused: pkix */
     REASON_UNPROVEN, /* refused: a resumed session whose peer this process has not verified */
     REASON_NO_RULE, /* accepted */
@@ -82,29 +83,29 @@ struct judgement {
     enum verdict verdict;
     enum reason reason;
     struct host host; /* the identity that decided; HOST_UNREADABLE with no name: none */
-    struct rules rules; /* those that were asked; first is NULL where none was */
-    const struct rule *rule; /* the one that decided, or the first that asked for a pin; NULL: none */
+    struct rules rules; /* those that were applied; `first` is NULL if none was */
+    const struct rule *rule; /* the one that decided, or the first that demanded a pin; NULL: none */
     const struct pin *matched; /* REASON_MATCH, _EXPIRED, _REVOKED: the pin; with pkix alone NULL */
-    const char *problem; /* what failed, or what the verification of a path said; NULL: nothing */
+    const char *problem; /* what failed, or why a path was not verified; NULL: nothing */
     bool report; /* the target's refusals are logged, not enforced */
-    uint32_t client; /* that of the first identity that was satisfied by a pin or by pkix and has one (pins_client); 0: none */
-    bool pinned; /* one of the identities, not always the one that decided, was accepted by a pin or by pkix */
+    uint32_t client; /* that of the first identity that was accepted by a pin or by pkix and has one (pins_client); 0: none */
+    bool pinned; /* an identity, not always the one that decided, was accepted by a pin or by pkix */
 };
 
 /* Judge the peer. The judgement points into `pins`. */
 void policy_judge(const struct pins *pins, const struct target *target, const struct peer *peer, struct judgement *out);
 
-/* More may become known of the target: the address that it is connected to, the port, and the names that were resolved to that address. Return true
- * if a rule could refuse it then that does not now. */
+/* More may become known of the target: the address that it is connected to, the port, and the names that resolved to that address. Return true
+ * if a rule could then refuse the target that does not refuse it now. */
 MUST_CHECK bool policy_is_open(const struct pins *pins, const struct target *target);
 
-/* Append the reason, as in "no pin of pins:12 matched". `path` is how the pins file is named to the user. */
+/* Append the reason, as in "no pin of pins:12 matched". `path` is the pins file as the user knows it. */
 void policy_print_reason(const struct pins *pins, const char *path, const struct judgement *judgement, struct text *out);
 
-/* Append the pins that would have been accepted, the first few of them; nothing where no pin was asked for. */
+/* Append the first few pins that would have been accepted; nothing if no pin was demanded. */
 void policy_print_wanted(const struct pins *pins, const struct judgement *judgement, struct text *out);
 
-/* Append file:line of what decided; nothing where no rule did. */
+/* Append file:line of the rule that decided; nothing if none did. */
 void policy_print_rule(const char *path, const struct judgement *judgement, struct text *out);
 
 #endif

@@ -9,27 +9,27 @@
 #define LOST_BITS (1U << 23)
 #define NAME_MOST (HOST_NAME_MAX_LENGTH / 8 + 1) /* words of the longest name, with its NUL */
 
-/* Positions count up from 1 for ever; what has a position stands in the slot of its remainder until another one needs that.
+/* Positions only grow, from 1. An entry is in the slot (position modulo number of slots) until a newer one needs that slot.
  *
- * An entry belongs to the thread that has claimed its slot, until it is done: nobody else takes the slot, even if that thread is stopped,
- * or was not taken along by a fork. An entry that can be found is complete; it is read, and then its slot looked at again. */
+ * An entry belongs to the thread that has claimed its slot until it is done: no other thread takes the slot, even if that thread is stopped,
+ * or was lost in a fork. An entry that can be found is complete; a reader copies it, and then checks the slot again. */
 struct entry {
     _Atomic uint64_t state; /* the position, times 4, and one of these */
     _Atomic uint64_t address[2];
-    _Atomic uint64_t older; /* the position of the next entry of the same bucket; it may have given way */
+    _Atomic uint64_t older; /* the position of the next entry of the same bucket, which may have been overwritten */
     _Atomic uint64_t name; /* position in names[] */
     _Atomic uint64_t hash; /* of the name */
 };
-enum { CLAIMED = 1, DONE, SUPERSEDED }; /* SUPERSEDED: the same pair stands in a newer one */
+enum { CLAIMED = 1, DONE, SUPERSEDED }; /* SUPERSEDED: a newer entry has the same pair */
 
 static struct entry entries[ENTRIES];
 static _Atomic uint64_t newest; /* entry */
-static _Atomic uint64_t buckets[BUCKETS]; /* the position of the newest entry, in a chain that leads to older ones alone */
-/* A name may be overwritten at any time: its hash tells. */
+static _Atomic uint64_t buckets[BUCKETS]; /* the position of the newest entry, whose chain leads to older ones only */
+/* A name may be overwritten at any time: its hash shows that. */
 static _Atomic uint64_t names[NAME_WORDS];
 static _Atomic uint64_t names_end;
 static _Atomic uint64_t last_name;
-/* The addresses of which an entry has given way, as a Bloom filter: others may seem to be among them, about 1 in 1000 when 150,000 are. */
+/* A Bloom filter of the addresses that have lost an entry. Others may seem to be among them: about 1 in 1000 when 150,000 are. */
 static _Atomic uint64_t lost[LOST_BITS / 64];
 
 static uint64_t hash_of(const void *bytes, size_t length)
@@ -66,13 +66,13 @@ static bool is_lost(const uint8_t address[static 16])
     return is;
 }
 
-/* Return true if what is at the position has at least half of the room still to go before it gives way. */
+/* Return true if the entry at the position will not be overwritten before at least half of the room is used again. */
 static bool is_young(uint64_t position, uint64_t end, uint64_t room)
 {
     return end - position < room / 2;
 }
 
-/* Write the name at the position to `out`. Return false where it has given way. */
+/* Write the name at the position to `out`. Return false if it was overwritten. */
 static bool read_name(uint64_t position, uint64_t hash, char out[static NAME_MOST * 8])
 {
     size_t length = 0;
@@ -88,7 +88,7 @@ static bool read_name(uint64_t position, uint64_t hash, char out[static NAME_MOS
     return length < (size_t)NAME_MOST * 8 && hash_of(out, length) == hash;
 }
 
-/* Return the position of the name, written down if it is not the one that was last. */
+/* Return the position of the name, stored now unless it is the last one stored. */
 static uint64_t place_name(const char *name, uint64_t hash)
 {
     uint64_t words[NAME_MOST] = {0};
@@ -96,7 +96,7 @@ static uint64_t place_name(const char *name, uint64_t hash)
     uint64_t position = atomic_load_explicit(&last_name, memory_order_relaxed);
     char last[NAME_MOST * 8];
 
-    /* Of one answer with many addresses it is. */
+    /* It is, for one answer with many addresses. */
     if (is_young(position, atomic_load(&names_end), NAME_WORDS) && read_name(position, hash, last))
         return position;
     memcpy(words, name, strlen(name));
@@ -115,7 +115,7 @@ struct copy {
     bool superseded;
 };
 
-/* Return false where the entry has given way. All that are older than it, in the same bucket, have then, too. */
+/* Return false if the entry was overwritten. Then all older ones in the same bucket were, too. */
 static bool read_entry(uint64_t position, struct copy *out)
 {
     struct entry *entry = &entries[position % ENTRIES];
@@ -135,7 +135,8 @@ static bool read_entry(uint64_t position, struct copy *out)
     return state / 4 == position;
 }
 
-/* Take the next slot. In this order: who finds no entry any more finds its address among the lost, and the older ones' of its bucket. */
+/* Take the next slot. The order matters: a reader that no longer finds an entry must find its address in `lost`, and
+ * those of older entries in its bucket. */
 static struct entry *claim(uint64_t *position)
 {
     for (;;) {
@@ -148,7 +149,7 @@ static struct entry *claim(uint64_t *position)
         *position = before + 1;
         if (state / 4 > *position)
             continue;
-        /* Of a thread that was stopped for a whole round, or stayed behind in the parent: it is passed over. */
+        /* Skip a slot whose thread was stopped for a whole round, or exists only in the parent. */
         if (state / 4 < *position && state % 4 != CLAIMED) {
             if (state % 4 == DONE && read_entry(state / 4, &old))
                 lose(old.address);
@@ -167,14 +168,14 @@ static void fill(struct entry *entry, const uint8_t address[static 16], uint64_t
     uint64_t words[2];
 
     memcpy(words, address, sizeof(words));
-    /* Release: who reads a word of this sees the claim, too. */
+    /* Release: a reader that sees a word of this sees the claim, too. */
     for (int i = 0; i < 2; i++)
         atomic_store_explicit(&entry->address[i], words[i], memory_order_release);
     atomic_store_explicit(&entry->name, name, memory_order_release);
     atomic_store_explicit(&entry->hash, hash, memory_order_release);
 }
 
-/* Put the entry at the head of its bucket. Return false where a newer one stands there already. */
+/* Put the entry at the head of its bucket. Return false if a newer one is there already. */
 static bool chain(struct entry *entry, uint64_t position, _Atomic uint64_t *bucket)
 {
     uint64_t head = atomic_load_explicit(bucket, memory_order_acquire);
@@ -199,7 +200,7 @@ void resolved_remember(const char *name, const uint8_t address[static 16])
     bool chained;
 
     host_parse(name, strlen(name), &host);
-    /* An address that is written as itself tells nothing. */
+    /* A name that is an address itself is not needed. */
     if (host.kind != HOST_NAME)
         return;
     hash = hash_of(host.name, strlen(host.name));

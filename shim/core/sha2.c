@@ -28,7 +28,7 @@ static const uint64_t constants[80] = {
     UINT64_C(0x4cc5d4becb3e42b6), UINT64_C(0x597f299cfc657e2a), UINT64_C(0x5fcb6fab3ad6faec), UINT64_C(0x6c44198c4a475817),
 };
 
-/* What the state starts with (section 5.3). */
+/* The initial state (section 5.3). */
 static const uint32_t start_256[8] = {
     0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 };
@@ -41,7 +41,7 @@ static const uint64_t start_512[8] = {
     UINT64_C(0x510e527fade682d1), UINT64_C(0x9b05688c2b3e6c1f), UINT64_C(0x1f83d9abfb41bd6b), UINT64_C(0x5be0cd19137e2179),
 };
 
-/* Sections 4.1.2 and 4.1.3: words of 32 and of 64 bits differ in what they are rotated by. */
+/* Sections 4.1.2 and 4.1.3: words of 32 and of 64 bits differ only in their rotations. */
 static inline uint32_t rotate_32(uint32_t x, int count)
 {
     return x >> count | x << (32 - count);
@@ -52,7 +52,7 @@ static inline uint64_t rotate_64(uint64_t x, int count)
     return x >> count | x << (64 - count);
 }
 
-#define ROTATE_THREE(rotate, x, a, b, c) rotate((x) ^ rotate((x) ^ rotate(x, (c) - (b)), (b) - (a)), a) /* by a, by b and by c, and joined */
+#define ROTATE_THREE(rotate, x, a, b, c) rotate((x) ^ rotate((x) ^ rotate(x, (c) - (b)), (b) - (a)), a) /* rotated by a, by b and by c, and XORed */
 #define ROTATE_TWO(rotate, x, a, b, shift) (rotate(x, a) ^ rotate(x, b) ^ (x) >> (shift))
 #define CHOOSE(x, y, z) ((z) ^ ((x) & ((y) ^ (z))))
 #define MAJORITY(x, y, z) (((x) & (y)) | ((z) & ((x) | (y))))

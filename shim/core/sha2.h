@@ -1,4 +1,4 @@
-/* SHA-256, SHA-384 and SHA-512 (FIPS 180-4), of bytes that stand in memory as a whole. */
+/* SHA-256, SHA-384 and SHA-512 (FIPS 180-4), of bytes that are in memory as a whole. */
 #ifndef PINSHIM_SHA2_H
 #define PINSHIM_SHA2_H
 

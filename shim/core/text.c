@@ -120,7 +120,7 @@ void text_add_base64(struct text *text, const uint8_t *bytes, size_t length)
     }
 }
 
-/* Return what sixteen digits stand for; `odd` gets what is none. */
+/* Return the values of sixteen digits; `odd` marks those that are not digits. */
 static inline text_block base64_values(text_block digits, text_block *odd)
 {
     text_block upper = text_block_within(digits, 'A', 'Z');
@@ -133,7 +133,7 @@ static inline text_block base64_values(text_block digits, text_block *odd)
     return digits + ((upper & -'A') | (lower & (26 - 'a')) | (number & (52 - '0')) | (plus & (62 - '+')) | (slash & (63 - '/')));
 }
 
-/* Pack sixteen values of six bits: neighbours, of which the first is the lower half of a word, are joined to 12 bits, to 24 and to 48. */
+/* Pack sixteen values of six bits: neighbours (the first is the lower half of a word) are joined to 12 bits, then to 24 and to 48. */
 static inline void base64_pack(text_block values, uint8_t out[static 12])
 {
     typedef uint16_t pairs __attribute__((vector_size(16)));
@@ -184,7 +184,7 @@ __attribute__((always_inline)) static inline bool decode_base64(const char *stri
     return true;
 }
 
-/* Lengths that the compiler knows make the commonest of them fast. */
+/* Lengths that the compiler knows make the commonest cases fast. */
 bool text_base64(const char *string, size_t length, uint8_t *out, size_t want)
 {
     return want == 32 ? decode_base64(string, length, out, 32) : decode_base64(string, length, out, want);

@@ -11,7 +11,7 @@
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(at, first) __attribute__((format(printf, at, first)))
 
-/* A line that is being built in a caller's buffer. It is always terminated; what does not fit is left out and `cut` set. */
+/* A line that is being built in a caller's buffer. It is always terminated; what does not fit is left out, and `cut` is set. */
 struct text {
     char *at;
     size_t size;
@@ -29,7 +29,7 @@ void text_add_string(struct text *text, const char *string);
 void text_add(struct text *text, const char *format, ...) PRINTF_LIKE(2, 3);
 void text_add_va(struct text *text, const char *format, va_list args) PRINTF_LIKE(2, 0);
 
-/* Append `length` bytes of somebody else's making so that only printable ASCII comes out: every other byte becomes \xNN, a
+/* Append `length` bytes of untrusted text so that only printable ASCII comes out: every other byte becomes \xNN, a
  * backslash \\ and a double quote \". At most `limit` characters are written; "..." follows where there was more. */
 void text_add_escaped(struct text *text, const char *bytes, size_t length, size_t limit);
 
@@ -43,20 +43,20 @@ void text_add_base64(struct text *text, const uint8_t *bytes, size_t length);
  * bytes, whole and canonical: base64 with its padding or with none, no stray bits in its last character. */
 MUST_CHECK bool text_base64(const char *string, size_t length, uint8_t *out, size_t want);
 
-/* The same for hex, of either case; with `colons`, every two digits must be parted by a colon. */
+/* The same for hex, of either case; with `colons`, a colon must stand between each two digits. */
 MUST_CHECK bool text_hex(const char *string, size_t length, bool colons, uint8_t *out, size_t want);
 
-/* Read a decimal number from 1 to 65535 without sign or leading zero. Return 0 where it is anything else. */
+/* Read a decimal number from 1 to 65535 without sign or leading zero. Return 0 for anything else. */
 MUST_CHECK uint16_t text_port(const char *string, size_t length);
 
-/* Read a day, YYYY-MM-DD of the Gregorian calendar (RFC 3339, full-date), as the number of days since 1970-01-01. Return false where it
- * is none, or not within 1 to 65535. */
+/* Read a day, YYYY-MM-DD of the Gregorian calendar (RFC 3339, full-date), as the number of days since 1970-01-01. Return false if it
+ * is not one, or is not within 1 to 65535. */
 MUST_CHECK bool text_date(const char *string, size_t length, uint16_t *day);
 
 /* Append such a day. */
 void text_add_date(struct text *text, uint16_t day);
 
-/* Lower one ASCII letter, whatever the locale. */
+/* Make one ASCII letter lower case, whatever the locale. */
 static inline char text_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
@@ -73,7 +73,7 @@ static inline text_block text_block_at(const char *at)
     return block;
 }
 
-/* Compare each byte with a range of ASCII: moved to the upper end of what a byte holds, it takes one comparison. */
+/* Compare each byte with a range of ASCII: with the range moved to the upper end of the type, one comparison is enough. */
 static inline text_block text_block_within(text_block block, char first, char last)
 {
     typedef uint8_t octets __attribute__((vector_size(16)));

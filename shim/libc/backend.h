@@ -1,4 +1,4 @@
-/* What libc/ needs of the code for one TLS library. */
+/* What libc/ needs from the code for one TLS library. */
 #ifndef PINSHIM_BACKEND_H
 #define PINSHIM_BACKEND_H
 
@@ -6,17 +6,17 @@
 #include <stddef.h>
 
 struct backend {
-    const char *part; /* of the names of all functions that are interposed in it */
-    const char *mark; /* the name of a function that each of its libraries has */
+    const char *part; /* a part of the name of every function of the library that is interposed */
+    const char *mark; /* the name of a function that each release of the library has */
 
     /* Return true if the function at this address is in such a library. */
     bool (*owns)(const void *address);
 
-    /* Read what its handshakes need, before the program forbids itself to. Return false if no such library is loaded. */
+    /* Read what its handshakes need, before the program installs a seccomp filter. Return false if no such library is loaded. */
     bool (*prepare)(void);
 };
 
-/* All of them, and then NULL: shim/backends.c. */
+/* All of them, then NULL: shim/backends.c. */
 extern const struct backend *const backends[];
 
 #endif

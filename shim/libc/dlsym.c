@@ -1,4 +1,4 @@
-/* What dlsym and dlvsym answer (interpose.S): for a function that this object stands before, its own. */
+/* What dlsym and dlvsym return (called from dlsym_entry.S): for a function that this object interposes, its own. */
 
 #include "dlsym.h"
 
@@ -8,7 +8,7 @@
 #include <dlfcn.h>
 #include <string.h>
 
-/* Returned in two registers, to assembler. */
+/* Returned in two registers, to the assembler code. */
 struct answer {
     void *value;
     uintptr_t answered;
@@ -28,14 +28,14 @@ static bool is_of_backend(const char *name)
     return false;
 }
 
-/* Only functions of TLS libraries, and by which filters are installed. Others of libc have more than one object standing before them, and whoever asks libc
- * for one of them may stand behind this object: given this object's, it would call in a circle. */
+/* Only functions of TLS libraries, and those that install filters. Other functions of libc are often interposed by several objects. An object that
+ * comes after this one and asks libc for such a function would get this object's, and the calls would go in a circle. */
 static void *find_own(const char *name)
 {
     return name != NULL && (is_of_backend(name) || strcmp(name, "prctl") == 0 || strcmp(name, "syscall") == 0) ? loader_own(name) : NULL;
 }
 
-/* Where the caller matters, the real function must find it on the stack. A search from RTLD_DEFAULT finds this object anyway. */
+/* Return true if the real function must find the caller on the stack. A search from RTLD_DEFAULT finds this object anyway. */
 static bool caller_matters(void *handle)
 {
     return handle == RTLD_NEXT || handle == RTLD_DEFAULT;
@@ -50,8 +50,8 @@ static const struct backend *backend_of(const void *address)
     return NULL;
 }
 
-/* Another preloaded object may stand before this one: its function, as for a call without dlsym. But not that of a program which has
- * a TLS library of its own: the caller has asked for another's. */
+/* If another preloaded object comes before this one, return its function, as a call without dlsym would reach it. But not the function of a program
+ * that contains a TLS library of its own: the caller has asked for another library's. */
 static void *first_in_scope(const struct backend *backend, const char *name, void *own)
 {
     void *first = loader_real_dlsym(RTLD_DEFAULT, name);
@@ -60,8 +60,8 @@ static void *first_in_scope(const struct backend *backend, const char *name, voi
     return loader_find(first, backend->mark, &object) && object.name[0] != '\0' && !object.marked ? first : own;
 }
 
-/* Answer with this object's function only in place of one that stands in a TLS library: another object that stands before it, too,
- * keeps its own. A NULL is passed on as it is, with dlerror set. */
+/* Return this object's function only instead of one in a TLS library: if another object interposes it, too, its function is
+ * returned. A NULL is passed on, with dlerror set. */
 static struct answer replace(const char *name, void *own, void *found)
 {
     void *instead = found != NULL ? dlsym_instead(name, found) : NULL;

@@ -1,8 +1,8 @@
-/* What dlsym and dlvsym answer. */
+/* What dlsym and dlvsym return. */
 #ifndef PINSHIM_DLSYM_H
 #define PINSHIM_DLSYM_H
 
-/* Return what is given in the place of libc's `found`; NULL: nothing. */
+/* Return the function to be given instead of libc's `found`; NULL: none. */
 void *dlsym_instead(const char *name, const void *found);
 
 #endif

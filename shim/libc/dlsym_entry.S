@@ -1,4 +1,4 @@
-/* dlsym, dlvsym and dlopen: asked first, then jumped to. They must be jumped to, not called: glibc takes the caller from the return
+/* dlsym, dlvsym and dlopen, interposed. The real functions must be jumped to, not called: glibc finds the caller by the return
  * address, for RTLD_NEXT, RTLD_DEFAULT, RUNPATH and $ORIGIN. */
 
 #define RTLD_DEEPBIND 8

@@ -1,4 +1,4 @@
-/* The functions by which a program installs a seccomp filter, interposed: what handshakes need is read before. */
+/* The functions that install a seccomp filter, interposed: what handshakes need is read before. */
 
 #include "backend.h"
 #include "dlsym.h"
@@ -17,7 +17,7 @@
 #define HEAP_RESERVE (96 << 10)
 #define NEVER_MAPPED 4096 /* the kernel says EFAULT */
 
-/* What a handshake needs is read before the program shuts itself off. One without a libssl has to open files for it later, anyway. */
+/* Read what a handshake needs before the filter is installed. A program without a libssl would have to open files to load one later, anyway. */
 static struct kernel_filter *filtering(const struct sock_fprog *program)
 {
     void *volatile reserve;
@@ -29,9 +29,9 @@ static struct kernel_filter *filtering(const struct sock_fprog *program)
         any |= backends[i]->prepare();
     if (any) {
         log_prepare();
-        /* OpenSSL asks for the time, for which libc reads the time zone's file once. */
+        /* OpenSSL needs the time, for which libc reads the time zone's file once. */
         (void)gmtime_r(&(time_t) {0}, &when);
-        /* What stays with the heap is there when it may grow no more. */
+        /* Memory that the heap keeps is there when the heap may no longer grow. */
         reserve = malloc(HEAP_RESERVE);
         free(reserve);
     }
@@ -39,14 +39,14 @@ static struct kernel_filter *filtering(const struct sock_fprog *program)
     return kernel_filter_begin(program);
 }
 
-/* One call that may install a filter, by prctl(2) or seccomp(2): the number and what follows it. */
+/* Return true if this call installs a filter, by prctl(2) or seccomp(2). `call` is the number and the arguments. */
 static bool installs(const long call[static 7], const struct sock_fprog **program)
 {
     bool strict = call[0] == SYS_prctl ? call[2] == SECCOMP_MODE_STRICT : call[1] == SECCOMP_SET_MODE_STRICT;
     bool filter = call[0] == SYS_prctl ? call[2] == SECCOMP_MODE_FILTER : call[1] == SECCOMP_SET_MODE_FILTER;
 
     *program = filter ? (const struct sock_fprog *)call[3] : NULL;
-    /* libseccomp asks without a filter, to see whether there is such a call. */
+    /* libseccomp calls it without a filter, to see whether the system call exists. */
     return ((call[0] == SYS_prctl && call[1] == PR_SET_SECCOMP) || call[0] == SYS_seccomp)
         && (strict || (filter && (uintptr_t)*program >= NEVER_MAPPED && (*program)->filter != NULL));
 }
@@ -65,7 +65,7 @@ static long pass_filter(const long call[static 7], const struct sock_fprog *prog
     return result;
 }
 
-/* Which arguments there are, only the kernel knows. libc itself passes on what stands in their places. */
+/* Only the kernel knows how many arguments there are. libc, too, passes on whatever is in their places. */
 static void read_arguments(long call[static 7], int first, va_list args)
 {
     for (int i = first; i < 7; i++)
@@ -98,7 +98,8 @@ EXPORT long syscall(long number, ...)
     return installs(call, &program) ? pass_filter(call, program) : pass_call(call);
 }
 
-/* For a program that asks dlsym for libc's own. Only where nothing else stands between this object and libc: it would call in a circle. */
+/* For a program that asks dlsym for libc's function. Not if another object between this one and libc interposes it: the calls would go in a circle.
+ * */
 void *dlsym_instead(const char *name, const void *found)
 {
     if (strcmp(name, "prctl") == 0 && found == (const void *)find_prctl())

@@ -33,7 +33,7 @@ static void *no_dlvsym(void *handle, const char *name, const char *version)
     return NULL;
 }
 
-/* This object stands before these three itself (interpose.S), so a plain reference would come back to it. */
+/* This object interposes these three itself (dlsym_entry.S), so a plain reference would lead back to it. */
 void *(*loader_real_dlopen)(const char *, int) = no_dlopen;
 void *(*loader_real_dlsym)(void *, const char *) = no_dlsym;
 void *(*loader_real_dlvsym)(void *, const char *, const char *) = no_dlvsym;
@@ -41,12 +41,12 @@ static int (*real_dlclose)(void *);
 static char *(*real_dlerror)(void);
 static _Atomic bool real_known;
 
-/* libc's own dlopen, by which it loads name services; only where the others stand in libdl.so.2. */
+/* libc's own dlopen, with which it loads name services; only if the others are in libdl.so.2. */
 static void *(*_Atomic libc_dlopen)(const char *, int);
-#define RTLD_FROM_PROGRAM ((int)0x80000000) /* without it, no object becomes a handle that dlsym knows */
+#define RTLD_FROM_PROGRAM ((int)0x80000000) /* without it, dlopen returns no handle that dlsym accepts */
 
-/* glibc has made these addresses absolute, but not those of the kernel's vDSO. Which it is, tells the dynamic section, which is `near` the right
- * one: an object that was linked for a high address may lie below it, and its base be as good as negative. */
+/* glibc has made these addresses absolute, but not those of the kernel's vDSO. The right one is the one closer to the dynamic section (`near`): an
+ * object that was linked for a high address may be loaded below it, so that its base is in effect negative. */
 static const void *absolute(uintptr_t base, ElfW(Addr) address, const void *near)
 {
     uintptr_t as_it_is = address - (uintptr_t)near;
@@ -57,7 +57,7 @@ static const void *absolute(uintptr_t base, ElfW(Addr) address, const void *near
     return (const void *)(moved < as_it_is ? address + base : address);
 }
 
-/* How an object refers to a function of another one. */
+/* The relocations by which an object refers to a function of another one. */
 #ifdef __aarch64__
 #define GLOBAL_REFERENCE R_AARCH64_GLOB_DAT
 #define CALL_REFERENCE R_AARCH64_JUMP_SLOT
@@ -93,7 +93,7 @@ static struct tables read_tables(uintptr_t base, const ElfW(Dyn) *entry)
     return out;
 }
 
-/* Not strcmp(): on the way to the first dlsym nothing may be called that another object could stand before, and look for by dlsym. */
+/* Not strcmp(): before the first dlsym, nothing may be called that another object could interpose and look up by dlsym. */
 static bool equal(const char *a, const char *b)
 {
     while (*a != '\0' && *a == *b) {
@@ -112,7 +112,7 @@ static uint32_t hash_of(const char *name)
     return hash;
 }
 
-/* Return true if this is what a name without a version means. The others stay for programs that were linked long ago. */
+/* Return true if this is the version that a name without a version means. The others are for programs that were linked long ago. */
 static bool is_default(const struct tables *tables, uint32_t at)
 {
     return tables->versions == NULL || (tables->versions[at] & 0x8000) == 0;
@@ -126,8 +126,8 @@ static bool is_definition(const struct tables *tables, uint32_t at, const char *
     return symbol->st_shndx != SHN_UNDEF && is_default(tables, at) && equal(tables->strings + symbol->st_name, name);
 }
 
-/* Look `name` up in the hash table of the System V ABI: buckets, symbols, the first of each bucket, the next of each symbol. Without this, a
- * libssl that has no other would be none for the shim, and nobody's clients judged. */
+/* Look `name` up in the hash table of the System V ABI: buckets, symbols, the first of each bucket, the next of each symbol. Without this,
+ * a libssl that has no other table would not be recognized, and its clients would not be judged. */
 static const ElfW(Sym) *find_by_old_hash(const struct tables *tables, const char *name)
 {
     const uint32_t *header = tables->old_hash;
@@ -182,7 +182,7 @@ static const ElfW(Sym) *find_symbol(const struct tables *tables, const char *nam
     }
 }
 
-/* What has to be asked for its address (STT_GNU_IFUNC) is left to dlsym. */
+/* A symbol that has to be called to get the address (STT_GNU_IFUNC) is left to dlsym. */
 static void *find_function(const struct tables *tables, const char *name, uint32_t hash)
 {
     const ElfW(Sym) *symbol = find_symbol(tables, name, hash);
@@ -190,7 +190,7 @@ static void *find_function(const struct tables *tables, const char *name, uint32
     return symbol != NULL && ELF64_ST_TYPE(symbol->st_info) == STT_FUNC ? (void *)(tables->base + symbol->st_value) : NULL;
 }
 
-/* dlopen and its kin stand in libc.so.6 from glibc 2.34 on, in libdl.so.2 before. */
+/* dlopen and the like are in libc.so.6 from glibc 2.34 on, in libdl.so.2 before. */
 static bool take_loader(const struct link_map *map)
 {
     const char *base = map->l_name;
@@ -223,8 +223,8 @@ static bool take_loader(const struct link_map *map)
     return true;
 }
 
-/* The loader's list of objects, which the program's dynamic section leads to (DT_DEBUG). Not through dl_iterate_phdr(), before which another
- * object may stand; nor _r_debug, for which the loader itself would have to be linked. NULL where ld.so was called as a program. */
+/* The loader's list of objects, to which the program's dynamic section leads (DT_DEBUG). Not through dl_iterate_phdr(), which another object
+ * may interpose; nor through _r_debug, for which the loader itself would have to be linked. NULL if ld.so was run as a program. */
 static const struct link_map *first_object(void)
 {
     const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
@@ -260,7 +260,7 @@ static int note_loader(struct dl_phdr_info *info, size_t size, void *arg)
     return take_loader(&map);
 }
 
-/* Find what there is without loading anything, once: later, other threads may be changing the list of objects. */
+/* Find the functions without loading anything, once: later, other threads may change the list of objects. */
 static void look(void)
 {
     const struct link_map *map;
@@ -291,7 +291,7 @@ void loader_ready(void)
     if (atomic_load_explicit(&real_known, memory_order_acquire))
         return;
     look();
-    /* A glibc before 2.34, in a program that began without libdl.so.2. That loads it, or finds the one that has come since. */
+    /* A glibc before 2.34, in a program that started without libdl.so.2: load it, or find it if it was loaded since. */
     if (!atomic_load(&real_known) && atomic_load(&libc_dlopen) != NULL) {
         const struct link_map *map = atomic_load(&libc_dlopen)("libdl.so.2", RTLD_LAZY | RTLD_FROM_PROGRAM);
 
@@ -308,7 +308,7 @@ struct listing {
     size_t room;
     size_t count;
     const char *mark;
-    uintptr_t only; /* the address whose object alone is wanted; 0: all that are marked */
+    uintptr_t only; /* only the object with this address is wanted; 0: all marked ones */
 };
 
 static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
@@ -361,7 +361,7 @@ size_t loader_list(const char *mark, struct loaded *out, size_t room)
     return listing.count;
 }
 
-/* The program must not see an error of these look-ups. */
+/* The program must not see an error from these look-ups. */
 static void forget_error(void)
 {
     if (atomic_load(&real_known))
@@ -373,7 +373,7 @@ void *loader_hold(const struct loaded *object)
     void *handle;
 
     loader_ready();
-    /* By name, not by struct link_map *: as a handle, that crashes for objects loaded at start-up. */
+    /* By name. A struct link_map * used as a handle crashes for objects loaded at start-up. */
     handle = loader_real_dlopen(object->name[0] == '\0' ? NULL : object->name, RTLD_LAZY | RTLD_NOLOAD);
     if (handle == NULL)
         forget_error();
@@ -412,7 +412,7 @@ void *loader_bound(const struct loaded *object, const char *name)
             if ((type != GLOBAL_REFERENCE && type != CALL_REFERENCE) || !equal(tables->strings + symbol->st_name, name))
                 continue;
             bound = *(const uintptr_t *)(tables->base + reference->r_offset);
-            /* One that has not been called yet leads back into the object. */
+            /* A function that has not been called yet is bound to a stub in the object itself. */
             if (bound != 0 && bound - object->start >= object->end - object->start)
                 return (void *)bound;
         }
@@ -446,13 +446,13 @@ void *loader_next(const char *name)
 
     loader_ready();
     found = loader_real_dlsym(RTLD_NEXT, name);
-    /* Not a tail call: the return address tells glibc after which object to look. */
+    /* Not a tail call: glibc uses the return address to find the object after which to search. */
     if (found == NULL)
         forget_error();
     return found;
 }
 
-/* Take what the object defines of those that are still sought; return how many. */
+/* Take those of the sought symbols that the object defines; return how many. */
 static size_t take_sought(const struct link_map *map, struct sought *list, size_t count)
 {
     struct tables tables = read_tables(map->l_addr, map->l_ld);

@@ -4,26 +4,26 @@
 
 #include "text.h"
 
-/* The parts of a loaded object by which its symbols are found. */
+/* The parts of a loaded object that are needed to find its symbols. */
 struct tables {
     uintptr_t base;
     const char *strings;
     const void *symbols;
     const uint32_t *gnu_hash;
-    const uint32_t *old_hash; /* DT_HASH; some linkers make no other */
+    const uint32_t *old_hash; /* DT_HASH; some linkers write no other table */
     const uint16_t *versions;
     struct {
         const void *at;
         size_t size;
-    } references[2]; /* to functions whose address is used, and to those that are called */
+    } references[2]; /* to functions whose address is taken, and to those that are called */
 };
 
 struct loaded {
     const char *name; /* as the loader knows it; empty for the main program */
     uintptr_t start;
     uintptr_t end; /* the first address after it */
-    bool marked; /* it defines the symbol that was asked for */
-    struct tables tables; /* as long as it is loaded */
+    bool marked; /* it defines the symbol `mark` */
+    struct tables tables; /* valid as long as it is loaded */
 };
 
 /* The bounds of this object, from the linker. */
@@ -42,47 +42,47 @@ MUST_CHECK bool loader_find(const void *address, const char *mark, struct loaded
 /* List the loaded objects that define `mark`; return how many were written, at most `room`. */
 size_t loader_list(const char *mark, struct loaded *out, size_t room);
 
-/* Return a handle of the object, which stays loaded until loader_let_go; NULL where it is gone. Slow. */
+/* Return a handle of the object, which stays loaded until loader_let_go; NULL if it was unloaded. Slow. */
 void *loader_hold(const struct loaded *object);
 void loader_let_go(void *handle);
 
-/* Return the address of `name` as the object sees it: in itself, then in what it was linked to, never in this object. NULL where
+/* Return the address of `name` as the object sees it: in itself, then in the libraries that it was linked to, never in this object. NULL if
  * there is none. */
 void *loader_symbol(void *handle, const char *name);
 
-/* Return the address of the function `name` that `object` itself defines, or else `other`; NULL where neither does. They must be held.
- * For many names: no lock is taken, and the loader makes no message of what is missing, for which it would look for translations. */
+/* Return the address of the function `name` that `object` itself defines, or else `other`; NULL if neither does. loader_hold must hold both.
+ * Suited to many names: it takes no lock, and a missing name does not make the loader build a message, for which it would search translations. */
 void *loader_defined(const struct loaded *object, const struct loaded *other, const char *name);
 
-/* Return the function that the object itself reaches under the name `name`, of another object; NULL where it does not refer to it, or has not
- * been bound to it yet. */
+/* Return the function of another object to which the object's own reference to `name` is bound; NULL if it has no such reference, or it is not
+ * bound yet. */
 void *loader_bound(const struct loaded *object, const char *name);
 
-/* Return the definition of `name` that code at `caller` would have called without this object. NULL where there is none. Slow. */
+/* Return the definition of `name` that code at `caller` would call without this object. NULL if there is none. Slow. */
 void *loader_for_caller(const void *caller, const char *name);
 
-/* Return the definition of `name` that stands after this object's in the program's own order; NULL where there is none. */
+/* Return the definition of `name` that comes after this object's in the program's search order; NULL if there is none. */
 void *loader_next(const char *name);
 
 struct sought {
     const char *name;
-    void *found; /* at first, and where there is none, NULL */
+    void *found; /* NULL at first, and if there is none */
     uint32_t hash; /* the loader's own */
 };
 
-/* The same for several, and without dlsym, which may have to be loaded first and clears what dlerror() has for the program. For functions of
- * libc and when the program starts: the list of objects is read as it stands. */
+/* The same for several, and without dlsym, which may have to be loaded first and which clears the program's dlerror(). Only for functions of
+ * libc and only when the program starts: the list of objects is read without a lock. */
 void loader_next_at_start(struct sought *list, size_t count);
 
-/* Return the address of what this object itself exports as `name`; NULL where there is none. */
+/* Return the address of this object's own export `name`; NULL if there is none. */
 void *loader_own(const char *name);
 
-/* The real functions behind this object's own (interpose.S), after loader_ready; they find nothing before. */
+/* The real functions behind this object's own (dlsym_entry.S). Before loader_ready they find nothing. */
 extern void *(*loader_real_dlopen)(const char *name, int mode);
 extern void *(*loader_real_dlsym)(void *handle, const char *name);
 extern void *(*loader_real_dlvsym)(void *handle, const char *name, const char *version);
 
-/* Find the real functions of the loader. Without them nothing can be found or passed on: every call of OpenSSL fails. */
+/* Find the real functions of the loader. Without them no function of OpenSSL can be found: every call of OpenSSL fails. */
 void loader_ready(void);
 
 #endif

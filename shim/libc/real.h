@@ -1,4 +1,4 @@
-/* The functions of libc that stand behind those that this object interposes. */
+/* The functions of libc that this object interposes: the real ones. */
 #ifndef PINSHIM_REAL_H
 #define PINSHIM_REAL_H
 
@@ -13,8 +13,8 @@
 
 #define EXPORT __attribute__((visibility("default"), noinline))
 
-/* What is found when the object is loaded. The first of the calls that send may come from a signal handler, where no symbol may be
- * looked up; and a look-up for the others would clear what dlerror() has for the program. */
+/* Functions that are found when the object is loaded. The first call that sends may come from a signal handler, where no symbol may be
+ * looked up; and a later look-up for the others would clear the program's dlerror(). */
 #define FOUND_AT_START(each) \
     each(send) each(sendto) each(sendmsg) each(write) each(writev) each(connect) each(close) each(prctl) each(syscall) \
     each(getaddrinfo) each(gethostbyname) each(gethostbyname2) each(gethostbyname_r) each(gethostbyname2_r)
@@ -26,7 +26,7 @@ enum {
     REAL_COUNT
 };
 
-/* Return the function at one of those numbers; NULL where libc has none. */
+/* Return the function with one of these numbers; NULL if libc does not have it. */
 void *real_at(int index);
 
 /* Define find_NAME(), which returns the real one. */

@@ -1,11 +1,11 @@
-/* The functions that resolve names, interposed: what was resolved is remembered, and nothing else changes. */
+/* The functions that resolve names, interposed: the results are remembered, and nothing else changes. */
 
 #include "real.h"
 #include "resolved.h"
 
 #include <errno.h>
 
-/* Define find_NAME() for what is looked for at the first call. */
+/* Define find_NAME() for a function that is looked up at its first call. */
 #define LATE_FINDER(name) \
     static __typeof__(&name) find_##name(void) \
     { \
@@ -99,7 +99,7 @@ EXPORT int gethostbyname2_r(const char *name, int family, struct hostent *entry,
     return result;
 }
 
-/* What getaddrinfo_a was asked for is complete when this says so. */
+/* A request of getaddrinfo_a is complete when this says so. */
 EXPORT int gai_error(struct gaicb *request)
 {
     __typeof__(&gai_error) real = find_gai_error();
@@ -127,7 +127,7 @@ EXPORT int getaddrinfo_a(int mode, struct gaicb *list[], int count, struct sigev
     __typeof__(&getaddrinfo_a) real = find_getaddrinfo_a();
     int result = real != NULL ? real(mode, list, count, event) : EAI_SYSTEM;
 
-    /* In this mode all is complete now, and nobody has to ask. */
+    /* In this mode every request is complete now, and the program need not call gai_error. */
     for (int i = 0; mode == GAI_WAIT && result == 0 && i < count; i++) {
         if (list[i] != NULL)
             (void)gai_error(list[i]);

@@ -1,4 +1,4 @@
-/* The functions that send on a socket, connect it or close it, interposed: where a handshake is sent to is noted, and that a proxy was asked;
+/* The functions that send on a socket, connect it or close it, interposed: they note where a handshake is sent, and that a proxy was asked;
  * nothing else changes. */
 
 #include "real.h"
@@ -6,8 +6,8 @@
 
 #include <errno.h>
 
-/* How many bytes of a buffer of that size were read for what was sent. A packet socket with a ring of its own sends what is in that, and the buffer
- * of a call for it is empty (packet(7), PACKET_TX_RING). */
+/* Return how many bytes of a buffer of that size the call has read. A packet socket with a transmit ring sends the ring's contents, and the call's
+ * own buffer is empty (packet(7), PACKET_TX_RING). */
 static ssize_t read_of(size_t size, ssize_t sent)
 {
     return sent > 0 && size < (size_t)sent ? (ssize_t)size : sent;

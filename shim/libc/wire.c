@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-/* By value: a handshake may be left by longjmp, and whatever a pointer led to then would be gone. */
+/* By value: a program may leave a handshake by longjmp, and a pointer would then be dangling. */
 static _Thread_local struct wire wire;
 
 void wire_begin(struct wire *before)
@@ -25,8 +25,8 @@ void wire_end(const struct wire *before)
 
 #define DESCRIPTORS 4096
 
-/* Where each was connected to: for a program whose filter lets nobody ask. Written and read without a lock; the last word is of its
- * kind and port, 0 while the address is being written. */
+/* The address to which each descriptor was connected, for a program whose filter forbids getpeername. Written and read without a lock; the last word
+ * has kind and port, and is 0 while the address is being written. */
 static struct connected {
     _Atomic uint64_t address[2];
     _Atomic uint64_t rest; /* port, and above it the number of times that it was written */
@@ -98,11 +98,11 @@ void wire_read(struct host *out, int known)
 #define NEVER_MAPPED 4096
 #define SOCKETS 16384
 
-/* Fingerprints of the connections that a proxy was asked on. By connection and not by descriptor: one may have several, and a number may
- * be another socket's later. What collides is forgotten. */
+/* Fingerprints of the connections on which a proxy was asked. By connection, not by descriptor: a connection may have several descriptors, and a
+ * number may be another socket's later. A collision replaces the older fingerprint. */
 static _Atomic uint64_t proxied[SOCKETS];
 
-/* FNV-1a over both ends of the connection. Return 0 where `fd` is no connected internet socket. */
+/* FNV-1a over both ends of the connection. Return 0 if `fd` is not a connected internet socket. */
 static uint64_t fingerprint(int fd)
 {
     struct sockaddr_storage ends[2];
@@ -124,8 +124,8 @@ static uint64_t fingerprint(int fd)
 
 #define ASKED 64
 
-/* Descriptors on which a proxy seems to have been asked since the last handshake, each plus 1. Which connection that is, a write does not find
- * out: it makes no system call. */
+/* Descriptors on which a proxy seems to have been asked since the last handshake, each plus 1. The write itself does not find out which connection
+ * that is, because it makes no system call. */
 static _Atomic int asked[ASKED];
 static _Atomic bool any_asked;
 
@@ -149,7 +149,7 @@ static void note_asked(int fd)
     atomic_store_explicit(&any_asked, true, memory_order_relaxed);
 }
 
-/* Note the connection of what stands at that place, while it has it. */
+/* Note the connection of the descriptor at that place, while it still has it. */
 static void settle(_Atomic int *place)
 {
     int fd = atomic_load(place) - 1;
@@ -162,8 +162,8 @@ static void settle(_Atomic int *place)
         atomic_store_explicit(&proxied[noted % SOCKETS], noted, memory_order_relaxed);
 }
 
-/* HTTP's CONNECT (RFC 9110, section 9.3.6), be it in pieces, SOCKS 5 (RFC 1928, section 4), SOCKS 4. What only looks like one does no harm: it takes
- * away the certainty of a port. */
+/* HTTP's CONNECT (RFC 9110, section 9.3.6), even in pieces, SOCKS 5 (RFC 1928, section 4), SOCKS 4. Data that only looks like a request does no harm:
+ * the port then counts as doubtful. */
 static bool asks_proxy(const unsigned char *bytes, ssize_t size)
 {
     return memcmp(bytes, "CONNECT", size < 7 ? (size_t)size : 7) == 0 || (size > 6 && bytes[0] == 5 && bytes[1] == 1 && bytes[2] == 0)
@@ -174,7 +174,7 @@ void wire_note(int fd, const void *bytes, ssize_t size, const struct sockaddr *t
 {
     const unsigned char *first = bytes;
 
-    /* /dev/null takes any buffer, unread. */
+    /* /dev/null accepts any pointer without reading. */
     if (size < 1 || (uintptr_t)bytes < NEVER_MAPPED || (first[0] != 'C' && first[0] > 5 && !wire.watching))
         return;
     if (wire.watching && size > 1 && first[0] == 22 && (first[1] == 3 || first[1] == 254)) { /* a handshake record (RFC 8446, section 5.1; RFC 6347, section 4.1) */
@@ -214,7 +214,7 @@ bool wire_is_proxied(int fd)
         settle(&asked[i]);
     noted = fingerprint(fd);
     errno = saved;
-    /* What could not be settled is not to be told apart from what has its number. */
+    /* A descriptor whose connection could not be found out may be any socket with that number. */
     return (noted != 0 && atomic_load_explicit(&proxied[noted % SOCKETS], memory_order_relaxed) == noted)
         || find_asked(fd) != NULL;
 }

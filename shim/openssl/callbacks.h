@@ -1,4 +1,4 @@
-/* Callbacks that a program sets, and that the shim puts its own in front of. */
+/* Callbacks that a program sets and that the shim wraps with its own. */
 #ifndef PINSHIM_CALLBACKS_H
 #define PINSHIM_CALLBACKS_H
 
@@ -15,10 +15,10 @@ struct callbacks {
     ossl_security_callback security;
     tls_session_secret_cb_fn secret; /* of an SSL only, with its argument */
     void *secret_arg;
-    ossl_cert_callback cert; /* what is asked for a client certificate, with its argument */
+    ossl_cert_callback cert; /* called for a client certificate, with its argument */
     void *cert_arg;
-    bool cert_watched; /* of an SSL only: client_cert.c has put its own in front of it */
-    bool certs_shared; /* of an SSL only: its certificates are another SSL's as well */
+    bool cert_watched; /* of an SSL only: client_cert.c has wrapped it */
+    bool certs_shared; /* of an SSL only: it shares its certificates with another SSL */
     bool engine; /* of an SSL_CTX only: an engine chooses the certificate */
     bool post_handshake_auth; /* the program lets the server ask for a certificate after the handshake */
     bool suspended; /* see security_suspend */
@@ -26,13 +26,14 @@ struct callbacks {
 
 #define VERIFY_PLACES 16
 
-/* The verification callbacks of an SSL_CTX, with their arguments: libssl holds the two apart, and programs swap them for each connection. */
+/* The verification callbacks of an SSL_CTX, with their arguments: libssl sets the two one after the other, and programs change them for each
+ * connection. */
 struct verification {
     const struct ossl *ossl;
-    _Atomic uint64_t tickets; /* that were drawn to set one */
-    _Atomic uint64_t current; /* the ticket of the one in force; 0: none */
+    _Atomic uint64_t tickets; /* the last one drawn, to set a callback */
+    _Atomic uint64_t current; /* the ticket of the callback in force; 0: none */
     struct verify_place {
-        _Atomic uint64_t ticket; /* of the one that stands here */
+        _Atomic uint64_t ticket; /* of the callback in this place */
         _Atomic(verify_function *) function; /* NULL: X509_verify_cert */
         _Atomic(void *) arg;
     } places[VERIFY_PLACES];

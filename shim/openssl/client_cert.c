@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What libssl takes from the callback of SSL_set_cert_cb. */
+/* What the callback of SSL_set_cert_cb returns to libssl. */
 enum answer { ANSWER_FAIL = 0, ANSWER_GO_ON = 1 };
 
-/* Return true if the server has proven its key by the time that it asks: it signed its part of the key exchange. With RSA key exchange it
- * proves it only after the client's certificate was sent. */
+/* Return true if the server has proven its key when it asks: it has signed its part of the key exchange. With RSA key exchange it
+ * proves its key only after the client's certificate was sent. */
 static bool server_has_proven(const struct ossl *ossl, const SSL *ssl)
 {
     const SSL_CIPHER *suite = ossl->SSL_get_pending_cipher(ssl);
@@ -21,7 +21,7 @@ static bool server_has_proven(const struct ossl *ossl, const SSL *ssl)
     return exchange == NID_kx_any || exchange == NID_kx_ecdhe || exchange == NID_kx_dhe;
 }
 
-/* Ask as libssl asks when no certificate was set: the older callback, of the SSL_CTX. Return false where it has none to give. */
+/* Call the older callback, of the SSL_CTX, as libssl does when no certificate was set. Return false if it gives none. */
 static bool ask_program(const struct ossl *ossl, SSL *ssl, int *answer)
 {
     ossl_client_callback callback = ossl->SSL_CTX_get_client_cert_cb(ossl->SSL_get_SSL_CTX(ssl));
@@ -40,7 +40,7 @@ static bool ask_program(const struct ossl *ossl, SSL *ssl, int *answer)
 }
 
 /* Set the certificate on the SSL, with its chain and key. Return the leaf, as a reference; or NULL with the reason in `problem`. */
-static X509 *put_on(const struct ossl *ossl, SSL *ssl, const struct client_cert *client, struct text *problem)
+static X509 *set_certificate(const struct ossl *ossl, SSL *ssl, const struct client_cert *client, struct text *problem)
 {
     const unsigned char *at = client->chain;
     const unsigned char *key_at = client->key;
@@ -75,11 +75,11 @@ static X509 *put_on(const struct ossl *ossl, SSL *ssl, const struct client_cert 
     return NULL;
 }
 
-/* Log what hinders the certificate from being offered. */
+/* Log why the certificate is not offered. */
 static void log_problem(const struct ossl *ossl, SSL *ssl, const struct client_cert *client, const char *problem, enum event_verdict verdict,
     struct evaluation *evaluation)
 {
-    static const struct shown nothing;
+    static const struct presented nothing;
     const char *path = config_get()->pins;
     char buffer[800];
     struct text remark = text_over(buffer, sizeof(buffer));
@@ -95,15 +95,15 @@ static const struct client_cert *evaluate_again(const struct ossl *ossl, SSL *ss
 {
     struct conn *conn = conn_of(ossl, ssl);
     const struct client_cert *client = NULL;
-    struct shown shown;
+    struct presented presented;
     X509 *leaf;
 
-    /* Who only knows a session need not be the server that has shown the certificate. */
+    /* A peer that only knows a session need not be the server that presented the certificate. */
     if (conn == NULL || conn->phase == PHASE_REFUSED
         || (ossl->SSL_session_reused(ssl) == 1 && !session_is_proven(ossl, ossl->SSL_get_session(ssl))))
         return NULL;
-    leaf = decide_presented(ossl, ssl, &shown);
-    if (decide_evaluate(ossl, ssl, conn, &shown, out) == VERDICT_ACCEPT)
+    leaf = decide_presented(ossl, ssl, &presented);
+    if (decide_evaluate(ossl, ssl, conn, &presented, out) == VERDICT_ACCEPT)
         client = pins_client(out->store->pins, out->judgement.client);
     if (leaf != NULL)
         ossl->X509_free(leaf);
@@ -113,20 +113,20 @@ static const struct client_cert *evaluate_again(const struct ossl *ossl, SSL *ss
 static void note_offered(const struct ossl *ossl, SSL *ssl, X509 *leaf, struct evaluation *evaluation)
 {
     struct conn *conn = conn_of(ossl, ssl);
-    struct shown shown;
+    struct presented presented;
 
     if (conn->client != NULL)
         ossl->X509_free(conn->client);
     conn->client = leaf;
-    conn->client_is_on = true;
+    conn->client_is_set = true;
     atomic_store(&conn_looks_at_reads, true);
-    /* Where a wrapper drives the handshake, this is said when it is finished. */
+    /* If a wrapper drives the handshake, this is logged at handshake completion. */
     if (conn->driven && !conn->acceptance_logged)
         return;
     conn->acceptance_logged = true;
     evaluation->client = leaf;
-    leaf = decide_presented(ossl, ssl, &shown);
-    evaluation_log(ossl, ssl, &shown, evaluation, EVENT_ACCEPTED);
+    leaf = decide_presented(ossl, ssl, &presented);
+    evaluation_log(ossl, ssl, &presented, evaluation, EVENT_ACCEPTED);
     if (leaf != NULL)
         ossl->X509_free(leaf);
 }
@@ -145,7 +145,7 @@ static enum answer offer_certificate(const struct ossl *ossl, SSL *ssl, SSL *con
         return ANSWER_GO_ON;
     }
     text_add(&problem, "cannot be used: ");
-    leaf = put_on(ossl, ssl, client, &problem);
+    leaf = set_certificate(ossl, ssl, client, &problem);
     if (leaf == NULL) {
         log_problem(ossl, connection, client, buffer, EVENT_REFUSED, evaluation);
         return ANSWER_FAIL;
@@ -154,12 +154,12 @@ static enum answer offer_certificate(const struct ossl *ossl, SSL *ssl, SSL *con
     return ANSWER_GO_ON;
 }
 
-/* libssl asks for a certificate, because the server does. A QUIC connection's state hangs on `arg`; what libssl gives is the TLS within. */
+/* libssl asks for a certificate because the server does. On QUIC, libssl passes the inner TLS object; `arg` is the connection. */
 static int answer_request(SSL *ssl, void *arg)
 {
     SSL *connection = arg != NULL ? arg : ssl;
     const struct ossl *ossl = ossl_of(connection);
-    const struct callbacks *offer = ossl != NULL ? conn_callbacks(ossl, connection) : NULL;
+    const struct callbacks *callbacks = ossl != NULL ? conn_callbacks(ossl, connection) : NULL;
     const struct client_cert *client;
     const struct callbacks *context_of;
     struct evaluation *evaluation;
@@ -169,8 +169,8 @@ static int answer_request(SSL *ssl, void *arg)
     if (ossl == NULL)
         return ANSWER_GO_ON;
     conn_take_client_cert_back(ossl, connection);
-    if (offer != NULL && offer->cert != NULL)
-        answer = offer->cert(ssl, offer->cert_arg);
+    if (callbacks != NULL && callbacks->cert != NULL)
+        answer = callbacks->cert(ssl, callbacks->cert_arg);
     if (answer <= 0 || ossl->SSL_is_server(ssl) || ossl->SSL_get_certificate(ssl) != NULL || ossl->SSL_get_privatekey(ssl) != NULL)
         return answer;
     context_of = context_callbacks(ossl, ossl->SSL_get_SSL_CTX(ssl));
@@ -197,7 +197,7 @@ void client_cert_arm(const struct ossl *ossl, SSL *ssl)
 {
     struct callbacks *place = conn_callbacks_make(ossl, ssl);
 
-    /* What is set for one of two that share their certificates would be shown by the other. */
+    /* If two SSLs share their certificates, the other one would present what is set for this one. */
     if (place == NULL || place->cert_watched || place->certs_shared)
         return;
     place->cert_watched = true;
@@ -223,10 +223,10 @@ void client_cert_share(const struct ossl *ossl, SSL *to, SSL *from)
     disarm(ossl, to);
 }
 
-/* Log what has become of the client certificate, whose name goes between the two texts, and forget it. */
+/* Log what happened to the client certificate, whose name goes between the two texts, and forget it. */
 static void log_outcome(const struct ossl *ossl, SSL *ssl, struct conn *conn, const char *before, const char *after)
 {
-    static const struct shown nothing;
+    static const struct presented nothing;
     struct evaluation *evaluation = evaluation_new();
     char subject[320];
     char buffer[500];
@@ -248,8 +248,8 @@ static void log_outcome(const struct ossl *ossl, SSL *ssl, struct conn *conn, co
     conn->client = NULL;
 }
 
-/* The server may end the connection over the client certificate, in the handshake or, in TLS 1.3, at the first read after it. libssl makes
- * errors of alerts: their number (RFC 8446, section 6.2) and 1000. */
+/* The server may end the connection because of the client certificate, in the handshake or, in TLS 1.3, at the first read after it. libssl turns
+ * alerts into errors: their number (RFC 8446, section 6.2) plus 1000. */
 static void note_refused(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     int alert = (int)(ossl->ERR_peek_last_error() & 0xfff) - 1000;
@@ -257,24 +257,24 @@ static void note_refused(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     char buffer[100];
     struct text problem = text_over(buffer, sizeof(buffer));
 
-    /* The error may be of another connection; a fatal alert has ended this one, which is not finished any more then. */
+    /* The error may be another connection's. A fatal alert has ended this connection, and then its handshake no longer counts as finished. */
     if (!of_certificates || (ossl->SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) == 0 || ossl->SSL_is_init_finished(ssl))
         return;
     text_add(&problem, ": alert %d, %s", alert, ossl->SSL_alert_desc_string_long(alert));
     log_outcome(ossl, ssl, conn, "the server refused the client certificate", buffer);
 }
 
-/* A client certificate was put on the SSL, and libssl waits for the server, or has finished: it has used it, or found that it does not suit what the
- * server asks for. */
+/* A client certificate was set on the SSL, and libssl waits for the server or has finished: it has used the certificate, or found that it does not
+ * fit the server's request. */
 void client_cert_settle(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     int nid;
 
-    if (!conn->client_is_on || (!ossl->SSL_is_init_finished(ssl) && ossl->SSL_want(ssl) != SSL_READING))
+    if (!conn->client_is_set || (!ossl->SSL_is_init_finished(ssl) && ossl->SSL_want(ssl) != SSL_READING))
         return;
     conn_take_client_cert_back(ossl, ssl);
     if (ossl->SSL_get_signature_type_nid(ssl, &nid) != 1)
-        log_outcome(ossl, ssl, conn, "the client certificate", " was not sent: it does not suit what the server asks for");
+        log_outcome(ossl, ssl, conn, "the client certificate", " was not sent: it does not fit the server's request");
 }
 
 void client_cert_follow(const struct ossl *ossl, SSL *ssl, struct conn *conn, int result)
@@ -287,15 +287,15 @@ void client_cert_follow(const struct ossl *ossl, SSL *ssl, struct conn *conn, in
     errno = saved;
 }
 
-/* Where the target's rule has a client certificate, let the server ask for it after the handshake, too (RFC 8446, section 4.2.6): most
- * programs that have none do not say that they could answer. */
+/* If the target's rule has a client certificate, let the server ask for it after the handshake, too (RFC 8446, section 4.2.6): most
+ * programs without a client certificate do not offer that. */
 void client_cert_allow_requests(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
-    static const struct shown nothing;
+    static const struct presented nothing;
     struct evaluation *evaluation = pinstore_had_client() ? evaluation_new() : NULL;
     const struct rule *rule;
 
-    /* As the program had set it, for the last target. */
+    /* The rule of the last target had one: restore the program's own setting. */
     if (conn->post_handshake_auth)
         ossl->SSL_set_post_handshake_auth(ssl, conn->callbacks.post_handshake_auth);
     conn->post_handshake_auth = false;

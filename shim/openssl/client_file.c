@@ -9,16 +9,16 @@
 #include <time.h>
 
 #define LIMIT (1 << 20) /* bytes */
-#define PASSPHRASE_LIMIT 1024 /* what OpenSSL reads at most (PEM_BUFSIZE) */
+#define PASSPHRASE_LIMIT 1024 /* the most that OpenSSL reads (PEM_BUFSIZE) */
 #define REASON_MAC 113 /* PKCS12_R_MAC_VERIFY_FAILURE */
 
-/* One of the files, whole. */
+/* The content of one of the files. */
 struct content {
     unsigned char *bytes;
     size_t length;
 };
 
-/* What is being put together. */
+/* The client certificate while it is read. */
 struct gathering {
     const struct ossl *ossl;
     struct client_cert *out;
@@ -26,8 +26,8 @@ struct gathering {
     char *passphrase; /* NULL: none was given */
     X509 *leaf;
     EVP_PKEY *key;
-    bool asked; /* for the passphrase */
-    bool shut; /* a file that this program may not open */
+    bool asked; /* OpenSSL has asked for the passphrase */
+    bool shut; /* the program may not open one of the files */
     struct text *problem;
 };
 
@@ -68,7 +68,7 @@ static bool take_object(void *to, const char *name, const unsigned char *der, si
     return strstr(name, "CERTIFICATE") == NULL || strstr(name, "REQUEST") != NULL || take_der(to, der, length);
 }
 
-/* What OpenSSL calls for a passphrase (pem_password_cb). Without one here it would ask the terminal. */
+/* Give OpenSSL the passphrase (pem_password_cb). Without this callback it would ask on the terminal. */
 static int give_passphrase(char *buffer, int size, int writing, void *arg)
 {
     struct gathering *gathering = arg;
@@ -83,14 +83,14 @@ static int give_passphrase(char *buffer, int size, int writing, void *arg)
 }
 
 /* Say why a key could not be read. */
-static void tell_key(struct gathering *gathering)
+static void explain_key(struct gathering *gathering)
 {
     if (!gathering->asked)
-        text_add(gathering->problem, "there is no private key in it that can be read");
+        text_add(gathering->problem, "it has no readable private key");
     else if (gathering->passphrase == NULL)
-        text_add(gathering->problem, "its key is encrypted, and no client-key-pass-file= says the passphrase");
+        text_add(gathering->problem, "its key is encrypted, and no client-key-pass-file= gives the passphrase");
     else
-        text_add(gathering->problem, "the passphrase does not open it");
+        text_add(gathering->problem, "the passphrase does not decrypt it");
 }
 
 static PKCS12 *as_pkcs12(const struct ossl *ossl, const struct content *file)
@@ -100,8 +100,8 @@ static PKCS12 *as_pkcs12(const struct ossl *ossl, const struct content *file)
     return pinfile_is_pem(file->bytes, file->length) ? NULL : ossl->d2i_PKCS12(NULL, &at, (long)file->length);
 }
 
-/* Append each issuer after what it has issued, as RFC 5246, section 7.4.2, wants it; 1.1.1 gives them the other way round. What has issued nothing of it
- * is not sent. */
+/* Append each issuer after the certificate that it has issued, as RFC 5246, section 7.4.2, requires; 1.1.1 gives them in reverse order. Certificates
+ * outside the chain are not sent. */
 static bool add_chain(struct gathering *gathering, X509 *leaf, const void *others)
 {
     const struct ossl *ossl = gathering->ossl;
@@ -123,7 +123,7 @@ static bool add_chain(struct gathering *gathering, X509 *leaf, const void *other
     return true;
 }
 
-/* Take the key out of PKCS #12, and with `certificates` those as well. */
+/* Take the key from PKCS #12, and with `certificates` the certificates as well. */
 static bool take_pkcs12(struct gathering *gathering, PKCS12 *bag, bool certificates)
 {
     const struct ossl *ossl = gathering->ossl;
@@ -135,9 +135,9 @@ static bool take_pkcs12(struct gathering *gathering, PKCS12 *bag, bool certifica
     if (!taken) {
         gathering->asked = (ossl->ERR_peek_last_error() & 0xfff) == REASON_MAC;
         if (gathering->asked)
-            tell_key(gathering);
+            explain_key(gathering);
         else
-            text_add(gathering->problem, "this OpenSSL cannot read it: it may be encrypted in an old way (RC2), and made anew with AES");
+            text_add(gathering->problem, "this OpenSSL cannot read it: it may be encrypted with an old cipher (RC2); encrypt it with AES");
         return false;
     }
     if (certificates)
@@ -153,7 +153,7 @@ static bool take_pkcs12(struct gathering *gathering, PKCS12 *bag, bool certifica
     else if (key != NULL)
         ossl->EVP_PKEY_free(key);
     if (!taken)
-        text_add(gathering->problem, "there is no certificate with a key in it");
+        text_add(gathering->problem, "it has no certificate with a key");
     return taken;
 }
 
@@ -173,9 +173,9 @@ static bool take_certificates(struct gathering *gathering)
     else
         taken = take_der(gathering, file->bytes, file->length);
     if (!taken)
-        text_add(gathering->problem, "something in it cannot be read");
+        text_add(gathering->problem, "it has an object that cannot be read");
     else if (gathering->leaf == NULL)
-        text_add(gathering->problem, "there is no certificate in it");
+        text_add(gathering->problem, "it has no certificate");
     return taken && gathering->leaf != NULL;
 }
 
@@ -195,7 +195,7 @@ static bool take_key(struct gathering *gathering)
         taken = take_pkcs12(gathering, bag, false);
         ossl->PKCS12_free(bag);
         if (taken && gathering->key == NULL)
-            tell_key(gathering);
+            explain_key(gathering);
         return gathering->key != NULL;
     }
     bio = ossl->BIO_new_mem_buf(file->bytes, (int)file->length);
@@ -209,11 +209,11 @@ static bool take_key(struct gathering *gathering)
     if (bio != NULL)
         (void)ossl->BIO_free(bio);
     if (gathering->key == NULL)
-        tell_key(gathering);
+        explain_key(gathering);
     return gathering->key != NULL;
 }
 
-/* Put the key down as DER. */
+/* Keep the key as DER. */
 static bool keep_key(struct gathering *gathering)
 {
     const struct ossl *ossl = gathering->ossl;
@@ -221,7 +221,7 @@ static bool keep_key(struct gathering *gathering)
     int length;
 
     if (ossl->X509_check_private_key(gathering->leaf, gathering->key) != 1) {
-        text_add(gathering->problem, "the key does not fit the certificate");
+        text_add(gathering->problem, "the key does not match the certificate");
         return false;
     }
     length = ossl->i2d_PrivateKey(gathering->key, &der);
@@ -230,7 +230,7 @@ static bool keep_key(struct gathering *gathering)
         memcpy(gathering->out->key, der, (size_t)length);
         gathering->out->key_length = (size_t)length;
     } else {
-        text_add(gathering->problem, "the key cannot be kept");
+        text_add(gathering->problem, "the key cannot be encoded");
     }
     if (length > 0) {
         explicit_bzero(der, (size_t)length);
@@ -239,7 +239,7 @@ static bool keep_key(struct gathering *gathering)
     return gathering->out->key != NULL;
 }
 
-/* Read one of the files whole. */
+/* Read one of the files. */
 static bool read_whole(struct gathering *gathering, enum client_file which, const char *path, const char *beside)
 {
     struct client_cert *out = gathering->out;
@@ -261,12 +261,12 @@ static bool read_whole(struct gathering *gathering, enum client_file which, cons
     return file->bytes != NULL;
 }
 
-/* Return true if nobody but owner and group may read the file. */
+/* Return true if only owner and group may read the file. */
 static bool is_private(struct gathering *gathering, enum client_file which)
 {
     if ((gathering->out->files[which].mode & S_IROTH) == 0)
         return true;
-    text_add(gathering->problem, "everybody may read it, and it holds a %s; expected a mode such as 0600",
+    text_add(gathering->problem, "it is world-readable and holds a %s; expected a mode such as 0600",
         which == CLIENT_PASS ? "passphrase" : "private key");
     return false;
 }
@@ -285,7 +285,7 @@ static bool take_passphrase(struct gathering *gathering)
     return gathering->passphrase != NULL;
 }
 
-/* In this order: what is said first is what a person would look at first. */
+/* The order matters: the first problem reported should be the one that a person would look for first. */
 static bool gather(struct gathering *gathering, const char *const paths[static CLIENT_FILES], const char *beside, enum client_file *faulty)
 {
     enum client_file keeper = paths[CLIENT_KEY] != NULL ? CLIENT_KEY : CLIENT_CERT;
@@ -305,7 +305,7 @@ static bool gather(struct gathering *gathering, const char *const paths[static C
     return ((gathering->key != NULL && keeper == CLIENT_CERT) || take_key(gathering)) && is_private(gathering, keeper);
 }
 
-/* Find what was read of the same files, if they have not changed. */
+/* Find the client certificate that was read from the same files, if they have not changed. */
 static const struct client_cert *find_known(const struct pins_reader *reader, const char *const paths[static CLIENT_FILES])
 {
     const struct client_cert *client;
@@ -339,7 +339,7 @@ bool client_file_read(const struct pins_reader *reader, const char *const paths[
     if (known != NULL && known->settled && pins_copy_client(known, out))
         return true;
     if (ossl == NULL || ossl->kind != OSSL_USABLE) {
-        text_add(problem, "there is no OpenSSL to read it with");
+        text_add(problem, "no OpenSSL is available to read it");
         return false;
     }
     (void)ossl->ERR_set_mark();
@@ -365,6 +365,6 @@ bool client_file_read(const struct pins_reader *reader, const char *const paths[
         return true;
     }
     pins_clear_client(out);
-    /* It was read while the program had the right to. */
+    /* It was read while the program still had the right to. */
     return gathering.shut && known != NULL && pins_copy_client(known, out);
 }

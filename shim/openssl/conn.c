@@ -42,16 +42,16 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
     if (conn->client != NULL)
         ossl->X509_free(conn->client);
     conn->client = NULL;
-    conn->client_is_on = false;
+    conn->client_is_set = false;
     free(conn->facts.sni);
     conn->facts.sni = NULL;
     conn->facts.begun = false;
     conn->facts.wire.kind = HOST_UNREADABLE;
     conn->withheld = false;
     conn->suite_refused = false;
-    free(conn->unsaid);
-    conn->unsaid = NULL;
-    /* Writing early data begins a handshake twice: by itself, and in the security callback. */
+    free(conn->early_failure);
+    conn->early_failure = NULL;
+    /* Writing early data passes a handshake start twice: in SSL_write_early_data, and in the security callback. */
     if (conn->early != EARLY_BEGINS) {
         conn->early = EARLY_NONE;
         conn->taken_off = false;
@@ -62,10 +62,10 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
 
 static void release(const struct ossl *ossl, void *attached)
 {
-    const struct unsaid *unsaid = ((struct conn *)attached)->unsaid;
+    const struct early_failure *early_failure = ((struct conn *)attached)->early_failure;
 
-    if (unsaid != NULL)
-        log_event(&(struct event) {.verdict = EVENT_NOTICE, .target = unsaid->target, .reason = unsaid->reason});
+    if (early_failure != NULL)
+        log_event(&(struct event) {.verdict = EVENT_NOTICE, .target = early_failure->target, .reason = early_failure->reason});
     conn_set_phase(attached, PHASE_UNJUDGED);
     forget_handshake(ossl, attached);
     free(attached);
@@ -77,7 +77,7 @@ static void release_nothing(const struct ossl *ossl, void *attached)
     (void)attached;
 }
 
-/* Kept of an SSL that was made when nothing was set on its SSL_CTX: what is set there later is not the SSL's. */
+/* For an SSL that was made when nothing was set on its SSL_CTX: what is set there later does not apply to the SSL. */
 static struct ossl_attached plain = {release_nothing};
 
 struct conn *conn_of(const struct ossl *ossl, const SSL *ssl)
@@ -88,7 +88,7 @@ struct conn *conn_of(const struct ossl *ossl, const SSL *ssl)
     return state != &plain ? state : NULL;
 }
 
-/* What the SSL_CTX has when the SSL is made is what libssl copies into it; or as early as can be after that. */
+/* libssl copies what the SSL_CTX has when the SSL is made; do the same then, or as soon as possible afterwards. */
 static void inherit(const struct ossl *ossl, const SSL *ssl, struct conn *conn)
 {
     const SSL_CTX *ctx = ossl->SSL_get_SSL_CTX(ssl);
@@ -98,7 +98,7 @@ static void inherit(const struct ossl *ossl, const SSL *ssl, struct conn *conn)
         conn->callbacks = *inherited;
 }
 
-/* Return the SSL's state, made if there is none; NULL when memory ran out, which the callers take for a refusal. */
+/* Return the SSL's state, made if there is none; NULL when memory ran out, which callers treat as a refusal. */
 struct conn *conn_make(const struct ossl *ossl, SSL *ssl)
 {
     struct conn *conn = conn_of(ossl, ssl);
@@ -125,13 +125,13 @@ void conn_restore_mode(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     conn->mode_changed = false;
 }
 
-/* The callbacks of a QUIC connection run under its engine's lock, which does not nest: see docs/design.md for what may be called there. */
+/* The callbacks of a QUIC connection run under its engine's lock, which is not recursive: docs/design.md lists what they may call. */
 bool conn_is_quic(const struct ossl *ossl, const SSL *ssl)
 {
     return ossl->SSL_is_quic != NULL && ossl->SSL_is_quic(ssl) == 1;
 }
 
-/* Return true if libssl has ended the handshake or the connection for good: every call fails, and moves nothing. */
+/* Return true if the handshake or the connection has failed for good: every call fails, and moves no data. */
 bool conn_has_failed(const struct ossl *ossl, const SSL *ssl)
 {
     return strcmp(ossl->SSL_state_string(ssl), "SSLERR") == 0;
@@ -139,7 +139,7 @@ bool conn_has_failed(const struct ossl *ossl, const SSL *ssl)
 
 static void take_off(const struct ossl *ossl, SSL *ssl, const X509 *given)
 {
-    /* There was none before, and what the program sets takes it back first. */
+    /* There was no certificate before; and before the program sets one, this is called. */
     if (ossl->SSL_get_certificate(ssl) == given)
         ossl->SSL_certs_clear(ssl);
 }
@@ -148,13 +148,13 @@ void conn_take_client_cert_back(const struct ossl *ossl, SSL *ssl)
 {
     struct conn *conn = conn_of(ossl, ssl);
 
-    if (conn != NULL && conn->client_is_on)
+    if (conn != NULL && conn->client_is_set)
         take_off(ossl, ssl, conn->client);
     if (conn != NULL)
-        conn->client_is_on = false;
+        conn->client_is_set = false;
 }
 
-/* Nothing of the last handshake is left. */
+/* Forget everything about the last handshake. */
 void conn_start_afresh(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     conn_restore_mode(ossl, ssl, conn);
@@ -163,8 +163,8 @@ void conn_start_afresh(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     conn_set_phase(conn, PHASE_UNJUDGED);
 }
 
-/* Return true if the connection was refused. A refused SSL is back in its first state only where somebody has reset it: by SSL_clear,
- * SSL_set_connect_state, SSL_set_accept_state, BIO_reset. Then it can only begin a new handshake. */
+/* Return true if the connection was refused. A refused SSL is in its initial state again only if it was reset: by SSL_clear,
+ * SSL_set_connect_state, SSL_set_accept_state or BIO_reset. Then it can only start a new handshake. */
 bool conn_is_refused(const struct ossl *ossl, const SSL *ssl, const struct conn *conn)
 {
     return conn != NULL && conn->phase == PHASE_REFUSED && !ossl->SSL_in_before(ssl);
@@ -195,7 +195,7 @@ struct callbacks *conn_callbacks_make(const struct ossl *ossl, SSL *ssl)
     return conn != NULL ? &conn->callbacks : NULL;
 }
 
-/* Where the callback is kept for the trampoline. Return NULL if it cannot be kept; then nothing may be offered. */
+/* Where the program's callback is kept for the shim's own to call. Return NULL if it cannot be kept; then nothing may be offered. */
 struct callbacks *conn_callbacks_of(const struct ossl *ossl, SSL_CTX *ctx, SSL *ssl)
 {
     struct context *context = ssl == NULL ? context_make(ossl, ctx) : NULL;
@@ -221,7 +221,7 @@ void conn_forget_mode(const struct ossl *ossl, SSL *ssl)
 void conn_set_peer(const struct ossl *ossl, SSL *ssl, const BIO_ADDR *address)
 {
     struct conn *conn = conn_make(ossl, ssl);
-    /* A union of socket addresses. */
+    /* BIO_ADDR is a union of socket addresses. */
     const struct sockaddr *socket_address = (const struct sockaddr *)(const void *)address;
 
     if (conn != NULL
@@ -230,12 +230,12 @@ void conn_set_peer(const struct ossl *ossl, SSL *ssl, const BIO_ADDR *address)
         conn->facts.peer.kind = HOST_UNREADABLE;
 }
 
-/* The SSL that libssl has last begun to make in this thread. */
+/* The last SSL that libssl started to make in this thread. */
 static _Thread_local const SSL *begun;
 
 static void keep_new(const struct ossl *ossl, SSL *ssl)
 {
-    /* From 3.5 on it is not there yet when libssl begins. */
+    /* From 3.5 on, it is not set yet at this point. */
     const SSL_CTX *ctx = ossl->SSL_get_SSL_CTX(ssl);
 
     if (ctx == NULL || state_of(ssl) != NULL)
@@ -246,8 +246,8 @@ static void keep_new(const struct ossl *ossl, SSL *ssl)
 
 static void made(const struct ossl *ossl, SSL *ssl)
 {
-    /* The end of one that was at this address may have been missed: libcrypto tells it only to threads with the library context (3.0) in which
-     * the shim asked for it. */
+    /* The end of an earlier SSL at this address may have been missed: libcrypto calls back only in threads with the library context (3.0) in which
+     * the shim registered. */
     state_drop(ossl, ssl);
     keep_new(ossl, ssl);
     begun = ssl;
@@ -261,23 +261,23 @@ void conn_made(const struct ossl *ossl, SSL *ssl)
     keep_new(ossl, ssl);
 }
 
-/* libssl copies an SSL before its handshake, with the callbacks that stand where its certificates are. What else a program set is the new SSL's
- * own, from its SSL_CTX. */
+/* When libssl copies an SSL before its handshake, it copies the callbacks that are kept with its certificates. All others come from the
+ * SSL_CTX. */
 void conn_copied(const struct ossl *ossl, SSL *copy, const SSL *from)
 {
-    const struct callbacks *offer = conn_callbacks(ossl, from);
+    const struct callbacks *callbacks = conn_callbacks(ossl, from);
     struct callbacks *place = conn_callbacks(ossl, copy);
 
-    if (offer == NULL || (callbacks_are_empty(offer) && (place == NULL || callbacks_are_empty(place))))
+    if (callbacks == NULL || (callbacks_are_empty(callbacks) && (place == NULL || callbacks_are_empty(place))))
         return;
     place = conn_callbacks_make(ossl, copy);
     if (place == NULL)
         return;
-    place->security = offer->security;
-    place->cert = offer->cert;
-    place->cert_arg = offer->cert_arg;
-    place->cert_watched = offer->cert_watched;
-    place->certs_shared = offer->certs_shared;
+    place->security = callbacks->security;
+    place->cert = callbacks->cert;
+    place->cert_arg = callbacks->cert_arg;
+    place->cert_watched = callbacks->cert_watched;
+    place->certs_shared = callbacks->certs_shared;
 }
 
 const struct ossl_watch ossl_watch = {made, state_drop};

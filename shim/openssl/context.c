@@ -34,10 +34,10 @@ struct context *context_make(const struct ossl *ossl, SSL_CTX *ctx)
     return context;
 }
 
-bool callbacks_are_empty(const struct callbacks *offer)
+bool callbacks_are_empty(const struct callbacks *callbacks)
 {
-    return offer->psk == NULL && offer->psk_session == NULL && offer->security == NULL && offer->secret == NULL && offer->cert == NULL
-        && !offer->post_handshake_auth && !offer->engine;
+    return callbacks->psk == NULL && callbacks->psk_session == NULL && callbacks->security == NULL && callbacks->secret == NULL && callbacks->cert == NULL
+        && !callbacks->post_handshake_auth && !callbacks->engine;
 }
 
 const struct callbacks *context_callbacks(const struct ossl *ossl, const SSL_CTX *ctx)

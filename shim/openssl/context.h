@@ -1,4 +1,4 @@
-/* What the shim keeps of an SSL_CTX: the callbacks that the program has set on it. */
+/* What the shim keeps for an SSL_CTX: the callbacks that the program has set on it. */
 #ifndef PINSHIM_CONTEXT_H
 #define PINSHIM_CONTEXT_H
 
@@ -11,17 +11,17 @@ struct context {
     struct verification verification;
 };
 
-/* Return what is kept of it, NULL where that is nothing; or made, NULL where memory ran out. `ctx` may be NULL. */
+/* Return what is kept for it, NULL if nothing. context_make makes it; NULL when memory ran out. `ctx` may be NULL. */
 struct context *context_of(const struct ossl *ossl, const SSL_CTX *ctx);
 struct context *context_make(const struct ossl *ossl, SSL_CTX *ctx);
 
-/* Return what the program set on the SSL_CTX; NULL: nothing. */
+/* Return the callbacks that the program set on the SSL_CTX; NULL: none. */
 const struct callbacks *context_callbacks(const struct ossl *ossl, const SSL_CTX *ctx);
 
-/* Return the SSL_CTX's own verification callbacks, made if there are none; NULL where memory ran out. */
+/* Return the SSL_CTX's verification callbacks, made if there are none; NULL when memory ran out. */
 struct verification *context_verification(const struct ossl *ossl, SSL_CTX *ctx);
 
-/* Return true if the program set nothing of it. */
+/* Return true if the program set none of them. */
 bool callbacks_are_empty(const struct callbacks *callbacks);
 
 #endif

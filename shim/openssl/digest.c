@@ -24,13 +24,13 @@ static size_t encode(encoder *function, const void *object, unsigned char **der)
     return 0;
 }
 
-/* What is hashed of a certificate, or of a key without one. */
+/* The parts of a certificate, or of a raw public key, that are hashed. */
 struct encoded {
     unsigned char *whole; /* to be freed */
     struct bytes parts[PIN_CERT + 1];
 };
 
-/* Encode it: a certificate comes out as it came in. What cannot be encoded is missing. */
+/* Encode it: OpenSSL gives a certificate as it was received. A part that cannot be encoded is missing. */
 static struct encoded encode_peer(const struct ossl *ossl, X509 *leaf, EVP_PKEY *raw_key)
 {
     struct encoded encoded = {.whole = NULL};

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define NOTICE_DAYS 14
-#define MOST_MISTAKEN 8 /* certificates that were sent */
+#define MOST_MISTAKEN 8 /* sent certificates that are checked for it */
 
 const struct pinstore *evaluation_pins(const struct ossl *ossl)
 {
@@ -19,7 +19,7 @@ const struct pinstore *evaluation_pins(const struct ossl *ossl)
     return pinstore_acquire(&reader);
 }
 
-/* The last one that was given back: the heap would take apart and join again what is this large, each time. */
+/* The last one freed, kept for reuse: the heap would split and join a block of this size each time. */
 static _Atomic(struct evaluation *) spare;
 
 struct evaluation *evaluation_new(void)
@@ -52,7 +52,7 @@ void evaluation_free(struct evaluation *evaluation)
     (void)pthread_setcancelstate(cancelled, NULL);
 }
 
-enum verdict evaluate(const struct ossl *ossl, SSL *ssl, const struct facts *facts, const struct shown *shown, struct evaluation *out)
+enum verdict evaluate(const struct ossl *ossl, SSL *ssl, const struct facts *facts, const struct presented *presented, struct evaluation *out)
 {
     struct evidence evidence;
 
@@ -61,7 +61,7 @@ enum verdict evaluate(const struct ossl *ossl, SSL *ssl, const struct facts *fac
     out->remark = NULL;
     out->client = NULL;
     out->store = evaluation_pins(ossl);
-    out->settled = facts_read(ossl, ssl, facts, &out->target, &out->address);
+    out->target_final = facts_read(ossl, ssl, facts, &out->target, &out->address);
     if (out->target.count > 0)
         out->judgement.host = *target_at(&out->target, 0);
     if (out->store == NULL)
@@ -70,7 +70,7 @@ enum verdict evaluate(const struct ossl *ossl, SSL *ssl, const struct facts *fac
         out->judgement.reason = REASON_FAULT;
         return VERDICT_REFUSE;
     }
-    peer_read(ossl, out->store->pins, shown, &evidence);
+    peer_read(ossl, out->store->pins, presented, &evidence);
     out->today = evidence.peer.today;
     peer_keep(&evidence.peer, &out->digests);
     policy_judge(out->store->pins, &out->target, &evidence.peer, &out->judgement);
@@ -85,9 +85,9 @@ void evaluation_end(struct evaluation *evaluation)
     target_free(&evaluation->target);
 }
 
-bool evaluation_is_settled(const struct evaluation *evaluation)
+bool evaluation_is_final(const struct evaluation *evaluation)
 {
-    return evaluation->settled
+    return evaluation->target_final
         || (evaluation->store != NULL && evaluation->store->pins != NULL && !policy_is_open(evaluation->store->pins, &evaluation->target));
 }
 
@@ -99,7 +99,7 @@ bool evaluation_only_reported(const struct evaluation *evaluation)
 
 void evaluation_notice(const struct evaluation *evaluation)
 {
-    static _Atomic uint64_t noticed[64]; /* what collides is logged again */
+    static _Atomic uint64_t noticed[64]; /* after a collision the notice is logged again */
     const struct pins *pins = evaluation->store != NULL ? evaluation->store->pins : NULL;
     const struct rules rules = evaluation->judgement.rules;
 
@@ -135,14 +135,14 @@ static const struct pin *find_pin(const struct pins *pins, struct rules rules, e
     return NULL;
 }
 
-/* Say so where a digest was written down as that of something else. */
-static void add_hint(const struct ossl *ossl, const struct shown *shown, const struct evaluation *evaluation, struct text *out)
+/* If a digest matches something other than what the pin says, say so. */
+static void add_hint(const struct ossl *ossl, const struct presented *presented, const struct evaluation *evaluation, struct text *out)
 {
     static const struct {
-        enum pin_kind written; /* as what */
+        enum pin_kind written; /* the kind that the pin says */
         enum pin_kind is;
         enum pin_kind meant;
-        bool issuer; /* of one that was sent, not of the leaf */
+        bool issuer; /* of an issuer that was sent, not of the leaf */
         const char *what;
     } mistakes[] = {
         {PIN_SPKI, PIN_CERT, PIN_SPKI, false, "the certificate's fingerprint; its SPKI pin is "},
@@ -154,19 +154,19 @@ static void add_hint(const struct ossl *ossl, const struct shown *shown, const s
     };
     const struct pins *pins = evaluation->store->pins;
     const struct rules rules = evaluation->judgement.rules;
-    int sent = shown->chain != NULL ? ossl->OPENSSL_sk_num(shown->chain) : 0;
+    int sent = presented->chain != NULL ? ossl->OPENSSL_sk_num(presented->chain) : 0;
     uint8_t digest[DIGEST_MAX];
 
-    if (shown->leaf == NULL || evaluation->judgement.reason != REASON_NO_MATCH)
+    if (presented->leaf == NULL || evaluation->judgement.reason != REASON_NO_MATCH)
         return;
     for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]) * DIGESTS; i++) {
         enum digest kind = (enum digest)(i % DIGESTS);
         size_t m = i / DIGESTS;
-        /* The first that was sent is the leaf. What comes late is nobody's mistake. */
+        /* The first certificate sent is the leaf. Those beyond the limit are not checked. */
         int last = !mistakes[m].issuer ? 0 : sent < MOST_MISTAKEN ? sent - 1 : MOST_MISTAKEN - 1;
 
         for (int k = mistakes[m].issuer ? 1 : 0; k <= last && pins_use(pins, mistakes[m].written, kind); k++) {
-            X509 *certificate = k == 0 ? shown->leaf : ossl->OPENSSL_sk_value(shown->chain, k);
+            X509 *certificate = k == 0 ? presented->leaf : ossl->OPENSSL_sk_value(presented->chain, k);
             const struct pin *pin = digest_certificate(ossl, certificate, mistakes[m].is, kind, digest)
                 ? find_pin(pins, rules, mistakes[m].written, kind, digest)
                 : NULL;
@@ -196,7 +196,7 @@ struct strings {
     struct peer_text peer;
 };
 
-/* Append the host after a blank, whole or not at all. A port that is in doubt has a question mark; one that is a proxy's is left off. */
+/* Append the host after a blank, whole or not at all. A doubtful port gets a question mark; a proxy's port is left out. */
 static void list_host(const struct host *host, bool proxied, struct text *out)
 {
     char buffer[HOST_NAME_MAX_LENGTH * 4 + 16];
@@ -212,7 +212,7 @@ static void list_host(const struct host *host, bool proxied, struct text *out)
         text_add(out, "%s%s", out->length > 0 ? " " : "", buffer);
 }
 
-/* What pinshim learn judges its pins by. */
+/* List what identifies the target, for pinshim learn. */
 static void list_target(const struct evaluation *evaluation, struct strings *strings)
 {
     const struct target *target = &evaluation->target;
@@ -229,7 +229,7 @@ static void list_target(const struct evaluation *evaluation, struct strings *str
     }
 }
 
-/* "OpenSSL 3.0.22 28 Oct 2025": the name in small letters, and the release. */
+/* "OpenSSL 3.0.22 28 Oct 2025": the name in lower case, and the release. */
 static void put_library(const struct ossl *ossl, struct text *out)
 {
     const char *version = ossl->OpenSSL_version(OPENSSL_VERSION);
@@ -241,7 +241,7 @@ static void put_library(const struct ossl *ossl, struct text *out)
     text_add_escaped(out, version + name, length - name, 20);
 }
 
-void evaluation_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown, const struct evaluation *evaluation, enum event_verdict verdict)
+void evaluation_log(const struct ossl *ossl, SSL *ssl, const struct presented *presented, const struct evaluation *evaluation, enum event_verdict verdict)
 {
     const char *path = config_get()->pins;
     const struct judgement *judgement = &evaluation->judgement;
@@ -281,17 +281,17 @@ void evaluation_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown
         && judgement->host.port != 0 && judgement->rule->port != judgement->host.port)
         text_add(&text, " (its port is not the connection's, which is in doubt)");
     if (pins != NULL && evaluation->remark == NULL)
-        add_hint(ossl, shown, evaluation, &text);
+        add_hint(ossl, presented, evaluation, &text);
     text = text_over(strings->matched, sizeof(strings->matched));
     if (pins != NULL && judgement->matched != NULL)
         pins_print_pin(pins, judgement->matched, &text);
     text = text_over(strings->wanted, sizeof(strings->wanted));
     if (pins != NULL && evaluation->remark == NULL)
         policy_print_wanted(pins, judgement, &text);
-    peer_show(ossl, shown, &strings->peer);
+    peer_show(ossl, presented, &strings->peer);
     strings->identities[0] = strings->resolved[0] = '\0';
     if (config_get()->level == LEVEL_DEBUG) {
-        peer_show_issuer(ossl, shown, &strings->peer);
+        peer_show_issuer(ossl, presented, &strings->peer);
         list_target(evaluation, strings);
     }
     if (evaluation->client != NULL)
@@ -308,7 +308,7 @@ void evaluation_log(const struct ossl *ossl, SSL *ssl, const struct shown *shown
         .wanted = strings->wanted,
         .spki_sha256 = strings->peer.spki,
         .cert_sha256 = strings->peer.cert,
-        .subject = shown->leaf != NULL ? strings->peer.subject : NULL,
+        .subject = presented->leaf != NULL ? strings->peer.subject : NULL,
         .issuer = strings->peer.issuer,
         .issuer_spki_sha256 = strings->peer.issuer_spki,
         .identities = strings->identities,

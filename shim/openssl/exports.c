@@ -1,4 +1,4 @@
-/* The functions of OpenSSL that the shim stands before. Each makes ready, delegates and returns; nothing is decided here. */
+/* The functions of OpenSSL that the shim interposes. Each one prepares, delegates and returns; nothing is decided here. */
 
 #include "client_cert.h"
 #include "handshake.h"
@@ -9,14 +9,14 @@
 
 #define EXPORT __attribute__((visibility("default"), noinline))
 
-/* Find the real function `name` for `object` into `ossl` and `real`. An object of no libssl is passed on to the function that the
- * caller would have got; a function that is nowhere to be found fails. */
+/* Set `ossl` and `real` to the library of `object` and its real function `name`. If no libssl made the object, `real` is the function that the
+ * caller would have reached without the shim; if there is none, the call fails. */
 #define FIND(name, object, failure) FIND_WITH(ossl_of(object), name, failure)
 
 /* The same for an address in the library itself: a method. */
 #define FIND_AT(name, address, failure) FIND_WITH(ossl_at(address), name, failure)
 
-/* The same for a session, which names no library: the one that the caller uses is meant. */
+/* The same for a session, which does not show its library: the one that the caller uses is taken. */
 #define FIND_FOR_CALLER(name, failure) FIND_WITH(ossl_of_caller(__builtin_return_address(0)), name, failure)
 
 #define FIND_WITH(which, name, failure) \
@@ -26,31 +26,31 @@
     if (real == NULL) \
         return failure;
 
-static bool guarded(const struct ossl *ossl)
+static bool is_usable(const struct ossl *ossl)
 {
     return ossl != NULL && ossl->kind == OSSL_USABLE;
 }
 
-/* The handshake and what moves data, which the clients of an OpenSSL that is not usable may not do either. */
-static bool held(const struct ossl *ossl)
+/* Return true for OpenSSL even if it is not usable: its clients may neither handshake nor move data. */
+static bool is_openssl(const struct ossl *ossl)
 {
     return ossl != NULL && ossl->kind != OSSL_FOREIGN;
 }
 
-/* libssl's own calls (SSL_connect's of SSL_do_handshake, QUIC's on the TLS within, a server's of d2i_SSL_SESSION for a ticket) come back through here in the versions that are linked
- * without -Bsymbolic: what the program called has been looked at already. */
-static bool guarded_from(const struct ossl *ossl, const void *caller)
+/* Return true if the program has made this call. Where libssl is linked without -Bsymbolic, its own calls come through here, too (SSL_do_handshake
+ * from SSL_connect, QUIC's on the inner TLS object, d2i_SSL_SESSION of a server's ticket): the program's call was handled already. */
+static bool is_program_call(const struct ossl *ossl, const void *caller)
 {
-    return guarded(ossl) && !ossl_calls(ossl, caller);
+    return is_usable(ossl) && !ossl_calls(ossl, caller);
 }
 
-/* Who asks to move data. A callback that libssl called may jump to such a function, and seem to be libssl. */
-static enum handshake_call asker(const struct ossl *ossl, const void *caller, enum handshake_call call)
+/* Return who wants to move data. If a callback of the program jumps to such a function, the caller seems to be libssl. */
+static enum handshake_call origin_of(const struct ossl *ossl, const void *caller, enum handshake_call call)
 {
     return ossl_calls(ossl, caller) ? CALL_INNER : call;
 }
 
-/* On a connection that is known to be confirmed, delegate at once. */
+/* If the connection is known to be confirmed, delegate at once. */
 #define DELEGATE_IF_SURE(call) \
     do { \
         const struct ossl *sure = conn_sure(ssl); \
@@ -66,14 +66,14 @@ static enum handshake_call asker(const struct ossl *ossl, const void *caller, en
             return after_read(sure, ssl, sure->call, buffer, done, failure); \
     } while (0)
 
-/* libssl answers a negative size before it looks at the handshake. */
-#define MAY_MOVE(call) (!held(ossl) || handshake_ensure(ossl, ssl, asker(ossl, __builtin_return_address(0), call)))
+/* libssl rejects a negative size before it looks at the handshake. */
+#define MAY_MOVE(call) (!is_openssl(ossl) || handshake_ensure(ossl, ssl, origin_of(ossl, __builtin_return_address(0), call)))
 
-/* Return what a read returned, or `failure`. It may have answered a request for a client certificate, met what the server thinks of it, or driven
- * a handshake whose peer is refused: then what it has read is taken back. `done` NULL: the result is its length. */
+/* Return a read's result, or `failure`. The read may have answered a request for a client certificate, received the server's alert about it, or
+ * driven a handshake whose peer is refused: then the data that it read is erased. `done` NULL: the result is the length. */
 static int after_read(const struct ossl *ossl, SSL *ssl, int result, void *buffer, size_t *done, int failure)
 {
-    if (!atomic_load_explicit(&conn_looks_at_reads, memory_order_relaxed) || !guarded(ossl) || handshake_was_read(ossl, ssl, result))
+    if (!atomic_load_explicit(&conn_looks_at_reads, memory_order_relaxed) || !is_usable(ossl) || handshake_was_read(ossl, ssl, result))
         return result;
     explicit_bzero(buffer, result <= 0 ? 0 : done != NULL ? *done : (size_t)result);
     if (done != NULL)
@@ -99,14 +99,14 @@ EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
     return verify_conclude(ossl, ctx, &captured, result);
 }
 
-/* A client's context comes before its first handshake: the pins are read here, while the program still has its rights and its
+/* A client makes its context before its first handshake: the pins are read here, while the program still has its rights and its
  * root directory. */
 static SSL_CTX *prepare(const struct ossl *ossl, SSL_CTX *ctx)
 {
-    if (guarded(ossl) && ctx != NULL) {
+    if (is_usable(ossl) && ctx != NULL) {
         pinstore_release(evaluation_pins(ossl));
         security_context_made(ossl, ctx);
-        /* A second verify hook, for a libssl whose call of X509_verify_cert cannot be seen: one that holds its libcrypto itself. */
+        /* A second verify hook, for a libssl whose call of X509_verify_cert cannot be interposed: one that contains its libcrypto. */
         verify_set_callback(ossl, ctx, NULL, NULL);
     }
     return ctx;
@@ -131,7 +131,7 @@ EXPORT SSL *SSL_new(SSL_CTX *ctx)
     FIND(SSL_new, ctx, NULL)
     SSL *ssl = real(ctx);
 
-    if (guarded(ossl) && ssl != NULL)
+    if (is_usable(ossl) && ssl != NULL)
         conn_made(ossl, ssl);
     return ssl;
 }
@@ -140,7 +140,7 @@ EXPORT void SSL_CTX_set_cert_verify_callback(SSL_CTX *ctx, int (*callback)(X509_
 {
     FIND(SSL_CTX_set_cert_verify_callback, ctx, )
 
-    if (guarded(ossl))
+    if (is_usable(ossl))
         verify_set_callback(ossl, ctx, callback, arg);
     else
         real(ctx, callback, arg);
@@ -150,14 +150,14 @@ EXPORT int SSL_connect(SSL *ssl)
 {
     FIND(SSL_connect, ssl, -1)
 
-    return held(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? handshake_run(ossl, ssl, real) : real(ssl);
+    return is_openssl(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? handshake_run(ossl, ssl, real) : real(ssl);
 }
 
 EXPORT int SSL_do_handshake(SSL *ssl)
 {
     FIND(SSL_do_handshake, ssl, -1)
 
-    return held(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? handshake_run(ossl, ssl, real) : real(ssl);
+    return is_openssl(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? handshake_run(ossl, ssl, real) : real(ssl);
 }
 
 /* On an SSL that was set up to connect, this runs the client's handshake. */
@@ -165,7 +165,7 @@ EXPORT int SSL_accept(SSL *ssl)
 {
     FIND(SSL_accept, ssl, -1)
 
-    return held(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? handshake_run(ossl, ssl, real) : real(ssl);
+    return is_openssl(ossl) && !ossl_calls(ossl, __builtin_return_address(0)) ? handshake_run(ossl, ssl, real) : real(ssl);
 }
 
 /* libssl itself clears at the start of each handshake, in some versions through here. */
@@ -173,14 +173,14 @@ EXPORT int SSL_clear(SSL *ssl)
 {
     FIND(SSL_clear, ssl, 0)
 
-    return guarded_from(ossl, __builtin_return_address(0)) ? handshake_clear(ossl, ssl) : real(ssl);
+    return is_program_call(ossl, __builtin_return_address(0)) ? handshake_clear(ossl, ssl) : real(ssl);
 }
 
 EXPORT void SSL_set_verify(SSL *ssl, int mode, int (*callback)(int, X509_STORE_CTX *))
 {
     FIND(SSL_set_verify, ssl, )
 
-    if (guarded(ossl))
+    if (is_usable(ossl))
         conn_forget_mode(ossl, ssl);
     real(ssl, mode, callback);
 }
@@ -253,10 +253,10 @@ EXPORT int SSL_write_early_data(SSL *ssl, const void *buffer, size_t size, size_
 
     int result;
 
-    if (held(ossl) && !handshake_ready_early(ossl, ssl))
+    if (is_openssl(ossl) && !handshake_ready_early(ossl, ssl))
         return 0;
     result = real(ssl, buffer, size, done);
-    if (guarded(ossl))
+    if (is_usable(ossl))
         handshake_was_early(ossl, ssl, result);
     return result;
 }
@@ -266,10 +266,10 @@ EXPORT int SSL_copy_session_id(SSL *to, const SSL *from)
     FIND(SSL_copy_session_id, to, 0)
     int result;
 
-    if (guarded(ossl))
+    if (is_usable(ossl))
         client_cert_share(ossl, to, (SSL *)(uintptr_t)from);
     result = real(to, from);
-    if (guarded(ossl))
+    if (is_usable(ossl))
         security_share(ossl, to, from);
     return result;
 }
@@ -279,14 +279,14 @@ EXPORT SSL *SSL_dup(SSL *ssl)
     FIND(SSL_dup, ssl, NULL)
     SSL *copy;
 
-    /* One in the middle of a handshake is not copied. */
-    if (guarded(ossl) && ossl->SSL_in_before(ssl))
+    /* libssl does not copy an SSL in the middle of a handshake. */
+    if (is_usable(ossl) && ossl->SSL_in_before(ssl))
         conn_take_client_cert_back(ossl, ssl);
     copy = real(ssl);
-    if (!guarded(ossl) || copy == NULL || copy == ssl)
+    if (!is_usable(ossl) || copy == NULL || copy == ssl)
         return copy;
     conn_copied(ossl, copy, ssl);
-    /* Of an SSL with a session the copy does not have copies of the certificates. */
+    /* If the SSL has a session, the copy shares its certificates. */
     if (ossl->SSL_get_session(ssl) != NULL)
         client_cert_share(ossl, copy, ssl);
     return copy;
@@ -295,10 +295,10 @@ EXPORT SSL *SSL_dup(SSL *ssl)
 EXPORT SSL_CTX *SSL_set_SSL_CTX(SSL *ssl, SSL_CTX *ctx)
 {
     FIND(SSL_set_SSL_CTX, ssl, NULL)
-    const SSL_CTX *before = guarded(ossl) ? ossl->SSL_get_SSL_CTX(ssl) : NULL;
+    const SSL_CTX *before = is_usable(ossl) ? ossl->SSL_get_SSL_CTX(ssl) : NULL;
     SSL_CTX *result = real(ssl, ctx);
 
-    if (guarded(ossl) && result != NULL && result != before)
+    if (is_usable(ossl) && result != NULL && result != before)
         security_change_context(ossl, ssl);
     return result;
 }
@@ -317,7 +317,7 @@ EXPORT int SSL_set_session_secret_cb(SSL *ssl, tls_session_secret_cb_fn callback
 {
     FIND(SSL_set_session_secret_cb, ssl, 0)
 
-    return guarded(ossl) ? psk_set_secret(ossl, ssl, callback, arg) : real(ssl, callback, arg);
+    return is_usable(ossl) ? psk_set_secret(ossl, ssl, callback, arg) : real(ssl, callback, arg);
 }
 
 EXPORT int SSL_set1_initial_peer_addr(SSL *ssl, const BIO_ADDR *address)
@@ -325,7 +325,7 @@ EXPORT int SSL_set1_initial_peer_addr(SSL *ssl, const BIO_ADDR *address)
     FIND(SSL_set1_initial_peer_addr, ssl, 0)
     int result = real(ssl, address);
 
-    if (result == 1 && guarded(ossl) && address != NULL)
+    if (result == 1 && is_usable(ossl) && address != NULL)
         conn_set_peer(ossl, ssl, address);
     return result;
 }
@@ -334,14 +334,14 @@ EXPORT void SSL_set_shutdown(SSL *ssl, int mode)
 {
     FIND(SSL_set_shutdown, ssl, )
 
-    real(ssl, guarded(ossl) ? conn_shutdown_mode(ossl, ssl, mode) : mode);
+    real(ssl, is_usable(ossl) ? conn_shutdown_mode(ossl, ssl, mode) : mode);
 }
 
 EXPORT void SSL_CTX_set_cert_cb(SSL_CTX *ctx, int (*callback)(SSL *, void *), void *arg)
 {
     FIND(SSL_CTX_set_cert_cb, ctx, )
 
-    if (guarded(ossl))
+    if (is_usable(ossl))
         client_cert_set_callback(ossl, ctx, NULL, callback, arg);
     else
         real(ctx, callback, arg);
@@ -351,19 +351,19 @@ EXPORT void SSL_set_cert_cb(SSL *ssl, int (*callback)(SSL *, void *), void *arg)
 {
     FIND(SSL_set_cert_cb, ssl, )
 
-    if (guarded(ossl))
+    if (is_usable(ossl))
         client_cert_set_callback(ossl, NULL, ssl, callback, arg);
     else
         real(ssl, callback, arg);
 }
 
-/* What the program sets is kept in offer.c, for what stands in its place. */
+/* The program's callback is kept by `keep`, for the shim's own to call. */
 #define KEEPS(name, owner, ctx, ssl, type, keep) \
     EXPORT void name(owner *object, type value) \
     { \
         FIND(name, object, ) \
  \
-        if (guarded(ossl)) \
+        if (is_usable(ossl)) \
             keep(ossl, ctx, ssl, value); \
         else \
             real(object, value); \
@@ -385,18 +385,18 @@ EXPORT int SSL_CTX_set_client_cert_engine(SSL_CTX *ctx, struct engine_st *engine
     FIND(SSL_CTX_set_client_cert_engine, ctx, 0)
     int result = real(ctx, engine);
 
-    if (result == 1 && guarded(ossl))
+    if (result == 1 && is_usable(ossl))
         client_cert_leave_to_engine(ossl, ctx);
     return result;
 }
 
-/* The program sets a certificate or a key of its own on the SSL: what was offered for it goes first. */
+/* The program sets a certificate or a key of its own on the SSL: the shim's is removed before. */
 #define SETS_CERTIFICATE(name, parameters, ...) \
     EXPORT int name parameters \
     { \
         FIND(name, ssl, 0) \
  \
-        if (guarded(ossl)) \
+        if (is_usable(ossl)) \
             conn_take_client_cert_back(ossl, ssl); \
         return real(__VA_ARGS__); \
     }
@@ -417,21 +417,21 @@ EXPORT ossl_security_callback SSL_CTX_get_security_callback(const SSL_CTX *ctx)
 {
     FIND(SSL_CTX_get_security_callback, ctx, NULL)
 
-    return guarded(ossl) ? security_get(ossl, ctx, NULL) : real(ctx);
+    return is_usable(ossl) ? security_get(ossl, ctx, NULL) : real(ctx);
 }
 
 EXPORT ossl_security_callback SSL_get_security_callback(const SSL *ssl)
 {
     FIND(SSL_get_security_callback, ssl, NULL)
 
-    return guarded(ossl) ? security_get(ossl, NULL, ssl) : real(ssl);
+    return is_usable(ossl) ? security_get(ossl, NULL, ssl) : real(ssl);
 }
 
 EXPORT int i2d_SSL_SESSION(const SSL_SESSION *session, unsigned char **out)
 {
     FIND_FOR_CALLER(i2d_SSL_SESSION, 0)
 
-    if (guarded_from(ossl, __builtin_return_address(0)))
+    if (is_program_call(ossl, __builtin_return_address(0)))
         session_written(ossl, session);
     return real(session, out);
 }
@@ -441,7 +441,7 @@ EXPORT SSL_SESSION *d2i_SSL_SESSION(SSL_SESSION **out, const unsigned char **der
     FIND_FOR_CALLER(d2i_SSL_SESSION, NULL)
     SSL_SESSION *session = real(out, der, length);
 
-    if (guarded(ossl) && (out != NULL || !ossl_calls(ossl, __builtin_return_address(0))))
+    if (is_usable(ossl) && (out != NULL || !ossl_calls(ossl, __builtin_return_address(0))))
         session_was_read(ossl, session);
     return session;
 }
@@ -452,7 +452,7 @@ EXPORT SSL_SESSION *d2i_SSL_SESSION_ex(SSL_SESSION **out, const unsigned char **
     FIND_FOR_CALLER(d2i_SSL_SESSION_ex, NULL)
     SSL_SESSION *session = real(out, der, length, library, properties);
 
-    if (guarded(ossl) && (out != NULL || !ossl_calls(ossl, __builtin_return_address(0))))
+    if (is_usable(ossl) && (out != NULL || !ossl_calls(ossl, __builtin_return_address(0))))
         session_was_read(ossl, session);
     return session;
 }

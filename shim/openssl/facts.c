@@ -12,12 +12,12 @@ static bool same_host(const struct host *a, const struct host *b)
         && (a->kind == HOST_ADDRESS ? memcmp(a->address, b->address, sizeof(a->address)) == 0 : strcmp(a->name, b->name) == 0);
 }
 
-/* Add what the program named, once where that is soon seen. */
+/* Add a host that the program named. Duplicates are skipped where that is easy to see. */
 static void add_named(struct target *target, const char *string, size_t length)
 {
     struct host host;
 
-    /* A pattern (".example.com", X509_VERIFY_PARAM_set1_host) names no host. */
+    /* A pattern (".example.com", X509_VERIFY_PARAM_set1_host) is not a host. */
     if (length > 0 && string[0] == '.')
         return;
     host_parse(string, length, &host);
@@ -30,8 +30,8 @@ static void add_named(struct target *target, const char *string, size_t length)
     (void)target_add(target, &host);
 }
 
-/* Add the SNI that the SSL has now: a renegotiation may have another. On a resumption under TLS 1.2 it is the session's, which is
- * what a peer was asked for once; that counts only where the program's own was missed. */
+/* Add the SNI that the SSL has now: a renegotiation may have another. On a resumption under TLS 1.2 it is the session's, which an
+ * earlier connection asked for; that counts only if the handshake start was missed. */
 static void add_sni_now(const struct ossl *ossl, SSL *ssl, const struct facts *facts, struct target *target)
 {
     const char *sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
@@ -39,12 +39,12 @@ static void add_sni_now(const struct ossl *ossl, SSL *ssl, const struct facts *f
 
     if (sni == NULL || (facts->begun && session != NULL && sni == ossl->SSL_SESSION_get0_hostname(session)))
         return;
-    /* Nearly always the one that was added already. */
+    /* Nearly always it was added already. */
     if (!facts->begun || facts->sni == NULL || strcmp(sni, facts->sni) != 0)
         add_named(target, sni, strlen(sni));
 }
 
-/* Return true if there are any. */
+/* Return true if there were any. */
 static bool add_verified_names(const struct ossl *ossl, X509_VERIFY_PARAM *param, struct target *target)
 {
     const char *name;
@@ -71,8 +71,8 @@ static bool add_verified_address(const struct ossl *ossl, X509_VERIFY_PARAM *par
     return i > 0;
 }
 
-/* The parameter of the trust store, which libssl takes for what the SSL's own leaves open. The store that is only verified with goes before the
- * one of the SSL_CTX. */
+/* The parameter of the trust store, from which libssl takes what the SSL's own does not set. A store for verification only takes precedence over the
+ * store of the SSL_CTX. */
 static X509_VERIFY_PARAM *store_param(const struct ossl *ossl, SSL *ssl)
 {
     const SSL_CTX *ctx = ossl->SSL_get_SSL_CTX(ssl);
@@ -84,7 +84,7 @@ static X509_VERIFY_PARAM *store_param(const struct ossl *ossl, SSL *ssl)
     return store != NULL ? ossl->X509_STORE_get0_param(store) : NULL;
 }
 
-/* What will be verified, wherever it stands; or is verified now: a verify callback may have set more. */
+/* Add the names and addresses to verify, wherever they are set. During a verification, a verify callback may have set more. */
 static void add_verified(const struct ossl *ossl, SSL *ssl, X509_VERIFY_PARAM *verifying, struct target *target)
 {
     X509_VERIFY_PARAM *own = ossl->SSL_get0_param(ssl);
@@ -100,7 +100,7 @@ static void add_verified(const struct ossl *ossl, SSL *ssl, X509_VERIFY_PARAM *v
         (void)add_verified_address(ossl, other, target);
 }
 
-/* A BIO that connects by itself (BIO_s_connect) knows the name that it was given. */
+/* A BIO that connects by itself (BIO_s_connect) has the name that it was given. */
 static void add_connect_bio(const struct ossl *ossl, SSL *ssl, struct target *target)
 {
     BIO *bio = ossl->SSL_get_rbio(ssl);
@@ -118,7 +118,7 @@ static void add_connect_bio(const struct ossl *ossl, SSL *ssl, struct target *ta
     (void)target_add(target, &host);
 }
 
-/* A datagram socket need not be connected: its BIO knows where it sends to, as a socket address (BIO_ADDR is a union of them). */
+/* A datagram socket need not be connected: its BIO has its peer as a socket address (BIO_ADDR is a union of them). */
 static bool read_datagram_peer(const struct ossl *ossl, SSL *ssl, struct host *address)
 {
     struct sockaddr_storage peer;
@@ -140,7 +140,7 @@ static bool read_address(const struct ossl *ossl, SSL *ssl, struct host *address
     return (fd >= 0 && wire_peer(fd, address)) || read_datagram_peer(ossl, ssl, address);
 }
 
-/* RFC 6761, section 6.3: programs need not have it resolved. */
+/* RFC 6761, section 6.3: programs may skip the resolver for it. */
 static bool is_localhost(const struct host *name)
 {
     size_t length = strlen(name->name);
@@ -158,8 +158,8 @@ static bool is_loopback(const struct host *address)
     return memcmp(address->address, mapped, sizeof(mapped)) == 0 || memcmp(address->address, one, sizeof(one)) == 0;
 }
 
-/* Return true if the socket's port is surely the one that the program meant for the name: the name resolved to the address. Otherwise the socket may
- * lead elsewhere first: to a proxy, through a tunnel. */
+/* Return true if the socket's port is certainly the one that the program meant for the name: the name resolved to the address. Otherwise the
+ * socket may lead to a proxy or through a tunnel. */
 static bool port_is_of(const struct host *name, const struct host *address)
 {
     struct host resolved;
@@ -185,7 +185,7 @@ static bool next_resolved(const struct target *target, uintptr_t *cursor, struct
     return true;
 }
 
-/* Return true if the SSL speaks over BIOs in memory, so that no socket will ever be known; or over another SSL. */
+/* Return true if the SSL uses BIOs in memory, so that no socket will ever be known, or runs over another SSL. */
 static bool is_in_memory(const struct ossl *ossl, SSL *ssl)
 {
     BIO *bio = ossl->SSL_get_rbio(ssl);

@@ -11,88 +11,88 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Judge a handshake that is finished: the peer has proven its key now, and this is the first look where there was no certificate
- * to verify (resumption, PSK, anonymous suites). Return true if the connection may live. */
+/* Judge a finished handshake: the peer has proven its key now, and if there was no certificate to verify (resumption, PSK, anonymous suites),
+ * this is the first judgement. Return true if the connection may continue. */
 static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
-    struct shown shown;
+    struct presented presented;
     SSL_SESSION *session;
     X509 *leaf;
-    bool lives;
+    bool continues;
     int saved = errno;
 
     (void)ossl->ERR_set_mark();
     if (conn != NULL)
         client_cert_settle(ossl, ssl, conn);
-    leaf = decide_presented(ossl, ssl, &shown);
+    leaf = decide_presented(ossl, ssl, &presented);
     session = ossl->SSL_get_session(ssl);
-    lives = conn != NULL && leaf != NULL && (conn->leaf == leaf || (ossl->SSL_session_reused(ssl) == 1 && conn->judged == session))
+    continues = conn != NULL && leaf != NULL && (conn->leaf == leaf || (ossl->SSL_session_reused(ssl) == 1 && conn->judged == session))
         && (conn->proven || !log_wants(EVENT_ACCEPTED));
-    if (!lives) {
-        enum decision decision = decide(ossl, ssl, conn, &shown, true, NULL);
+    if (!continues) {
+        enum decision decision = decide(ossl, ssl, conn, &presented, true, NULL);
 
-        lives = decision != DECISION_REFUSE;
+        continues = decision != DECISION_REFUSE;
         if (decision == DECISION_ACCEPT_WITH_CLIENT_CERT)
             client_cert_arm(ossl, ssl);
     }
     if (conn != NULL) {
-        conn_set_phase(conn, lives ? PHASE_CONFIRMED : PHASE_REFUSED);
+        conn_set_phase(conn, continues ? PHASE_CONFIRMED : PHASE_REFUSED);
         if (conn->leaf != leaf)
             conn_keep_leaf(ossl, conn, leaf);
-        conn->proven = lives;
+        conn->proven = continues;
         conn_keep_judged(ossl, conn, NULL);
     }
     if (leaf != NULL)
         ossl->X509_free(leaf);
-    if (!lives) {
+    if (!continues) {
         if (session != NULL)
             (void)ossl->SSL_CTX_remove_session(ossl->SSL_get_SSL_CTX(ssl), session);
         (void)ossl->SSL_shutdown(ssl);
     }
     (void)ossl->ERR_pop_to_mark();
-    if (!lives)
+    if (!continues)
         refuse_again(ossl, ssl);
     errno = saved;
-    return lives;
+    return continues;
 }
 
-/* Judge a peer without a certificate, and append why `what` was not offered. */
+/* Evaluate a peer without a certificate, and append why `what` was not offered. */
 static void explain_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn, const char *what, struct evaluation *evaluation, struct text *out)
 {
-    static const struct shown nothing;
+    static const struct presented nothing;
     bool demands = decide_evaluate(ossl, ssl, conn, &nothing, evaluation) != VERDICT_ACCEPT;
 
     text_add(out, "%s was not offered: ", what);
     if (demands && evaluation->judgement.rule != NULL) {
         policy_print_rule(config_get()->pins, &evaluation->judgement, out);
-        text_add(out, " asks for a certificate that this process has seen accepted");
+        text_add(out, " asks for a certificate that this process has accepted before");
     } else {
-        text_add(out, "when the handshake began, a rule of ");
+        text_add(out, "when the handshake started, a rule of ");
         text_add_escaped(out, config_get()->pins, strlen(config_get()->pins), 300);
-        text_add(out, " could still have asked for a certificate; a pins file with nothing but allow would let it pass");
+        text_add(out, " could still have demanded a certificate; a pins file with nothing but allow would allow it");
     }
 }
 
-/* A peer without a certificate would be accepted, now that more is known of the target. */
+/* Log what was not offered, even if a peer without a certificate would be accepted now that more is known of the target. */
 static void log_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
-    static const struct shown nothing;
+    static const struct presented nothing;
     struct evaluation *evaluation = evaluation_new();
     char buffer[700];
     struct text remark = text_over(buffer, sizeof(buffer));
 
     if (evaluation == NULL)
         return;
-    explain_withheld(ossl, ssl, conn, "what needs no certificate (a pre-shared key, or a suite without authentication)", evaluation, &remark);
+    explain_withheld(ossl, ssl, conn, "authentication without a certificate (a pre-shared key, or an anonymous suite)", evaluation, &remark);
     evaluation->remark = buffer;
     evaluation_log(ossl, ssl, &nothing, evaluation, EVENT_REFUSED);
     evaluation_end(evaluation);
     evaluation_free(evaluation);
 }
 
-/* Early data could not be written. Most programs go on with the handshake, and all is said by what becomes of it: this is logged where the program gives
+/* Early data could not be written. Most programs continue with the handshake, whose outcome says everything. This is logged only if the program gives
  * up. */
-static void keep_unsaid(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+static void keep_early_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     struct evaluation *evaluation = evaluation_new();
     struct text target;
@@ -100,11 +100,11 @@ static void keep_unsaid(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 
     if (evaluation == NULL)
         return;
-    if (conn->unsaid == NULL)
-        conn->unsaid = malloc(sizeof(*conn->unsaid));
-    if (conn->unsaid != NULL) {
-        target = text_over(conn->unsaid->target, sizeof(conn->unsaid->target));
-        reason = text_over(conn->unsaid->reason, sizeof(conn->unsaid->reason));
+    if (conn->early_failure == NULL)
+        conn->early_failure = malloc(sizeof(*conn->early_failure));
+    if (conn->early_failure != NULL) {
+        target = text_over(conn->early_failure->target, sizeof(conn->early_failure->target));
+        reason = text_over(conn->early_failure->reason, sizeof(conn->early_failure->reason));
         explain_withheld(ossl, ssl, conn, "the session for early data", evaluation, &reason);
         host_print(&evaluation->judgement.host, &target);
         if (target.length == 0)
@@ -114,17 +114,17 @@ static void keep_unsaid(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     evaluation_free(evaluation);
 }
 
-/* A handshake failed, and what was not offered may be why. A suite that was refused surely is: then it fails as a refusal does. SSL_want does not
- * tell: after an alert of the server's it is as before. */
+/* A handshake failed, perhaps because of what was not offered. If a suite was refused, that is the reason, and the handshake fails as a refusal does.
+ * SSL_want does not help: an alert from the server does not change it. */
 static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn, int result)
 {
-    static const struct shown nothing;
+    static const struct presented nothing;
     int saved = errno;
     int error;
 
     if (!conn->withheld || conn->logged || conn->leaf != NULL)
         return;
-    /* A callback of the program's may have emptied the queue: libcoap's does. */
+    /* A callback of the program may have emptied the queue: libcoap's does. */
     error = ossl->SSL_get_error(ssl, result);
     if (error != SSL_ERROR_SSL && error != SSL_ERROR_SYSCALL && !conn_has_failed(ossl, ssl))
         return;
@@ -136,22 +136,22 @@ static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn
     if (conn->suite_refused) {
         conn_set_phase(conn, PHASE_REFUSED);
         ossl->SSL_set_verify_result(ssl, X509_V_ERR_CERT_REJECTED);
-        /* libssl has cleared the queue when the handshake function was called: what is there tells of the suite. */
+        /* libssl cleared the queue when the handshake function was called, so its errors are about the suite. */
         ossl->ERR_clear_error();
         refuse_push_error(ossl);
     }
     errno = saved;
 }
 
-/* Return true if a read has driven the handshake up to where only the client's last words are missing: the server has proven its key, and early data
- * may still be written. Only there libssl stops between two states. */
+/* Return true if a read has driven the handshake until only the client's last flight is missing: the server has proven its key, and early data
+ * may still be written. This is the only point at which libssl stops between two states. */
 static bool is_paused(const struct ossl *ossl, const SSL *ssl, const struct conn *conn)
 {
     return conn->early == EARLY_FLOWS && ossl->SSL_in_init(ssl) == 0 && !ossl->SSL_is_init_finished(ssl)
         && ossl->SSL_get_state(ssl) != conn->early_state;
 }
 
-/* The handshake was driven, with that result. Return it, or -1 for a refusal. */
+/* A handshake function has returned `result`. Return that, or -1 for a refusal. */
 static int after_drive(const struct ossl *ossl, SSL *ssl, struct conn *conn, int result)
 {
     if (conn->phase == PHASE_REFUSED) {
@@ -184,12 +184,12 @@ bool handshake_was_read(const struct ossl *ossl, SSL *ssl, int result)
 static bool still_offered(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     SSL_SESSION *session = ossl->SSL_get_session(ssl);
-    const struct shown shown = {.leaf = session != NULL ? ossl->SSL_SESSION_get0_peer(session) : NULL, .chain = ossl->SSL_get_peer_cert_chain(ssl)};
+    const struct presented presented = {.leaf = session != NULL ? ossl->SSL_SESSION_get0_peer(session) : NULL, .chain = ossl->SSL_get_peer_cert_chain(ssl)};
     int saved = errno;
     bool accepted;
 
     (void)ossl->ERR_set_mark();
-    accepted = decide(ossl, ssl, conn, &shown, false, NULL) != DECISION_REFUSE;
+    accepted = decide(ossl, ssl, conn, &presented, false, NULL) != DECISION_REFUSE;
     (void)ossl->ERR_pop_to_mark();
     if (!accepted) {
         conn_set_phase(conn, PHASE_REFUSED);
@@ -222,7 +222,7 @@ bool handshake_ready_early(const struct ossl *ossl, SSL *ssl)
     } else if (conn->early == EARLY_FLOWS && ossl->SSL_in_init(ssl) == 0 && conn->phase != PHASE_CONFIRMED && !still_offered(ossl, ssl, conn)) {
         return false;
     }
-    /* In the middle of what a read has begun: libssl would finish it in the same call. */
+    /* A read has started the handshake: libssl would finish it in the same call. */
     if (conn->early == EARLY_FLOWS && ossl->SSL_in_init(ssl) != 0 && !conn_has_failed(ossl, ssl))
         return handshake_run(ossl, ssl, ossl->SSL_do_handshake) > 0;
     return true;
@@ -236,14 +236,14 @@ void handshake_was_early(const struct ossl *ossl, SSL *ssl, int result)
     if (conn == NULL || conn->early != EARLY_BEGINS)
         return;
     if (ossl->SSL_in_before(ssl)) {
-        conn->early = EARLY_NONE; /* there is no session to send it with */
+        conn->early = EARLY_NONE; /* no session allows it */
     } else if (ossl->SSL_in_init(ssl) == 0) {
         conn->early = EARLY_FLOWS;
         conn->early_state = ossl->SSL_get_state(ssl);
     }
     if (result <= 0 && conn->early != EARLY_BEGINS && (conn->taken_off || conn->withheld)) {
         (void)ossl->ERR_set_mark();
-        keep_unsaid(ossl, ssl, conn);
+        keep_early_failure(ossl, ssl, conn);
         (void)ossl->ERR_pop_to_mark();
     }
     errno = saved;
@@ -278,12 +278,12 @@ int handshake_run(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
         return -1;
     }
     conn_set_phase(conn, PHASE_UNJUDGED);
-    /* The program asks for the whole handshake: no more early data. */
+    /* The program asks for the complete handshake: no more early data. */
     if (conn->early == EARLY_BEGINS || (conn->early == EARLY_FLOWS && (ossl->SSL_in_before(ssl) || ossl->SSL_in_init(ssl) == 0)))
         conn->early = EARLY_NONE;
     driven_before = conn->driven;
     conn->driven = true;
-    /* Of a context that was not seen to be made. */
+    /* Its SSL_CTX was made without passing the shim. */
     if (ossl->SSL_in_before(ssl) && !security_is_watched(ossl, ssl))
         start_handshake(ossl, ssl);
     wire_begin(&watched_before);
@@ -301,7 +301,7 @@ int handshake_run(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
     return result;
 }
 
-/* Return true if the real call fails before it looks at the handshake: in the direction that is shut down, or without kernel TLS. */
+/* Return true if the real call fails before it looks at the handshake: its direction is shut down, or there is no kernel TLS. */
 static bool fails_at_once(const struct ossl *ossl, SSL *ssl, enum handshake_call call)
 {
     if (conn_is_quic(ossl, ssl))
@@ -311,9 +311,9 @@ static bool fails_at_once(const struct ossl *ossl, SSL *ssl, enum handshake_call
     return (ossl->SSL_get_shutdown(ssl) & (call == CALL_READS ? SSL_RECEIVED_SHUTDOWN : SSL_SENT_SHUTDOWN)) != 0;
 }
 
-/* Drive a handshake that an I/O call implies. Return true if that call may run: the handshake is finished and judged, or nothing can come of it.
- * libssl's state machine clears errno and the error queue when it starts, but not after a failure, nor before the SSL has a role: then no byte
- * moves, and the call fails as it does by itself. */
+/* Drive a handshake that an I/O call implies. Return true if that call may run: the handshake is finished and judged, or the call can only fail.
+ * libssl's state machine clears errno and the error queue when it starts. It does not start after a failure, nor before the SSL has a role: then no
+ * byte moves, and the call fails as it does without the shim. */
 static bool drive(const struct ossl *ossl, SSL *ssl)
 {
     static const int untouched = 0x5afe; /* no error has this number */
@@ -343,7 +343,7 @@ bool handshake_ensure(const struct ossl *ossl, SSL *ssl, enum handshake_call cal
     struct conn *conn = ossl->kind == OSSL_USABLE ? conn_of(ossl, ssl) : NULL;
 
     if (conn != NULL && conn->phase == PHASE_CONFIRMED && ossl->SSL_is_init_finished(ssl)) {
-        /* The epoch first: if the phase changes meanwhile, it is an old one. */
+        /* The epoch was read first: if the phase changes meanwhile, that epoch is over. */
         *conn_known_place(ssl) = (struct conn_known) {ssl, ossl, epoch, false};
         return true;
     }
@@ -361,8 +361,8 @@ bool handshake_ensure(const struct ossl *ossl, SSL *ssl, enum handshake_call cal
         return confirm(ossl, ssl, conn_make(ossl, ssl));
     if (call == CALL_INNER || (call == CALL_READS && conn != NULL && conn->phase == PHASE_CONFIRMED && !ossl->SSL_in_before(ssl)))
         return true;
-    /* A handshake that is asked for would end the early data; the read's own does not, and handshake_was_read judges what comes of it. Before the
-     * ClientHello is out libssl does neither. */
+    /* SSL_do_handshake would end the early data; the read itself does not, and handshake_was_read judges the result. Until the ClientHello is out,
+     * libssl does neither. */
     if (conn != NULL && !ossl->SSL_in_before(ssl) && (conn->early == EARLY_BEGINS || (conn->early == EARLY_FLOWS && call == CALL_READS)))
         return true;
     if (fails_at_once(ossl, ssl, call))

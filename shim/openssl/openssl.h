@@ -1,4 +1,4 @@
-/* OpenSSL, as libc/ sees it. */
+/* OpenSSL as a backend of libc/. */
 #ifndef PINSHIM_OPENSSL_H
 #define PINSHIM_OPENSSL_H
 

@@ -9,10 +9,10 @@
 
 _Atomic(struct ossl *) ossl_known[OSSL_MAX];
 
-/* Stands for a libssl of which no record can be made, for want of memory or of room: it has no functions, so every call fails. */
+/* In place of a libssl for which there is no memory or no room: it has no functions, so every call fails. */
 static struct ossl unusable = {.kind = OSSL_UNUSABLE};
 
-/* libssl makes an SSL. */
+/* Called when libssl makes an SSL. */
 static void note_made(void *parent, void *data, CRYPTO_EX_DATA *all, int index, long argl, void *argp)
 {
     (void)data;
@@ -22,7 +22,7 @@ static void note_made(void *parent, void *data, CRYPTO_EX_DATA *all, int index, 
     ossl_watch.made(argp, parent);
 }
 
-/* libssl copies an SSL. What a program has set beside its own index is not copied where nobody has this one. */
+/* Called when libssl copies an SSL. Data that a program has set at this index without asking for it is not copied, as if the index were unused. */
 static int copy_nothing(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **data, int index, long argl, void *argp)
 {
     (void)to;
@@ -34,7 +34,7 @@ static int copy_nothing(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **d
     return 1;
 }
 
-/* Called for every object of the kind, whatever is set on it. */
+/* Called when any object of the kind is freed, whatever is set on it. */
 static void note_freed(void *parent, void *data, CRYPTO_EX_DATA *all, int index, long argl, void *argp)
 {
     (void)data;
@@ -44,10 +44,9 @@ static void note_freed(void *parent, void *data, CRYPTO_EX_DATA *all, int index,
     ossl_watch.freed(argp, parent);
 }
 
-/* Have libcrypto tell what is made and freed. Nothing is set on an SSL, an SSL_CTX or an SSL_SESSION: a program may use an index that it did
- * not ask for, next to its own (Qt 6), and where anything is set, libcrypto calls every function that programs gave it to copy their data,
- * also for what they have not set (stunnel). Certificates carry a pointer, with two indexes left empty before it; libcrypto never copies
- * their ex_data. */
+/* Have libcrypto call back when objects are made and freed. Nothing is set on an SSL, an SSL_CTX or an SSL_SESSION: a program may use an index that
+ * it did not ask for, next to its own (Qt 6); and once anything is set, libcrypto calls every copy function of the program, even for data that was
+ * never set (stunnel). Certificates carry a pointer, after two indexes that are left empty; libcrypto never copies their ex_data. */
 static bool watch(struct ossl *ossl)
 {
     if (ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, ossl, note_made, copy_nothing, note_freed) < 0
@@ -74,7 +73,7 @@ static enum ossl_kind kind_of(void *handle, bool complete)
     return complete ? OSSL_USABLE : OSSL_UNUSABLE;
 }
 
-/* Another thread was first, or there is no room. Once libcrypto was given the record for its callbacks, it stays. */
+/* Another thread was first, or there is no room. A record that libcrypto's callbacks refer to is never freed. */
 static void discard(struct ossl *ossl)
 {
     static _Atomic(struct ossl *) discarded;
@@ -88,7 +87,7 @@ static void discard(struct ossl *ossl)
         ;
 }
 
-/* Publish without a lock, so that a fork in another thread leaves nothing locked. Return the one that stands in the end. */
+/* Publish without a lock, so that a fork in another thread leaves nothing locked. Return the record in use afterwards. */
 static struct ossl *publish(struct ossl *ossl)
 {
     for (int i = 0; i < OSSL_MAX; i++) {
@@ -118,16 +117,16 @@ static struct ossl *known_at(uintptr_t address)
     return NULL;
 }
 
-/* Where the functions of one library are found. */
+/* The objects that have the functions of one library. */
 struct parts {
-    void *handle; /* NULL: it is gone */
+    void *handle; /* NULL: it was unloaded */
     struct loaded ssl;
     struct loaded crypto; /* may be the same */
-    bool mixed; /* libssl was linked to another libcrypto, which it reaches for what is not in this one */
+    bool mixed; /* libssl was linked to another libcrypto, and uses that one for what this one lacks */
 };
 
-/* Find the libcrypto whose functions the libssl reaches. That need not be the one that it was linked to: a program, or an object that comes
- * first, may have another one within and export it, as far as it has it. Every libssl refers to this function by its address (1.1.1 to 4.0), so
+/* Find the libcrypto whose functions the libssl uses. It may differ from the one that it was linked to: a program, or an earlier object,
+ * may contain another one and export (parts of) it. Every libssl takes the address of this function (1.1.1 to 4.0), so
  * that it was bound when libssl was loaded. */
 static void find_crypto(struct parts *parts)
 {
@@ -139,8 +138,8 @@ static void find_crypto(struct parts *parts)
         parts->crypto = parts->ssl;
 }
 
-/* Return the function with that name. A release that has it, has it in one of its two objects; where one that no release lacks is in neither,
- * the loader is asked. */
+/* Return the function with that name, from one of the library's two objects. If neither has it although every release should (`needed`),
+ * ask the loader. */
 static void *find(const struct parts *parts, const char *name, bool needed)
 {
     void *found = parts->handle != NULL ? loader_defined(&parts->ssl, &parts->crypto, name) : NULL;
@@ -148,7 +147,7 @@ static void *find(const struct parts *parts, const char *name, bool needed)
     return found == NULL && (needed || parts->mixed) ? loader_symbol(parts->handle, name) : found;
 }
 
-/* Return the library that `object` is, or NULL where it is no libssl. */
+/* Return the library that `object` is, or NULL if it is not a libssl. */
 static struct ossl *examine(const struct loaded *object)
 {
     struct ossl *ossl = known_at(object->start);
@@ -246,7 +245,7 @@ struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *)
         errno = saved;
         return ossl;
     }
-    /* The program itself, or a library of its, verifies: its libssl is the one with the same libcrypto. */
+    /* The program itself or one of its libraries verifies: its libssl is the one with the same libcrypto. */
     *real = (int (*)(X509_STORE_CTX *))loader_for_caller(caller, "X509_verify_cert");
     ossl = known_verifier(*real);
     if (ossl == NULL) {
@@ -271,7 +270,7 @@ struct ossl *ossl_of_caller(const void *caller)
 
         ossl = ossl_at(loader_symbol(handle, "SSL_new"));
         loader_let_go(handle);
-        /* libcrypto calls back for its libssl (PEM), but does not link it. */
+        /* libcrypto calls functions of its libssl (PEM), but is not linked to it. */
         for (int i = 0; ossl == NULL && i < OSSL_MAX; i++) {
             struct ossl *known = atomic_load_explicit(&ossl_known[i], memory_order_acquire);
 
@@ -283,7 +282,7 @@ struct ossl *ossl_of_caller(const void *caller)
     }
     if (ossl == NULL)
         ossl = ossl_at(loader_next("SSL_new"));
-    /* A program that found its functions by dlsym has no libssl in its scope: the only one that there is, is meant. */
+    /* A program that found its functions by dlsym has no libssl in its scope: if only one is loaded, it is that one. */
     if (ossl == NULL && loader_list(OSSL_MARK, objects, OSSL_MAX) == 1)
         ossl = examine(&objects[0]);
     errno = saved;

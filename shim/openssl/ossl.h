@@ -16,7 +16,7 @@
 #undef SSL_get_peer_certificate
 #undef ERR_put_error
 
-/* Newer than the headers that this may be built with, or older. */
+/* Constants that the headers of some releases lack. */
 #ifndef BIO_CTRL_GET_KTLS_SEND
 #define BIO_CTRL_GET_KTLS_SEND 73
 #endif
@@ -30,7 +30,7 @@ typedef int (*ossl_cert_callback)(SSL *, void *);
 typedef int (*ossl_client_callback)(SSL *, X509 **, EVP_PKEY **);
 typedef int (*ossl_security_callback)(const SSL *, const SSL_CTX *, int, int, int, void *, void *);
 
-/* What only a libssl defines. */
+/* A function that only a libssl defines. */
 #define OSSL_MARK "SSL_get_ex_data_X509_STORE_CTX_idx"
 
 enum ossl_kind {
@@ -44,10 +44,10 @@ struct ossl {
     struct ossl *next_discarded; /* see discard */
     uintptr_t start; /* where its libssl is mapped */
     uintptr_t end;
-    bool watched; /* libcrypto was given the record */
+    bool watched; /* libcrypto has this record for its callbacks */
     int leaf_index; /* in a certificate's ex_data: see session.c */
-    bool param_known; /* the structure of its X509_VERIFY_PARAM: see param_is_readable */
-    int param_hosts; /* where in that the names are, from 4.0 on; 0: not known */
+    bool param_known; /* the layout of its X509_VERIFY_PARAM is known: see param_is_readable */
+    int param_hosts; /* the word in it that has the names, from 4.0 on; 0: not known */
     int param_addresses;
 #define NEEDED(name, result, parameters) result(*name) parameters;
 #define OPTIONAL NEEDED
@@ -56,20 +56,20 @@ struct ossl {
 #undef OPTIONAL
 };
 
-/* What is kept of an SSL, an SSL_CTX or a certificate (state.h) begins with this; `release` is called when that is freed. */
+/* The start of what is kept for an SSL, an SSL_CTX or a certificate (state.h); `release` is called when the object is freed. */
 struct ossl_attached {
     void (*release)(const struct ossl *ossl, void *attached);
 };
 
-/* What is to be done while libssl makes an SSL, and when an SSL, an SSL_CTX or a certificate is freed; conn.c has it. */
+/* What to do when libssl makes an SSL, and when an SSL, an SSL_CTX or a certificate is freed; conn.c defines it. */
 struct ossl_watch {
     void (*made)(const struct ossl *ossl, SSL *ssl);
     void (*freed)(const struct ossl *ossl, const void *object);
 };
 extern const struct ossl_watch ossl_watch;
 
-/* Return true if the code at `caller` is the library's own, or this object's: where libssl jumps from one function to the next
- * (SSL_connect to SSL_do_handshake), the return address is still that of whoever called the first. */
+/* Return true if the code at `caller` is the library's own, or this object's: when libssl jumps from one function to another
+ * (SSL_connect to SSL_do_handshake), the return address is still that of the first caller. */
 static inline bool ossl_calls(const struct ossl *ossl, const void *caller)
 {
     return (uintptr_t)caller - ossl->start < ossl->end - ossl->start
@@ -79,23 +79,23 @@ static inline bool ossl_calls(const struct ossl *ossl, const void *caller)
 #define OSSL_MAX 16
 extern _Atomic(struct ossl *) ossl_known[OSSL_MAX];
 
-/* Find the library that holds `address`, known or not. NULL where it is in no libssl. Slow where it is not known yet. */
+/* Find the library that contains `address`, even if it is not known yet (slow). NULL if no libssl does. */
 struct ossl *ossl_at(const void *address);
 
 /* Find the library whose X509_verify_cert is the one that an object with code at `caller` calls. `*real` is that function. */
 struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *));
 
-/* Return true if `address` is in a libssl of OpenSSL. Nothing of it is called but for its version: a program may still have to set it up. */
+/* Return true if `address` is in a libssl of OpenSSL. Only its version is read: the program may not have initialized it yet. */
 bool ossl_is_at(const void *address);
 
-/* Find the library that code at `caller` uses. NULL where that cannot be told. Slow. */
+/* Find the library that code at `caller` uses. NULL if that cannot be determined. Slow. */
 struct ossl *ossl_of_caller(const void *caller);
 
-/* The slow half of ossl_of. */
+/* The slow path of ossl_of. */
 struct ossl *ossl_discover(const void *object);
 
 /* Find the library that made `object`, an SSL or an SSL_CTX. Both hold, in one of their first four words, a pointer to their
- * SSL_METHOD, which is static data of their libssl (1.1.1 to 4.0). NULL where the object belongs to no library. */
+ * SSL_METHOD, which is static data of their libssl (1.1.1 to 4.0). NULL if no library made the object. */
 static inline bool ossl_has_made(const struct ossl *ossl, const void *object)
 {
     const uintptr_t *words = object;

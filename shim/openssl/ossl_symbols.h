@@ -1,5 +1,5 @@
 /* Every function of OpenSSL that the shim calls: name, result, parameters. No include guard: included once for each use of
- * the list. NEEDED: in every OpenSSL from 1.1.1 on; without it the library counts as none. OPTIONAL: NULL where it is absent. */
+ * the list. NEEDED: in every OpenSSL from 1.1.1 on; a library without it is not usable. OPTIONAL: NULL if it is absent. */
 
 NEEDED(SSL_CIPHER_get_auth_nid, int, (const SSL_CIPHER *))
 NEEDED(SSL_CIPHER_get_kx_nid, int, (const SSL_CIPHER *))

@@ -5,30 +5,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST 256 /* certificates that a path is looked for among */
-#define MOST_SENT 64 /* of them from the peer; the rest is ignored, and what is revoked may be among it */
+#define MOST 256 /* certificates from which a path is built */
+#define MOST_SENT 64 /* of them sent by the peer; the rest is ignored, and may contain something revoked */
 #define MOST_EDGES 128
-#define MOST_STEPS 4096 /* of the search for a way */
-#define LONGEST 32 /* certificates in a path: recursion goes as deep */
+#define MOST_STEPS 4096 /* of the search for a path */
+#define LONGEST 32 /* certificates in a path, and levels of recursion */
 
 static const char exhausted[] = "its certificates are too many, or cost too much to verify";
 
-/* A certificate that may be an issuer: the peer sent it, the program's verification used it, or a ca-file or the system's store has it for
- * another one. The first is the leaf. */
+/* A certificate that may be an issuer: the peer sent it, the program's verification used it, or a ca-file or the system's store has it as the issuer
+ * of another one. The first is the leaf. */
 struct node {
     X509 *certificate; /* a reference */
     uint64_t subject; /* der_names */
     uint64_t issuer;
     unsigned cost; /* of checking a signature with its key */
     size_t length; /* of its DER */
-    bool constrains; /* the names below it (RFC 5280, section 4.2.1.10) */
-    bool system; /* the system's store has it */
-    bool reached; /* by signatures, from the leaf */
-    bool expanded; /* its own issuers were looked for */
+    bool constrains; /* it has name constraints (RFC 5280, section 4.2.1.10) */
+    bool system; /* it is in the system's store */
+    bool reached; /* signatures lead to it from the leaf */
+    bool expanded; /* its own issuers were searched */
     bool known[PIN_CERT + 1][DIGESTS];
     uint8_t digests[PIN_CERT + 1][DIGESTS][DIGEST_MAX];
     enum { REVOKED_UNKNOWN = 0, REVOKED_NOT, REVOKED } revoked;
-    enum { UNTRIED = 0, TRIED, VERIFIED } anchor[2]; /* by an own pin (0), by the system's store (1): a path that ends here */
+    enum { UNTRIED = 0, TRIED, VERIFIED } anchor[2]; /* a path that ends here: trusted by a pin (0), by the system's store (1) */
     const char *problem[2];
 };
 
@@ -38,17 +38,17 @@ struct edge {
     uint16_t to;
 };
 
-/* All that is known of one peer's issuers. Not on the stack: OpenSSL's own fibres have little. */
+/* Everything known of one peer's issuers. Not on the stack: OpenSSL's own fibres have little. */
 struct paths {
     struct node nodes[MOST];
     size_t count;
     struct edge edges[MOST_EDGES];
     size_t edge_count;
     struct path_budget budget;
-    bool incomplete; /* more was sent than is looked at, or can be read */
-    const struct pin *revoked; /* the first pin of what is revoked among what is reached */
-    uint16_t way[LONGEST]; /* the path that is being looked for, the leaf first */
-    bool leads[MOST]; /* to the end that is being looked for */
+    bool incomplete; /* not all that was sent could be examined */
+    const struct pin *revoked; /* the first pin of @revoked that matches a certificate reached */
+    uint16_t way[LONGEST]; /* the path that is being built, the leaf first */
+    bool leads[MOST]; /* to the trust anchor that is being tried */
     unsigned steps;
 };
 
@@ -71,7 +71,7 @@ static unsigned bytes_of(struct bytes number)
     return number.length < 1U << 16 ? (unsigned)number.length : 1U << 16;
 }
 
-/* What checking a signature with the key costs, in about 10 microseconds (OpenSSL 3.0 on a processor of 2022), by what is in its
+/* The cost of checking a signature with the key, in units of about 10 microseconds (OpenSSL 3.0 on a processor of 2022), by its
  * SubjectPublicKeyInfo. */
 static unsigned cost_of_key(struct bytes spki)
 {
@@ -114,7 +114,7 @@ static unsigned cost_of_key(struct bytes spki)
     return PATH_COST_UNKNOWN;
 }
 
-/* Read the node's certificate. Return false where it cannot be read. */
+/* Read the node's certificate. Return false if it cannot be read. */
 static bool read_node(const struct ossl *ossl, X509 *certificate, struct node *out)
 {
     static const char constraints[] = "\x06\x03\x55\x1d\x1e";
@@ -138,13 +138,13 @@ static bool read_node(const struct ossl *ossl, X509 *certificate, struct node *o
     return read;
 }
 
-/* The signature is checked, and the certificate hashed for it. */
+/* The cost of the signature, and of hashing the certificate. */
 static size_t cost_of_check(const struct node *issued, const struct node *issuer)
 {
     return issuer->cost + issued->length / 4096;
 }
 
-/* Each name that is allowed or not is compared with each name below. */
+/* Each name constraint is compared with each name below it. */
 static size_t cost_of_names(const struct node *issuer, size_t below)
 {
     return issuer->constrains ? issuer->length / 12 * (below / 12) / 1000 : 0;
@@ -166,7 +166,7 @@ bool path_is_signed(const struct ossl *ossl, X509 *certificate, X509 *issuer, st
         && is_signed(ossl, certificate, issuer, cost_of_check(&issued, &by), budget);
 }
 
-/* Return where the certificate is among the nodes, at their end if it is new. The nodes take the reference in either case. NULL: it cannot be
+/* Return the certificate's node, appended if it is new. The nodes own the reference in either case. NULL: it cannot be
  * read, or there is no room. */
 static struct node *add(const struct ossl *ossl, struct paths *paths, X509 *certificate)
 {
@@ -185,7 +185,7 @@ static struct node *add(const struct ossl *ossl, struct paths *paths, X509 *cert
         return NULL;
     }
     paths->count++;
-    /* It was encoded, hashed and read. */
+    /* The cost of encoding, hashing and parsing it. */
     (void)!spend(&paths->budget, node->length / 8192);
     return node;
 }
@@ -203,7 +203,7 @@ static void add_stack(const struct ossl *ossl, struct paths *paths, const void *
     }
 }
 
-/* Add what a ca-file or the system's store has with that subject. */
+/* Add the certificates with that subject from ca-files and the system's store. */
 static void add_known(const struct ossl *ossl, struct paths *paths, const struct pins *pins, uint64_t subject)
 {
     const uint8_t *der;
@@ -233,7 +233,7 @@ static void add_known(const struct ossl *ossl, struct paths *paths, const struct
                 ossl->X509_free(certificate);
             continue;
         }
-        /* The store's own may say what it is trusted for. */
+        /* Keep the store's own copy: it may say what it is trusted for. */
         node->system = true;
         ossl->X509_free(node->certificate);
         node->certificate = certificate;
@@ -248,8 +248,8 @@ static bool may_have_issued(const struct ossl *ossl, const struct paths *paths, 
     return issuer != from && by->subject == issued->issuer && ossl->X509_check_issued(by->certificate, issued->certificate) == X509_V_OK;
 }
 
-/* Find who has issued `paths->nodes[from]`. An issuer counts by its signature: a name can be written by anybody. Where there is but one of the name,
- * and nobody is revoked, that is left to libcrypto, which verifies the path. */
+/* Find the issuers of `paths->nodes[from]`, by signature: anybody can write a name. If only one certificate has the name
+ * and nothing is revoked, the signature is left to libcrypto, which verifies the path. */
 static void find_issuers(const struct ossl *ossl, struct paths *paths, const struct pins *pins, uint16_t from)
 {
     const struct node *issued = &paths->nodes[from];
@@ -289,7 +289,7 @@ static bool is_revoked(const struct ossl *ossl, struct paths *paths, const struc
 
         if (!*known)
             *known = digest_certificate(ossl, node->certificate, kind, (enum digest)pin->digest, node->digests[kind][pin->digest]);
-        /* What cannot be told is revoked. */
+        /* What cannot be determined counts as revoked. */
         if (*known && memcmp(node->digests[kind][pin->digest], pins_digest(pins, pin), digest_size((enum digest)pin->digest)) != 0)
             continue;
         node->revoked = REVOKED;
@@ -300,29 +300,29 @@ static bool is_revoked(const struct ossl *ossl, struct paths *paths, const struc
     return false;
 }
 
-/* Find the issuers of the leaf, theirs, and so on: once for each peer. NULL when memory ran out. */
+/* Find the issuers of the leaf, their issuers, and so on: once for each peer. NULL when memory ran out. */
 static struct paths *paths_of(const struct peer *peer, const struct pins *pins)
 {
     struct evidence *evidence = (struct evidence *)(uintptr_t)peer_evidence(peer);
     const struct ossl *ossl = evidence->ossl;
     struct paths *paths = evidence->paths;
 
-    if (paths != NULL || evidence->shown.leaf == NULL)
+    if (paths != NULL || evidence->presented.leaf == NULL)
         return paths;
     paths = calloc(1, sizeof(*paths));
-    if (paths == NULL || ossl->X509_up_ref(evidence->shown.leaf) != 1) {
+    if (paths == NULL || ossl->X509_up_ref(evidence->presented.leaf) != 1) {
         free(paths);
         return NULL;
     }
     evidence->paths = paths;
     paths->budget.left = PATH_BUDGET;
-    if (add(ossl, paths, evidence->shown.leaf) == NULL) {
+    if (add(ossl, paths, evidence->presented.leaf) == NULL) {
         paths->budget.left = 0;
         return paths;
     }
-    add_stack(ossl, paths, evidence->shown.verified);
-    add_stack(ossl, paths, evidence->shown.elsewhere);
-    add_stack(ossl, paths, evidence->shown.chain);
+    add_stack(ossl, paths, evidence->presented.verified);
+    add_stack(ossl, paths, evidence->presented.elsewhere);
+    add_stack(ossl, paths, evidence->presented.chain);
     /* The leaf may be in the system's store itself. */
     add_known(ossl, paths, pins, paths->nodes[0].subject);
     paths->nodes[0].reached = true;
@@ -334,7 +334,7 @@ static struct paths *paths_of(const struct peer *peer, const struct pins *pins)
         node->expanded = true;
         (void)is_revoked(ossl, paths, pins, at - 1);
         find_issuers(ossl, paths, pins, (uint16_t)(at - 1));
-        at = 0; /* what was reached may stand before */
+        at = 0; /* nodes before this one may have been reached now */
     }
     return paths;
 }
@@ -353,7 +353,7 @@ static _Thread_local struct way {
     const struct ossl *ossl;
 } verifying;
 
-/* Have libcrypto take the path as it was found: with several certificates of one name it takes the first, and does not try the next. */
+/* Make libcrypto follow the path as it was built: of several certificates with one name it would take the first, and not try the next. */
 static int take_next(X509_STORE_CTX *ctx, X509 *certificate, X509 *issuer)
 {
     (void)ctx;
@@ -364,7 +364,7 @@ static int take_next(X509_STORE_CTX *ctx, X509 *certificate, X509 *issuer)
     return verifying.ossl->X509_check_issued(issuer, certificate) == X509_V_OK;
 }
 
-/* Have libcrypto verify exactly the path of `length` certificates in `at`; the last one is the trust anchor. */
+/* Let libcrypto verify exactly the path of `length` certificates in `at`; the last one is the trust anchor. */
 static bool verify(const struct ossl *ossl, X509 *const *at, size_t length, unsigned long flags, const char **problem)
 {
     void *between = ossl->OPENSSL_sk_new_null();
@@ -383,7 +383,7 @@ static bool verify(const struct ossl *ossl, X509 *const *at, size_t length, unsi
         X509_VERIFY_PARAM *param = ossl->X509_STORE_CTX_get0_param(ctx);
 
         verifying = (struct way) {at, length, ossl};
-        /* As libssl's own default: no SHA-1, no RSA below 1024 bits. */
+        /* libssl's default: no SHA-1, no RSA below 1024 bits. */
         ossl->X509_VERIFY_PARAM_set_auth_level(param, 1);
         verified = ossl->X509_VERIFY_PARAM_set_flags(param, flags) == 1
             && ossl->X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_SERVER) == 1 && ossl->X509_verify_cert(ctx) == 1;
@@ -400,7 +400,7 @@ static bool verify(const struct ossl *ossl, X509 *const *at, size_t length, unsi
     return verified;
 }
 
-/* Which path is looked for. */
+/* The path to be found. */
 struct search {
     const struct ossl *ossl;
     struct paths *paths;
@@ -427,7 +427,7 @@ static bool verify_way(const struct search *search, size_t length)
     return spend(&paths->budget, cost) && verify(search->ossl, at, length, search->flags, search->problem);
 }
 
-/* Try each way from where the path of `length` has got to, none of them through what is revoked. */
+/* Try every continuation of the path, which has `length` certificates now; never through a revoked one. */
 static bool go_on(const struct search *search, size_t length)
 {
     struct paths *paths = search->paths;
@@ -454,7 +454,7 @@ static bool go_on(const struct search *search, size_t length)
     return false;
 }
 
-/* Return true if a path is verified from the leaf to `end`, which is trusted. Each end is looked for once. */
+/* Return true if a path from the leaf to the trust anchor `end` is verified. Each anchor is tried once. */
 static bool leads_to(const struct evidence *evidence, struct paths *paths, const struct pins *pins, uint16_t end, bool system, const char **problem)
 {
     struct node *node = &paths->nodes[end];
@@ -484,12 +484,12 @@ static bool leads_to(const struct evidence *evidence, struct paths *paths, const
     return node->anchor[system] == VERIFIED;
 }
 
-/* The leaf must be valid for the name, as RFC 6125 has it, or for the address. */
+/* Return true if the leaf is valid for the name (RFC 6125) or for the address. */
 static bool is_for(const struct evidence *evidence, struct paths *paths, const struct host *host, const char **problem)
 {
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
     const struct ossl *ossl = evidence->ossl;
-    X509 *leaf = evidence->shown.leaf;
+    X509 *leaf = evidence->presented.leaf;
     bool v4 = memcmp(host->address, mapped, sizeof(mapped)) == 0;
     bool valid = false;
 
@@ -524,8 +524,8 @@ static const struct pin *pin_of_issuer(const struct evidence *evidence, const st
     return NULL;
 }
 
-/* Each issuer with a pinned key is tried as the only trust anchor: any path that holds the pin is enough, whatever others lead
- * elsewhere. Not the leaf: it is no issuer. */
+/* Each issuer with a pinned key is tried as the only trust anchor: one verified path through it is enough, whatever other paths there
+ * are. Not the leaf: it is not an issuer. */
 static const struct pin *authority(const struct peer *peer, const struct pins *pins, const struct rule *rule, const struct host *host,
     const char **problem)
 {
@@ -569,15 +569,15 @@ static bool trusted(const struct peer *peer, const struct pins *pins, const stru
     return found;
 }
 
-/* A revoked issuer is a veto, unless a path to the system's trust store does without it. If more was sent than is looked at, it may
- * have been hidden there. */
+/* A revoked issuer is a veto, unless a path to the system's trust store avoids it. If more was sent than is examined, a revoked issuer may
+ * be hidden in the rest. */
 static const struct pin *revoked(const struct peer *peer, const struct pins *pins, const char **problem)
 {
     const struct evidence *evidence = peer_evidence(peer);
     struct paths *paths = paths_of(peer, pins);
     const char *unwanted = NULL;
 
-    if (evidence->shown.leaf == NULL)
+    if (evidence->presented.leaf == NULL)
         return NULL;
     if (paths != NULL && paths->budget.left > 0 && ((paths->revoked == NULL && !paths->incomplete) || leads_to_system(evidence, paths, pins, &unwanted)))
         return NULL;

@@ -7,31 +7,31 @@
 
 #define NAME_LIMIT 256 /* characters of a name in the log, whatever its length in the certificate */
 
-void peer_read(const struct ossl *ossl, const struct pins *pins, const struct shown *shown, struct evidence *out)
+void peer_read(const struct ossl *ossl, const struct pins *pins, const struct presented *presented, struct evidence *out)
 {
     bool wanted[PIN_KINDS][DIGESTS];
     struct timespec now;
 
     memset(out, 0, sizeof(*out));
     out->ossl = ossl;
-    out->shown = *shown;
+    out->presented = *presented;
     out->peer.path = &path_of_peer;
-    /* Without a clock every pin that expires has expired. */
+    /* Without a clock, every pin with an expiry date has expired. */
     out->peer.today = clock_gettime(CLOCK_REALTIME, &now) == 0 && now.tv_sec >= 0 && now.tv_sec / 86400 < UINT16_MAX
         ? (uint16_t)(now.tv_sec / 86400)
         : UINT16_MAX;
-    out->peer.has[PIN_CERT] = shown->leaf != NULL;
-    out->peer.has[PIN_SPKI] = shown->leaf != NULL || shown->raw_key != NULL;
+    out->peer.has[PIN_CERT] = presented->leaf != NULL;
+    out->peer.has[PIN_SPKI] = presented->leaf != NULL || presented->raw_key != NULL;
     for (int kind = 0; kind < PIN_KINDS; kind++) {
         for (int digest = 0; digest < DIGESTS; digest++)
             wanted[kind][digest] = pins_use(pins, (enum pin_kind)kind, (enum digest)digest);
     }
-    if (shown->digests != NULL) {
-        memcpy(out->peer.known, shown->digests->known, sizeof(shown->digests->known));
-        memcpy(out->peer.digests, shown->digests->bytes, sizeof(shown->digests->bytes));
+    if (presented->digests != NULL) {
+        memcpy(out->peer.known, presented->digests->known, sizeof(presented->digests->known));
+        memcpy(out->peer.digests, presented->digests->bytes, sizeof(presented->digests->bytes));
     }
     if (out->peer.has[PIN_SPKI])
-        digest_peer(ossl, (const bool(*)[DIGESTS])wanted, shown->leaf, shown->raw_key, &out->peer);
+        digest_peer(ossl, (const bool(*)[DIGESTS])wanted, presented->leaf, presented->raw_key, &out->peer);
 }
 
 void peer_forget(struct evidence *evidence)
@@ -69,9 +69,9 @@ void peer_show_subject(const struct ossl *ossl, const X509 *certificate, char *o
     show_name(ossl, ossl->X509_get_subject_name(certificate), out, size);
 }
 
-void peer_show(const struct ossl *ossl, const struct shown *shown, struct peer_text *out)
+void peer_show(const struct ossl *ossl, const struct presented *presented, struct peer_text *out)
 {
-    X509 *leaf = shown->leaf;
+    X509 *leaf = presented->leaf;
     static const bool sha256_of_both[PIN_KINDS][DIGESTS] = {{true, false, false}, {true, false, false}, {false, false, false}};
     struct peer peer;
     struct text text;
@@ -79,9 +79,9 @@ void peer_show(const struct ossl *ossl, const struct shown *shown, struct peer_t
 
     memset(out, 0, sizeof(*out));
     memset(&peer, 0, sizeof(peer));
-    if (leaf == NULL && shown->raw_key == NULL)
+    if (leaf == NULL && presented->raw_key == NULL)
         return;
-    digest_peer(ossl, sha256_of_both, leaf, shown->raw_key, &peer);
+    digest_peer(ossl, sha256_of_both, leaf, presented->raw_key, &peer);
     text = text_over(out->spki, sizeof(out->spki));
     if (peer.known[PIN_SPKI][DIGEST_SHA256])
         text_add_base64(&text, peer.digests[PIN_SPKI][DIGEST_SHA256], digest_size(DIGEST_SHA256));
@@ -100,7 +100,7 @@ void peer_show(const struct ossl *ossl, const struct shown *shown, struct peer_t
 
 static X509 *issuer_among(const struct ossl *ossl, const void *stack, X509 *leaf, struct path_budget *budget)
 {
-    /* The first is the leaf, also where it is its own issuer. */
+    /* The first is the leaf, even if it is its own issuer. */
     for (int i = 1; stack != NULL && i < ossl->OPENSSL_sk_num(stack); i++) {
         X509 *issuer = ossl->OPENSSL_sk_value(stack, i);
 
@@ -110,19 +110,19 @@ static X509 *issuer_among(const struct ossl *ossl, const void *stack, X509 *leaf
     return NULL;
 }
 
-void peer_show_issuer(const struct ossl *ossl, const struct shown *shown, struct peer_text *out)
+void peer_show_issuer(const struct ossl *ossl, const struct presented *presented, struct peer_text *out)
 {
     struct text text = text_over(out->issuer_spki, sizeof(out->issuer_spki));
     struct path_budget budget = {PATH_BUDGET / 4};
     uint8_t digest[DIGEST_MAX];
     X509 *issuer;
 
-    if (shown->leaf == NULL)
+    if (presented->leaf == NULL)
         return;
     (void)ossl->ERR_set_mark();
-    issuer = issuer_among(ossl, shown->chain, shown->leaf, &budget);
+    issuer = issuer_among(ossl, presented->chain, presented->leaf, &budget);
     if (issuer == NULL)
-        issuer = issuer_among(ossl, shown->verified, shown->leaf, &budget);
+        issuer = issuer_among(ossl, presented->verified, presented->leaf, &budget);
     if (issuer != NULL && digest_certificate(ossl, issuer, PIN_SPKI, DIGEST_SHA256, digest))
         text_add_base64(&text, digest, digest_size(DIGEST_SHA256));
     (void)ossl->ERR_pop_to_mark();

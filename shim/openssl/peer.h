@@ -4,28 +4,28 @@
 
 #include "digest.h"
 
-/* Digests of one leaf, as far as they were computed. */
+/* Digests of one leaf, those that were computed. */
 struct peer_digests {
     bool known[PIN_CERT + 1][DIGESTS];
     uint8_t bytes[PIN_CERT + 1][DIGESTS][DIGEST_MAX];
 };
 
-/* What a peer has shown. All NULL: a peer without a certificate. */
-struct shown {
+/* What a peer has presented. All NULL: a peer without a certificate. */
+struct presented {
     X509 *leaf;
     EVP_PKEY *raw_key; /* without a certificate (RFC 7250) */
     const void *chain; /* a stack of the certificates that it sent */
-    const void *verified; /* a stack of those that the program's verification used: it may have issuers of its own */
-    const void *elsewhere; /* the same of one that it ran by itself, beside libssl's */
-    const struct peer_digests *digests; /* the leaf's, from when it was judged before; NULL: none */
+    const void *verified; /* a stack of those that the program's verification used: its store may have other issuers */
+    const void *elsewhere; /* the same for a verification that the program ran itself, in a callback of libssl's */
+    const struct peer_digests *digests; /* the leaf's, from an earlier judgement; NULL: none */
 };
 
 /* The same for policy.c; `peer` first. */
 struct evidence {
     struct peer peer;
     const struct ossl *ossl;
-    struct shown shown;
-    struct paths *paths; /* path.c's, made when first asked for */
+    struct presented presented;
+    struct paths *paths; /* path.c's, made when first needed */
 };
 
 static inline const struct evidence *peer_evidence(const struct peer *peer)
@@ -33,15 +33,15 @@ static inline const struct evidence *peer_evidence(const struct peer *peer)
     return (const struct evidence *)peer;
 }
 
-/* Compute of what was shown the digests that `pins` ask for and that are not known. Errors leave a digest unknown, so that it matches
- * nothing. The caller marks the error queue, and ends with peer_forget. */
-void peer_read(const struct ossl *ossl, const struct pins *pins, const struct shown *shown, struct evidence *out);
+/* Compute the digests that `pins` ask for and that are not known yet. A digest that cannot be computed stays unknown and matches
+ * nothing. The caller marks the error queue, and calls peer_forget at the end. */
+void peer_read(const struct ossl *ossl, const struct pins *pins, const struct presented *presented, struct evidence *out);
 void peer_forget(struct evidence *evidence);
 
-/* Keep the digests that are known of the peer. */
+/* Copy the peer's known digests to `out`. */
 void peer_keep(const struct peer *peer, struct peer_digests *out);
 
-/* The peer as the log shows it. Each is empty where there is nothing. */
+/* The peer as the log shows it. Empty: nothing to show. */
 struct peer_text {
     char spki[64];
     char cert[64];
@@ -54,9 +54,9 @@ struct peer_text {
 /* Write the subject of a certificate, escaped. */
 void peer_show_subject(const struct ossl *ossl, const X509 *certificate, char *out, size_t size);
 
-void peer_show(const struct ossl *ossl, const struct shown *shown, struct peer_text *out);
+void peer_show(const struct ossl *ossl, const struct presented *presented, struct peer_text *out);
 
-/* Show the key that signed the leaf, where its certificate was sent, or used by the program's own verification. */
-void peer_show_issuer(const struct ossl *ossl, const struct shown *shown, struct peer_text *out);
+/* Show the key that signed the leaf, if its certificate was sent or the program's own verification used it. */
+void peer_show_issuer(const struct ossl *ossl, const struct presented *presented, struct peer_text *out);
 
 #endif

@@ -12,9 +12,9 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define LIMIT (4 << 20) /* bytes; the bundle of all public CAs has a quarter of a million */
+#define LIMIT (4 << 20) /* bytes; the bundle of all public CAs has about 250,000 */
 
-/* Where what is found goes to. */
+/* What the objects found are passed to. */
 struct finding {
     const struct ossl *ossl;
     enum pin_kind kind;
@@ -74,7 +74,7 @@ static bool take_request(struct finding *finding, const unsigned char *der, size
     return taken;
 }
 
-/* Return false if it would count and cannot be read. */
+/* Return false if it is an object that matters and it cannot be read. */
 static bool take_object(void *to, const char *name, const unsigned char *der, size_t length)
 {
     struct finding *finding = to;
@@ -86,7 +86,7 @@ static bool take_object(void *to, const char *name, const unsigned char *der, si
     return strcmp(name, "PUBLIC KEY") != 0 || finding->kind != PIN_SPKI || take_key(finding, der, length);
 }
 
-/* Count what begins an object: one that is cut off or garbled must not be passed over. */
+/* Count the beginnings of objects: one that is cut off or garbled must not go unnoticed. */
 static size_t count_of(const unsigned char *bytes, size_t length, const char *what)
 {
     const unsigned char *at = bytes;
@@ -141,7 +141,7 @@ bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const ch
     bool fine;
 
     if (ossl == NULL || ossl->kind != OSSL_USABLE) {
-        text_add(problem, "there is no OpenSSL to read it with");
+        text_add(problem, "no OpenSSL is available to read it");
         return false;
     }
     whole = file_beside(path, reader->beside);
@@ -161,13 +161,13 @@ bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const ch
     (void)ossl->ERR_pop_to_mark();
     free(bytes);
     if (!fine)
-        text_add(problem, "something in it cannot be read");
+        text_add(problem, "it has an object that cannot be read");
     else if (finding.count == 0)
-        text_add(problem, "nothing in it can be pinned");
+        text_add(problem, "it has nothing that can be pinned");
     return fine && finding.count > 0;
 }
 
-/* The trust store as it is being read. */
+/* The trust store while it is read. */
 struct storing {
     struct roots *roots;
     bool hashed; /* the file's name is a hash */
@@ -181,14 +181,14 @@ static bool store_object(void *to, const char *name, const unsigned char *der, s
     return strstr(name, "CERTIFICATE") == NULL || strstr(name, "REQUEST") != NULL || roots_add(storing->roots, der, length, storing->hashed ? &storing->hash : NULL);
 }
 
-/* Return false if it failed for want of something that may be there again later. */
+/* Return false if a later attempt may succeed: no memory, no free descriptor. */
 static bool is_final(int error)
 {
     return error != EMFILE && error != ENFILE && error != ENOMEM;
 }
 
-/* Add the certificates of one file: all or none, as libcrypto does. Return false if it is there and could not be read for want of something that
- * may be there again later. */
+/* Add the certificates of one file: all or none, as libcrypto does. Return false if it exists and could not be read, but a later attempt
+ * may succeed. */
 static bool store_file(const struct ossl *ossl, struct storing *storing, const char *path, struct file_identity *identity)
 {
     char message[300];
@@ -207,7 +207,7 @@ static bool store_file(const struct ossl *ossl, struct storing *storing, const c
     return true;
 }
 
-/* Read the hash off the name of a file in a directory, as c_rehash(1) gives it: 8 digits in hex, a dot, a number. */
+/* Read the hash from the name of a file in a directory, as c_rehash(1) writes it: 8 hex digits, a dot, a number. */
 static bool read_hash(const char *name, uint32_t *hash)
 {
     *hash = 0;
@@ -219,7 +219,7 @@ static bool read_hash(const char *name, uint32_t *hash)
     return name[0] == '.' && name[1] != '\0' && name[1 + strspn(name + 1, "0123456789")] == '\0';
 }
 
-/* Read all of a directory at once: libcrypto opens its files when it looks for one, which may be after the root was changed. */
+/* Read the whole directory at once: libcrypto would open its files when it needs an issuer, perhaps after a chroot. */
 static bool store_directory(const struct ossl *ossl, struct storing *storing, const char *path)
 {
     union {
@@ -254,7 +254,7 @@ static bool store_directory(const struct ossl *ossl, struct storing *storing, co
     return complete && got == 0;
 }
 
-/* What was not read completely is taken to have changed when it is looked at next. */
+/* A place that was not read completely counts as changed at the next check. */
 static bool store_place(const struct ossl *ossl, struct storing *storing, const char *path, bool directory)
 {
     static const struct file_identity incomplete = {.inode = (ino_t)-1};
@@ -300,7 +300,7 @@ struct roots *pinfile_read_roots(const struct pins_reader *reader)
 
     if (ossl == NULL || ossl->kind != OSSL_USABLE || (storing.roots = roots_new()) == NULL)
         return NULL;
-    /* As X509_STORE_set_default_paths. */
+    /* The same as X509_STORE_set_default_paths. */
     file = secure_getenv(ossl->X509_get_default_cert_file_env());
     directories = secure_getenv(ossl->X509_get_default_cert_dir_env());
     if (file == NULL)

@@ -6,8 +6,8 @@ static unsigned int give_psk(SSL *ssl, const char *hint, char *identity, unsigne
     unsigned int key_size)
 {
     const struct ossl *ossl = ossl_of(ssl);
-    const struct callbacks *offer = ossl != NULL ? conn_callbacks(ossl, ssl) : NULL;
-    psk_callback *callback = offer != NULL ? offer->psk : NULL;
+    const struct callbacks *callbacks = ossl != NULL ? conn_callbacks(ossl, ssl) : NULL;
+    psk_callback *callback = callbacks != NULL ? callbacks->psk : NULL;
 
     if (callback == NULL || decide_withholds(ossl, ssl))
         return 0;
@@ -17,15 +17,15 @@ static unsigned int give_psk(SSL *ssl, const char *hint, char *identity, unsigne
 static int give_psk_session(SSL *ssl, const EVP_MD *md, const unsigned char **identity, size_t *length, SSL_SESSION **session)
 {
     const struct ossl *ossl = ossl_of(ssl);
-    const struct callbacks *offer = ossl != NULL ? conn_callbacks(ossl, ssl) : NULL;
-    psk_session_callback *callback = offer != NULL ? offer->psk_session : NULL;
+    const struct callbacks *callbacks = ossl != NULL ? conn_callbacks(ossl, ssl) : NULL;
+    psk_session_callback *callback = callbacks != NULL ? callbacks->psk_session : NULL;
     int result;
 
     *session = NULL;
     if (callback == NULL)
         return 1;
     result = callback(ssl, md, identity, length, session);
-    /* A program may hand a session over in this way, too. */
+    /* A program may pass an ordinary session in this way, too. */
     if (result == 1 && *session != NULL && !decide_offers_session(ossl, ssl, *session)) {
         ossl->SSL_SESSION_free(*session);
         *session = NULL;
@@ -38,20 +38,20 @@ static int give_psk_session(SSL *ssl, const EVP_MD *md, const unsigned char **id
 static int give_secret(SSL *ssl, void *secret, int *length, STACK_OF(SSL_CIPHER) *suites, const SSL_CIPHER **suite, void *arg)
 {
     const struct ossl *ossl = ossl_of(ssl);
-    const struct callbacks *offer = ossl != NULL ? conn_callbacks(ossl, ssl) : NULL;
+    const struct callbacks *callbacks = ossl != NULL ? conn_callbacks(ossl, ssl) : NULL;
 
     (void)arg;
-    if (offer == NULL || offer->secret == NULL || (!ossl->SSL_is_server(ssl) && decide_withholds(ossl, ssl)))
+    if (callbacks == NULL || callbacks->secret == NULL || (!ossl->SSL_is_server(ssl) && decide_withholds(ossl, ssl)))
         return 0;
-    return offer->secret(ssl, secret, length, suites, suite, offer->secret_arg);
+    return callbacks->secret(ssl, secret, length, suites, suite, callbacks->secret_arg);
 }
 
 void psk_withhold_secret(const struct ossl *ossl, SSL *ssl)
 {
-    const struct callbacks *offer = conn_callbacks(ossl, ssl);
+    const struct callbacks *callbacks = conn_callbacks(ossl, ssl);
 
-    /* The trampoline cannot withhold it: libssl takes its no for an error. */
-    if (offer != NULL && offer->secret != NULL)
+    /* The shim's callback cannot withhold it: libssl treats a refusal by the callback as an error. */
+    if (callbacks != NULL && callbacks->secret != NULL)
         (void)ossl->SSL_set_session_secret_cb(ssl, decide_withholds(ossl, ssl) ? NULL : give_secret, NULL);
 }
 

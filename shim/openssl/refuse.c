@@ -14,8 +14,8 @@ void refuse_push_error(const struct ossl *ossl)
     }
 }
 
-/* Make a call on a refused connection fail as the refusal did. From 4.0 on SSL_get_error no longer looks at the error queue: a
- * real call that fails, on a connection that is shut down and so moves nothing, makes it say SSL_ERROR_SSL. */
+/* Make a call on a refused connection fail as the refusal did. From 4.0 on, SSL_get_error no longer uses the error queue. A
+ * real call makes it return SSL_ERROR_SSL: it fails and moves nothing, because the connection is shut down. */
 void refuse_again(const struct ossl *ossl, SSL *ssl)
 {
     ossl->SSL_set_shutdown(ssl, SHUTDOWN_BOTH);
@@ -34,15 +34,15 @@ void refuse_library(void)
         log_fault("this OpenSSL is too old or incomplete; expected 1.1.1 or newer");
 }
 
-/* Return true if the call can be told to be a server's, in a library that is not usable. An SSL of TLS_method() counts as one until
+/* Return true if the call is recognizably a server's, in a library that is not usable. An SSL of TLS_method() counts as a server until
  * SSL_connect. */
 bool refuse_spares(const struct ossl *ossl, const SSL *ssl)
 {
     return ossl->kind == OSSL_UNUSABLE && ossl->SSL_is_server != NULL && ossl->SSL_is_server(ssl);
 }
 
-/* Return true if `*ssl` is of a usable library and was not refused; else the call fails here. `*ssl` becomes its connection, where it
- * was a stream of one (QUIC); `*conn` is the connection's state, NULL where there is none yet. */
+/* Return true if `*ssl` belongs to a usable library and was not refused; else make the call fail. If `*ssl` is a stream (QUIC), it becomes the
+ * stream's connection; `*conn` becomes the connection's state, NULL if there is none yet. */
 bool refuse_unless_open(const struct ossl *ossl, SSL **ssl, struct conn **conn)
 {
     SSL *called = *ssl;

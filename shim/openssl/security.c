@@ -7,8 +7,8 @@
 
 #include <stdlib.h>
 
-/* The security callback of an SSL_CTX, or (`ssl`) of an SSL: what the program had set, else the library's own. NULL: neither is known,
- * for want of memory. */
+/* The security callback of an SSL_CTX, or of an SSL: the one that the program set, else the library's own. NULL: neither is known,
+ * because memory ran out. */
 static ossl_security_callback security_of(const struct ossl *ossl, const SSL_CTX *ctx, const SSL *ssl)
 {
     const struct context *context = context_of(ossl, ssl != NULL ? ossl->SSL_get_SSL_CTX(ssl) : ctx);
@@ -21,7 +21,7 @@ static ossl_security_callback security_of(const struct ossl *ossl, const SSL_CTX
     return context != NULL ? context->initial : NULL;
 }
 
-/* Suites whose peer shows no certificate. With RSA-PSK it does; a TLS 1.3 suite says nothing of it. */
+/* Return true for a suite whose peer presents no certificate. With RSA-PSK it does; a TLS 1.3 suite does not determine it. */
 static bool is_unauthenticated(const struct ossl *ossl, const SSL_CIPHER *suite)
 {
     int authentication = ossl->SSL_CIPHER_get_auth_nid(suite);
@@ -49,7 +49,7 @@ static int security_callback(const SSL *ssl, const SSL_CTX *ctx, int operation, 
         return 0;
     if (ssl == NULL || ossl->SSL_is_server(ssl))
         return 1;
-    /* libssl asks whether the version will do when its state machine starts, whoever starts it and before it looks at the session. */
+    /* libssl asks whether the version is allowed when its state machine starts, whatever drives the handshake, and before it looks at the session. */
     if (operation == SSL_SECOP_VERSION && ossl->SSL_in_before(ssl) && !only_asking) {
         start_handshake(ossl, mine);
         if (conn_is_driven(ossl, ssl) && security_suspend(ossl, mine))
@@ -59,8 +59,8 @@ static int security_callback(const SSL *ssl, const SSL_CTX *ctx, int operation, 
         return 1;
     if (!conn_is_driven(ossl, ssl))
         return !decide_withholds(ossl, mine);
-    /* Where a wrapper drives the handshake, an anonymous suite is refused when the server has chosen it, and the program told why; and so is one
-     * with a pre-shared key where the socket is only known when something was sent. */
+    /* If a wrapper drives the handshake, an anonymous suite is refused when the server has chosen it, so that the log can say why; so is a suite
+     * with a pre-shared key if the socket is known only after something was sent. */
     if (operation == SSL_SECOP_CIPHER_CHECK)
         return !decide_refuses_suite(ossl, mine);
     return ossl->SSL_CIPHER_get_auth_nid(other) == NID_auth_null || decide_when_chosen(ossl, mine) || !decide_withholds(ossl, mine);
@@ -71,17 +71,17 @@ bool security_is_watched(const struct ossl *ossl, const SSL *ssl)
     return ossl->SSL_get_security_callback(ssl) == security_callback;
 }
 
-/* Return true if the client, with this security callback, could offer a suite whose peer shows no certificate. Those with a pre-shared
- * key, which are in the list by default, need a callback that gives one; those with SRP a user. */
+/* Return true if the client, with this security callback, could offer a suite whose peer presents no certificate. Suites with a pre-shared
+ * key are in the list by default, but need a callback that gives the key; those with SRP need a user name. */
 static bool offers_unauthenticated(const struct ossl *ossl, const SSL *ssl, ossl_security_callback callback)
 {
-    const struct callbacks *offer = conn_callbacks(ossl, ssl);
+    const struct callbacks *callbacks = conn_callbacks(ossl, ssl);
     const struct context *context = context_of(ossl, ossl->SSL_get_SSL_CTX(ssl));
     const void *suites;
 
-    if ((offer != NULL && offer->psk != NULL) || (ossl->SSL_get_srp_username != NULL && ossl->SSL_get_srp_username((SSL *)(uintptr_t)ssl) != NULL))
+    if ((callbacks != NULL && callbacks->psk != NULL) || (ossl->SSL_get_srp_username != NULL && ossl->SSL_get_srp_username((SSL *)(uintptr_t)ssl) != NULL))
         return true;
-    /* Above level 0 the library's own callback lets none pass. */
+    /* Above level 0 the library's own callback allows none. */
     if (context != NULL && callback == context->initial && ossl->SSL_get_security_level(ssl) > 0)
         return false;
     suites = ossl->SSL_get_ciphers(ssl);
@@ -97,7 +97,7 @@ bool security_suspend(const struct ossl *ossl, SSL *ssl)
     ossl_security_callback callback = security_of(ossl, NULL, ssl);
     const struct callbacks *own = conn_callbacks(ossl, ssl);
 
-    /* The callback stands where the certificates are: if it were gone for one that shares them, so it would for the other. */
+    /* libssl keeps the callback with the certificates: removed for one SSL, it would be gone for the other that shares them. */
     if (own != NULL && own->certs_shared)
         return false;
     if (!security_is_watched(ossl, ssl) || callback == NULL || (!ossl->SSL_is_server(ssl) && offers_unauthenticated(ossl, ssl, callback)))
@@ -108,12 +108,12 @@ bool security_suspend(const struct ossl *ossl, SSL *ssl)
 
 void security_resume(const struct ossl *ossl, SSL *ssl)
 {
-    struct callbacks *offer = conn_callbacks(ossl, ssl);
+    struct callbacks *callbacks = conn_callbacks(ossl, ssl);
 
     ossl->SSL_set_security_callback(ssl, security_callback);
-    /* One that nothing was set on is shared, and never written to. */
-    if (offer != NULL && offer->suspended)
-        offer->suspended = false;
+    /* A record on which nothing was set is shared and must not be written to. */
+    if (callbacks != NULL && callbacks->suspended)
+        callbacks->suspended = false;
 }
 
 void security_watch(const struct ossl *ossl, SSL_CTX *ctx)
@@ -121,7 +121,7 @@ void security_watch(const struct ossl *ossl, SSL_CTX *ctx)
     ossl_security_callback callback = ossl->SSL_CTX_get_security_callback(ctx);
     struct context *context = context_make(ossl, ctx);
 
-    /* SSL_CTX_new may come here twice, through SSL_CTX_new_ex. Without memory no callback is found, and nothing at all passes. */
+    /* SSL_CTX_new may get here twice, through SSL_CTX_new_ex. If memory runs out, no callback is found, and nothing is allowed. */
     if (callback == security_callback)
         return;
     if (context != NULL)
@@ -131,7 +131,7 @@ void security_watch(const struct ossl *ossl, SSL_CTX *ctx)
 
 void security_context_made(const struct ossl *ossl, SSL_CTX *ctx)
 {
-    /* Of one that was at this address before, whose end was missed. Not where SSL_CTX_new has come here through SSL_CTX_new_ex. */
+    /* An earlier SSL_CTX was at this address, and its end was missed. Not if SSL_CTX_new has got here through SSL_CTX_new_ex. */
     if (ossl->SSL_CTX_get_security_callback(ctx) != security_callback)
         state_drop(ossl, ctx);
     security_watch(ossl, ctx);
@@ -148,7 +148,7 @@ void security_share(const struct ossl *ossl, SSL *ssl, const SSL *from)
     shared = conn_callbacks(ossl, from);
     place->cert = shared != NULL ? shared->cert : NULL;
     place->cert_arg = shared != NULL ? shared->cert_arg : NULL;
-    /* In the middle of the other's handshake. */
+    /* The other SSL is in the middle of its handshake. */
     if (shared != NULL && shared->suspended)
         ossl->SSL_set_security_callback(ssl, security_callback);
 }

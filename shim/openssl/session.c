@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define DIGEST_WORDS 4 /* SHA-256 */
-#define REMEMBERED 4096 /* sessions written; the oldest are forgotten, and lead to a full handshake */
+#define REMEMBERED 4096 /* sessions that were written; the oldest are forgotten, which leads to a full handshake */
 
 static _Atomic uint64_t remembered[REMEMBERED][DIGEST_WORDS];
 static _Atomic uint32_t next_place;
@@ -26,8 +26,9 @@ static void release(const struct ossl *ossl, void *attached)
     free(attached);
 }
 
-/* A certificate is marked where a mark is kept of its address and stands in its ex_data, too. That pointer is never followed: it tells that it
- * still is the same certificate. One that came to its address later, or was read anew into it, has none. */
+/* A certificate is marked if a mark is kept for its address and its ex_data points to the same mark. That pointer is only compared, never followed:
+ * it shows that this is still the same certificate. A later one at this address, or one that was parsed anew into the same object, does not have it.
+ * */
 static const struct mark *mark_of(const struct ossl *ossl, X509 *leaf)
 {
     const struct mark *mark = leaf != NULL ? state_of(leaf) : NULL;
@@ -64,7 +65,7 @@ bool session_is_proven(const struct ossl *ossl, const SSL_SESSION *session)
         && ossl->SSL_SESSION_get_master_key(session, NULL, 0) > 0;
 }
 
-/* Digest secret and certificate: together they are what a resumption trusts. */
+/* Digest secret and certificate: a resumption trusts these two. */
 static bool digest_of(const struct ossl *ossl, const SSL_SESSION *session, uint64_t out[static DIGEST_WORDS])
 {
     unsigned char bytes[DIGEST_WORDS * sizeof(uint64_t) + SSL_MAX_MASTER_KEY_LENGTH + 64];
@@ -80,7 +81,7 @@ static bool digest_of(const struct ossl *ossl, const SSL_SESSION *session, uint6
         sha2(DIGEST_SHA256, bytes, (size_t)(secret - bytes) + length, (uint8_t *)out);
     (void)ossl->ERR_pop_to_mark();
     memset(bytes, 0, sizeof(bytes));
-    __asm__ volatile("" : : "r"(bytes) : "memory"); /* the secret is not to stay behind */
+    __asm__ volatile("" : : "r"(bytes) : "memory"); /* the secret must not stay in memory */
     errno = saved;
     return digested;
 }

@@ -7,20 +7,20 @@
 #include <errno.h>
 #include <string.h>
 
-/* Take down what the handshake that begins is to be judged by, and take off a session that it may not resume: then it becomes a
- * full one. During a resumption under TLS 1.2 SSL_get_servername gives the session's name, so what the program set is taken now. */
+/* Record the facts by which the handshake will be judged, and remove a session that it may not resume: then it becomes a
+ * full one. During a resumption under TLS 1.2, SSL_get_servername gives the session's name, so the program's own is recorded now. */
 void start_known(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     SSL_SESSION *session = ossl->SSL_get_session(ssl);
     const char *sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 
     conn_start_afresh(ossl, ssl, conn);
-    /* Where the program set none, the name of a session for TLS 1.2 is given; it is not sent. */
+    /* If the program set no name, this is the TLS 1.2 session's, which is not sent. */
     if (session != NULL && sni == ossl->SSL_SESSION_get0_hostname(session))
         sni = NULL;
     conn->facts.sni = sni != NULL ? strdup(sni) : NULL;
     conn->facts.begun = true;
-    /* Without memory for the name a resumption would be judged without. */
+    /* If there is no memory for the name, a resumption would be judged without it. */
     if (session != NULL && ((sni != NULL && conn->facts.sni == NULL) || !decide_may_resume(ossl, ssl, session))) {
         (void)ossl->SSL_set_session(ssl, NULL);
         session = NULL;
@@ -41,7 +41,7 @@ void start_handshake(const struct ossl *ossl, SSL *ssl)
     if (conn != NULL)
         start_known(ossl, ssl, conn);
     else
-        (void)ossl->SSL_set_session(ssl, NULL); /* and the certificate is refused */
+        (void)ossl->SSL_set_session(ssl, NULL); /* and then the certificate is refused */
     (void)ossl->ERR_pop_to_mark();
     errno = saved;
 }

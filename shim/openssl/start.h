@@ -4,11 +4,11 @@
 
 #include "conn.h"
 
-/* A client's handshake starts on `ssl`, however it is driven: take down what it is to be judged by, and take off a session that may
+/* A client's handshake starts on `ssl`, however it is driven: record the facts by which it will be judged, and remove a session that may
  * not be resumed for its target. */
 void start_handshake(const struct ossl *ossl, SSL *ssl);
 
-/* The same where there is a state. The caller marks the error queue and keeps errno. */
+/* The same if there is a state already. The caller marks the error queue and preserves errno. */
 void start_known(const struct ossl *ossl, SSL *ssl, struct conn *conn);
 
 #endif

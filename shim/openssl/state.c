@@ -2,14 +2,14 @@
 
 #include <stdlib.h>
 
-/* Where something is kept of one object. Places are used again and never freed: who walks a chain may be anywhere in it. */
+/* The place for one object. Places are reused and never freed: another thread may be anywhere in a chain. */
 struct place {
     _Atomic(const void *) object; /* NULL: free */
     _Atomic(struct ossl_attached *) attached;
     struct place *next;
 };
 
-#define CHAINS 16384 /* a power of two; a page of them is touched when it is first needed */
+#define CHAINS 16384 /* a power of two; a page of them takes memory only when it is first used */
 static _Atomic(struct place *) chains[CHAINS];
 
 static _Atomic(struct place *) *chain_of(const void *object)
@@ -72,7 +72,7 @@ void state_drop(const struct ossl *ossl, const void *object)
 {
     struct place *place = find(atomic_load_explicit(chain_of(object), memory_order_acquire), object);
 
-    /* More than one, where two threads came with the same SSL_CTX at once. */
+    /* There may be more than one, if two threads used the same SSL_CTX at once. */
     for (; place != NULL; place = find(place->next, object)) {
         struct ossl_attached *attached = atomic_exchange(&place->attached, NULL);
 

@@ -1,17 +1,17 @@
-/* What the shim keeps of a program's objects, found by their address. Nothing of it is in the objects: their ex_data is shared ground, where
- * some programs write beside their own index, and libcrypto calls programs' functions for what is set there. */
+/* What the shim keeps for a program's objects, found by their address. Nothing is kept in the objects' ex_data: some programs use indexes there that
+ * are not theirs, and libcrypto calls the program's functions for data that is set there. */
 #ifndef PINSHIM_STATE_H
 #define PINSHIM_STATE_H
 
 #include "ossl.h"
 
-/* Return what is kept of the object; NULL: nothing. No lock is taken, so that a fork in another thread leaves none behind. */
+/* Return what is kept for the object; NULL: nothing. No lock is taken, because a fork in another thread could leave it locked. */
 MUST_CHECK void *state_of(const void *object);
 
-/* Keep `attached` of the object in the place of what was kept, which is released. Return false, with nothing changed, if memory ran out. */
+/* Keep `attached` for the object, and release what was kept before. Return false, with nothing changed, if memory ran out. */
 MUST_CHECK bool state_keep(const struct ossl *ossl, const void *object, struct ossl_attached *attached);
 
-/* The object is no more, or another one is at its address: release what is kept of it. */
+/* The object was freed, or another one is at its address: release what is kept for it. */
 void state_drop(const struct ossl *ossl, const void *object);
 
 #endif

@@ -14,14 +14,14 @@
 #define WANT_RETRY_VERIFY 8 /* SSL_RETRY_VERIFY, 3.0 */
 #define ECH_REJECTED (-105) /* SSL_ECH_STATUS_FAILED_ECH, 4.0: there are new keys */
 #define ECH_REJECTED_BAD_NAME (-106) /* the same, and the program's verification has failed */
-#define BUSY UINT64_MAX /* a place that is written to */
+#define BUSY UINT64_MAX /* a place that is being written */
 #define TRIES 1000
 
-/* Where a server has rejected ECH and gives new keys for it, what it shows is the certificate of the public name, and libssl ends the handshake
- * with the alert ech_required whatever is said of that (RFC 9849, section 6.1.6; seen with 4.0.3: before a client certificate or data goes out).
- * The program is to get the keys. Return true if it is so, and the certificate satisfies the rules for that name. Not where the server asks for
- * a client certificate: then it is judged as what the program meant. */
-static bool only_gives_keys(const struct ossl *ossl, SSL *ssl, const struct conn *conn, const struct shown *shown)
+/* A server that has rejected ECH and gives new keys presents the certificate of the public name, and libssl then ends the handshake in any case with
+ * the alert ech_required (RFC 9849, section 6.1.6; seen with 4.0.3: before a client certificate or data goes out). The program should get the keys.
+ * Return true if this is the case and the certificate satisfies the rules for the public name. Not if the server asks for a client certificate: then
+ * it is judged as the target that the program meant. */
+static bool only_gives_keys(const struct ossl *ossl, SSL *ssl, const struct conn *conn, const struct presented *presented)
 {
     const struct facts outer = {.wire = conn->facts.wire, .peer = conn->facts.peer, .verifying = conn->facts.verifying};
     struct evaluation *evaluation;
@@ -39,7 +39,7 @@ static bool only_gives_keys(const struct ossl *ossl, SSL *ssl, const struct conn
     evaluation = evaluation_new();
     if (evaluation == NULL)
         return false;
-    gives = evaluate(ossl, ssl, &outer, shown, evaluation) == VERDICT_ACCEPT;
+    gives = evaluate(ossl, ssl, &outer, presented, evaluation) == VERDICT_ACCEPT;
     evaluation_end(evaluation);
     evaluation_free(evaluation);
     return gives;
@@ -82,18 +82,18 @@ void verify_capture(const struct ossl *ossl, X509_STORE_CTX *ctx, bool own, stru
         captured->ssl = ossl->X509_STORE_CTX_get_ex_data(ctx, ossl->SSL_get_ex_data_X509_STORE_CTX_idx());
     if (ossl->kind != OSSL_USABLE || captured->ssl == NULL)
         return;
-    captured->shown.leaf = ossl->X509_STORE_CTX_get0_cert(ctx);
-    captured->shown.chain = ossl->X509_STORE_CTX_get0_untrusted(ctx);
-    if (captured->shown.leaf == NULL && ossl->X509_STORE_CTX_get0_rpk != NULL)
-        captured->shown.raw_key = ossl->X509_STORE_CTX_get0_rpk(ctx);
+    captured->presented.leaf = ossl->X509_STORE_CTX_get0_cert(ctx);
+    captured->presented.chain = ossl->X509_STORE_CTX_get0_untrusted(ctx);
+    if (captured->presented.leaf == NULL && ossl->X509_STORE_CTX_get0_rpk != NULL)
+        captured->presented.raw_key = ossl->X509_STORE_CTX_get0_rpk(ctx);
     captured->outer = beside;
-    beside = (struct beside) {captured->shown.leaf, NULL};
+    beside = (struct beside) {captured->presented.leaf, NULL};
 }
 
 static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct captured *captured, const void *elsewhere, int result)
 {
     SSL *ssl = captured->ssl;
-    struct shown shown = captured->shown;
+    struct presented presented = captured->presented;
     struct peer_digests digests;
     enum decision decision;
     int saved = errno;
@@ -110,43 +110,43 @@ static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
     /* The program verifies something of its own, before a handshake or after it. */
     if (!captured->own && (ossl->SSL_in_before(ssl) || ossl->SSL_is_init_finished(ssl)))
         return result;
-    /* "Ask me again" (SSL_set_retry_verify) is no answer yet. */
+    /* "Ask me again" (SSL_set_retry_verify) is not a result yet. */
     if (result > 0 && !conn_is_quic(ossl, ssl) && ossl->SSL_want(ssl) == WANT_RETRY_VERIFY)
         return result;
-    /* There is a certificate: whatever was not offered, it is not what the handshake may fail for. */
+    /* There is a certificate, so whatever was not offered cannot be why the handshake fails. */
     conn = conn_of(ossl, ssl);
     if (conn != NULL) {
         conn->withheld = false;
-        free(conn->unsaid);
-        conn->unsaid = NULL;
+        free(conn->early_failure);
+        conn->early_failure = NULL;
     }
-    /* The program refuses by itself. */
+    /* The program refuses the peer itself. */
     if (result <= 0 && (ossl->SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0)
         return result;
     (void)ossl->ERR_set_mark();
-    /* Where the context was not seen to be made (by a library that asks dlsym for what is next after it): so that no later SSL resumes
-     * the session that comes of this without being judged. */
+    /* For a context that was made without passing the shim (by a library that uses dlsym(RTLD_NEXT)): no later SSL must resume the
+     * session of this handshake without being judged. */
     security_watch(ossl, ossl->SSL_get_SSL_CTX(ssl));
     conn = conn_make(ossl, ssl);
-    shown.verified = ossl->X509_STORE_CTX_get0_chain(ctx);
-    shown.elsewhere = elsewhere;
+    presented.verified = ossl->X509_STORE_CTX_get0_chain(ctx);
+    presented.elsewhere = elsewhere;
     if (conn != NULL)
         conn->facts.verifying = ossl->X509_STORE_CTX_get0_param(ctx);
-    if (conn != NULL && conn->leaf != NULL && conn->leaf == captured->shown.leaf) {
-        /* Already accepted: the program's callback ran the library's verification, which was judged. */
+    if (conn != NULL && conn->leaf != NULL && conn->leaf == captured->presented.leaf) {
+        /* Already accepted: the program's callback called X509_verify_cert, which was judged. */
         if (captured->own)
-            session_mark(ossl, captured->shown.leaf, NULL);
-    } else if (conn != NULL && only_gives_keys(ossl, ssl, conn, &shown)) {
-        /* Nothing is kept of it. If libssl finished the handshake nevertheless, confirm would judge it as what the program meant. */
-    } else if ((decision = decide(ossl, ssl, conn, &shown, conn == NULL || !conn->driven, &digests)) != DECISION_REFUSE) {
+            session_mark(ossl, captured->presented.leaf, NULL);
+    } else if (conn != NULL && only_gives_keys(ossl, ssl, conn, &presented)) {
+        /* Keep nothing. If libssl finished the handshake nevertheless, confirm would judge it as the target that the program meant. */
+    } else if ((decision = decide(ossl, ssl, conn, &presented, conn == NULL || !conn->driven, &digests)) != DECISION_REFUSE) {
         if (decision == DECISION_ACCEPT_WITH_CLIENT_CERT)
             client_cert_arm(ossl, ssl);
-        /* Already here, not when the handshake is finished: programs store the session before that call returns. */
+        /* Here, not at handshake completion: programs store the session before the handshake function returns. */
         if (captured->own)
-            session_mark(ossl, captured->shown.leaf, &digests);
-        conn_keep_leaf(ossl, conn, captured->shown.leaf);
+            session_mark(ossl, captured->presented.leaf, &digests);
+        conn_keep_leaf(ossl, conn, captured->presented.leaf);
     } else {
-        /* Under SSL_VERIFY_NONE libssl would ignore the 0 and go on to send a client certificate. It reads the mode only after
+        /* Under SSL_VERIFY_NONE libssl would ignore the 0 and continue, and send a client certificate. It reads the mode only after
          * this returns; a NULL callback keeps the program's. */
         int mode = ossl->SSL_get_verify_mode(ssl);
 
@@ -179,9 +179,9 @@ int verify_conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
     return result;
 }
 
-/* Write a callback with its argument where nobody reads, and only then say that it is the one in force: so the two are never mixed up by a
- * thread that verifies meanwhile, nobody waits for a thread that a fork has left behind, and no memory is taken, however many there are. Return
- * false where other threads are at all places all the time. */
+/* Write a callback with its argument to a place that no thread reads, and only then put it into force. So a thread that verifies at the same time
+ * never sees a mix of two pairs, no thread waits for one that a fork has left behind, and no memory is needed, however many pairs are set. Return
+ * false if other threads occupy all places all the time. */
 static bool publish(struct verification *verification, verify_function *function, void *arg)
 {
     for (int i = 0; i < TRIES; i++) {
@@ -202,7 +202,7 @@ static bool publish(struct verification *verification, verify_function *function
     return false;
 }
 
-/* Read the one in force. Return false where it was replaced again and again meanwhile. */
+/* Read the pair in force. Return false if it was replaced again and again meanwhile. */
 static bool read_pair(struct verification *verification, verify_function **function, void **arg)
 {
     for (int i = 0; i < TRIES; i++) {
@@ -219,8 +219,8 @@ static bool read_pair(struct verification *verification, verify_function **funct
     return false;
 }
 
-/* It belongs to the SSL_CTX, which libssl's caller holds, but perhaps not when the program's function returns. */
-static int verify_callback_hook(X509_STORE_CTX *ctx, void *arg)
+/* `arg` belongs to the SSL_CTX, which the program's function may free before it returns. */
+static int cert_verify_callback(X509_STORE_CTX *ctx, void *arg)
 {
     struct verification *verification = arg;
     const struct ossl *ossl;
@@ -242,7 +242,7 @@ static int verify_callback_hook(X509_STORE_CTX *ctx, void *arg)
     return verify_conclude(ossl, ctx, &captured, result);
 }
 
-/* Stands in where the program's callback cannot be stood before. */
+/* Used if the program's callback cannot be wrapped. */
 static int refuse_all(X509_STORE_CTX *ctx, void *arg)
 {
     (void)ctx;
@@ -254,10 +254,10 @@ void verify_set_callback(const struct ossl *ossl, SSL_CTX *ctx, verify_function 
 {
     struct verification *verification = context_verification(ossl, ctx);
 
-    /* NULL, "the library's own", is a pair as well: a context that is switched to and fro must not show one with the argument of the
-     * other to a thread that verifies meanwhile. */
+    /* NULL (the library's own verification) is a pair as well: when a context is switched back and forth, a thread that verifies at the same time
+     * must not see the function of one with the argument of the other. */
     if (verification != NULL && publish(verification, function, arg))
-        ossl->SSL_CTX_set_cert_verify_callback(ctx, verify_callback_hook, verification);
+        ossl->SSL_CTX_set_cert_verify_callback(ctx, cert_verify_callback, verification);
     else
         ossl->SSL_CTX_set_cert_verify_callback(ctx, refuse_all, NULL);
 }

@@ -29,7 +29,7 @@ static const struct layout *layout_of(X509_VERIFY_PARAM *param)
     return (const struct layout *)(const void *)param;
 }
 
-/* Set a name and an address and look for them. A pointer is followed only if it was NULL before. */
+/* Set a name and an address, and check that they are found. A pointer is followed only if it was NULL before. */
 static bool prove_layout(const struct ossl *ossl)
 {
     static const unsigned char ip[4] = {192, 0, 2, 1};
@@ -55,17 +55,17 @@ static bool prove_layout(const struct ossl *ossl)
     return proven;
 }
 
-/* From 4.0 on names and addresses are stacks of these. Nothing gives a second address, and what gives the names relies on a zero behind each, which
- * those of an SSL_CTX lack on its SSLs (4.0.3). */
+/* From 4.0 on, names and addresses are stacks of these. No getter gives a second address, and the getter of names relies on a zero after each, which
+ * the names that an SSL inherits from its SSL_CTX lack (4.0.3). */
 struct bytes {
     char *at;
     size_t length;
 };
 
-#define WORDS_BEFORE 6 /* numbers, and the policies' */
-#define WORDS 12 /* of X509_VERIFY_PARAM in 4.0 that are looked at; it has more */
+#define WORDS_BEFORE 6 /* numbers and the policies */
+#define WORDS 12 /* of X509_VERIFY_PARAM in 4.0 that are searched; it has more */
 
-/* Return which word of the structure is the stack of what is set: `first` and then `second`, each of `length` bytes; 0: none could be shown to be.
+/* Return the word of the structure that is the stack of the values set, `first` and then `second`, each of `length` bytes; 0: not found.
  * A pointer is followed only if it was NULL before. */
 static int find_stack(const struct ossl *ossl, bool addresses, const char *first, const char *second, size_t length)
 {
@@ -152,7 +152,7 @@ bool param_address(const struct ossl *ossl, X509_VERIFY_PARAM *param, int index,
     }
     if (index > 0)
         return false;
-    /* Where there is none, the getter raises an error, which takes longer than all that is done here. */
+    /* If there is none, the getter raises an error, which takes longer than everything else here. */
     if (ossl->param_known && layout_of(param)->ip == NULL)
         return false;
     if (ossl->X509_VERIFY_PARAM_get1_ip_asc != NULL) {

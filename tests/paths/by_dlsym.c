@@ -10,7 +10,7 @@
  *
  * With -DOWN it exports functions of the same names, as a program does that is linked with a TLS library of its own.
  *
- * With -DHELPER it is an object to preload, that stands before SSL_connect and gethostname and passes on to the next. */
+ * With -DHELPER it is an object to preload, that interposes SSL_connect and gethostname and passes on to the next. */
 
 #define PATHS_NO_SSL
 #include "paths.h"

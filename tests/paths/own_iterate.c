@@ -1,4 +1,4 @@
-/* own_iterate HOST PORT [tls1.2]: a client that stands before dl_iterate_phdr itself, and looks for the real one by dlsym. */
+/* own_iterate HOST PORT [tls1.2]: a client that itself interposes dl_iterate_phdr, and looks for the real one by dlsym. */
 
 #include "paths.h"
 #include <dlfcn.h>

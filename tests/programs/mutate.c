@@ -80,7 +80,7 @@ static void walk(const struct bytes *der, size_t at, size_t end, struct tree *tr
     }
 }
 
-/* Replace `removed` bytes at `at` and mend the lengths of the elements around, as far as their form allows. */
+/* Replace `removed` bytes at `at` and fix the lengths of the elements around, as far as their form allows. */
 static void splice(struct bytes *der, const struct tree *tree, size_t at, size_t removed, const uint8_t *with, size_t length)
 {
     if (der->length - removed + length > ROOM)

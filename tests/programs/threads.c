@@ -2,7 +2,7 @@
  * another thread got, with contexts made and freed meanwhile, over BIOs in memory and over sockets.
  *
  * usage: threads GOOD IMPOSTOR THREADS SECONDS      (NAME.pem and NAME.key)
- * Exits with 0 if every handshake came out as the pins say. Linked with the shim's own objects, it stands before libssl itself, so
+ * Exits with 0 if every handshake came out as the pins say. Linked with the shim's own objects, it interposes libssl itself, so
  * that the thread sanitizer sees all of it (tests/soak). */
 
 #include <errno.h>

@@ -513,7 +513,7 @@ static const struct refused bad_targets[] = {
     {"two *.", BYTES("*.*.example allow\n"), {{1, 3, "has a \"*\" inside"}}},
     {"** alone", BYTES("** allow\n"), {{1, 1, "has a \"*\" inside"}}},
     {"three stars", BYTES("***.example allow\n"), {{1, 1, "has a \"*\" inside"}}},
-    {"a pin in the target's place", BYTES("b.example deny\n" S1 " allow\n"), {{2, 1, "where the target is to stand"}}},
+    {"a pin in the target's place", BYTES("b.example deny\n" S1 " allow\n"), {{2, 1, "in the target's place"}}},
     {"a bad target: the rest is looked at as well", BYTES("a..example maybe\n"),
         {{1, 3, "is not a label"}, {1, 12, "\"maybe\" is not known"}}},
     {"a bad target alone", BYTES("a..example\n"), {{1, 3, "is not a label"}, {1, 11, "nothing after the target"}}},
@@ -572,10 +572,10 @@ static const struct refused bad_fields[] = {
 static const struct refused misplaced[] = {
     {"what is wrong with a line whatever stood before it", BYTES("b bogus\nd pkix expires=2027-01-01\na mode=report\n"),
         {{1, 3, "\"bogus\" is not known"}, {2, 8, "without a pin on its line"}, {3, 3, "without a pin or pkix"}}},
-    {"a pin without a target", BYTES(S1 "\n"), {{1, 1, "where the target is to stand; expected the host before it"}, {1, 57, "nothing after the target"}}},
-    {"curl's pin without a target", BYTES("sha256//" B1 "\n"), {{1, 1, "where the target is to stand"}, {1, 53, "nothing after"}}},
-    {"a host of such a name", BYTES("ca-file:443 allow\nspki-sha256:443 allow\nsha256//AAAA allow\n"), {{3, 1, "where the target is to stand"}}},
-    {"a file without a target", BYTES("spki-file:/k " S1 "\n"), {{1, 1, "where the target is to stand"}}},
+    {"a pin without a target", BYTES(S1 "\n"), {{1, 1, "in the target's place; expected the host before it"}, {1, 57, "nothing after the target"}}},
+    {"curl's pin without a target", BYTES("sha256//" B1 "\n"), {{1, 1, "in the target's place"}, {1, 53, "nothing after"}}},
+    {"a host of such a name", BYTES("ca-file:443 allow\nspki-sha256:443 allow\nsha256//AAAA allow\n"), {{3, 1, "in the target's place"}}},
+    {"a file without a target", BYTES("spki-file:/k " S1 "\n"), {{1, 1, "in the target's place"}}},
 };
 
 static const struct refused weak_digests[] = {
@@ -811,8 +811,8 @@ static void test_load(void)
         {"a readable file", "a " S1 "\n", 0644, NULL, 0, 0},
         {"its owner's alone", "a " S1 "\n", 0600, NULL, 0, 0},
         {"its group may write", "a " S1 "\n", 0664, NULL, 0, 0},
-        {"everybody may write", "a " S1 "\n", 0646, "may be written by everybody", 0, 0},
-        {"everybody may write only", "a " S1 "\n", 0602, "may be written by everybody", 0, 0},
+        {"everybody may write", "a " S1 "\n", 0646, "is world-writable", 0, 0},
+        {"everybody may write only", "a " S1 "\n", 0602, "is world-writable", 0, 0},
         {"empty", "", 0644, "no rule in the file", 0, 0},
         {"an error in it", "a allow\nb maybe\n", 0644, "\"maybe\" is not known", 2, 3},
     };

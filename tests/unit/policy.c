@@ -670,9 +670,9 @@ static const struct path_row report_rows[] = {
     {"of *, and a target that is enforced", "* " S3 " mode=report\na " S3, "a 192.0.2.1", GOOD, 0, 0, "", REASON_NO_MATCH, "a", UNASKED,
         "no pin of P:2 matched"},
     {"of *, and no target at all", "* " S3 " mode=report", "", GOOD, 0, 0, "", REASON_UNIDENTIFIABLE, "", REPORTED | UNASKED,
-        "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and P has rules; a pins file with nothing but allow would let it pass"},
+        "unidentifiable: the program gave no host name and no socket that identifies the target for certain, and P has rules; a pins file with nothing but allow would allow it"},
     {"of *, no target at all, and another that is enforced", "* " S3 " mode=report\na deny", "", GOOD, 0, 0, "", REASON_UNIDENTIFIABLE, "", UNASKED,
-        "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and P has rules; a pins file with nothing but allow would let it pass"},
+        "unidentifiable: the program gave no host name and no socket that identifies the target for certain, and P has rules; a pins file with nothing but allow would allow it"},
     {"at one of several ports: it is enforced", "a:1 " S3 " mode=report\na:2 " C3, "a", GOOD, 0, 0, "", REASON_NO_MATCH, "a", UNASKED,
         "no pin of P:1,2 matched"},
     {"at the last of several ports: it is enforced", "a:1 " S3 "\na:2 " C3 " mode=report", "a", GOOD, 0, 0, "", REASON_NO_MATCH, "a",
@@ -693,7 +693,7 @@ static const struct path_row report_rows[] = {
         REPORTED | UNASKED, "P:1 matched " S1},
     {"for an address; the name resolved to it was forgotten", "192.0.2.1 " S3 " mode=report", "192.0.2.1=", GOOD, 0, FORGOTTEN, "",
         REASON_UNIDENTIFIABLE, "192.0.2.1", REPORTED | UNASKED,
-        "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and P has rules; a pins file with nothing but allow would let it pass"},
+        "unidentifiable: the program gave no host name and no socket that identifies the target for certain, and P has rules; a pins file with nothing but allow would allow it"},
     {"for a name that was resolved to an address that is enforced", "192.0.2.1 " S3 "\nb " S3 " mode=report", "192.0.2.1=b", GOOD, 0, 0,
         "", REASON_NO_MATCH, "192.0.2.1", UNASKED, "no pin of P:1 matched"},
     {"for an address whose resolved name is enforced", "192.0.2.1 " S3 " mode=report\nb " S3, "192.0.2.1=b", GOOD, 0, 0, "",
@@ -830,7 +830,7 @@ static void test_printing(void)
         {"allow", "a.example allow", "a.example", GOOD, "P:1 says allow", "", "P:1"},
         {"no rule", "b.example deny", "a.example", GOOD, "no rule for this target", "", ""},
         {"unidentifiable", "b.example deny", "", GOOD,
-            "unidentifiable: the program gave no host name and no socket by which the target could be told for sure, and P has rules; a pins file with nothing but allow would let it pass", "", ""},
+            "unidentifiable: the program gave no host name and no socket that identifies the target for certain, and P has rules; a pins file with nothing but allow would allow it", "", ""},
     };
     struct judgement zero = {0};
     struct pins *pins;
