@@ -33,7 +33,7 @@ static const char help[] =
     "  -o FILE     write there, when CMD has ended (default: standard output)\n"
     "  -f          replace FILE; without this, an existing FILE is an error, and CMD\n"
     "              is not started\n"
-    "  --force     run CMD although it is not covered\n"
+    "  --force     run CMD even if it is not covered\n"
     "  --help      print this\n"
     "\n"
     "Not seen is what outlives CMD, and what CMD does after it has changed its user\n"
