@@ -39,7 +39,7 @@ static const char help[] =
     "the pins file is faulty, 2 wrong usage or nothing to check.\n";
 
 enum answer_kind {
-    ANSWER_FAILED = 0, /* the server could not be asked */
+    ANSWER_FAILED = 0, /* the server could not be reached */
     ANSWER_REFUSED,
     ANSWER_REPORTED, /* refused, but mode=report lets it continue */
     ANSWER_UNPINNED, /* there is no rule */
@@ -69,7 +69,7 @@ struct answer {
     char matched[160];
 };
 
-/* What a child finds out, in memory that it shares. */
+/* A child's results, in memory that it shares with the parent. */
 struct result {
     const char *volatile stage;
     struct answer now;
@@ -109,7 +109,7 @@ static bool no_resolved_names(const struct target *target, uintptr_t *cursor, st
     return false;
 }
 
-/* What a program means that connects to the host. `address`: where that led; HOST_UNREADABLE: not known. */
+/* The target of a program that connects to the host. `address`: the one that was reached; HOST_UNREADABLE: not known. */
 static void mean(const struct host *host, const struct host *address, struct target *out)
 {
     memset(out, 0, sizeof(*out));
@@ -126,7 +126,7 @@ static enum answer_kind kind_of(const struct judgement *judgement)
     return judgement->reason == REASON_NO_RULE ? ANSWER_UNPINNED : ANSWER_ACCEPTED;
 }
 
-/* A key alone does not tell what a certificate with it will be: whether that satisfies pkix, or a pin that is not one of a key. */
+/* A key alone does not show whether a certificate with it will satisfy pkix, or a pin that is not a key's. */
 static const char *needs_certificate(const struct check *check, const struct judgement *judgement)
 {
     const struct rules rules = judgement->rules;
@@ -179,7 +179,7 @@ static void judge(const struct check *check, const struct host *host, const stru
         pins_print_pin(check->pins, judgement.matched, &text);
 }
 
-/* Judge what --next gives. `sent` are the certificates that the server sends now: the coming one may have the same issuers. */
+/* Judge the object of --next. `sent` are the certificates that the server sends now: the coming one may have the same issuers. */
 static void judge_next(const struct check *check, const struct row *row, const struct host *address, const STACK_OF(X509) * sent,
     struct answer *out)
 {
@@ -292,7 +292,7 @@ static void add_targets(struct check *check)
         }
         if (host.port == 0)
             host.port = DEFAULT_PORT;
-        /* Where another line is for that port, this one says nothing there. */
+        /* If another line is for that port, this one does not apply there. */
         if (pins_lookup(check->pins, &host).first == rule)
             add_printed(check, host);
         else
@@ -319,7 +319,7 @@ static void ignore(void *arg, uint32_t line, uint32_t column, const char *messag
     (void)message;
 }
 
-/* Choose the rows that --next is asked for. Which names it covers is looked up as targets are: they are written the same way. */
+/* Choose the rows for which --next is judged. The names that it covers are looked up like targets, because they are written the same way. */
 static void choose_next(struct check *check, bool chosen)
 {
     const struct object *object = objects_find(&check->next, OBJECT_CERTIFICATE);
@@ -386,7 +386,7 @@ static void print_table(const struct check *check)
     output_table_free(table);
 }
 
-/* As in the log, every object has every member: null where there is nothing to say. */
+/* As in the log, every object has every member: null if there is no value. */
 static void print_member(struct output_json *json, const char *name, const char *value)
 {
     if (value[0] != '\0')
@@ -518,7 +518,7 @@ static enum advice advice_for(const struct answer *answer, bool next)
     }
 }
 
-/* Say how many are bad, and, once for each kind of answer, what is to be done. */
+/* Print how many were not accepted, and advice once for each kind of answer. */
 static void advise(const struct check *check, size_t bad)
 {
     bool wanted[ADVICES] = {false};
@@ -539,7 +539,7 @@ static void advise(const struct check *check, size_t bad)
     }
 }
 
-/* Ask all servers, and print the answers. Return the exit status. */
+/* Connect to all servers, and print the results. Return the exit status. */
 static int run(struct check *check, bool as_json)
 {
     struct workers workers = {0, PARALLEL, check->seconds, check_server, note_outcome, check};

@@ -10,7 +10,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* What is said before TLS begins: send, then read lines up to the one that counts, which must begin with `expected`. */
+/* The dialogue before TLS starts: send, then read lines up to the one that counts, which must begin with `expected`. */
 struct step {
     const char *send;
     const char *expected;
@@ -87,7 +87,7 @@ static bool begin_postgres(int fd, struct text *problem)
     return false;
 }
 
-/* Say what is to be said before TLS. */
+/* Run the dialogue before TLS. */
 static bool begin(int fd, const struct protocol *protocol, struct text *problem)
 {
     char line[600] = "";
@@ -111,7 +111,7 @@ static bool begin(int fd, const struct protocol *protocol, struct text *problem)
     return true;
 }
 
-/* Connect to one address. connect() heeds the time limit for sending. */
+/* Connect to one address. connect() respects the time limit for sending. */
 static int connect_to(const struct addrinfo *address, unsigned milliseconds)
 {
     struct timeval limit = {(time_t)(milliseconds / 1000), (suseconds_t)(milliseconds % 1000) * 1000};
@@ -172,8 +172,8 @@ static int reach(const struct host *host, unsigned seconds, const char *volatile
     return fd;
 }
 
-/* Called when the server asks for a client certificate. By then it has proven that it owns the key of its own. It may end the handshake for
- * want of one, so what it has shown is kept here. */
+/* Called when the server asks for a client certificate. By then it has proven that it owns the key of its own. It may end the handshake if
+ * it gets none, so what it has presented is kept here. */
 static int note_request(SSL *ssl, void *arg)
 {
     struct dialled *dialled = arg;
@@ -207,7 +207,7 @@ static void explain(struct text *problem)
         text_add(problem, "; does it speak TLS at this port, and for this name?");
 }
 
-/* As old as it will be: nothing is told to the server, and what it shows is to be judged by pins. */
+/* Accept old versions and weak keys: nothing is sent to the server, and its certificate is judged by pins. */
 static SSL_CTX *make_context(struct dialled *out)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
@@ -289,7 +289,7 @@ bool dial_host(const char *string, struct host *out, struct text *problem)
     }
     if (host_parse(string, strlen(string), out) != HOST_UNREADABLE)
         host_print(out, &target);
-    /* What can be no target cannot be meant by a rule. */
+    /* No rule can be for a host that cannot be a target. */
     if (targets_valid(buffer))
         return true;
     text_add(problem, "this is neither a file nor a host; expected a file's path, or a name, an IPv4 address or an IPv6 address in "

@@ -1,4 +1,4 @@
-/* Connections to servers whose certificate is to be seen, and nothing else: nothing is verified, and nothing is sent. */
+/* Connections to servers only to get their certificate: nothing is verified, and nothing is sent. */
 #ifndef PINSHIM_DIAL_H
 #define PINSHIM_DIAL_H
 
@@ -6,17 +6,17 @@
 
 #include <openssl/ssl.h>
 
-/* What a server has shown. */
+/* What a server has presented. */
 struct dialled {
     SSL_CTX *ctx;
     SSL *ssl;
     STACK_OF(X509) *chain; /* as it came; the leaf first */
-    struct host address; /* that it was reached at */
+    struct host address; /* at which it was reached */
     bool asks; /* for a client certificate */
     int fd;
 };
 
-/* The protocols that begin without TLS, for help texts. */
+/* The protocols that start without TLS, for help texts. */
 #define DIAL_PROTOCOLS "smtp, imap, pop3, ftp, postgres or none"
 
 /* Return true if `protocol` is one of those. */

@@ -1,4 +1,4 @@
-/* pinshim doctor: says whether a program would be covered, what it goes by, and what to do. */
+/* pinshim doctor: says whether a program would be covered, why, and what to do. */
 
 #include "command.h"
 #include "examine.h"

@@ -22,7 +22,7 @@ int launch_examine(char *const *argv, bool force, struct examination *out)
             output_error("%s is covered if %s", out->program.named, out->reason);
         return 0;
     }
-    /* Nothing to run, or nothing to put before it. */
+    /* There is no program to run, or no object to preload. */
     if (out->error != 0 || out->object == NULL) {
         output_error("%s", out->reason);
         output_error("next: %s", out->next);
@@ -73,7 +73,7 @@ int launch_exec(const struct examination *examination, char *const *argv)
 
     launch_set("LD_PRELOAD", preload);
     free(preload);
-    /* It has a slash, so nothing is searched for; what is no ELF file and has no #! goes to /bin/sh. */
+    /* It has a slash, so PATH is not searched; a file that is not ELF and has no #! goes to /bin/sh. */
     (void)execvp(examination->program.first, argv);
     error = errno;
     output_error("\"%s\" cannot be run: %s", argv[0], strerror(error));

@@ -7,7 +7,7 @@
 /* As env(1) has it. */
 enum launch_status { LAUNCH_FAILED = 125, LAUNCH_CANNOT_RUN = 126, LAUNCH_NOT_FOUND = 127 };
 
-/* Examine the command, and refuse with a message what the shim does not cover; with `force`, warn only. Return 0, or the status to exit with;
+/* Examine the command, and refuse it with a message if the shim does not cover it; with `force`, only warn. Return 0, or the status to exit with;
  * then `out` is freed. */
 MUST_CHECK int launch_examine(char *const *argv, bool force, struct examination *out);
 
@@ -17,7 +17,7 @@ void launch_set(const char *name, const char *value);
 /* Return `path` as an absolute one, for the caller to free. Symbolic links stay: they may be swapped later. */
 char *launch_absolute(const char *path);
 
-/* Become the command, with the shim before it. Returns only the status to exit with where that fails. */
+/* Become the command, with the shim preloaded. Returns only on failure, with the exit status. */
 int launch_exec(const struct examination *examination, char *const *argv);
 
 #endif

@@ -33,7 +33,7 @@ static const char help[] =
     "  -o FILE     write there, when CMD has ended (default: standard output)\n"
     "  -f          replace FILE; without this, an existing FILE is an error, and CMD\n"
     "              is not started\n"
-    "  --force     run CMD although it is not covered\n"
+    "  --force     run CMD even if it is not covered\n"
     "  --help      print this\n"
     "\n"
     "Not seen is what outlives CMD, and what CMD does after it has changed its user\n"
@@ -52,7 +52,7 @@ struct learn {
     char *log;
 };
 
-/* A host that was spoken to, with one of the keys that it showed. */
+/* A host that the program connected to, with one of the keys that it presented. */
 struct learnt {
     struct host host;
     char target[600]; /* as the log has it */
@@ -62,13 +62,13 @@ struct learnt {
     char issuer_spki[64];
     char not_after[40];
     char tls[40];
-    bool left_out; /* its pin would refuse a connection that was seen */
+    bool left_out; /* its pin would refuse a connection that was made */
     struct learnt *next;
 };
 
 static volatile sig_atomic_t child;
 
-/* What a terminal sends goes to the program as well; what was sent to this process alone is passed on. */
+/* Signals from a terminal go to the program as well; those sent to this process alone are passed on. */
 static void pass_on(int signal, siginfo_t *info, void *context)
 {
     int saved = errno;
@@ -103,7 +103,7 @@ static char *beside(const char *directory, const char *name)
     return path;
 }
 
-/* A rule that allows everything leaves every connection as it is, and has it logged with its key. */
+/* With a rule that allows everything, every connection is left as it is, and logged with its key. */
 static bool prepare(struct learn *learn)
 {
     const char *parent = getenv("TMPDIR");
@@ -193,7 +193,7 @@ static bool same_host(const struct host *a, const struct host *b)
         && (a->kind != HOST_ADDRESS || memcmp(a->address, b->address, sizeof(a->address)) == 0);
 }
 
-/* Take in one line of the log. */
+/* Handle one line of the log. */
 static void learn_line(const char *line, struct learnt **list, struct observed **seen)
 {
     struct learnt *learnt = output_allocate(NULL, sizeof(*learnt));
@@ -228,7 +228,7 @@ static void learn_line(const char *line, struct learnt **list, struct observed *
         if (!same_host(&(*list)->host, &learnt->host) || (*list)->host.port != learnt->host.port
             || strcmp((*list)->spki, learnt->spki) != 0)
             continue;
-        /* A resumed session does not tell its issuer. */
+        /* A resumed session does not have its issuer. */
         if ((*list)->issuer_spki[0] == '\0')
             memcpy((*list)->issuer_spki, learnt->issuer_spki, sizeof(learnt->issuer_spki));
         goto skip;
@@ -291,7 +291,7 @@ static bool make_rule(const struct learnt *learnt, const char *target, char *lin
     return learnt->spki[0] != '\0' && is_accepted(line);
 }
 
-/* Print what was learnt of one host and key. Return true if that was a rule. */
+/* Print the line for one host and key. Return true if it was a rule. */
 static bool print_learnt(const struct learnt *learnt, FILE *out)
 {
     char target[400];
@@ -372,7 +372,7 @@ static void leave_out_line(struct learnt *list, uint32_t line, const struct obse
     output_error("%s is left out, as a comment: its pin refuses a connection to %s that was seen", target, other);
 }
 
-/* Leave out the lines that ruled. */
+/* Leave out the lines that decided. */
 static void leave_out(struct learnt *list, const struct pins *pins, const struct judgement *judgement, const struct observed *refused)
 {
     for (const struct rule *rule = judgement->rules.first; rule != NULL; rule = pins_next_rule(pins, judgement->rules, rule)) {
@@ -381,8 +381,8 @@ static void leave_out(struct learnt *list, const struct pins *pins, const struct
     }
 }
 
-/* Hold the connections to the pins that were learnt from them, those with a name first: which a rule for an address refuses, say. Return true
- * if a line was left out: then they are to be judged again. */
+/* Judge the connections by the pins that were learnt from them, those with a name first: a rule for an address may refuse one. Return true
+ * if a line was left out: then they must be judged again. */
 static bool judge_observed(const struct observed *observed, struct learnt *list, bool tell)
 {
     struct pins *pins = pins_of(list);
@@ -443,7 +443,7 @@ static size_t compose(const struct learnt *list, const char *command, char **who
     return rules;
 }
 
-/* Write FILE whole or not at all. */
+/* Write FILE completely or not at all. */
 static bool write_file(const struct learn *learn, const char *whole)
 {
     mode_t mask = umask(0);
@@ -457,7 +457,7 @@ static bool write_file(const struct learn *learn, const char *whole)
     return placed;
 }
 
-/* Return true if FILE will be there to be written, as far as can be told before. */
+/* Return true if FILE can be written later, as far as can be determined now. */
 static bool try_file(const struct learn *learn)
 {
     size_t size = strlen(learn->file) + 8;
@@ -477,7 +477,7 @@ static bool try_file(const struct learn *learn)
     return fd >= 0;
 }
 
-/* Write what was learnt. Return true if there was something. */
+/* Write what was learnt. Return true if there was anything. */
 static bool report(const struct learn *learn, char *const *argv)
 {
     struct observed *seen = NULL;

@@ -80,7 +80,7 @@ static void warn(struct lint *lint, uint32_t line, const char *format, ...)
     va_start(args, format);
     text_add_va(&message, format, args);
     va_end(args);
-    /* Two pins of a line may have the same to say. */
+    /* Two pins of a line may lead to the same message. */
     for (size_t i = lint->count; i > 0 && lint->findings[i - 1].line == line; i--) {
         if (strcmp(lint->findings[i - 1].message, buffer) == 0)
             return;
@@ -88,7 +88,7 @@ static void warn(struct lint *lint, uint32_t line, const char *format, ...)
     add_finding(lint, line, 0, true, buffer);
 }
 
-/* Return the last day of the certificate's validity; 0 where it cannot be told. */
+/* Return the last day of the certificate's validity; 0 if it cannot be determined. */
 static uint16_t last_day(const void *der, size_t length)
 {
     const unsigned char *at = der;
@@ -102,7 +102,7 @@ static uint16_t last_day(const void *der, size_t length)
     return until <= 0 ? 0 : until / 86400 > UINT16_MAX ? UINT16_MAX : (uint16_t)(until / 86400);
 }
 
-/* What stands between pinfile_read and the parser. */
+/* Passes objects from pinfile_read to the parser, and notes their certificates. */
 struct passing {
     struct lint *lint;
     enum pin_kind kind;
@@ -185,7 +185,7 @@ static void warn_of_file(struct lint *lint, const struct pin *pin, const struct 
         effects[filed->kind]);
 }
 
-/* Warn where the pin stands a second time. Two of one file are the file's affair. */
+/* Warn of a duplicate pin. Duplicates in one file are not reported. */
 static void warn_of_duplicate(struct lint *lint, const struct pins *pins, const struct rule *rule, const struct pin *pin,
     const char *target)
 {
@@ -201,7 +201,7 @@ static void warn_of_duplicate(struct lint *lint, const struct pins *pins, const 
     }
 }
 
-/* Warn of a pin that is revoked. @revoked knows no pins of issuers: a key is revoked wherever it stands. */
+/* Warn of a pin that is revoked. @revoked does not distinguish issuers: a key is revoked in every certificate. */
 static bool is_vetoed(struct lint *lint, const struct pins *pins, const struct pin *pin, const char *target)
 {
     const struct rule *revoked = pins_revoked(pins);
@@ -371,7 +371,7 @@ static struct pins *parse_input(struct lint *lint)
     return pins;
 }
 
-/* What is asked for. */
+/* The options. */
 struct wish {
     bool json;
     bool strict;

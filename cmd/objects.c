@@ -14,7 +14,7 @@
 
 #define LIMIT (4 << 20) /* bytes, as for files that rules name */
 
-/* What reading comes upon. */
+/* What was found while reading. */
 struct reading {
     struct objects *out;
     bool encrypted; /* a key */
@@ -47,7 +47,7 @@ static bool ends(const char *string, const char *suffix)
     return length >= strlen(suffix) && strcmp(string + length - strlen(suffix), suffix) == 0;
 }
 
-/* Take one object of PEM. What has no public key (parameters, revocation lists) is passed over. Return false if it cannot be read. */
+/* Take one object of PEM. Objects without a public key (parameters, revocation lists) are skipped. Return false if it cannot be read. */
 static bool take_pem(struct reading *reading, const char *name, const char *header, const unsigned char *der, long length)
 {
     const unsigned char *at = der;
@@ -229,7 +229,7 @@ static void take_string(const ASN1_STRING *string, void (*take)(void *to, const 
     int length = string != NULL ? ASN1_STRING_length(string) : 0;
 
     text_add(&text, "%.*s", length, length > 0 ? (const char *)ASN1_STRING_get0_data(string) : "");
-    /* Not one that a NUL within it would shorten. */
+    /* Not a string that contains a NUL. */
     if (!text.cut && text.length == (size_t)length && targets_valid(buffer))
         take(to, buffer);
 }
@@ -270,7 +270,7 @@ void objects_names(const struct object *object, void (*take)(void *to, const cha
         else if (name->type == GEN_IPADD)
             take_address(name->d.iPAddress, take, to);
     }
-    /* Without other names, a client may go by this one. */
+    /* If there are no other names, a client may use this one. */
     if (names == NULL && subject != NULL)
         common = X509_NAME_get_index_by_NID((X509_NAME *)(uintptr_t)subject, NID_commonName, -1);
     if (common >= 0)

@@ -8,7 +8,7 @@ enum object_kind { OBJECT_CERTIFICATE = 0, OBJECT_REQUEST, OBJECT_KEY };
 
 struct object {
     enum object_kind kind;
-    X509 *certificate; /* these are NULL but for the one of its kind */
+    X509 *certificate; /* only the member of its kind is not NULL */
     X509_REQ *request;
     EVP_PKEY *key; /* private or public */
 };
@@ -18,14 +18,14 @@ struct objects {
     size_t count;
 };
 
-/* Read what the file holds: PEM with one object or several, or DER with one; "-" is standard input. Return false with what is wrong, and
- * what to do, in `problem`: also where a key is encrypted and nothing else is there. Nobody is asked for a passphrase. */
+/* Read the file's objects: PEM with one object or several, or DER with one; "-" is standard input. Return false with what is wrong, and
+ * what to do, in `problem`: also if it has only an encrypted key. The user is never asked for a passphrase. */
 MUST_CHECK bool objects_read(const char *path, struct objects *out, struct text *problem);
 
 /* Free what was read. */
 void objects_free(struct objects *objects);
 
-/* Return the first object of that kind, for a certificate one that is no CA's if there is such; NULL: none. */
+/* Return the first object of that kind, for a certificate preferably one that is not a CA's; NULL: none. */
 const struct object *objects_find(const struct objects *objects, enum object_kind kind);
 
 /* Write the SHA-256 digest of the object's SubjectPublicKeyInfo. Return false if it cannot be encoded. */

@@ -1,4 +1,4 @@
-/* The connections that a program made under the shim, read from its log, and judged anew by other pins. */
+/* The connections that a program made under the shim, read from its log, and judged by other pins. */
 #ifndef PINSHIM_OBSERVED_H
 #define PINSHIM_OBSERVED_H
 
@@ -6,8 +6,8 @@
 
 /* One connection, as a line of the log at the level debug has it. */
 struct observed {
-    struct host host; /* what was meant first; its port is 0 where it is not known, or a proxy's */
-    char spki[64]; /* in base64; empty: no key was shown */
+    struct host host; /* the first identity of the target; its port is 0 if it is unknown or a proxy's */
+    char spki[64]; /* in base64; empty: no key was presented */
     char identities[1100];
     char resolved[800];
     char address[64];
@@ -15,7 +15,7 @@ struct observed {
     struct observed *next;
 };
 
-/* Take in a line of the log that tells of a connection to `target`, unless it is on the list already. Return it, the caller's list has it. */
+/* Add the connection to `target` from a line of the log, unless it is on the list already. Return it; it belongs to the caller's list. */
 const struct observed *observed_add(struct observed **list, const char *line, const char *target);
 void observed_free(struct observed *list);
 

@@ -29,7 +29,7 @@ static const char help[] =
     "  --log-level LEVEL\n"
     "              what is logged: refused, all or debug (PINSHIM_LOG_LEVEL)\n"
     "  --json      log one JSON object a line (PINSHIM_LOG_FORMAT=json)\n"
-    "  --force     start CMD although it is not covered\n"
+    "  --force     start CMD even if it is not covered\n"
     "  --help      print this\n"
     "\n"
     "What no option says holds as the environment has it (PINSHIM_MODE, PINSHIM_LOG,\n"

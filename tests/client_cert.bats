@@ -348,7 +348,7 @@ for end in "pem", "key": shutil.copy(f"{lab}/second.{end}", f"new.{end}"); os.re
     pins "www.pinned.example spki-sha256:$PIN_GOOD client-cert=$LAB/first.pem client-key=$LAB/keyless.p12"
     capture shim "$CLIENT" "$LAB/good"
     equals "$STATUS" 1
-    has "$(lines refused)" 'it has no readable private key'
+    has "$(lines refused)" 'it has no private key that can be read'
 }
 
 @test "an encrypted key never asks the terminal for its passphrase" {

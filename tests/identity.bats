@@ -416,12 +416,12 @@ fault() {
     fault 'encrypted.*client-key-pass-file' "$cert client-key=^$LAB/client1.key"
     fault 'encrypted.*client-key-pass-file' "$cert client-key=^traditional"
     fault 'gone.*No such file' "$cert $key client-key-pass-file=^gone"
-    fault 'passphrase does not open' "$cert client-key=^$LAB/client1.key client-key-pass-file=other"
-    fault 'passphrase does not open' "$cert client-key=^traditional client-key-pass-file=other"
-    fault 'passphrase does not open' "$cert client-key=^$LAB/client1.key client-key-pass-file=empty"
+    fault 'passphrase does not decrypt' "$cert client-key=^$LAB/client1.key client-key-pass-file=other"
+    fault 'passphrase does not decrypt' "$cert client-key=^traditional client-key-pass-file=other"
+    fault 'passphrase does not decrypt' "$cert client-key=^$LAB/client1.key client-key-pass-file=empty"
     # PKCS#12
     fault 'encrypted.*client-key-pass-file' 'client-cert=^archive'
-    fault 'passphrase does not open' 'client-cert=^archive client-key-pass-file=other'
+    fault 'passphrase does not decrypt' 'client-cert=^archive client-key-pass-file=other'
     fault 'cannot be read' "client-cert=^cut.archive $pass"
     fault 'no certificate with a key' "client-cert=^keyless $pass"
     fault 'does not match' "client-cert=archive client-key=^$LAB/client2.key $pass"

@@ -405,7 +405,7 @@ static const char *lacking_version(const struct elf *object, const struct librar
     return NULL;
 }
 
-/* Return true if the program's loader may be started although nobody has decided to start the program. */
+/* Return true if the program's loader may be started even though the user has not decided to start the program. */
 static bool is_roots(const char *loader)
 {
     struct stat status;

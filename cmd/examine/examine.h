@@ -1,4 +1,4 @@
-/* Whether the shim would cover a program: what `run` asks before it starts one, and what `doctor` tells. */
+/* Whether the shim would cover a program: what `run` checks before it starts one, and what `doctor` reports. */
 #ifndef PINSHIM_EXAMINE_H
 #define PINSHIM_EXAMINE_H
 
@@ -10,8 +10,8 @@ enum cover { COVER_NOT = 0, COVER_IF, COVER_FULL };
 struct found {
     const char *name; /* "OpenSSL" */
     char *version; /* NULL: not known */
-    char *path; /* of the library, or of the object that has it within */
-    char *crypto; /* the object within which the libcrypto is that this libssl reaches; NULL: the one that it is linked to */
+    char *path; /* of the library, or of the object that contains it */
+    char *crypto; /* the object that contains the libcrypto that this libssl uses; NULL: the one that it is linked to */
     char *through; /* which libraries lead to it: "libcurl.so.4, librtmp.so.1"; NULL: the program itself */
     const char *how; /* "linked": at the start. "later": by dlopen. "inside": its code is a part of the object */
     struct found *next;
@@ -27,15 +27,15 @@ struct examination {
     struct seen *seen;
     struct found *found;
     char *object; /* the shim's path; NULL: not found */
-    bool mapped; /* the loader was seen to map it into the program */
+    bool mapped; /* the loader has shown that it maps it into the program */
 };
 
-/* Examine the command `argv`, which ends with NULL. Nothing of it runs but the loader that the program names; unless `trusted`, only
+/* Examine the command `argv`, which ends with NULL. Only the loader that the program names is run; unless `trusted`, only
  * one that belongs to root. */
 void examine(char *const *argv, bool trusted, struct examination *out);
 void examination_free(struct examination *examination);
 
-/* Return the exit status that says the same: 0, 1 (not covered), 126 (cannot be run) or 127 (not found). */
+/* Return the corresponding exit status: 0, 1 (not covered), 126 (cannot be run) or 127 (not found). */
 int examination_status(const struct examination *examination);
 
 #endif

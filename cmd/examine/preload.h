@@ -1,4 +1,4 @@
-/* The preloaded object: where it is, and whether the loader really takes it into a program. */
+/* The preloaded object: where it is, and whether the loader really maps it into a program. */
 #ifndef PINSHIM_PRELOAD_H
 #define PINSHIM_PRELOAD_H
 

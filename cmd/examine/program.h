@@ -1,4 +1,4 @@
-/* Which program a command leads to: through PATH, through #! lines, through env, and through wrappers as nice. */
+/* Which program a command leads to: through PATH, through #! lines, through env, and through wrappers such as nice. */
 #ifndef PINSHIM_PROGRAM_H
 #define PINSHIM_PROGRAM_H
 
@@ -17,12 +17,12 @@ void seen_free(struct seen *list);
 
 struct program {
     int error; /* 0; or why there is nothing to run, as exec(3) has it: ENOENT, EACCES, ENOEXEC, ELOOP */
-    char *first; /* what is to be executed for the command itself; NULL: not found */
+    char *first; /* the file to execute for the command itself; NULL: not found */
     char *path; /* what runs in the end, as an absolute path without symbolic links */
-    char *called; /* by which name that was called */
+    char *called; /* the name by which that was called */
     char *named; /* the same, but for a script its own name */
     char *first_line; /* of the last script; NULL: there was none */
-    char *obstacle; /* what takes the environment away before it starts; NULL: nothing */
+    char *obstacle; /* what clears the environment before it starts; NULL: nothing */
     char *library_path; /* the LD_LIBRARY_PATH that it is started with; NULL: as it is now */
     bool script; /* it runs a script, whose path is `subject` */
     char *subject;

@@ -1,4 +1,4 @@
-/* Which TLS library an object is, or has within. */
+/* Which TLS library an object is, or contains. */
 #ifndef PINSHIM_TLS_H
 #define PINSHIM_TLS_H
 
@@ -8,8 +8,8 @@ enum tls_kind {
     TLS_NONE = 0,
     TLS_OPENSSL, /* as a shared object, which the shim can interpose */
     TLS_UNUSABLE, /* likewise, but without a function that the shim needs */
-    TLS_INSIDE, /* OpenSSL linked into the object: its calls go past the shim */
-    TLS_OTHER, /* another library, or code of another within the object */
+    TLS_INSIDE, /* OpenSSL linked into the object: its calls bypass the shim */
+    TLS_OTHER, /* another library, or code of another in the object */
 };
 
 struct tls {
@@ -17,7 +17,7 @@ struct tls {
     const char *name; /* "OpenSSL", "GnuTLS" */
     char version[40]; /* may be empty */
     const char *lacks; /* TLS_UNUSABLE: the function */
-    const struct library *crypto; /* TLS_OPENSSL: the object within which its libcrypto is; NULL: the one that it is linked to */
+    const struct library *crypto; /* TLS_OPENSSL: the object that contains its libcrypto; NULL: the one that it is linked to */
 };
 
 /* Look at one library of `libraries`. `program`: it is the program itself, whose own functions cannot be interposed. */

@@ -86,7 +86,7 @@ static int give_passphrase(char *buffer, int size, int writing, void *arg)
 static void explain_key(struct gathering *gathering)
 {
     if (!gathering->asked)
-        text_add(gathering->problem, "it has no readable private key");
+        text_add(gathering->problem, "it has no private key that can be read");
     else if (gathering->passphrase == NULL)
         text_add(gathering->problem, "its key is encrypted, and no client-key-pass-file= gives the passphrase");
     else
