@@ -421,7 +421,6 @@ changed_root() {
 
 @test "after chroot no handshake opens a file of the new root for the pins" {
     changed_root
-    command -v strace >/dev/null || skip 'strace is not installed'
     put 'www.pinned.example pkix' "*.other.example ca-file:$LAB/ca.pem client-cert=$LAB/good.pem client-key=$LAB/good.key"
     mkdir "$BATS_TEST_TMPDIR/certs"
     cp "$LAB/ca.pem" "$BATS_TEST_TMPDIR/certs/$(openssl x509 -in "$LAB/ca.pem" -noout -subject_hash).0"
