@@ -317,8 +317,8 @@ static bool fails_at_once(const struct ossl *ossl, SSL *ssl, enum handshake_call
 static bool drive(const struct ossl *ossl, SSL *ssl)
 {
     static const int untouched = 0x5afe; /* no error has this number */
-    /* A callback calls this, or has left an earlier handshake by a jump, or a thread was cancelled in that: libssl takes itself to be in its midst, and
-     * would write in clear text. */
+    /* A callback calls this, or has left an earlier handshake by a jump, or a thread was cancelled in that: libssl takes itself to be in its midst,
+     * and would write in clear text. */
     bool within = conn_is_driven(ossl, ssl);
     int saved = errno;
     bool finished;
