@@ -436,9 +436,9 @@ resumes() {
     for call in read read_ex peek write write_ex handshake connect; do
         capture shim "$PATHS/alike" "lab=$LAB" fd early tls1.3 "drive=$call" sni=www.pinned.example impostor
         has "$OUT" $'early: 1, error 0'
-        # libssl itself fails at a read where the server does not resume.
+        # Up to 3.x libssl itself fails at a read where the server does not resume.
         case $call in
-            read* | peek) equals "$(count_lines refused)" 0 ;;
+            read* | peek) [ "$(count_lines refused)" -le 1 ] || explain 'logged more than once' ;;
             *) equals "$(count_lines refused)" 1 ;;
         esac
         equals "$(grep -c 'server: "' <<<"$OUT")" 0

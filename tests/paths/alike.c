@@ -65,8 +65,13 @@ static void print_hello(const unsigned char *at, size_t length)
         printf(" %04x", get(at, 2));
     at += 1 + at[0];
     printf(", extensions");
-    for (at += 2; at + 4 <= end; at += 4 + size)
-        printf(" %u:%zu", get(at, 2), size = get(at + 2, 2));
+    for (at += 2; at + 4 <= end; at += 4 + size) {
+        unsigned type = get(at, 2);
+
+        size = get(at + 2, 2);
+        /* A ticket has times in it, which take one byte or more. */
+        printf(" %u:%zu", type, type == TLSEXT_TYPE_psk || type == TLSEXT_TYPE_session_ticket ? (size_t)(size != 0) : size);
+    }
     printf("\n");
 }
 
