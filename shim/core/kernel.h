@@ -6,6 +6,8 @@
 
 #include <linux/filter.h>
 
+#define KERNEL_NEVER_MAPPED 4096 /* no address below it is a program's */
+
 /* Make a system call, with arguments and results as those of syscall(2). It is not a cancellation point and goes through no interposed
  * function, not even this object's. A call that one of the program's seccomp filters (kernel_filter_begin) would not allow is not made: EPERM. */
 #define kernel_call(...) KERNEL_CALL(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)

@@ -15,7 +15,6 @@
 #include <time.h>
 
 #define HEAP_RESERVE (96 << 10)
-#define NEVER_MAPPED 4096 /* the kernel says EFAULT */
 
 /* Read what a handshake needs before the filter is installed. A program without a libssl would have to open files to load one later, anyway. */
 static struct kernel_filter *filtering(const struct sock_fprog *program)
@@ -48,7 +47,7 @@ static bool installs(const long call[static 7], const struct sock_fprog **progra
     *program = filter ? (const struct sock_fprog *)call[3] : NULL;
     /* libseccomp calls it without a filter, to see whether the system call exists. */
     return ((call[0] == SYS_prctl && call[1] == PR_SET_SECCOMP) || call[0] == SYS_seccomp)
-        && (strict || (filter && (uintptr_t)*program >= NEVER_MAPPED && (*program)->filter != NULL));
+        && (strict || (filter && (uintptr_t)*program >= KERNEL_NEVER_MAPPED && (*program)->filter != NULL));
 }
 
 static long pass_call(const long call[static 7])

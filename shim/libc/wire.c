@@ -95,7 +95,6 @@ void wire_read(struct host *out, int known)
     out->port_doubtful = wire_is_proxied(wire.fd);
 }
 
-#define NEVER_MAPPED 4096
 #define SOCKETS 16384
 
 /* Fingerprints of the connections on which a proxy was asked. By connection, not by descriptor: a connection may have several descriptors, and a
@@ -175,7 +174,7 @@ void wire_note(int fd, const void *bytes, ssize_t size, const struct sockaddr *t
     const unsigned char *first = bytes;
 
     /* /dev/null accepts any pointer without reading. */
-    if (size < 1 || (uintptr_t)bytes < NEVER_MAPPED || (first[0] != 'C' && first[0] > 5 && !wire.watching))
+    if (size < 1 || (uintptr_t)bytes < KERNEL_NEVER_MAPPED || (first[0] != 'C' && first[0] > 5 && !wire.watching))
         return;
     if (wire.watching && size > 1 && first[0] == 22 && (first[1] == 3 || first[1] == 254)) { /* a handshake record (RFC 8446, section 5.1; RFC 6347, section 4.1) */
         wire.fd = fd;
