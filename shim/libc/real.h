@@ -29,6 +29,13 @@ enum {
 /* Return the function with one of these numbers; NULL if libc does not have it. */
 void *real_at(int index);
 
+/* The same without looking: NULL also if they were not found yet. */
+extern _Atomic(void *) real_found[REAL_COUNT];
+static inline void *real_now(int index)
+{
+    return atomic_load_explicit(&real_found[index], memory_order_relaxed);
+}
+
 /* Define find_NAME(), which returns the real one. */
 #define FINDER(name) \
     static inline __typeof__(&name) find_##name(void) \

@@ -4,7 +4,7 @@
 #include "log.h"
 #include "real.h"
 
-static _Atomic(void *) found_at_start[REAL_COUNT];
+_Atomic(void *) real_found[REAL_COUNT];
 
 static void find_all(void)
 {
@@ -14,19 +14,15 @@ static void find_all(void)
 
     loader_next_at_start(list, REAL_COUNT);
     for (int i = 0; i < REAL_COUNT; i++)
-        atomic_store_explicit(&found_at_start[i], list[i].found, memory_order_relaxed);
+        atomic_store_explicit(&real_found[i], list[i].found, memory_order_relaxed);
 }
 
 /* Other objects may call before this one is ready. */
 void *real_at(int index)
 {
-    void *found = atomic_load_explicit(&found_at_start[index], memory_order_relaxed);
-
-    if (found == NULL) {
+    if (real_now(index) == NULL)
         find_all();
-        found = atomic_load_explicit(&found_at_start[index], memory_order_relaxed);
-    }
-    return found;
+    return real_now(index);
 }
 
 __attribute__((constructor)) static void start(void)

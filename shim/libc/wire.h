@@ -1,5 +1,4 @@
-/* What is learned when programs send: on which socket a handshake goes out, for programs whose BIOs do not tell OpenSSL (curl's,
- * GLib's), and which sockets lead through a proxy. */
+/* On which socket a handshake goes out, for programs whose BIOs do not tell OpenSSL (curl's, GLib's). */
 #ifndef PINSHIM_WIRE_H
 #define PINSHIM_WIRE_H
 
@@ -21,19 +20,10 @@ void wire_end(const struct wire *before);
  * the caller knows, unless its destination differs from that socket's peer. */
 void wire_read(struct host *out, int known);
 
-/* Write to `*out` the address to which the socket is connected, and return true; false if it cannot be determined. */
-MUST_CHECK bool wire_peer(int fd, struct host *out);
+#define WIRE_HANDSHAKE 22 /* the first byte of such a record (RFC 8446, section 5.1; RFC 6347, section 4.1) */
 
-/* Note that this thread has sent `size` bytes, the first of which are at `bytes`, on `fd` or to `to` (NULL: to the peer of
- * `fd`). For data that is neither a handshake nor a proxy request, it reads only the first byte and a variable. It never makes a system
- * call. Safe in a signal handler; errno is preserved. */
-void wire_note(int fd, const void *bytes, ssize_t size, const struct sockaddr *to, socklen_t to_length);
-
-/* Note that `fd` is being connected to `to` (NULL: that this failed), or about to be closed. Safe in a signal handler; errno is preserved. */
-void wire_connected(int fd, const struct sockaddr *to, socklen_t length);
-void wire_closing(int fd);
-
-/* Return true if a proxy was asked on this connection of `fd` to connect to another host: then the socket's port is the proxy's. */
-MUST_CHECK bool wire_is_proxied(int fd);
+/* This thread is about to send on `fd` bytes that begin with these, to `to` (NULL: to the peer of `fd`). Makes no system call; safe in a signal
+ * handler; errno is preserved. */
+void wire_sends(int fd, const unsigned char *bytes, size_t size, const struct sockaddr *to, socklen_t to_length);
 
 #endif

@@ -1,8 +1,9 @@
 #include "facts.h"
 
-#include "verify_param.h"
+#include "proxy.h"
 #include "resolved.h"
-#include "wire.h"
+#include "socket.h"
+#include "verify_param.h"
 
 #include <string.h>
 
@@ -137,7 +138,7 @@ static bool read_address(const struct ossl *ossl, SSL *ssl, struct host *address
     int fd = ossl->SSL_get_rfd(ssl);
 
     memset(address, 0, sizeof(*address));
-    return (fd >= 0 && wire_peer(fd, address)) || read_datagram_peer(ossl, ssl, address);
+    return (fd >= 0 && socket_peer(fd, address)) || read_datagram_peer(ossl, ssl, address);
 }
 
 /* RFC 6761, section 6.3: programs may skip the resolver for it. */
@@ -212,7 +213,7 @@ bool facts_read(const struct ossl *ossl, SSL *ssl, const struct facts *facts, st
     add_verified(ossl, ssl, facts->verifying, out);
     add_connect_bio(ossl, ssl, out);
     told = read_address(ossl, ssl, address);
-    proxied = told && (wire_is_proxied(ossl->SSL_get_rfd(ssl)) || is_within_another(ossl, ssl));
+    proxied = told && (proxy_is_asked(ossl->SSL_get_rfd(ssl)) || is_within_another(ossl, ssl));
     out->proxied = proxied || facts->wire.port_doubtful;
     if (!told)
         *address = facts->peer.kind == HOST_ADDRESS ? facts->peer : facts->wire;

@@ -1,0 +1,85 @@
+#include "socket.h"
+
+#include "kernel.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+_Atomic uint8_t socket_marks[SOCKET_MARKS];
+
+#define DESCRIPTORS 4096
+
+/* The address to which each descriptor was connected, for a program whose filter forbids getpeername. Written and read without a lock; the last word
+ * has kind and port, and is 0 while the address is being written. */
+static struct connected {
+    _Atomic uint64_t address[2];
+    _Atomic uint64_t rest; /* port, and above it the number of times that it was written */
+} connected[DESCRIPTORS];
+static _Atomic uint64_t connects;
+
+void socket_connected(int fd, const struct sockaddr *to, socklen_t length)
+{
+    struct connected *place = fd >= 0 && fd < DESCRIPTORS ? &connected[fd] : NULL;
+    struct host host;
+    uint64_t words[2];
+
+    if (place == NULL)
+        return;
+    if (atomic_load_explicit(&place->rest, memory_order_relaxed) != 0)
+        atomic_store(&place->rest, 0);
+    if (to == NULL || !host_from_sockaddr(to, length, &host))
+        return;
+    memcpy(words, host.address, sizeof(words));
+    atomic_store(&place->address[0], words[0]);
+    atomic_store(&place->address[1], words[1]);
+    atomic_store(&place->rest, (atomic_fetch_add(&connects, 1) + 1) << 16 | host.port);
+}
+
+static bool read_connected(int fd, struct host *out)
+{
+    struct connected *place = fd >= 0 && fd < DESCRIPTORS ? &connected[fd] : NULL;
+    uint64_t rest = place != NULL ? atomic_load(&place->rest) : 0;
+    uint64_t words[2];
+
+    if (rest == 0)
+        return false;
+    words[0] = atomic_load(&place->address[0]);
+    words[1] = atomic_load(&place->address[1]);
+    if (atomic_load(&place->rest) != rest)
+        return false;
+    memset(out, 0, sizeof(*out));
+    out->kind = HOST_ADDRESS;
+    memcpy(out->address, words, sizeof(words));
+    out->port = (uint16_t)rest;
+    return true;
+}
+
+bool socket_was_connected(int fd)
+{
+    return fd >= 0 && fd < DESCRIPTORS && atomic_load_explicit(&connected[fd].rest, memory_order_relaxed) != 0;
+}
+
+bool socket_peer(int fd, struct host *out)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof(peer);
+    int saved = errno;
+    bool known;
+
+    if (kernel_is_filtered() && !kernel_allows(SYS_getpeername))
+        return read_connected(fd, out);
+    known = kernel_call(SYS_getpeername, fd, &peer, &length) == 0;
+    errno = saved;
+    return known && host_from_sockaddr((const struct sockaddr *)&peer, length, out);
+}
+
+void socket_closing(int fd)
+{
+    if (fd < 0)
+        return;
+    if (socket_marks_of(fd) != 0)
+        atomic_store_explicit(&socket_marks[(uint16_t)fd], 0, memory_order_relaxed);
+    if (fd < DESCRIPTORS && atomic_load_explicit(&connected[fd].rest, memory_order_relaxed) != 0)
+        atomic_store(&connected[fd].rest, 0);
+}

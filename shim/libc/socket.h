@@ -1,0 +1,46 @@
+/* What is known of a descriptor without asking the kernel: whether its data must be looked at, and where it was connected to. */
+#ifndef PINSHIM_SOCKET_H
+#define PINSHIM_SOCKET_H
+
+#include "host.h"
+
+#include <stdatomic.h>
+
+/* Why each call that moves data on a descriptor must be looked at, whatever the data begins with. A descriptor is a bit set among these. */
+enum socket_mark {
+    SOCKET_ASKS_PROXY = 1, /* a request to a proxy has begun on it */
+};
+
+#define SOCKET_MARKS 65536
+
+/* By the descriptor's lower 16 bits: where two descriptors share a place, data of the other one is looked at in vain. Written and read in signal
+ * handlers and without a lock. */
+extern _Atomic uint8_t socket_marks[SOCKET_MARKS];
+
+static inline unsigned socket_marks_of(int fd)
+{
+    return atomic_load_explicit(&socket_marks[(uint16_t)fd], memory_order_relaxed);
+}
+
+static inline void socket_mark(int fd, enum socket_mark mark)
+{
+    (void)atomic_fetch_or_explicit(&socket_marks[(uint16_t)fd], (uint8_t)mark, memory_order_relaxed);
+}
+
+static inline void socket_unmark(int fd, enum socket_mark mark)
+{
+    (void)atomic_fetch_and_explicit(&socket_marks[(uint16_t)fd], (uint8_t)~(unsigned)mark, memory_order_relaxed);
+}
+
+/* Note that `fd` is being connected to `to` (NULL: that this failed), or about to be closed: its marks are gone then. Safe in a signal handler;
+ * errno is preserved. */
+void socket_connected(int fd, const struct sockaddr *to, socklen_t length);
+void socket_closing(int fd);
+
+/* Return true if the descriptor was seen to be connected, and not seen to be closed. */
+MUST_CHECK bool socket_was_connected(int fd);
+
+/* Write to `*out` the address to which the socket is connected, and return true; false if it cannot be determined. errno is preserved. */
+MUST_CHECK bool socket_peer(int fd, struct host *out);
+
+#endif
