@@ -34,7 +34,8 @@ static const char help[] =
     "\n"
     "What no option says holds as the environment has it (PINSHIM_MODE, PINSHIM_LOG,\n"
     "PINSHIM_LOG_FORMAT, PINSHIM_LOG_LEVEL). LD_PRELOAD keeps what it has. The\n"
-    "programs that CMD starts inherit all this.\n"
+    "programs that CMD starts inherit all this, even if CMD cleans their environment\n"
+    "(PINSHIM_INHERIT=force, unless that variable says keep).\n"
     "\n"
     "Exit status: CMD's; 125 if CMD was not started, 126 if it cannot be run, 127 if\n"
     "it is not found.\n";
@@ -89,6 +90,8 @@ static void set_environment(const struct run *run, const char *pins)
         launch_set("PINSHIM_LOG_LEVEL", run->level);
     if (run->json || getenv("PINSHIM_LOG_FORMAT") == NULL)
         launch_set("PINSHIM_LOG_FORMAT", run->json ? "json" : "text");
+    if (getenv("PINSHIM_INHERIT") == NULL)
+        launch_set("PINSHIM_INHERIT", "force");
     if (run->log != NULL && strcmp(run->log, "stderr") != 0 && strcmp(run->log, "syslog") != 0 && strcmp(run->log, "none") != 0) {
         char *file = launch_absolute(run->log);
 

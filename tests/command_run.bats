@@ -252,9 +252,10 @@ not_started() {
     not_started 'it is for 32-bit x86' "$MADE/i386"
     not_started 'it is for 32-bit machine 20' "$MADE/big-endian"
     not_started 'it would not start without the shim either' "$MADE/missing"
-    not_started 'takes the shim out of its environment' env -i curl --version
-    not_started 'takes the shim out of its environment' env -u LD_PRELOAD curl --version
-    not_started 'takes the shim out of its environment' env LD_PRELOAD= curl --version
+    not_started 'takes the shim out of its environment' env PINSHIM_PINS=/nowhere curl --version
+    PINSHIM_INHERIT=keep not_started 'takes the shim out of its environment' env -i curl --version
+    PINSHIM_INHERIT=keep not_started 'takes the shim out of its environment' env -u LD_PRELOAD curl --version
+    PINSHIM_INHERIT=keep not_started 'takes the shim out of its environment' env LD_PRELOAD= curl --version
     not_started 'takes the shim out of its environment' env PINSHIM_MODE=report curl --version
 }
 
@@ -382,7 +383,7 @@ with_object() {
     doctor starts-others covered-if 0 ./script
     has "$(json 'it["program"]')" dash
     printf '#!/usr/bin/env -S -i sh\n' >script
-    not_started 'takes the shim out of its environment' ./script
+    PINSHIM_INHERIT=keep not_started 'takes the shim out of its environment' ./script
     printf '#!%s\n' "$MADE/static" >script
     not_started 'it is linked statically' ./script
     printf '#! %s/script2 x\n' "$PWD" >script

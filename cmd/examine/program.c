@@ -156,12 +156,20 @@ static bool ours(const char *name, size_t length)
     return (length == 10 && strncmp(name, "LD_PRELOAD", length) == 0) || (length >= 8 && strncmp(name, "PINSHIM_", 8) == 0);
 }
 
-static void hinder(struct program *program, const char *what)
+/* Under pinshim run the shim itself puts back what env removes (PINSHIM_INHERIT). */
+static bool is_put_back(void)
+{
+    const char *inherit = getenv("PINSHIM_INHERIT");
+
+    return inherit == NULL || strcmp(inherit, "keep") != 0;
+}
+
+static void hinder(struct program *program, const char *what, bool put_back)
 {
     char buffer[300];
     struct text text = text_over(buffer, sizeof(buffer));
 
-    if (program->obstacle != NULL)
+    if (program->obstacle != NULL || put_back)
         return;
     text_add(&text, "env %.200s takes the shim out of its environment", what);
     program->obstacle = output_copy(buffer);
@@ -172,7 +180,7 @@ static void assign(struct program *program, struct env *env, const char *word)
     size_t name = strcspn(word, "=");
 
     if (ours(word, name))
-        hinder(program, word);
+        hinder(program, word, word[0] == 'L' && is_put_back());
     if (name == 4 && strncmp(word, "PATH", name) == 0) {
         free(env->path);
         env->path = output_copy(word + name + 1);
@@ -208,7 +216,7 @@ static void read_option(struct program *program, struct env *env, struct words *
     }
     for (; *letters != '\0'; letters++) {
         if (*letters == 'i') {
-            hinder(program, word);
+            hinder(program, word, is_put_back());
             env->no_path = true;
         }
         if (strchr("uCSa", *letters) == NULL)
@@ -220,7 +228,7 @@ static void read_option(struct program *program, struct env *env, struct words *
         if (operand == NULL)
             return;
         if (*letters == 'u' && ours(operand, strlen(operand)))
-            hinder(program, "-u");
+            hinder(program, "-u", is_put_back());
         if (*letters == 'C') {
             free(env->directory);
             env->directory = output_copy(operand);
@@ -255,7 +263,7 @@ static void read_env(struct program *program, const struct words *arguments, str
             break;
         }
         if (words.at[i][1] == '\0') {
-            hinder(program, "-");
+            hinder(program, "-", is_put_back());
             out->no_path = true;
             continue;
         }

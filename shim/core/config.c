@@ -10,6 +10,8 @@
 
 enum { UNREAD = 0, READING, READY };
 
+const char *const config_variables[] = {"PINSHIM_PINS", "PINSHIM_MODE", "PINSHIM_LOG", "PINSHIM_LOG_FORMAT", "PINSHIM_LOG_LEVEL", "PINSHIM_INHERIT", NULL};
+
 static struct config config;
 static _Atomic int state;
 
@@ -19,6 +21,7 @@ static const struct choice {
 } modes[] = {{"enforce", MODE_ENFORCE}, {"report", MODE_REPORT}, {NULL, 0}},
   logs[] = {{"stderr", LOG_TO_STDERR}, {"syslog", LOG_TO_SYSLOG}, {"none", LOG_TO_NONE}, {NULL, 0}},
   formats[] = {{"text", FORMAT_TEXT}, {"json", FORMAT_JSON}, {NULL, 0}},
+  inheritance[] = {{"keep", false}, {"force", true}, {NULL, 0}},
   levels[] = {{"refused", LEVEL_REFUSED}, {"all", LEVEL_ALL}, {"debug", LEVEL_DEBUG}, {NULL, 0}};
 
 /* In a process with more rights than its user (AT_SECURE), the environment is not trusted: the defaults hold. */
@@ -133,6 +136,7 @@ const struct config *config_get(void)
         config.mode = (enum config_mode)choose("PINSHIM_MODE", modes, "enforce or report");
         config.format = (enum config_format)choose("PINSHIM_LOG_FORMAT", formats, "text or json");
         config.level = (enum config_level)choose("PINSHIM_LOG_LEVEL", levels, "refused, all or debug");
+        config.inherits = choose("PINSHIM_INHERIT", inheritance, "keep or force") != 0;
         atomic_store_explicit(&state, READY, memory_order_release);
     } else {
         while (atomic_load_explicit(&state, memory_order_acquire) != READY)

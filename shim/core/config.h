@@ -16,12 +16,16 @@ struct config {
     enum config_log log;
     enum config_format format;
     enum config_level level;
+    bool inherits; /* PINSHIM_INHERIT=force */
     char fault[256]; /* what is wrong with the environment; empty: nothing */
     const char *pins; /* as the user named it, for messages: the last part of pins_file */
     char pins_file[PATH_MAX]; /* absolute, for opening */
     char directory[PATH_MAX]; /* in which the program was started, with a slash, where a relative path is meant to be in it; empty: not known */
     char log_file[PATH_MAX]; /* LOG_TO_FILE */
 };
+
+/* The names of the variables, then NULL. */
+extern const char *const config_variables[];
 
 /* Return the configuration, read from PINSHIM_* at the first call, because programs clear their environment later. */
 const struct config *config_get(void);

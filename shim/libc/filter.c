@@ -2,6 +2,7 @@
 
 #include "backend.h"
 #include "dlsym.h"
+#include "exec.h"
 #include "kernel.h"
 #include "log.h"
 #include "real.h"
@@ -94,6 +95,8 @@ EXPORT long syscall(long number, ...)
     va_start(args, number);
     read_arguments(call, 1, args);
     va_end(args);
+    if (number == SYS_execve || number == SYS_execveat)
+        return exec_call(call, pass_call);
     return installs(call, &program) ? pass_filter(call, program) : pass_call(call);
 }
 

@@ -1,6 +1,7 @@
 /* What happens when the object is loaded. */
 
 #include "config.h"
+#include "exec.h"
 #include "log.h"
 #include "real.h"
 
@@ -30,4 +31,5 @@ __attribute__((constructor)) static void start(void)
     log_start();
     (void)config_get();
     find_all();
+    exec_start();
 }

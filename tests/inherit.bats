@@ -1,0 +1,144 @@
+#!/usr/bin/env bats
+# Goal: under PINSHIM_INHERIT=force a program that starts others cannot lose the shim for them, whichever way it starts them and whatever it does to
+# the environment; all else of their environment is as the program wants it.
+
+# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153
+
+load lib/programs
+
+setup_file() {
+    programs_lab
+    names
+    export STARTS=$BATS_TEST_DIRNAME/../build/programs/starts
+}
+
+teardown_file() {
+    lab_stop
+}
+
+setup() {
+    pins "localhost spki-sha256:$PIN_GOOD"
+    GET=(curl -sk --max-time 20)
+    URL_GOOD=https://localhost:$GOOD/
+    URL_IMPOSTOR=https://localhost:$IMPOSTOR/
+    export PINSHIM_INHERIT=force
+}
+
+# inherits COMMAND...: each command starts curl with an environment that lacks the shim: the impostor is reached under "keep", and refused under "force".
+inherits() {
+    PINSHIM_INHERIT=keep capture shim "$@" "${GET[@]}" "$URL_IMPOSTOR"
+    equals "$STATUS" 0
+    equals "$(count_lines refused)" 0
+    capture shim "$@" "${GET[@]}" "$URL_GOOD"
+    equals "$STATUS" 0
+    capture shim "$@" "${GET[@]}" "$URL_IMPOSTOR"
+    equals "$STATUS" 60
+    equals "$OUT" ''
+    equals "$(count_lines refused)" 1
+}
+
+@test "every function that starts a program" {
+    local way
+
+    for way in execve execv execvp execvpe fexecve execveat syscall execl execlp execle vfork posix_spawn posix_spawnp system popen; do
+        inherits "$STARTS" "$way"
+    done
+}
+
+@test "an environment of 20,000 variables, on a small stack" {
+    for way in 20000+execve 20000+execl 20000+vfork 20000+posix_spawn; do
+        inherits "$STARTS" "$way"
+    done
+}
+
+@test "programs that clean the environment" {
+    inherits env -i
+    inherits sh -c 'unset LD_PRELOAD PINSHIM_PINS; exec "$@"' sh
+    inherits bash -c 'env -u LD_PRELOAD -u PINSHIM_PINS "$@"' bash
+    inherits python3 -c 'import subprocess, sys; sys.exit(subprocess.run(sys.argv[1:], env={}).returncode)'
+    inherits python3 -c 'import os, sys; os.environ.clear(); sys.exit(os.waitstatus_to_exitcode(os.system(" ".join(sys.argv[1:]))))'
+    inherits python3 -c 'import os, sys; sys.exit(os.waitstatus_to_exitcode(os.waitpid(os.posix_spawnp(sys.argv[1], sys.argv[1:], {}), 0)[1]))'
+    inherits perl -e '%ENV = (PATH => "/usr/bin"); exit(system(@ARGV) >> 8)'
+    inherits timeout 20 env -i
+}
+
+@test "all else of the environment is as the program wants it" {
+    local expected=$'PATH=/usr/bin:/bin\nKEPT=as it\'s\nLD_PRELOAD='$PINSHIM_SO$'\nPINSHIM_INHERIT=force\nPINSHIM_PINS='$PINS
+    local way
+
+    for way in execve execv execvp vfork posix_spawn; do
+        capture shim "$STARTS" "$way" env
+        equals "$STATUS" 0
+        equals "$(sort <<<"$OUT")" "$(sort <<<"$expected")"
+    done
+    for way in system popen; do
+        capture shim "$STARTS" "$way" env
+        equals "$(grep -v -e ^_= -e ^PWD= <<<"$OUT" | sort)" "$(sort <<<"$expected")"
+    done
+    # One that has all of it is passed on as it is.
+    capture shim env A=1 env
+    equals "$(grep -c ^LD_PRELOAD <<<"$OUT")" 1
+    # What the program says itself, holds.
+    capture shim env PINSHIM_MODE=report PINSHIM_LOG=none env -u PINSHIM_PINS "${GET[@]}" "$URL_IMPOSTOR"
+    equals "$STATUS" 0
+    PINSHIM_MODE=report capture shim env PINSHIM_MODE=enforce "${GET[@]}" "$URL_IMPOSTOR"
+    equals "$STATUS" 60
+}
+
+@test "LD_PRELOAD of the program's own keeps its objects, and a sanitizer's runtime stays the first" {
+    local asan=$BATS_TEST_TMPDIR/libasan.so.8 other=$BATS_TEST_TMPDIR/other.so
+
+    gcc -shared -x c -o "$other" - <<<'int other;'
+    cp "$other" "$asan"
+    capture shim env LD_PRELOAD="$other" env
+    has "$OUT" "LD_PRELOAD=$PINSHIM_SO:$other"
+    capture shim env LD_PRELOAD="$asan:$other" env
+    has "$OUT" "LD_PRELOAD=$asan:$PINSHIM_SO:$other"
+    # As an object before the shim's, and by names that only look alike
+    capture shim env LD_PRELOAD="$other $PINSHIM_SO" env
+    has "$OUT" "LD_PRELOAD=$other $PINSHIM_SO"
+    cp "$other" "$BATS_TEST_TMPDIR/not${PINSHIM_SO##*/}"
+    capture shim env LD_PRELOAD="$BATS_TEST_TMPDIR/not${PINSHIM_SO##*/}" env
+    has "$OUT" "LD_PRELOAD=$PINSHIM_SO:$BATS_TEST_TMPDIR/not${PINSHIM_SO##*/}"
+}
+
+@test "an object that the other program will not find is said" {
+    [ "$(id -u)" -eq 0 ] || skip 'needs root'
+    local root=$BATS_TEST_TMPDIR/root
+
+    mkdir -p "$root/bin"
+    gcc -static -x c -o "$root/bin/hello" - <<<'#include <stdio.h>
+int main(void) { puts("hello"); return 0; }'
+    capture shim chroot "$root" /bin/hello
+    equals "$OUT" hello
+    equals "$(count_lines notice)" 1
+    has "$(lines notice)" "$PINSHIM_SO is not there for the programs that this one starts"
+    PINSHIM_INHERIT=keep capture shim chroot "$root" /bin/hello
+    equals "$ERR" ''
+}
+
+@test "another value is a configuration fault; without the variable nothing is put back" {
+    PINSHIM_INHERIT=always capture shim "${GET[@]}" "$URL_GOOD"
+    equals "$STATUS" 60
+    has "$ERR" 'PINSHIM_INHERIT is "always"; expected keep or force'
+    unset PINSHIM_INHERIT
+    capture shim env -i "${GET[@]}" "$URL_IMPOSTOR"
+    equals "$STATUS" 0
+}
+
+@test "pinshim run holds what it starts, and what that starts" {
+    unset PINSHIM_INHERIT
+    capture "$BATS_TEST_DIRNAME/../build/pinshim" run --pins "$PINS" -- sh -c 'env -i "$@"' sh "${GET[@]}" "$URL_IMPOSTOR"
+    equals "$STATUS" 60
+    has "$ERR" 'refused localhost'
+    for removed in -i '-u LD_PRELOAD' 'LD_PRELOAD=' '-u PINSHIM_PINS'; do
+        # shellcheck disable=SC2086
+        capture "$BATS_TEST_DIRNAME/../build/pinshim" run --pins "$PINS" -- env $removed "${GET[@]}" "$URL_IMPOSTOR"
+        equals "$STATUS" 60
+        has "$ERR" 'refused localhost'
+    done
+    # But not against the user's own word
+    PINSHIM_INHERIT=keep capture "$BATS_TEST_DIRNAME/../build/pinshim" run --pins "$PINS" -- sh -c 'env -i "$@"' sh "${GET[@]}" "$URL_IMPOSTOR"
+    equals "$STATUS" 0
+}
