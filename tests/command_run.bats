@@ -503,7 +503,8 @@ PY
     doctor set-user-id not-covered 1 "$MADE/set-group-id"
     doctor architecture not-covered 1 "$MADE/arm64"
     doctor architecture not-covered 1 "$MADE/i386"
-    doctor environment not-covered 1 env -i openssl version
+    PINSHIM_INHERIT=keep doctor environment not-covered 1 env -i openssl version
+    doctor openssl covered 0 env -i openssl version
     doctor missing-library not-covered 1 "$MADE/missing"
     doctor openssl-inside not-covered 1 "$MADE/inside"
     doctor openssl-unusable not-covered 1 "$MADE/old-openssl"
