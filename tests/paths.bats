@@ -772,6 +772,14 @@ resumes() {
     done
 }
 
+@test "an impostor is refused in a plugin that is loaded with RTLD_DEEPBIND by dlmopen, or by a dlopen or dlsym that was found in libc's handle" {
+    local by
+    for by in dlmopen handle version dlsym; do
+        held plugin "$LAB/plugin.so" deepbind by=$by
+        held plugin "$LAB/plugin.so" deepbind by=$by bio
+    done
+}
+
 @test "another TLS library whose functions have OpenSSL's names is left alone" {
     local name
     for name in foreign foreign-named; do

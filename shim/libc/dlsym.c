@@ -28,11 +28,26 @@ static bool is_of_backend(const char *name)
     return false;
 }
 
-/* Only functions of TLS libraries, and those that install filters. Other functions of libc are often interposed by several objects. An object that
- * comes after this one and asks libc for such a function would get this object's, and the calls would go in a circle. */
+/* Return libc's function if `name` is one of the loader's that this object interposes. */
+static const void *real_of_loader(const char *name)
+{
+    if (strcmp(name, "dlopen") == 0)
+        return (const void *)loader_real_dlopen;
+    if (strcmp(name, "dlmopen") == 0)
+        return (const void *)loader_real_dlmopen;
+    if (strcmp(name, "dlsym") == 0)
+        return (const void *)loader_real_dlsym;
+    return strcmp(name, "dlvsym") == 0 ? (const void *)loader_real_dlvsym : NULL;
+}
+
+/* Only functions of TLS libraries, of the loader (this object's call libc's own at once), and those that install filters. Other functions of libc are
+ * often interposed by several objects. An object that comes after this one and asks libc for such a function would get this object's, and the calls
+ * would go in a circle. */
 static void *find_own(const char *name)
 {
-    return name != NULL && (is_of_backend(name) || strcmp(name, "prctl") == 0 || strcmp(name, "syscall") == 0) ? loader_own(name) : NULL;
+    return name != NULL && (is_of_backend(name) || real_of_loader(name) != NULL || strcmp(name, "prctl") == 0 || strcmp(name, "syscall") == 0)
+        ? loader_own(name)
+        : NULL;
 }
 
 /* Return true if the real function must find the caller on the stack. A search from RTLD_DEFAULT finds this object anyway. */
@@ -60,11 +75,11 @@ static void *first_in_scope(const struct backend *backend, const char *name, voi
     return loader_find(first, backend->mark, &object) && object.name[0] != '\0' && !object.marked ? first : own;
 }
 
-/* Return this object's function only instead of one in a TLS library: if another object interposes it, too, its function is
+/* Return this object's function only instead of one in a TLS library, or libc's own: if another object interposes it, too, its function is
  * returned. A NULL is passed on, with dlerror set. */
 static struct answer replace(const char *name, void *own, void *found)
 {
-    void *instead = found != NULL ? dlsym_instead(name, found) : NULL;
+    void *instead = found == NULL ? NULL : found == real_of_loader(name) ? own : dlsym_instead(name, found);
     const struct backend *backend = found != NULL && instead == NULL ? backend_of(found) : NULL;
 
     if (instead != NULL)

@@ -1,7 +1,8 @@
-/* dlsym, dlvsym and dlopen, interposed. The real functions must be jumped to, not called: glibc finds the caller by the return
+/* dlsym, dlvsym, dlopen and dlmopen, interposed. The real functions must be jumped to, not called: glibc finds the caller by the return
  * address, for RTLD_NEXT, RTLD_DEFAULT, RUNPATH and $ORIGIN. */
 
 #define RTLD_DEEPBIND 8
+#define LM_ID_BASE 0 /* in another namespace the flag does no harm: it does not contain this object */
 
     .section .note.GNU-stack, "", %progbits
     .text
@@ -64,6 +65,32 @@ dlopen:
     .cfi_endproc
     .size dlopen, . - dlopen
 
+    .globl dlmopen
+    .type dlmopen, @function
+    .p2align 4
+dlmopen:
+    .cfi_startproc
+    endbr64
+    push %rdi
+    .cfi_adjust_cfa_offset 8
+    push %rsi
+    .cfi_adjust_cfa_offset 8
+    push %rdx
+    .cfi_adjust_cfa_offset 8
+    call loader_ready
+    pop %rdx
+    .cfi_adjust_cfa_offset -8
+    pop %rsi
+    .cfi_adjust_cfa_offset -8
+    pop %rdi
+    .cfi_adjust_cfa_offset -8
+    cmp $LM_ID_BASE, %rdi
+    jne 1f
+    and $~RTLD_DEEPBIND, %edx
+1:  jmp *loader_real_dlmopen(%rip)
+    .cfi_endproc
+    .size dlmopen, . - dlmopen
+
 #elif defined(__aarch64__)
 
 /* exports_dlsym and exports_dlvsym answer in x0 (the value) and x1 (0: not answered). */
@@ -125,6 +152,34 @@ dlopen:
     br x16
     .cfi_endproc
     .size dlopen, . - dlopen
+
+    .globl dlmopen
+    .type dlmopen, %function
+    .p2align 4
+dlmopen:
+    .cfi_startproc
+    stp x29, x30, [sp, #-48]!
+    .cfi_adjust_cfa_offset 48
+    .cfi_rel_offset x29, 0
+    .cfi_rel_offset x30, 8
+    stp x0, x1, [sp, #16]
+    str x2, [sp, #32]
+    mov x29, sp
+    bl loader_ready
+    ldp x0, x1, [sp, #16]
+    ldr x2, [sp, #32]
+    ldp x29, x30, [sp], #48
+    .cfi_restore x29
+    .cfi_restore x30
+    .cfi_adjust_cfa_offset -48
+    cmp x0, #LM_ID_BASE
+    b.ne 1f
+    and w2, w2, #~RTLD_DEEPBIND
+1:  adrp x16, loader_real_dlmopen
+    ldr x16, [x16, #:lo12:loader_real_dlmopen]
+    br x16
+    .cfi_endproc
+    .size dlmopen, . - dlmopen
 
 #else
 #error "dlsym and dlopen have no stub for this architecture"

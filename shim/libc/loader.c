@@ -18,6 +18,12 @@ static void *no_dlopen(const char *name, int mode)
     return NULL;
 }
 
+static void *no_dlmopen(Lmid_t space, const char *name, int mode)
+{
+    (void)space;
+    return no_dlopen(name, mode);
+}
+
 static void *no_dlsym(void *handle, const char *name)
 {
     (void)handle;
@@ -33,8 +39,9 @@ static void *no_dlvsym(void *handle, const char *name, const char *version)
     return NULL;
 }
 
-/* This object interposes these three itself (dlsym_entry.S), so a plain reference would lead back to it. */
+/* This object interposes these four itself (dlsym_entry.S), so a plain reference would lead back to it. */
 void *(*loader_real_dlopen)(const char *, int) = no_dlopen;
+void *(*loader_real_dlmopen)(Lmid_t, const char *, int) = no_dlmopen;
 void *(*loader_real_dlsym)(void *, const char *) = no_dlsym;
 void *(*loader_real_dlvsym)(void *, const char *, const char *) = no_dlvsym;
 static int (*real_dlclose)(void *);
@@ -196,8 +203,8 @@ static bool take_loader(const struct link_map *map)
     const char *base = map->l_name;
     struct tables tables;
     void *libc;
-    void *found[5];
-    static const char *const names[5] = {"dlopen", "dlsym", "dlvsym", "dlclose", "dlerror"};
+    void *found[6];
+    static const char *const names[6] = {"dlopen", "dlsym", "dlvsym", "dlclose", "dlerror", "dlmopen"};
 
     for (const char *at = map->l_name; *at != '\0'; at++) {
         if (*at == '/')
@@ -209,7 +216,7 @@ static bool take_loader(const struct link_map *map)
     libc = find_function(&tables, "__libc_dlopen_mode", hash_of("__libc_dlopen_mode"));
     if (libc != NULL)
         atomic_store(&libc_dlopen, (void *(*)(const char *, int))libc);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         found[i] = find_function(&tables, names[i], hash_of(names[i]));
         if (found[i] == NULL)
             return false;
@@ -219,6 +226,7 @@ static bool take_loader(const struct link_map *map)
     loader_real_dlvsym = (void *(*)(void *, const char *, const char *))found[2];
     real_dlclose = (int (*)(void *))found[3];
     real_dlerror = (char *(*)(void))found[4];
+    loader_real_dlmopen = (void *(*)(Lmid_t, const char *, int))found[5];
     atomic_store_explicit(&real_known, true, memory_order_release);
     return true;
 }

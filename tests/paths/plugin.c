@@ -1,5 +1,6 @@
-/* plugin HOST PORT OBJECT [deepbind] [tls1.2]: a program without OpenSSL that loads OBJECT, under RTLD_DEEPBIND or not, and
- * lets it fetch. With -DPLUGIN it is that object, linked with libssl; and a converter of characters as well, that iconv(3) loads: it
+/* plugin HOST PORT OBJECT [deepbind] [by=...] [tls1.2]: a program without OpenSSL that loads OBJECT, under RTLD_DEEPBIND or not, and
+ * lets it fetch; by dlopen, or by=dlmopen into the same namespace, by=handle, by=version (the dlopen that dlsym, or dlvsym, finds in libc's handle),
+ * by=dlsym (a dlsym that was found there). With -DPLUGIN it is that object, linked with libssl; and a converter of characters as well, that iconv(3) loads: it
  * fetches from HOST and PORT in the environment and ends the program. */
 
 #ifndef PLUGIN
@@ -44,6 +45,30 @@ int gconv_init(void *step)
 
 #else
 
+#ifdef __aarch64__
+#define OLDEST "GLIBC_2.17"
+#else
+#define OLDEST "GLIBC_2.2.5"
+#endif
+
+static void *load(const char *by, const char *object, int mode)
+{
+    /* Up to glibc 2.33 it has them itself, then they are found in libc, which it is linked to. */
+    void *libc = dlopen("libdl.so.2", RTLD_NOW);
+    void *(*symbol)(void *, const char *) = dlsym;
+    void *(*open_object)(const char *, int) = dlopen;
+
+    if (strcmp(by, "dlmopen") == 0)
+        return dlmopen(LM_ID_BASE, object, mode);
+    if (strcmp(by, "dlsym") == 0)
+        symbol = (void *(*)(void *, const char *))dlsym(libc, "dlsym");
+    if (strcmp(by, "dlsym") == 0 || strcmp(by, "handle") == 0)
+        open_object = (void *(*)(const char *, int))symbol(libc, "dlopen");
+    if (strcmp(by, "version") == 0)
+        open_object = (void *(*)(const char *, int))dlvsym(libc, "dlopen", OLDEST);
+    return open_object(object, mode);
+}
+
 int main(int argc, char **argv)
 {
     int (*function)(char **);
@@ -51,7 +76,7 @@ int main(int argc, char **argv)
 
     if (argc < 4)
         return 2;
-    plugin = dlopen(argv[3], RTLD_NOW | RTLD_LOCAL | (word(argv, "deepbind") ? RTLD_DEEPBIND : 0));
+    plugin = load(option(argv, "by", "dlopen"), argv[3], RTLD_NOW | RTLD_LOCAL | (word(argv, "deepbind") ? RTLD_DEEPBIND : 0));
     if (plugin == NULL || (function = (int (*)(char **))dlsym(plugin, "plugin_fetch")) == NULL) {
         fprintf(stderr, "plugin: %s\n", dlerror());
         return 2;
