@@ -424,6 +424,23 @@ resumes() {
     run -0 grep -a BEFORE "$READER"
 }
 
+@test "an SSL that is reset amid early data, and given a name whose pins its session does not satisfy, fails as without the shim" {
+    local how name
+    for how in connect accept; do
+        for name in other.example www.pinned.example; do
+            reader impostor -early_data -tls1_3
+            set -- 127.0.0.1 "$PORT" first=other.example second=other.example then=$name reset=$how text=LEAKED
+            capture bare "$PATHS/early_data" "$@"
+            has "$OUT" 'SSL_write_early_data: 0'
+            run -0 grep -a BEFORE "$READER"
+            capture shim "$PATHS/early_data" "$@"
+            has "$OUT" 'SSL_write_early_data: 0'
+            [ "$STATUS" -lt 128 ] || explain "killed: $how, $name"
+            run -1 grep -a LEAKED "$READER"
+        done
+    done
+}
+
 @test "early data reaches the good server on a session that this process has verified" {
     reader good -early_data -tls1_3
     arrives shim early_data "$PORT"

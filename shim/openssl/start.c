@@ -7,6 +7,19 @@
 #include <errno.h>
 #include <string.h>
 
+/* Put an empty session in place of the SSL's: it is not resumed. Without any, libssl would crash if it takes early data to be flowing, as it does
+ * still after SSL_set_connect_state. */
+static void take_off(const struct ossl *ossl, SSL *ssl)
+{
+    SSL_SESSION *empty = ossl->SSL_SESSION_new();
+    long verified = ossl->SSL_get_verify_result(ssl);
+
+    (void)ossl->SSL_set_session(ssl, empty);
+    if (empty != NULL)
+        ossl->SSL_SESSION_free(empty);
+    ossl->SSL_set_verify_result(ssl, verified);
+}
+
 /* Record the facts by which the handshake will be judged, and remove a session that it may not resume: then it becomes a
  * full one. During a resumption under TLS 1.2, SSL_get_servername gives the session's name, so the program's own is recorded now. */
 void start_known(const struct ossl *ossl, SSL *ssl, struct conn *conn)
@@ -22,7 +35,7 @@ void start_known(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     conn->facts.begun = true;
     /* If there is no memory for the name, a resumption would be judged without it. */
     if (session != NULL && ((sni != NULL && conn->facts.sni == NULL) || !decide_may_resume(ossl, ssl, session))) {
-        (void)ossl->SSL_set_session(ssl, NULL);
+        take_off(ossl, ssl);
         session = NULL;
         conn->taken_off = true;
     }
@@ -41,7 +54,7 @@ void start_handshake(const struct ossl *ossl, SSL *ssl)
     if (conn != NULL)
         start_known(ossl, ssl, conn);
     else
-        (void)ossl->SSL_set_session(ssl, NULL); /* and then the certificate is refused */
+        take_off(ossl, ssl); /* and then the certificate is refused */
     (void)ossl->ERR_pop_to_mark();
     errno = saved;
 }

@@ -1,8 +1,18 @@
-/* early_data HOST PORT first=NAME [text=TEXT] [second=NAME] [then=NAME] [give-up] [chain]: a connection for FIRST, and one for SECOND with the
- * session of the first and TEXT as early data; then=NAME: before TEXT something else is written, and that name is verified from then on; "give-up": it ends there; "chain": that one goes through a chain of BIOs to the address of
+/* early_data HOST PORT first=NAME [text=TEXT] [second=NAME] [then=NAME [reset=connect or =accept]] [give-up] [chain]: a connection for FIRST, and
+ * one for SECOND with the session of the first and TEXT as early data; then=NAME: before TEXT something else is written, and that name is verified from
+ * then on; reset=: and the SSL is reset, by that function; "give-up": it ends there; "chain": that one goes through a chain of BIOs to the address of
  * SECOND, and gives no name. The server sends nothing but its tickets. */
 
 #include "paths.h"
+
+/* libssl goes on taking early data to flow. */
+static void reset(SSL *ssl, const char *how)
+{
+    if (strcmp(how, "accept") == 0)
+        SSL_set_accept_state(ssl);
+    if (how[0] != '\0')
+        SSL_set_connect_state(ssl);
+}
 
 int main(int argc, char **argv)
 {
@@ -40,6 +50,7 @@ int main(int argc, char **argv)
     if (option(argv, "then", NULL) != NULL) {
         if (SSL_write_early_data(ssl, "BEFORE", strlen("BEFORE"), &sent) != 1 || SSL_add1_host(ssl, option(argv, "then", NULL)) != 1)
             die("the first early data");
+        reset(ssl, option(argv, "reset", ""));
     }
     result = SSL_write_early_data(ssl, text, strlen(text), &sent);
     printf("SSL_write_early_data: %d\n", result);
