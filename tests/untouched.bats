@@ -740,6 +740,26 @@ under_allow() {
     has "$OUT" '"two"'
 }
 
+@test "no more early data is written once a key is revoked: the session does not tell all issuers" {
+    local der
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    for der in '' der; do
+        # shellcheck disable=SC2086 # no word, or one
+        set -- "$PATHS/alike" "lab=$LAB" fd early tls1.3 drive=early $der sni=www.pinned.example change
+        cp "$PINS" "$PINS.new"
+        capture shim "$@"
+        has "$OUT" 'server: early "three"'
+        equals "$(count_lines refused)" 0
+        { cat "$PINS" && echo "@revoked spki-sha256:$(lab_spki "$LAB/ca.pem")"; } >"$PINS.new"
+        capture shim "$@"
+        has "$OUT" 'server: early "one"'
+        lacks "$OUT" '"three"'
+        lacks "$OUT" '"ten"'
+        equals "$(count_lines refused)" 1
+        pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    done
+}
+
 # coap_server OPTION...: a CoAP server whose DTLS is at $PORT
 coap_server() {
     local log

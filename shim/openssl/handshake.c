@@ -179,8 +179,25 @@ bool handshake_was_read(const struct ossl *ossl, SSL *ssl, int result)
     return true;
 }
 
-/* More early data is to be written: a name may have been set since, or the pins have changed. Return true if the session's peer is still
- * accepted; else the connection is refused. */
+/* Log that early data was stopped, although nothing refuses the session's peer by itself: as a rule because a key was revoked, and the session does not
+ * keep the peer's issuers. */
+static void log_stopped(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct presented *presented)
+{
+    struct evaluation *evaluation = evaluation_new();
+
+    if (evaluation == NULL)
+        return;
+    (void)decide_evaluate(ossl, ssl, conn, presented, evaluation);
+    evaluation->remark = "more early data is to be written, but under the rules now in force its session would not be offered: only the peer's certificate "
+                         "is known, and not its issuers, which may be revoked";
+    evaluation_log(ossl, ssl, presented, evaluation, EVENT_REFUSED);
+    evaluation_end(evaluation);
+    evaluation_free(evaluation);
+    conn->logged = true;
+}
+
+/* More early data is to be written: a name may have been set since, or the pins have changed. Return true if the session would still be offered;
+ * else the connection is refused. */
 static bool still_offered(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     SSL_SESSION *session = ossl->SSL_get_session(ssl);
@@ -190,6 +207,11 @@ static bool still_offered(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 
     (void)ossl->ERR_set_mark();
     accepted = decide(ossl, ssl, conn, &presented, false, NULL) != DECISION_REFUSE;
+    if (accepted && session != NULL && !decide_may_resume(ossl, ssl, session)) {
+        accepted = false;
+        if (!conn->logged)
+            log_stopped(ossl, ssl, conn, &presented);
+    }
     (void)ossl->ERR_pop_to_mark();
     if (!accepted) {
         conn_set_phase(conn, PHASE_REFUSED);
