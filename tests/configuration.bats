@@ -213,7 +213,7 @@ print("alive")'
     equals "$(count_lines refused)" 3
 }
 
-@test "a program without TLS is untouched by every fault" {
+@test "a program without TLS, or one that only makes an SSL_CTX, is untouched by every fault" {
     local fault command bare_out bare_status
     printf 'nonsense\n' >"$BATS_TEST_TMPDIR/malformed"
     mkfifo "$BATS_TEST_TMPDIR/fifo"
@@ -223,7 +223,7 @@ print("alive")'
         PINSHIM_PINS="$BATS_TEST_TMPDIR/fifo" PINSHIM_PINS="$BATS_TEST_TMPDIR/open" PINSHIM_PINS= PINSHIM_MODE=x PINSHIM_LOG=x \
         PINSHIM_LOG_FORMAT=x PINSHIM_LOG_LEVEL=x; do
         for command in '/bin/echo hello' 'ls /' 'ls /nowhere-at-all' cat 'cat /etc/passwd | wc -l' false 'exit 7' \
-            '/usr/bin/python3 -c "print(1)"'; do
+            '/usr/bin/python3 -c "print(1)"' '/usr/bin/python3 -c "import ssl; ssl.create_default_context()"'; do
             capture bare bash -c "$command"
             bare_out=$OUT$ERR bare_status=$STATUS
             capture shim env "$fault" timeout 20 bash -c "$command"

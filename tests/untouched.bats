@@ -91,6 +91,13 @@ client_for() {
     run -1 grep -q 'pinshim\[' "$READER"
     # The pins that the server runs under do refuse a client.
     judged refused "$GOOD"
+    # Nor does a fault concern it.
+    PINS=$BATS_TEST_TMPDIR/nowhere
+    reader_under_the_shim
+    capture client_for "$PORT"
+    equals "$STATUS" 0
+    lab_wait grep -q 'CN *= *secret client' "$READER"
+    run -1 grep -q 'pinshim\[' "$READER"
 }
 
 @test "an nginx under the shim serves and verifies its clients, and its own connections to servers are pinned" {

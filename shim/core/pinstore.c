@@ -21,6 +21,13 @@ struct shared {
     struct pins *pins;
 };
 
+/* The faults in the order found, each with its NUL. */
+struct faults {
+    char *bytes;
+    size_t length;
+    size_t count;
+};
+
 struct loaded {
     struct pinstore store; /* must be the first member: pinstore_release casts it back */
     struct shared *shared; /* NULL: no good ones yet */
@@ -28,6 +35,8 @@ struct loaded {
     struct file_identity root; /* the root directory of the first load */
     bool opened; /* and then read, or refused for its mode, type or size */
     bool settled; /* good, and see is_settled */
+    struct faults faults;
+    _Atomic bool faults_logged;
     _Atomic int64_t next_look; /* when (clock_now) to read it again even if it has not changed */
     int slot; /* NO_SLOT: used by one thread alone */
 };
@@ -107,6 +116,7 @@ static void drop(struct loaded *loaded)
         pins_free(loaded->shared->pins);
         free(loaded->shared);
     }
+    free(loaded->faults.bytes);
     free(loaded);
 }
 
@@ -149,13 +159,6 @@ static struct loaded *hold_current(void)
         leave(slot);
     }
 }
-
-/* The faults in the order found, each with its NUL. Only the thread whose load wins logs them. */
-struct faults {
-    char *bytes;
-    size_t length;
-    size_t count;
-};
 
 static void keep_fault(struct faults *faults, const char *message)
 {
@@ -240,7 +243,7 @@ static int64_t look_again(int64_t start, int64_t end)
 
 /* Read the file, whose identity was `seen`. If it is faulty, the last good pins, those of `before` (or NULL), stay in force. NULL: out of
  * memory. */
-static struct loaded *load(const struct loaded *before, const struct file_identity *seen, const struct pins_reader *reader, struct faults *faults)
+static struct loaded *load(const struct loaded *before, const struct file_identity *seen, const struct pins_reader *reader)
 {
     static const struct file_identity none;
     const struct config *config = config_get();
@@ -248,12 +251,14 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
     struct timespec now = {0, 0};
     struct pins_reader renewing = {.read = NULL};
     struct pins *pins = NULL;
+    struct faults *faults;
     char message[300];
     struct text fleeting = text_over(message, sizeof(message));
     struct text fault;
 
     if (loaded == NULL)
         return NULL;
+    faults = &loaded->faults;
     loaded->slot = NO_SLOT;
     if (reader != NULL)
         renewing = *reader;
@@ -329,9 +334,8 @@ static bool is_no_news(const struct loaded *held, const struct loaded *loaded)
 /* Return what is in force after `held`, for use instead. NULL: `held` was released, and the caller starts again. */
 static const struct loaded *renew(const struct loaded *held, const struct file_identity *seen, const struct pins_reader *reader, bool last_try)
 {
-    struct faults faults = {NULL, 0, 0};
     int64_t start = clock_now();
-    struct loaded *loaded = load(held, seen, reader, &faults);
+    struct loaded *loaded = load(held, seen, reader);
     int64_t end = clock_now();
     enum publication publication;
 
@@ -341,18 +345,13 @@ static const struct loaded *renew(const struct loaded *held, const struct file_i
         if (held != NULL)
             atomic_store(&((struct loaded *)(uintptr_t)held)->next_look, look_again(start, end));
         drop(loaded);
-        free(faults.bytes);
         return held;
     }
     publication = publish(loaded, held != NULL ? held->slot + 1 : 0);
-    if (publication == PUBLISHED) {
-        for (size_t at = 0; at < faults.length; at += strlen(faults.bytes + at) + 1)
-            log_fault("%s", faults.bytes + at);
-    } else if (publication == NOT_PUBLISHED && !last_try) {
+    if (publication == NOT_PUBLISHED && !last_try) {
         drop(loaded);
         loaded = NULL;
     }
-    free(faults.bytes);
     pinstore_release(held != NULL ? &held->store : NULL);
     return loaded;
 }
@@ -375,6 +374,20 @@ const struct pinstore *pinstore_acquire(const struct pins_reader *reader)
     (void)pthread_setcancelstate(cancelled, NULL);
     errno = saved;
     return held != NULL ? &held->store : NULL;
+}
+
+void pinstore_log_faults(const struct pinstore *store)
+{
+    struct loaded *loaded = (struct loaded *)(uintptr_t)store;
+    const struct faults *faults = &loaded->faults;
+    int saved = errno;
+
+    /* One that no other thread can see is not logged by each. */
+    if (faults->count == 0 || loaded->slot == NO_SLOT || atomic_exchange(&loaded->faults_logged, true))
+        return;
+    for (size_t at = 0; at < faults->length; at += strlen(faults->bytes + at) + 1)
+        log_fault("%s", faults->bytes + at);
+    errno = saved;
 }
 
 void pinstore_release(const struct pinstore *store)

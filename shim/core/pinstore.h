@@ -11,8 +11,11 @@ struct pinstore {
 };
 
 /* Return the pins in force; pinstore_release gives them back. The pins file and the files that it names (through `reader`) are read at
- * the first call, and again when they have changed; faults are logged then, once each. NULL when memory ran out. errno is preserved. */
+ * the first call, and again when they have changed. NULL when memory ran out. errno is preserved. */
 MUST_CHECK const struct pinstore *pinstore_acquire(const struct pins_reader *reader);
+
+/* Log the faults of the file, once: a client does a handshake. A program may make an SSL_CTX and never use it. errno is preserved. */
+void pinstore_log_faults(const struct pinstore *store);
 
 /* Return true if pins with a client certificate have been in force in this process. */
 MUST_CHECK bool pinstore_had_client(void);

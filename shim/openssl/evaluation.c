@@ -66,6 +66,7 @@ enum verdict evaluate(const struct ossl *ossl, SSL *ssl, const struct facts *fac
         out->judgement.host = *target_at(&out->target, 0);
     if (out->store == NULL)
         return VERDICT_REFUSE;
+    pinstore_log_faults(out->store);
     if (out->store->pins == NULL) {
         out->judgement.reason = REASON_FAULT;
         return VERDICT_REFUSE;

@@ -74,6 +74,8 @@ static int generation_now(void)
     const struct pinstore *store = pinstore_acquire(NULL);
     int generation = generation_of(store);
 
+    if (store != NULL)
+        pinstore_log_faults(store);
     pinstore_release(store);
     return generation;
 }
@@ -122,8 +124,11 @@ static void in_child(void (*test)(void), const char *why)
 
 static void follow(void)
 {
+    pinstore_release(pinstore_acquire(NULL));
+    expect(logged(), 0, "no line as long as nobody needs the pins");
     errno = 4711;
     expect(generation_now(), FAULTY, "no file, no pins");
+    expect(generation_now(), FAULTY, "nor later");
     expect(logged(), 1, "one line for it");
     for (int i = 1; i <= 100; i++) {
         replace(i);
