@@ -103,6 +103,22 @@ refused_by_fault() {
     accepted "${CURL[@]}" "$URL_GOOD"
 }
 
+@test "the pins are read where the program leaves one descriptor free, and are in force when none is left" {
+    # shellcheck disable=SC2016 # expanded there
+    local limit='exec 3>&- 4>&- 5>&-; ulimit -n 4; exec "$@"'
+    local program=$BATS_TEST_DIRNAME/../build/paths/bio_chain
+    ln -s "${PINS%/*}" "$BATS_TEST_TMPDIR/link"
+    for PINS in "$PINS" "$BATS_TEST_TMPDIR/link/${PINS##*/}"; do
+        capture bare bash -c "$limit" bash "$program" 127.0.0.1 "$IMPOSTOR"
+        has "$OUT" 'hello from impostor'
+        accepted bash -c "$limit" bash "$program" 127.0.0.1 "$GOOD"
+        has "$OUT" 'hello from good'
+        refused bash -c "$limit" bash "$program" 127.0.0.1 "$IMPOSTOR"
+        has "$(lines refused)" "no pin of $PINS:1 matched"
+        lacks "$OUT" 'hello from'
+    done
+}
+
 @test "what rules name is not read by a descriptor's number either" {
     local field
     for field in "spki-file:/dev/fd/7" "cert-file:/proc/self/fd/7" "ca-file:/dev/fd/7" \

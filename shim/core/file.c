@@ -38,7 +38,7 @@ void file_identify(const char *path, struct file_identity *out)
 
 bool file_may_read(void)
 {
-    static const long calls[] = {SYS_newfstatat, SYS_openat, SYS_fstat, SYS_fstatfs, SYS_readlinkat, SYS_getdents64, SYS_lseek, SYS_read, SYS_pread64,
+    static const long calls[] = {SYS_newfstatat, SYS_openat, SYS_fstat, SYS_statfs, SYS_readlinkat, SYS_getdents64, SYS_lseek, SYS_read, SYS_pread64,
         SYS_close};
     bool may = true;
 
@@ -83,101 +83,83 @@ char *file_beside(const char *path, const char *beside)
 
 enum step { STEP_FAILED = -1, STEP_ON = 0, STEP_LINK, STEP_PROC };
 
-/* Go from the directory `*at` to `part`. If that is a symbolic link, it is not followed: `link` becomes its text. */
-static enum step step(int *at, const char *part, char *link, size_t size)
+/* See what is at `path`, whose last part alone may be a symbolic link. That is not followed: `link` becomes its text. */
+static enum step step(const char *path, char link[static PATH_MAX])
 {
-    int next = (int)kernel_call(SYS_openat, *at, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct statfs system;
-    enum step result = STEP_ON;
-    ssize_t length;
+    long length = kernel_call(SYS_readlinkat, AT_FDCWD, path, link, PATH_MAX - 1);
 
-    if (next < 0)
-        return STEP_FAILED;
-    length = kernel_call(SYS_readlinkat, next, "", link, size - 1);
-    if (kernel_call(SYS_fstatfs, next, &system) != 0)
-        result = STEP_FAILED;
-    else if (system.f_type == PROC_MAGIC)
-        result = STEP_PROC;
-    else if (length >= 0)
-        result = STEP_LINK;
-    if (result != STEP_ON) {
-        int saved = errno;
-
-        (void)kernel_call(SYS_close, next);
-        errno = saved;
-    }
-    if (result == STEP_LINK)
+    if (length >= 0) {
         link[length] = '\0';
-    if (result != STEP_ON)
-        return result;
-    (void)kernel_call(SYS_close, *at);
-    *at = next;
-    return STEP_ON;
+        return STEP_LINK;
+    }
+    if (errno != EINVAL || kernel_call(SYS_statfs, path, &system) != 0)
+        return STEP_FAILED;
+    return system.f_type == PROC_MAGIC ? STEP_PROC : STEP_ON;
 }
 
-/* Walk the path in `rest` part by part: the kernel would follow such links without a trace. */
-static enum step walk(char rest[static PATH_MAX], char link[static PATH_MAX])
+struct walk {
+    char done[PATH_MAX]; /* without symbolic links */
+    char rest[PATH_MAX];
+    char link[PATH_MAX];
+};
+
+/* Walk the path in `rest` part by part: the kernel would follow such links without a trace. Without a descriptor: the program may have none left. */
+static enum step walk(struct walk *walk)
 {
-    int at = (int)kernel_call(SYS_openat, AT_FDCWD, rest[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    enum step result = at >= 0 ? STEP_ON : STEP_FAILED;
+    enum step result = STEP_ON;
     int links = 0;
 
-    while (result == STEP_ON || result == STEP_LINK) {
-        size_t begin = strspn(rest, "/");
-        size_t length = strcspn(rest + begin, "/");
-        char part[NAME_MAX + 1];
+    walk->done[0] = '\0';
+    if (walk->rest[0] == '/')
+        strcpy(walk->done, "/");
+    while (result == STEP_ON) {
+        size_t begin = strspn(walk->rest, "/");
+        size_t length = strcspn(walk->rest + begin, "/");
+        size_t before = strlen(walk->done);
+        bool slash = before > 0 && walk->done[before - 1] != '/';
 
         if (length == 0)
             break;
-        if (length > NAME_MAX) {
+        if (before + slash + length + 1 > PATH_MAX) {
             errno = ENAMETOOLONG;
-            result = STEP_FAILED;
-            break;
+            return STEP_FAILED;
         }
-        memcpy(part, rest + begin, length);
-        part[length] = '\0';
-        memmove(rest, rest + begin + length, strlen(rest + begin + length) + 1);
-        result = step(&at, part, link, PATH_MAX);
-        if (result == STEP_LINK) {
-            if (links++ == LINKS || strlen(link) + strlen(rest) + 2 > PATH_MAX) {
-                errno = ELOOP;
-                result = STEP_FAILED;
-                break;
-            }
-            if (link[0] == '/') {
-                (void)kernel_call(SYS_close, at);
-                at = (int)kernel_call(SYS_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-                if (at < 0)
-                    result = STEP_FAILED;
-            }
-            memmove(rest + strlen(link) + 1, rest, strlen(rest) + 1);
-            *stpcpy(rest, link) = '/';
+        if (slash)
+            strcpy(walk->done + before, "/"); /* fits: checked above */
+        memcpy(walk->done + before + slash, walk->rest + begin, length);
+        walk->done[before + slash + length] = '\0';
+        memmove(walk->rest, walk->rest + begin + length, strlen(walk->rest + begin + length) + 1);
+        result = step(walk->done, walk->link);
+        if (result != STEP_LINK)
+            continue;
+        if (links++ == LINKS || strlen(walk->link) + strlen(walk->rest) + 2 > PATH_MAX) {
+            errno = ELOOP;
+            return STEP_FAILED;
         }
-    }
-    if (at >= 0) {
-        int saved = errno;
-
-        (void)kernel_call(SYS_close, at);
-        errno = saved;
+        strcpy(walk->done + (walk->link[0] == '/' ? 0 : before), walk->link[0] == '/' ? "/" : "");
+        memmove(walk->rest + strlen(walk->link) + 1, walk->rest, strlen(walk->rest) + 1);
+        *stpcpy(walk->rest, walk->link) = '/';
+        result = STEP_ON;
     }
     return result;
 }
 
 bool file_is_fleeting(const char *path, const char *what, struct text *problem)
 {
-    char *rest = malloc((size_t)2 * PATH_MAX); /* not on the stack: OpenSSL's own fibres have little */
+    struct walk *steps = malloc(sizeof(*steps)); /* not on the stack: OpenSSL's own fibres have little */
     enum step end = STEP_FAILED;
 
-    if (rest == NULL) {
+    if (steps == NULL) {
         text_add(problem, "out of memory");
         return true;
     }
     errno = ENAMETOOLONG;
     if (strlen(path) < PATH_MAX) {
-        strcpy(rest, path); /* fits: checked above */
-        end = walk(rest, rest + PATH_MAX);
+        strcpy(steps->rest, path); /* fits: checked above */
+        end = walk(steps);
     }
-    free(rest);
+    free(steps);
     if (end == STEP_PROC)
         text_add(problem, "%s is reached through /proc or /dev/fd, where the program may have another file later; expected the path of a file", what);
     else if (end == STEP_FAILED && errno != ENOENT && errno != ENOTDIR)
