@@ -500,6 +500,23 @@ can_filter() {
     done
 }
 
+@test "a seccomp filter that the kernel cannot read is not read by the shim either" {
+    local by without
+    can_filter
+    pins '* allow'
+    for by in prctl syscall dlsym; do
+        capture bare "$PROGRAMS/sandbox" 0 $by bad
+        without=$OUT
+        equals "$(grep -c '^-1 Bad address$' <<<"$without")" 8
+        capture shim "$PROGRAMS/sandbox" 0 $by bad
+        equals "$STATUS" 0
+        equals "$OUT" "$without"
+        capture shim "$PROGRAMS/sandbox" 0 $by bad filter write=alive
+        equals "$STATUS" 0
+        equals "$OUT" "$without"$'\nalive'
+    done
+}
+
 @test "a handshake like one before it makes two system calls beside its own: stat of the pins file and getpeername" {
     local trust way
     can_filter

@@ -15,6 +15,8 @@
 #define MADV_WIPEONFORK 18
 #endif
 
+#define SMALLEST_PAGE 4096
+
 #if defined(__x86_64__)
 #define ARCHITECTURE AUDIT_ARCH_X86_64
 #elif defined(__aarch64__)
@@ -185,6 +187,26 @@ long kernel_call_six(long number, const long arguments[static 6])
         return result;
     errno = (int)-result;
     return -1;
+}
+
+/* The kernel reads the mask before it looks at what is to be done with it, and there is nothing of that number. */
+static bool is_readable(uintptr_t word)
+{
+    errno = 0;
+    return kernel_call(SYS_rt_sigprocmask, -1, word, NULL, sizeof(uint64_t)) != 0 && errno != EFAULT;
+}
+
+bool kernel_can_read(const void *start, size_t size)
+{
+    uintptr_t last = (uintptr_t)start + size - sizeof(uint64_t);
+    int saved = errno;
+    bool can = (uintptr_t)start >= KERNEL_NEVER_MAPPED && last >= (uintptr_t)start;
+
+    for (uintptr_t at = (uintptr_t)start; can && at < last; at += SMALLEST_PAGE)
+        can = is_readable(at);
+    can = can && is_readable(last);
+    errno = saved;
+    return can;
 }
 
 /* In place of a filter that could not be copied. */

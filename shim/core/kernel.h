@@ -21,6 +21,9 @@ MUST_CHECK bool kernel_allows(long number);
 /* Return true if the program has installed a filter. */
 MUST_CHECK bool kernel_is_filtered(void);
 
+/* Return true if the process can read all of these bytes, at least eight, or a filter prevents the kernel from telling. errno is preserved. */
+MUST_CHECK bool kernel_can_read(const void *start, size_t size);
+
 /* Respect this filter (NULL: strict mode) from now on, in every thread. kernel_filter_end says whether the kernel has accepted it. */
 struct kernel_filter *kernel_filter_begin(const struct sock_fprog *program);
 void kernel_filter_end(struct kernel_filter *filter, bool installed);

@@ -39,6 +39,13 @@ static struct kernel_filter *filtering(const struct sock_fprog *program)
     return kernel_filter_begin(program);
 }
 
+/* The kernel says what is wrong with a filter that it cannot read. */
+static bool is_readable(const struct sock_fprog *program)
+{
+    return kernel_can_read(program, sizeof(*program))
+        && (program->len == 0 || kernel_can_read(program->filter, program->len * sizeof(program->filter[0])));
+}
+
 /* Return true if this call installs a filter, by prctl(2) or seccomp(2). `call` is the number and the arguments. */
 static bool installs(const long call[static 7], const struct sock_fprog **program)
 {
@@ -47,8 +54,7 @@ static bool installs(const long call[static 7], const struct sock_fprog **progra
 
     *program = filter ? (const struct sock_fprog *)call[3] : NULL;
     /* libseccomp calls it without a filter, to see whether the system call exists. */
-    return ((call[0] == SYS_prctl && call[1] == PR_SET_SECCOMP) || call[0] == SYS_seccomp)
-        && (strict || (filter && (uintptr_t)*program >= KERNEL_NEVER_MAPPED && (*program)->filter != NULL));
+    return ((call[0] == SYS_prctl && call[1] == PR_SET_SECCOMP) || call[0] == SYS_seccomp) && (strict || (filter && is_readable(*program)));
 }
 
 static long pass_call(const long call[static 7])

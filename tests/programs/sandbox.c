@@ -6,6 +6,7 @@
  * Steps: ca=FILE     verify the server by these certificates
  *        warm        a handshake before the filter
  *        filter      install it; it lets through what a TLS client needs by itself, and what the steps "also=" named before
+ *        bad         install what the kernel cannot read; prints what comes back
  *        also=CALL   signals, poll, connect, stat, peer, open: calls that it lets through, too
  *        connect     connect the socket that the next handshake takes; without it, that does it
  *        handshake   a handshake of the name www.pinned.example; prints what became of it
@@ -26,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -100,6 +102,41 @@ static long by_code(struct sock_fprog *program)
 #endif
 }
 
+static int install_by(const char *by, struct sock_fprog *program)
+{
+    return strcmp(by, "prctl") == 0 ? prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program)
+        : strcmp(by, "dlsym") == 0  ? of_libc()(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program)
+        : strcmp(by, "code") == 0   ? (int)by_code(program)
+                                    : (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, program);
+}
+
+static void tell(const char *by, struct sock_fprog *program)
+{
+    int result = install_by(by, program);
+
+    printf("%d %s\n", result, strerror(errno));
+}
+
+/* Install what the kernel cannot read. */
+static void install_bad(const char *by)
+{
+    long page = sysconf(_SC_PAGESIZE);
+    char *pages = mmap(NULL, (size_t)page * 2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *end = pages + page; /* what follows cannot be read */
+    struct sock_filter *code = (struct sock_filter *)(void *)(end - 2 * sizeof(*code));
+    struct sock_fprog *half = (struct sock_fprog *)(void *)(end - sizeof(half->filter));
+    struct sock_fprog programs[] = {{2, NULL}, {2, (void *)16}, {2, (void *)end}, {3, code}, {4000, code}, {0, (void *)16}, {5000, (void *)end}};
+    struct sock_fprog *bad[] = {NULL, (void *)8, (void *)end, half};
+
+    if (pages == MAP_FAILED || mprotect(end, (size_t)page, PROT_NONE) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        exit(2);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        tell(by, bad[i]);
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+        tell(by, &programs[i]);
+    fflush(stdout);
+}
+
 static void install(const char *by)
 {
     struct sock_filter code[160] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
@@ -117,12 +154,7 @@ static void install(const char *by)
     }
     code[at++] = (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
     program.len = at;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
-        || (strcmp(by, "prctl") == 0      ? prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)
-                : strcmp(by, "dlsym") == 0 ? of_libc()(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)
-                : strcmp(by, "code") == 0  ? by_code(&program)
-                                           : syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program))
-            != 0)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || install_by(by, &program) != 0)
         _exit(77);
 }
 
@@ -176,6 +208,8 @@ int main(int argc, char **argv)
             open_socket();
         else if (strcmp(*step, "filter") == 0)
             install(argv[2]);
+        else if (strcmp(*step, "bad") == 0)
+            install_bad(argv[2]);
         else if (strncmp(*step, "ca=", 3) == 0) {
             if (SSL_CTX_load_verify_locations(ctx, *step + 3, NULL) != 1)
                 return 2;
