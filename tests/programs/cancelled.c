@@ -2,12 +2,13 @@
  *
  * cancelled pending CERT KEY   one whose cancellation is due when it begins a handshake in memory, in which OpenSSL itself makes no call at
  *                              which it could happen; prints "refused", if the handshake was, and then "cancelled"
- * cancelled at-once N          N processes in which one that may be cancelled at any instruction makes an SSL_CTX; prints how many of them it
- *                              left with another number of descriptors */
+ * cancelled at-once N          N processes in which one that may be cancelled at any instruction makes an SSL_CTX, or begins a handshake; prints
+ *                              how many of them it left with another number of descriptors */
 
 #include <fcntl.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,24 @@ static void *make_context(void *unused)
     return SSL_CTX_new(TLS_client_method());
 }
 
+static void *begin(void *ssl)
+{
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+    begun = 1;
+    SSL_connect(ssl);
+    return NULL;
+}
+
+/* One with a session, which is judged when the handshake begins. */
+static SSL *idle(void)
+{
+    SSL *ssl = SSL_new(SSL_CTX_new(TLS_client_method()));
+
+    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    SSL_set_session(ssl, SSL_SESSION_new());
+    return ssl;
+}
+
 static void *wait_for_ever(void *unused)
 {
     for (;;)
@@ -87,14 +106,15 @@ static void *wait_for_ever(void *unused)
 
 /* What was cancelled at any instruction may hold the heap's lock: nothing but system calls after that, and where the thread is stuck in its own
  * end, nobody waits for it. */
-static int try(unsigned wait)
+static int try(unsigned wait, bool handshake)
 {
     const struct itimerval stuck = {.it_value = {0, 150000}};
+    SSL *ssl = handshake ? idle() : NULL;
     int before = open_descriptors();
     pthread_t thread;
 
     setitimer(ITIMER_REAL, &stuck, NULL);
-    if (pthread_create(&thread, NULL, make_context, NULL) != 0)
+    if (pthread_create(&thread, NULL, handshake ? begin : make_context, ssl) != 0)
         return 2;
     while (!begun)
         ;
@@ -130,7 +150,7 @@ int main(int argc, char **argv)
         pid_t pid = fork();
 
         if (pid == 0)
-            _exit(try((unsigned)i * 2654435761U % 3000000));
+            _exit(try((unsigned)i * 2654435761U % 3000000, i % 2 == 1));
         waitpid(pid, &status, 0);
         leaking += WIFEXITED(status) && WEXITSTATUS(status) != 0;
         ended += WIFEXITED(status);
