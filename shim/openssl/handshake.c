@@ -85,7 +85,7 @@ static void log_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn)
         return;
     explain_withheld(ossl, ssl, conn, "authentication without a certificate (a pre-shared key, or an anonymous suite)", evaluation, &remark);
     evaluation->remark = buffer;
-    evaluation_log(ossl, ssl, &nothing, evaluation, EVENT_REFUSED);
+    decide_report(ossl, ssl, &nothing, evaluation, EVENT_REFUSED);
     evaluation_end(evaluation);
     evaluation_free(evaluation);
 }
@@ -122,16 +122,16 @@ static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn
     int saved = errno;
     int error;
 
-    if (!conn->withheld || conn->logged || conn->leaf != NULL)
+    if (!conn->withheld || conn->logged.refusal || conn->leaf != NULL)
         return;
     /* A callback of the program may have emptied the queue: libcoap's does. */
     error = ossl->SSL_get_error(ssl, result);
     if (error != SSL_ERROR_SSL && error != SSL_ERROR_SYSCALL && !conn_has_failed(ossl, ssl))
         return;
     (void)ossl->ERR_set_mark();
-    if (decide(ossl, ssl, conn, &nothing, false, NULL) != DECISION_REFUSE && !conn->logged)
+    if (decide(ossl, ssl, conn, &nothing, false, NULL) != DECISION_REFUSE && !conn->logged.refusal)
         log_withheld(ossl, ssl, conn);
-    conn->logged = true;
+    conn->logged.refusal = true;
     (void)ossl->ERR_pop_to_mark();
     if (conn->suite_refused) {
         conn_set_phase(conn, PHASE_REFUSED);
@@ -184,7 +184,7 @@ bool handshake_was_read(const struct ossl *ossl, SSL *ssl, int result)
 static bool still_offered(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     SSL_SESSION *session = ossl->SSL_get_session(ssl);
-    const struct presented presented = {.leaf = session != NULL ? ossl->SSL_SESSION_get0_peer(session) : NULL, .chain = ossl->SSL_get_peer_cert_chain(ssl)};
+    const struct presented presented = {.leaf = session != NULL ? certs_from(ossl->SSL_SESSION_get0_peer(session)) : NULL, .sent = ossl->SSL_get_peer_cert_chain(ssl)};
     int saved = errno;
     bool accepted;
 

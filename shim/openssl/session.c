@@ -1,5 +1,7 @@
 #include "session.h"
 
+#include "certs.h"
+#include "digest.h"
 #include "sha2.h"
 #include "state.h"
 
@@ -76,7 +78,7 @@ static bool digest_of(const struct ossl *ossl, const SSL_SESSION *session, uint6
     bool digested;
 
     (void)ossl->ERR_set_mark();
-    digested = leaf != NULL && length > 0 && digest_certificate(ossl, leaf, PIN_CERT, DIGEST_SHA256, bytes);
+    digested = leaf != NULL && length > 0 && digest_certificate(&ossl->tls, certs_from(leaf), PIN_CERT, DIGEST_SHA256, bytes);
     if (digested)
         sha2(DIGEST_SHA256, bytes, (size_t)(secret - bytes) + length, (uint8_t *)out);
     (void)ossl->ERR_pop_to_mark();
