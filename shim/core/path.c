@@ -350,20 +350,20 @@ static struct paths *paths_of(const struct peer *peer, const struct pins *pins)
     const struct tls *tls = evidence->tls;
     struct paths *paths = evidence->paths;
 
-    if (paths != NULL || evidence->presented.leaf == NULL)
+    if (paths != NULL || evidence->presented->leaf == NULL)
         return paths;
     paths = calloc(1, sizeof(*paths));
     if (paths == NULL)
         return NULL;
     evidence->paths = paths;
     paths->budget.left = PATH_BUDGET;
-    if (!add(tls, paths, evidence->presented.leaf)) {
+    if (!add(tls, paths, evidence->presented->leaf)) {
         paths->budget.left = 0;
         return paths;
     }
-    add_list(tls, paths, evidence->presented.verified);
-    add_list(tls, paths, evidence->presented.elsewhere);
-    add_list(tls, paths, evidence->presented.sent);
+    add_list(tls, paths, evidence->presented->verified);
+    add_list(tls, paths, evidence->presented->elsewhere);
+    add_list(tls, paths, evidence->presented->sent);
     /* The leaf may be in the system's store itself. */
     add_known(tls, paths, pins, paths->nodes[0].subject);
     paths->nodes[0].reached = true;
@@ -476,7 +476,7 @@ static bool leads_to(const struct evidence *evidence, struct paths *paths, const
 static bool is_for(const struct evidence *evidence, struct paths *paths, const struct host *host, const char **problem)
 {
     return spend(&paths->budget, 1 + paths->nodes[0].der.length / 2048)
-        && evidence->tls->is_for(evidence->tls, evidence->presented.leaf, host, problem);
+        && evidence->tls->is_for(evidence->tls, evidence->presented->leaf, host, problem);
 }
 
 static const struct pin *pin_of_issuer(const struct evidence *evidence, const struct pins *pins, const struct rule *rule, struct node *issuer,
@@ -552,7 +552,7 @@ static const struct pin *revoked(const struct peer *peer, const struct pins *pin
     struct paths *paths = paths_of(peer, pins);
     const char *unwanted = NULL;
 
-    if (evidence->presented.leaf == NULL)
+    if (evidence->presented->leaf == NULL)
         return NULL;
     if (paths != NULL && paths->budget.left > 0 && ((paths->revoked == NULL && !paths->incomplete) || leads_to_system(evidence, paths, pins, &unwanted)))
         return NULL;

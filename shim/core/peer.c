@@ -12,7 +12,7 @@ void peer_read(const struct tls *tls, const struct pins *pins, const struct pres
 
     memset(out, 0, sizeof(*out));
     out->tls = tls;
-    out->presented = *presented;
+    out->presented = presented;
     out->peer.path = &path_of_peer;
     /* Without a clock, every pin with an expiry date has expired. */
     out->peer.today = clock_gettime(CLOCK_REALTIME, &now) == 0 && now.tv_sec >= 0 && now.tv_sec / 86400 < UINT16_MAX

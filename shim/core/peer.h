@@ -8,7 +8,7 @@
 struct evidence {
     struct peer peer;
     const struct tls *tls;
-    struct presented presented;
+    const struct presented *presented;
     struct paths *paths; /* path.c's, made when first needed */
 };
 
