@@ -17,11 +17,25 @@
 
 /* What the objects found are passed to. */
 struct finding {
+    const struct tls *tls;
     enum pin_kind kind;
     pins_found *found;
     void *to;
     size_t count;
 };
+
+/* An issuer that the library cannot read would be in no path. */
+static bool is_usable(const struct finding *finding, struct bytes der)
+{
+    struct certificate *certificate;
+
+    if (finding->kind != PIN_CA || finding->tls == NULL)
+        return true;
+    certificate = finding->tls->parse(finding->tls, der);
+    if (certificate != NULL)
+        finding->tls->release(finding->tls, certificate);
+    return certificate != NULL;
+}
 
 static bool take_certificate(struct finding *finding, struct bytes bytes)
 {
@@ -31,7 +45,7 @@ static bool take_certificate(struct finding *finding, struct bytes bytes)
     uint8_t digest[32];
 
     if (certificate.at == NULL || !der_read_names(certificate, &unwanted) || der_spki_of_certificate(certificate).at == NULL
-        || !digest_bytes(certificate, finding->kind, DIGEST_SHA256, digest))
+        || !is_usable(finding, certificate) || !digest_bytes(certificate, finding->kind, DIGEST_SHA256, digest))
         return false;
     finding->found(finding->to, digest, certificate.at, certificate.length);
     finding->count++;
@@ -66,7 +80,7 @@ static bool take_object(void *to, const char *label, bool encrypted, struct byte
 bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const char *path, pins_found *found, void *to,
     struct text *problem)
 {
-    struct finding finding = {kind, found, to, 0};
+    struct finding finding = {reader->tls, kind, found, to, 0};
     struct file_identity unwanted;
     struct bytes bytes;
     char *content;

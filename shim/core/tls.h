@@ -1,6 +1,6 @@
 /* What core needs of a TLS library, and what the code for that library tells core of a peer. Core looks at bytes in DER; what only the library can do,
- * about certificates alone, it asks for through a struct tls. The functions may leave errors behind in the library's error state: who calls core
- * removes them. */
+ * about certificates alone, it asks for through a struct tls. What its functions leave in the library's error state is removed by the caller of evaluate,
+ * evaluation_decide and report; parse, trust_store and read_client, which are called when pins are loaded, too, leave nothing there. */
 #ifndef PINSHIM_TLS_H
 #define PINSHIM_TLS_H
 

@@ -58,7 +58,13 @@ static const struct certificate *at(const struct tls *tls, const struct certific
 
 static struct certificate *parse(const struct tls *tls, struct bytes der)
 {
-    return (void *)certs_library(tls)->d2i_X509(NULL, &der.at, (long)der.length);
+    const struct ossl *ossl = certs_library(tls);
+    X509 *certificate;
+
+    (void)ossl->ERR_set_mark();
+    certificate = ossl->d2i_X509(NULL, &der.at, (long)der.length);
+    (void)ossl->ERR_pop_to_mark();
+    return (void *)certificate;
 }
 
 static struct certificate *parse_root(const struct tls *tls, const struct root *root, bool *hidden)
