@@ -1,5 +1,6 @@
 #include "command.h"
 
+#include "certs.h"
 #include "client_file.h"
 #include "dial.h"
 #include "objects.h"
@@ -153,7 +154,7 @@ static void judge(const struct check *check, const struct host *host, const stru
     const char *missing = NULL;
 
     mean(host, address, &target);
-    peer_read(linked_ossl(), check->pins, presented, &evidence);
+    peer_read(linked_tls(), check->pins, presented, &evidence);
     if (presented->leaf == NULL)
         evidence.peer.path = NULL;
     policy_judge(check->pins, &target, &evidence.peer, &judgement);
@@ -195,12 +196,12 @@ static void judge_next(const struct check *check, const struct row *row, const s
             if (check->next.at[i].certificate != NULL)
                 (void)sk_X509_push(beside, check->next.at[i].certificate);
         }
-        presented.chain = beside;
-        presented.verified = sent;
+        presented.sent = (const void *)beside;
+        presented.verified = (const void *)sent;
         if (leaf != NULL)
-            presented.leaf = leaf->certificate;
+            presented.leaf = certs_from(leaf->certificate);
         else
-            presented.raw_key = request != NULL ? X509_REQ_get0_pubkey(request->request) : key->key;
+            presented.raw_key = certs_from_key(request != NULL ? X509_REQ_get0_pubkey(request->request) : key->key);
         judge(check, &row->host, address, &presented, out);
     }
     sk_X509_free(beside);
@@ -221,13 +222,13 @@ static int check_server(void *arg, size_t job)
     if (!dial(&row->host, check->protocol, check->seconds, &result->stage, &dialled, &text))
         return 0;
     (void)alarm(0);
-    presented.leaf = sk_X509_value(dialled.chain, 0);
-    presented.chain = dialled.chain;
+    presented.leaf = certs_from(sk_X509_value(dialled.chain, 0));
+    presented.sent = (const void *)dialled.chain;
     text = text_over(result->address, sizeof(result->address));
     host_print_bare(&dialled.address, &text);
     text = text_over(result->tls, sizeof(result->tls));
     text_add(&text, "%s", SSL_get_version(dialled.ssl));
-    peer_show(linked_ossl(), &presented, &result->peer);
+    peer_show(linked_tls(), &presented, &result->peer);
     judge_next(check, row, &dialled.address, dialled.chain, &result->next);
     judge(check, &row->host, &dialled.address, &presented, &result->now);
     dial_close(&dialled);
@@ -370,7 +371,7 @@ static void print_table(const struct check *check)
         const char *server = row->skipped != NULL ? "-" : answers[result->now.kind].name;
         const char *coming = asked ? answers[result->next.kind].name : "-";
 
-        text_add(&day, "%.10s", result->peer.not_after);
+        text_add(&day, "%.10s", result->peer.leaf.not_after);
         text_add(&text, "%s", row->skipped != NULL ? row->skipped : result->now.reason);
         if (refused && result->now.matched[0] == '\0')
             text_add(&text, "; it shows spki-sha256:%s", result->peer.spki);
@@ -423,9 +424,9 @@ static void print_row(struct output_json *json, const struct check *check, size_
         print_answer(json, answers[result->now.kind].name, result->now.reason, &result->now);
     print_member(json, "spki_sha256", peer->spki);
     print_member(json, "cert_sha256", peer->cert);
-    print_member(json, "subject", peer->subject);
-    print_member(json, "issuer", peer->issuer);
-    print_member(json, "not_after", peer->not_after);
+    print_member(json, "subject", peer->leaf.subject);
+    print_member(json, "issuer", peer->leaf.issuer);
+    print_member(json, "not_after", peer->leaf.not_after);
     print_member(json, "tls", result->tls);
     if (result->next.kind == ANSWER_NOT_ASKED) {
         output_json_null(json, "next");
@@ -587,7 +588,7 @@ static void print_error(void *arg, uint32_t line, uint32_t column, const char *m
 static int prepare(struct check *check, char **hosts)
 {
     struct pins_reader reader = {.read = pinfile_read, .read_client = client_file_read, .read_roots = pinfile_read_roots,
-        .library = linked_ossl(), .beside = check->path};
+        .tls = linked_tls(), .beside = check->path};
     char message[400];
     struct text problem = text_over(message, sizeof(message));
 

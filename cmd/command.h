@@ -2,7 +2,7 @@
 #ifndef PINSHIM_COMMAND_H
 #define PINSHIM_COMMAND_H
 
-#include "ossl.h"
+#include "tls.h"
 
 /* Each takes the arguments from its own name on and returns the exit status. */
 int run_main(int argc, char **argv);
@@ -12,7 +12,7 @@ int pin_main(int argc, char **argv);
 int lint_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 
-/* Return the OpenSSL that the command is linked to, as the shim's own modules call it. */
-const struct ossl *linked_ossl(void);
+/* Return the OpenSSL that the command is linked to, as the shim's core calls it. */
+const struct tls *linked_tls(void);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -380,7 +381,7 @@ struct wish {
 /* Return the exit status. */
 static int lint_file(const char *path, struct wish wish)
 {
-    struct lint lint = {.reader = {.read = read_and_remember, .read_client = client_file_read, .library = linked_ossl(), .beside = path},
+    struct lint lint = {.reader = {.read = read_and_remember, .read_client = client_file_read, .tls = linked_tls(), .beside = path},
         .today = (uint16_t)(time(NULL) / 86400)};
     bool input = strcmp(path, "-") == 0;
     struct file_identity file;

@@ -1,8 +1,10 @@
 #include "objects.h"
 
+#include "certs.h"
 #include "command.h"
+#include "digest.h"
 #include "output.h"
-#include "peer.h"
+#include "pem.h"
 #include "sha2.h"
 #include "targets.h"
 
@@ -48,74 +50,52 @@ static bool ends(const char *string, const char *suffix)
 }
 
 /* Take one object of PEM. Objects without a public key (parameters, revocation lists) are skipped. Return false if it cannot be read. */
-static bool take_pem(struct reading *reading, const char *name, const char *header, const unsigned char *der, long length)
+static bool take_pem(void *to, const char *label, bool encrypted, struct bytes der)
 {
-    const unsigned char *at = der;
+    struct reading *reading = to;
+    const long length = (long)der.length;
 
-    if (ends(name, "CERTIFICATE REQUEST"))
-        return keep(reading, OBJECT_REQUEST, d2i_X509_REQ(NULL, &at, length));
-    if (ends(name, "CERTIFICATE"))
-        return keep(reading, OBJECT_CERTIFICATE, d2i_X509(NULL, &at, length));
-    if (strcmp(name, "PUBLIC KEY") == 0)
-        return keep(reading, OBJECT_KEY, d2i_PUBKEY(NULL, &at, length));
-    if (!ends(name, "PRIVATE KEY"))
+    if (ends(label, "CERTIFICATE REQUEST"))
+        return keep(reading, OBJECT_REQUEST, d2i_X509_REQ(NULL, &der.at, length));
+    if (ends(label, "CERTIFICATE"))
+        return keep(reading, OBJECT_CERTIFICATE, d2i_X509(NULL, &der.at, length));
+    if (strcmp(label, "PUBLIC KEY") == 0)
+        return keep(reading, OBJECT_KEY, d2i_PUBKEY(NULL, &der.at, length));
+    if (!ends(label, "PRIVATE KEY"))
         return true;
-    if (strcmp(name, "ENCRYPTED PRIVATE KEY") == 0 || strstr(header, "ENCRYPTED") != NULL) {
+    if (encrypted || strcmp(label, "ENCRYPTED PRIVATE KEY") == 0) {
         reading->encrypted = true;
         return true;
     }
-    return keep(reading, OBJECT_KEY, d2i_AutoPrivateKey(NULL, &at, length));
+    return keep(reading, OBJECT_KEY, d2i_AutoPrivateKey(NULL, &der.at, length));
 }
 
-/* Return false if an object in it cannot be read, or is cut off. */
-static bool read_pem(struct reading *reading, const char *bytes, size_t length)
+static bool read_der(struct reading *reading, struct bytes bytes)
 {
-    BIO *bio = BIO_new_mem_buf(bytes, (int)length);
-    size_t expected = 0;
-    unsigned char *der;
-    char *header;
-    char *name;
-    long der_length;
-    bool fine = bio != NULL;
-
-    for (const char *at = bytes; (at = memmem(at, length - (size_t)(at - bytes), "-----BEGIN ", 11)) != NULL; at += 11)
-        expected++;
-    while (fine && PEM_read_bio(bio, &name, &header, &der, &der_length) == 1) {
-        expected--;
-        fine = take_pem(reading, name, header, der, der_length);
-        OPENSSL_free(name);
-        OPENSSL_free(header);
-        OPENSSL_clear_free(der, (size_t)der_length);
-    }
-    (void)BIO_free(bio);
-    return fine && expected == 0;
-}
-
-static bool read_der(struct reading *reading, const unsigned char *bytes, size_t length)
-{
-    const unsigned char *at = bytes;
+    const unsigned char *at = bytes.at;
+    const long length = (long)bytes.length;
     X509_SIG *sealed;
     PKCS12 *bag;
 
-    if (keep(reading, OBJECT_CERTIFICATE, d2i_X509(NULL, &at, (long)length)))
+    if (keep(reading, OBJECT_CERTIFICATE, d2i_X509(NULL, &at, length)))
         return true;
-    at = bytes;
-    if (keep(reading, OBJECT_REQUEST, d2i_X509_REQ(NULL, &at, (long)length)))
+    at = bytes.at;
+    if (keep(reading, OBJECT_REQUEST, d2i_X509_REQ(NULL, &at, length)))
         return true;
-    at = bytes;
-    if (keep(reading, OBJECT_KEY, d2i_PUBKEY(NULL, &at, (long)length)))
+    at = bytes.at;
+    if (keep(reading, OBJECT_KEY, d2i_PUBKEY(NULL, &at, length)))
         return true;
     /* Before private keys: their decoder would ask for a passphrase. */
-    at = bytes;
-    sealed = d2i_X509_SIG(NULL, &at, (long)length);
+    at = bytes.at;
+    sealed = d2i_X509_SIG(NULL, &at, length);
     reading->encrypted = sealed != NULL;
     X509_SIG_free(sealed);
-    at = bytes;
-    bag = d2i_PKCS12(NULL, &at, (long)length);
+    at = bytes.at;
+    bag = d2i_PKCS12(NULL, &at, length);
     reading->bag = bag != NULL;
     PKCS12_free(bag);
-    at = bytes;
-    return reading->encrypted || reading->bag || keep(reading, OBJECT_KEY, d2i_AutoPrivateKey(NULL, &at, (long)length));
+    at = bytes.at;
+    return reading->encrypted || reading->bag || keep(reading, OBJECT_KEY, d2i_AutoPrivateKey(NULL, &at, length));
 }
 
 /* Return the file's bytes, for the caller to free, with a NUL after them; NULL with what is wrong. */
@@ -147,6 +127,7 @@ static char *read_whole(const char *path, size_t *length, struct text *problem)
 bool objects_read(const char *path, struct objects *out, struct text *problem)
 {
     struct reading reading = {out, false, false};
+    struct bytes whole;
     size_t length;
     char *bytes;
     bool fine;
@@ -155,10 +136,8 @@ bool objects_read(const char *path, struct objects *out, struct text *problem)
     bytes = read_whole(path, &length, problem);
     if (bytes == NULL)
         return false;
-    if (memmem(bytes, length, "-----BEGIN ", 11) != NULL)
-        fine = read_pem(&reading, bytes, length);
-    else
-        fine = read_der(&reading, (const unsigned char *)bytes, length);
+    whole = (struct bytes) {(const uint8_t *)bytes, length};
+    fine = pem_is(whole) ? pem_read(whole, take_pem, &reading) : read_der(&reading, whole);
     ERR_clear_error();
     explicit_bzero(bytes, length);
     free(bytes);
@@ -212,7 +191,7 @@ bool objects_spki(const struct object *object, uint8_t out[static 32])
     int length;
 
     if (object->kind == OBJECT_CERTIFICATE)
-        return digest_certificate(linked_ossl(), object->certificate, PIN_SPKI, DIGEST_SHA256, out);
+        return digest_certificate(linked_tls(), certs_from(object->certificate), PIN_SPKI, DIGEST_SHA256, out);
     length = object->kind == OBJECT_REQUEST ? i2d_X509_PUBKEY(X509_REQ_get_X509_PUBKEY(object->request), &der)
                                             : i2d_PUBKEY(object->key, &der);
     if (length > 0)

@@ -2,7 +2,9 @@
 #ifndef PINSHIM_OBJECTS_H
 #define PINSHIM_OBJECTS_H
 
-#include "ossl.h"
+#include "text.h"
+
+#include <openssl/x509.h>
 
 enum object_kind { OBJECT_CERTIFICATE = 0, OBJECT_REQUEST, OBJECT_KEY };
 

@@ -1,5 +1,6 @@
 #include "command.h"
 
+#include "certs.h"
 #include "dial.h"
 #include "objects.h"
 #include "output.h"
@@ -126,11 +127,11 @@ static bool spell(const struct object *object, enum pin_kind kind, char *out, si
 /* Print what is known of the certificate, as a comment. */
 static void describe(const char *what, X509 *certificate)
 {
-    struct presented presented = {.leaf = certificate};
+    struct presented presented = {.leaf = certs_from(certificate)};
     struct peer_text text;
 
-    peer_show(linked_ossl(), &presented, &text);
-    printf("# %s subject \"%s\", issuer \"%s\", valid until %.10s\n", what, text.subject, text.issuer, text.not_after);
+    peer_show(linked_tls(), &presented, &text);
+    printf("# %s subject \"%s\", issuer \"%s\", valid until %.10s\n", what, text.leaf.subject, text.leaf.issuer, text.leaf.not_after);
 }
 
 /* Print the pin of what may issue certificates for the target, or for the names of `leaf`: as a comment, to be chosen. There is no choice
@@ -150,14 +151,14 @@ static void print_issuer(X509 *certificate, const char *target, const struct obj
 /* Return true if a certificate before that one has the same key: the leaf once more, say. */
 static bool is_sent_again(const STACK_OF(X509) * chain, int at)
 {
-    const struct ossl *ossl = linked_ossl();
+    const struct tls *tls = linked_tls();
     uint8_t digest[32];
     uint8_t other[32];
 
-    if (!digest_certificate(ossl, sk_X509_value(chain, at), PIN_SPKI, DIGEST_SHA256, digest))
+    if (!digest_certificate(tls, certs_from(sk_X509_value(chain, at)), PIN_SPKI, DIGEST_SHA256, digest))
         return false;
     for (int i = 0; i < at; i++) {
-        if (digest_certificate(ossl, sk_X509_value(chain, i), PIN_SPKI, DIGEST_SHA256, other)
+        if (digest_certificate(tls, certs_from(sk_X509_value(chain, i)), PIN_SPKI, DIGEST_SHA256, other)
             && memcmp(digest, other, sizeof(digest)) == 0)
             return true;
     }

@@ -60,7 +60,7 @@ static void print_fault(void *arg, uint32_t line, uint32_t column, const char *m
 /* Read the pins as the shim will. */
 static bool pins_are_good(char *path)
 {
-    struct pins_reader reader = {.read = pinfile_read, .read_client = client_file_read, .library = linked_ossl(), .beside = path};
+    struct pins_reader reader = {.read = pinfile_read, .read_client = client_file_read, .tls = linked_tls(), .beside = path};
     char message[300];
     struct text problem = text_over(message, sizeof(message));
     struct pins *pins;

@@ -193,6 +193,11 @@ stops() {
         run -1 "$BATS_TEST_DIRNAME/../build/pinshim" lint "$PINS"
         has "$output" "$PINS:1:30: "
     done
+    # A certificate in form, but its dates are none: no library would find a path to it.
+    openssl x509 -in "$LAB/ca.pem" -outform DER | LC_ALL=C sed 's/\x17\x0d/\x04\x0d/g' >"$LAB/dateless.der"
+    pins "www.pinned.example ca-file:$LAB/dateless.der"
+    stops "$GOOD"
+    has "$LINE" "dateless.der\" cannot be used: it has an object that cannot be read"
 }
 
 @test "pins accept until the day on which they expire, and a notice comes two weeks before" {

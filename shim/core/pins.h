@@ -65,6 +65,8 @@ struct client_cert {
  * DER. */
 typedef void pins_found(void *to, const uint8_t digest[static 32], const void *der, size_t length);
 
+struct tls;
+
 /* Reads the files that rules name (spki-file: and the like). A relative path starts in the directory of the file `beside`. `read` returns true if the
  * file has an object and every one could be read; else false, with what is wrong in `problem`. */
 struct pins_reader {
@@ -76,7 +78,7 @@ struct pins_reader {
         enum client_file *faulty, struct text *problem);
     /* Read the system's trust store. NULL when memory ran out. */
     struct roots *(*read_roots)(const struct pins_reader *reader);
-    const void *library; /* for the reader's own use */
+    const struct tls *tls; /* the TLS library that decodes client certificates and knows the system's trust store; NULL: there is none */
     const struct pins *before; /* client certificates and a trust store that have not changed since need not be read again; NULL: none */
     const char *beside;
 };

@@ -88,7 +88,7 @@ static void log_problem(const struct ossl *ossl, SSL *ssl, const struct client_c
     text_add_escaped(&remark, path, strlen(path), 300);
     text_add(&remark, ":%u %s", (unsigned)client->line, problem);
     evaluation->remark = buffer;
-    evaluation_log(ossl, ssl, &nothing, evaluation, verdict);
+    decide_report(ossl, ssl, &nothing, evaluation, verdict);
 }
 
 static const struct client_cert *evaluate_again(const struct ossl *ossl, SSL *ssl, struct evaluation *out)
@@ -121,12 +121,12 @@ static void note_offered(const struct ossl *ossl, SSL *ssl, X509 *leaf, struct e
     conn->client_is_set = true;
     atomic_store(&conn_looks_at_reads, true);
     /* If a wrapper drives the handshake, this is logged at handshake completion. */
-    if (conn->driven && !conn->acceptance_logged)
+    if (conn->driven && !conn->logged.acceptance)
         return;
-    conn->acceptance_logged = true;
-    evaluation->client = leaf;
+    conn->logged.acceptance = true;
+    evaluation->client = certs_from(leaf);
     leaf = decide_presented(ossl, ssl, &presented);
-    evaluation_log(ossl, ssl, &presented, evaluation, EVENT_ACCEPTED);
+    decide_report(ossl, ssl, &presented, evaluation, EVENT_ACCEPTED);
     if (leaf != NULL)
         ossl->X509_free(leaf);
 }
@@ -228,7 +228,7 @@ static void log_outcome(const struct ossl *ossl, SSL *ssl, struct conn *conn, co
 {
     static const struct presented nothing;
     struct evaluation *evaluation = evaluation_new();
-    char subject[320];
+    struct certificate_text client;
     char buffer[500];
     struct text remark = text_over(buffer, sizeof(buffer));
 
@@ -236,10 +236,10 @@ static void log_outcome(const struct ossl *ossl, SSL *ssl, struct conn *conn, co
     (void)ossl->ERR_set_mark();
     if (evaluation != NULL) {
         (void)decide_evaluate(ossl, ssl, conn, &nothing, evaluation);
-        peer_show_subject(ossl, conn->client, subject, sizeof(subject));
-        text_add(&remark, "%s \"%s\"%s", before, subject, after);
+        ossl->tls.describe(&ossl->tls, certs_from(conn->client), &client);
+        text_add(&remark, "%s \"%s\"%s", before, client.subject, after);
         evaluation->remark = buffer;
-        evaluation_log(ossl, ssl, &nothing, evaluation, EVENT_FAULT);
+        decide_report(ossl, ssl, &nothing, evaluation, EVENT_FAULT);
         evaluation_end(evaluation);
         evaluation_free(evaluation);
     }

@@ -56,8 +56,8 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
         conn->early = EARLY_NONE;
         conn->taken_off = false;
     }
-    conn->acceptance_logged = false;
-    conn->logged = false;
+    conn->logged.acceptance = false;
+    conn->logged.refusal = false;
 }
 
 static void release(const struct ossl *ossl, void *attached)

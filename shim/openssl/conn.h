@@ -3,7 +3,9 @@
 #define PINSHIM_CONN_H
 
 #include "callbacks.h"
+#include "certs.h"
 #include "evaluation.h"
+#include "facts.h"
 
 enum phase { PHASE_UNJUDGED = 0, PHASE_REFUSED, PHASE_CONFIRMED };
 
@@ -20,7 +22,7 @@ struct early_failure {
 struct conn {
     struct ossl_attached attached;
     enum phase phase;
-    bool logged; /* this connection's refusal or report was logged */
+    struct logged logged;
     bool mode_changed; /* the verify mode was changed; `mode` is the program's, to be restored */
     int mode;
     X509 *leaf; /* the certificate that was accepted last; a reference */
@@ -33,7 +35,6 @@ struct conn {
     struct early_failure *early_failure; /* logged if the program gives up */
     enum early early;
     OSSL_HANDSHAKE_STATE early_state; /* libssl's state before anything was read */
-    bool acceptance_logged;
     X509 *client; /* the certificate that was offered to the server; a reference */
     bool client_is_set; /* it is set on the SSL */
     bool post_handshake_auth; /* see client_cert_allow_requests */

@@ -1,50 +1,59 @@
 #include "decide.h"
 
+#include "report.h"
 #include "session.h"
 #include "wire.h"
 
 #include <errno.h>
 
+enum verdict decide_by_facts(const struct ossl *ossl, SSL *ssl, const struct facts *facts, const struct presented *presented, struct evaluation *out)
+{
+    out->target_final = facts_read(ossl, ssl, facts, &out->target, &out->address);
+    return evaluate(&ossl->tls, presented, out);
+}
+
 enum verdict decide_evaluate(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct presented *presented, struct evaluation *out)
 {
     if (conn->driven)
         wire_read(&conn->facts.wire, ossl->SSL_get_rfd(ssl));
-    return evaluate(ossl, ssl, &conn->facts, presented, out);
+    return decide_by_facts(ossl, ssl, &conn->facts, presented, out);
+}
+
+/* Add what only the log shows. */
+static struct presented complete(const struct ossl *ossl, SSL *ssl, const struct presented *presented)
+{
+    struct presented complete = *presented;
+
+    complete.version = ossl->SSL_get_version(ssl);
+    complete.resumed = ossl->SSL_session_reused(ssl) == 1;
+    return complete;
+}
+
+void decide_report(const struct ossl *ossl, SSL *ssl, const struct presented *presented, const struct evaluation *evaluation, enum event_verdict verdict)
+{
+    const struct presented shown = complete(ossl, ssl, presented);
+
+    report(&ossl->tls, &shown, evaluation, verdict);
 }
 
 enum decision decide(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct presented *presented, bool last,
     struct peer_digests *digests)
 {
     struct evaluation *evaluation = conn != NULL ? evaluation_new() : NULL;
+    const struct presented shown = complete(ossl, ssl, presented);
     struct event event = {.verdict = EVENT_REFUSED, .reason = "out of memory"};
-    enum decision decision = DECISION_ACCEPT;
-    bool refused;
+    enum decision decision;
 
     if (evaluation == NULL) {
         log_event(&event);
         return DECISION_REFUSE;
     }
-    refused = decide_evaluate(ossl, ssl, conn, presented, evaluation) != VERDICT_ACCEPT;
-    /* A callback in the handshake has set this session after start_handshake. */
-    if ((!refused || evaluation_only_reported(evaluation)) && evaluation->judgement.pinned && ossl->SSL_session_reused(ssl) == 1
-        && !session_is_proven(ossl, ossl->SSL_get_session(ssl))) {
-        evaluation->judgement.reason = REASON_UNPROVEN;
-        evaluation->judgement.report = false;
-        refused = true;
-    }
-    if (refused && !evaluation_only_reported(evaluation))
-        decision = DECISION_REFUSE;
-    evaluation_notice(evaluation);
-    evaluation->client = conn->client;
-    if (!refused && pins_client(evaluation->store->pins, evaluation->judgement.client) != NULL)
-        decision = DECISION_ACCEPT_WITH_CLIENT_CERT;
-    if (refused && !conn->logged)
-        evaluation_log(ossl, ssl, presented, evaluation, decision == DECISION_REFUSE ? EVENT_REFUSED : EVENT_REPORTED);
-    conn->logged |= refused;
-    if (!refused && last && !conn->acceptance_logged) {
-        conn->acceptance_logged = true;
-        evaluation_log(ossl, ssl, presented, evaluation, EVENT_ACCEPTED);
-    }
+    /* A callback in the handshake may have set the session after start_handshake. */
+    (void)decide_evaluate(ossl, ssl, conn, &shown, evaluation);
+    if (evaluation_needs_proof(evaluation) && shown.resumed && !session_is_proven(ossl, ossl->SSL_get_session(ssl)))
+        evaluation_refuse_unproven(evaluation);
+    evaluation->client = certs_from(conn->client);
+    decision = evaluation_decide(&ossl->tls, &shown, evaluation, last, &conn->logged);
     if (digests != NULL)
         *digests = evaluation->digests;
     evaluation_end(evaluation);
@@ -57,19 +66,11 @@ X509 *decide_presented(const struct ossl *ossl, SSL *ssl, struct presented *out)
 {
     X509 *leaf = ossl->SSL_get1_peer_certificate != NULL ? ossl->SSL_get1_peer_certificate(ssl) : ossl->SSL_get_peer_certificate(ssl);
 
-    *out = (struct presented) {.leaf = leaf, .chain = ossl->SSL_get_peer_cert_chain(ssl), .verified = ossl->SSL_get0_verified_chain(ssl)};
+    *out = (struct presented) {.leaf = certs_from(leaf), .sent = ossl->SSL_get_peer_cert_chain(ssl), .verified = ossl->SSL_get0_verified_chain(ssl)};
     if (leaf == NULL && ossl->SSL_get0_peer_rpk != NULL)
-        out->raw_key = ossl->SSL_get0_peer_rpk(ssl);
+        out->raw_key = certs_from_key(ossl->SSL_get0_peer_rpk(ssl));
     return leaf;
 }
-
-/* What would be decided on a peer. */
-struct outlook {
-    bool accepted;
-    bool by_pin; /* accepted by a pin or pkix, which needs proof of the key */
-    bool final; /* nothing that may yet become known of the target could change the decision */
-    bool open; /* not final, and nothing that is known by now refuses */
-};
 
 /* Evaluate in advance a peer that would present this. The caller marks the error queue and preserves errno. */
 static void predict(const struct ossl *ossl, SSL *ssl, const struct presented *presented, struct outlook *out)
@@ -79,16 +80,8 @@ static void predict(const struct ossl *ossl, SSL *ssl, const struct presented *p
 
     *out = (struct outlook) {.by_pin = true};
     if (evaluation != NULL) {
-        out->accepted = decide_evaluate(ossl, ssl, conn, presented, evaluation) == VERDICT_ACCEPT || evaluation_only_reported(evaluation);
-        /* One of the names may have a pin that is enforced. */
-        out->by_pin = evaluation->judgement.pinned;
-        out->final = evaluation_is_final(evaluation);
-        /* A session does not keep its peer's issuers, so what is revoked cannot be checked. */
-        if (presented->leaf != NULL && evaluation->store != NULL && evaluation->store->pins != NULL && pins_revoked(evaluation->store->pins) != NULL)
-            out->final = false;
-        if (out->accepted && config_get()->mode == MODE_REPORT)
-            *out = (struct outlook) {.accepted = true, .final = true};
-        out->open = !out->final && (out->accepted || evaluation->judgement.reason == REASON_UNIDENTIFIABLE);
+        (void)decide_evaluate(ossl, ssl, conn, presented, evaluation);
+        *out = evaluation_predict(evaluation, presented->leaf != NULL);
         evaluation_end(evaluation);
     }
     evaluation_free(evaluation);
@@ -98,12 +91,12 @@ static void predict(const struct ossl *ossl, SSL *ssl, const struct presented *p
  * through a BIO chain what it started by SSL_connect. */
 bool decide_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
 {
-    struct presented presented = {.leaf = ossl->SSL_SESSION_get0_peer(session), .digests = session_digests(ossl, session)};
+    struct presented presented = {.leaf = certs_from(ossl->SSL_SESSION_get0_peer(session)), .digests = session_digests(ossl, session)};
     struct outlook outlook;
 
     /* The certificates that were sent belong to the session, too, but only this getter gives them. */
     if (session == ossl->SSL_get_session(ssl))
-        presented.chain = ossl->SSL_get_peer_cert_chain(ssl);
+        presented.sent = ossl->SSL_get_peer_cert_chain(ssl);
     predict(ossl, ssl, &presented, &outlook);
     return outlook.accepted && outlook.final && (!outlook.by_pin || session_is_proven(ossl, session));
 }

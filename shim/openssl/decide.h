@@ -4,10 +4,13 @@
 
 #include "conn.h"
 
-/* Evaluate the peer by what it has presented (evaluate). */
+/* Evaluate the peer by what it has presented (evaluate), as one of the target that these facts identify. The caller marks the error queue. */
+MUST_CHECK enum verdict decide_by_facts(const struct ossl *ossl, SSL *ssl, const struct facts *facts, const struct presented *presented,
+    struct evaluation *out);
 enum verdict decide_evaluate(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct presented *presented, struct evaluation *out);
 
-enum decision { DECISION_REFUSE = 0, DECISION_ACCEPT, DECISION_ACCEPT_WITH_CLIENT_CERT /* the rule has one for this server */ };
+/* Log the evaluation (report). */
+void decide_report(const struct ossl *ossl, SSL *ssl, const struct presented *presented, const struct evaluation *evaluation, enum event_verdict verdict);
 
 /* Decide on the peer; log a refusal once, and an acceptance if no other decision follows this one (`last`). On acceptance `digests` (NULL: not
  * wanted) become those of its leaf. `conn` NULL: memory ran out. */

@@ -104,7 +104,7 @@ EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
 static SSL_CTX *prepare(const struct ossl *ossl, SSL_CTX *ctx)
 {
     if (is_usable(ossl) && ctx != NULL) {
-        pinstore_release(evaluation_pins(ossl));
+        pinstore_release(evaluation_pins(&ossl->tls));
         security_context_made(ossl, ctx);
         /* A second verify hook, for a libssl whose call of X509_verify_cert cannot be interposed: one that contains its libcrypto. */
         verify_set_callback(ossl, ctx, NULL, NULL);

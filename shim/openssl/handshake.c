@@ -85,7 +85,7 @@ static void log_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn)
         return;
     explain_withheld(ossl, ssl, conn, "authentication without a certificate (a pre-shared key, or an anonymous suite)", evaluation, &remark);
     evaluation->remark = buffer;
-    evaluation_log(ossl, ssl, &nothing, evaluation, EVENT_REFUSED);
+    decide_report(ossl, ssl, &nothing, evaluation, EVENT_REFUSED);
     evaluation_end(evaluation);
     evaluation_free(evaluation);
 }
@@ -122,16 +122,16 @@ static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn
     int saved = errno;
     int error;
 
-    if (!conn->withheld || conn->logged || conn->leaf != NULL)
+    if (!conn->withheld || conn->logged.refusal || conn->leaf != NULL)
         return;
     /* A callback of the program may have emptied the queue: libcoap's does. */
     error = ossl->SSL_get_error(ssl, result);
     if (error != SSL_ERROR_SSL && error != SSL_ERROR_SYSCALL && !conn_has_failed(ossl, ssl))
         return;
     (void)ossl->ERR_set_mark();
-    if (decide(ossl, ssl, conn, &nothing, false, NULL) != DECISION_REFUSE && !conn->logged)
+    if (decide(ossl, ssl, conn, &nothing, false, NULL) != DECISION_REFUSE && !conn->logged.refusal)
         log_withheld(ossl, ssl, conn);
-    conn->logged = true;
+    conn->logged.refusal = true;
     (void)ossl->ERR_pop_to_mark();
     if (conn->suite_refused) {
         conn_set_phase(conn, PHASE_REFUSED);
@@ -190,10 +190,10 @@ static void log_stopped(const struct ossl *ossl, SSL *ssl, struct conn *conn, co
     (void)decide_evaluate(ossl, ssl, conn, presented, evaluation);
     evaluation->remark = "more early data is to be written, but under the rules now in force its session would not be offered: only the peer's certificate "
                          "is known, and not its issuers, which may be revoked";
-    evaluation_log(ossl, ssl, presented, evaluation, EVENT_REFUSED);
+    decide_report(ossl, ssl, presented, evaluation, EVENT_REFUSED);
     evaluation_end(evaluation);
     evaluation_free(evaluation);
-    conn->logged = true;
+    conn->logged.refusal = true;
 }
 
 /* More early data is to be written: a name may have been set since, or the pins have changed. Return true if the session would still be offered;
@@ -201,7 +201,7 @@ static void log_stopped(const struct ossl *ossl, SSL *ssl, struct conn *conn, co
 static bool still_offered(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     SSL_SESSION *session = ossl->SSL_get_session(ssl);
-    const struct presented presented = {.leaf = session != NULL ? ossl->SSL_SESSION_get0_peer(session) : NULL, .chain = ossl->SSL_get_peer_cert_chain(ssl)};
+    const struct presented presented = {.leaf = session != NULL ? certs_from(ossl->SSL_SESSION_get0_peer(session)) : NULL, .sent = ossl->SSL_get_peer_cert_chain(ssl)};
     int saved = errno;
     bool accepted;
 
@@ -209,7 +209,7 @@ static bool still_offered(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     accepted = decide(ossl, ssl, conn, &presented, false, NULL) != DECISION_REFUSE;
     if (accepted && session != NULL && !decide_may_resume(ossl, ssl, session)) {
         accepted = false;
-        if (!conn->logged)
+        if (!conn->logged.refusal)
             log_stopped(ossl, ssl, conn, &presented);
     }
     (void)ossl->ERR_pop_to_mark();

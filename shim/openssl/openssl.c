@@ -1,6 +1,7 @@
 #include "openssl.h"
 
 #include "evaluation.h"
+#include "ossl.h"
 
 static bool prepare(void)
 {
@@ -11,7 +12,7 @@ static bool prepare(void)
         const struct ossl *ossl = ossl_at((const void *)found[i].start);
 
         if (ossl != NULL && ossl->kind == OSSL_USABLE)
-            pinstore_release(evaluation_pins(ossl));
+            pinstore_release(evaluation_pins(&ossl->tls));
     }
     if (count > 0)
         evaluation_free(evaluation_new());

@@ -1,5 +1,6 @@
 #include "ossl.h"
 
+#include "certs.h"
 #include "loader.h"
 #include "verify_param.h"
 
@@ -174,6 +175,7 @@ static struct ossl *examine(const struct loaded *object)
     complete &= ossl->SSL_get1_peer_certificate != NULL || ossl->SSL_get_peer_certificate != NULL;
     complete &= ossl->ERR_put_error != NULL || (ossl->ERR_new != NULL && ossl->ERR_set_debug != NULL && ossl->ERR_set_error != NULL);
     ossl->kind = kind_of(parts.handle, complete);
+    certs_bind(ossl);
     if (ossl->kind == OSSL_USABLE && !param_is_readable(ossl))
         ossl->kind = OSSL_UNUSABLE;
     ossl->watched = ossl->kind == OSSL_USABLE;

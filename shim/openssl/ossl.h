@@ -3,6 +3,7 @@
 #define PINSHIM_OSSL_H
 
 #include "loader.h"
+#include "tls.h"
 
 #include <openssl/err.h>
 #include <openssl/pkcs12.h>
@@ -40,6 +41,7 @@ enum ossl_kind {
 };
 
 struct ossl {
+    struct tls tls; /* first: see certs_library */
     enum ossl_kind kind;
     struct ossl *next_discarded; /* see discard */
     uintptr_t start; /* where its libssl is mapped */

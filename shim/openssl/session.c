@@ -1,17 +1,14 @@
 #include "session.h"
 
+#include "certs.h"
+#include "digest.h"
+#include "proven.h"
 #include "sha2.h"
 #include "state.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define DIGEST_WORDS 4 /* SHA-256 */
-#define REMEMBERED 4096 /* sessions that were written; the oldest are forgotten, which leads to a full handshake */
-
-static _Atomic uint64_t remembered[REMEMBERED][DIGEST_WORDS];
-static _Atomic uint32_t next_place;
 
 /* The mark of a certificate. */
 struct mark {
@@ -66,17 +63,17 @@ bool session_is_proven(const struct ossl *ossl, const SSL_SESSION *session)
 }
 
 /* Digest secret and certificate: a resumption trusts these two. */
-static bool digest_of(const struct ossl *ossl, const SSL_SESSION *session, uint64_t out[static DIGEST_WORDS])
+static bool digest_of(const struct ossl *ossl, const SSL_SESSION *session, uint64_t out[static PROVEN_WORDS])
 {
-    unsigned char bytes[DIGEST_WORDS * sizeof(uint64_t) + SSL_MAX_MASTER_KEY_LENGTH + 64];
-    unsigned char *secret = bytes + DIGEST_WORDS * sizeof(uint64_t);
-    size_t length = ossl->SSL_SESSION_get_master_key(session, secret, sizeof(bytes) - DIGEST_WORDS * sizeof(uint64_t));
+    unsigned char bytes[PROVEN_WORDS * sizeof(uint64_t) + SSL_MAX_MASTER_KEY_LENGTH + 64];
+    unsigned char *secret = bytes + PROVEN_WORDS * sizeof(uint64_t);
+    size_t length = ossl->SSL_SESSION_get_master_key(session, secret, sizeof(bytes) - PROVEN_WORDS * sizeof(uint64_t));
     X509 *leaf = ossl->SSL_SESSION_get0_peer((SSL_SESSION *)(uintptr_t)session);
     int saved = errno;
     bool digested;
 
     (void)ossl->ERR_set_mark();
-    digested = leaf != NULL && length > 0 && digest_certificate(ossl, leaf, PIN_CERT, DIGEST_SHA256, bytes);
+    digested = leaf != NULL && length > 0 && digest_certificate(&ossl->tls, certs_from(leaf), PIN_CERT, DIGEST_SHA256, bytes);
     if (digested)
         sha2(DIGEST_SHA256, bytes, (size_t)(secret - bytes) + length, (uint8_t *)out);
     (void)ossl->ERR_pop_to_mark();
@@ -86,38 +83,20 @@ static bool digest_of(const struct ossl *ossl, const SSL_SESSION *session, uint6
     return digested;
 }
 
-static bool is_remembered(const uint64_t digest[static DIGEST_WORDS])
-{
-    for (int i = 0; i < REMEMBERED; i++) {
-        int same = 0;
-
-        while (same < DIGEST_WORDS && atomic_load_explicit(&remembered[i][same], memory_order_relaxed) == digest[same])
-            same++;
-        if (same == DIGEST_WORDS)
-            return true;
-    }
-    return false;
-}
-
 void session_written(const struct ossl *ossl, const SSL_SESSION *session)
 {
-    uint64_t digest[DIGEST_WORDS];
-    uint32_t place;
+    uint64_t digest[PROVEN_WORDS];
 
-    if (ossl->kind != OSSL_USABLE || session == NULL || !session_is_proven(ossl, session) || !digest_of(ossl, session, digest)
-        || is_remembered(digest))
-        return;
-    place = atomic_fetch_add(&next_place, 1) % REMEMBERED;
-    for (int i = 0; i < DIGEST_WORDS; i++)
-        atomic_store_explicit(&remembered[place][i], digest[i], memory_order_relaxed);
+    if (ossl->kind == OSSL_USABLE && session != NULL && session_is_proven(ossl, session) && digest_of(ossl, session, digest))
+        proven_remember(digest);
 }
 
 void session_was_read(const struct ossl *ossl, SSL_SESSION *session)
 {
-    uint64_t digest[DIGEST_WORDS];
+    uint64_t digest[PROVEN_WORDS];
 
     if (ossl->kind != OSSL_USABLE || session == NULL)
         return;
-    if (digest_of(ossl, session, digest) && is_remembered(digest))
+    if (digest_of(ossl, session, digest) && proven_knows(digest))
         session_mark(ossl, ossl->SSL_SESSION_get0_peer(session), NULL);
 }

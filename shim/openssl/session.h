@@ -3,7 +3,7 @@
 #ifndef PINSHIM_SESSION_H
 #define PINSHIM_SESSION_H
 
-#include "peer.h"
+#include "ossl.h"
 
 /* Mark a leaf: the peer of one of this process's handshakes has proven it, or will before its session has a master secret. `digests`
  * are those that were judged; NULL: none. The mark is kept with the certificate, which a session shares with the copies that libssl makes

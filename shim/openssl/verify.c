@@ -39,7 +39,7 @@ static bool only_gives_keys(const struct ossl *ossl, SSL *ssl, const struct conn
     evaluation = evaluation_new();
     if (evaluation == NULL)
         return false;
-    gives = evaluate(ossl, ssl, &outer, presented, evaluation) == VERDICT_ACCEPT;
+    gives = decide_by_facts(ossl, ssl, &outer, presented, evaluation) == VERDICT_ACCEPT;
     evaluation_end(evaluation);
     evaluation_free(evaluation);
     return gives;
@@ -82,18 +82,19 @@ void verify_capture(const struct ossl *ossl, X509_STORE_CTX *ctx, bool own, stru
         captured->ssl = ossl->X509_STORE_CTX_get_ex_data(ctx, ossl->SSL_get_ex_data_X509_STORE_CTX_idx());
     if (ossl->kind != OSSL_USABLE || captured->ssl == NULL)
         return;
-    captured->presented.leaf = ossl->X509_STORE_CTX_get0_cert(ctx);
-    captured->presented.chain = ossl->X509_STORE_CTX_get0_untrusted(ctx);
+    captured->presented.leaf = certs_from(ossl->X509_STORE_CTX_get0_cert(ctx));
+    captured->presented.sent = ossl->X509_STORE_CTX_get0_untrusted(ctx);
     if (captured->presented.leaf == NULL && ossl->X509_STORE_CTX_get0_rpk != NULL)
-        captured->presented.raw_key = ossl->X509_STORE_CTX_get0_rpk(ctx);
+        captured->presented.raw_key = certs_from_key(ossl->X509_STORE_CTX_get0_rpk(ctx));
     captured->outer = beside;
-    beside = (struct beside) {captured->presented.leaf, NULL};
+    beside = (struct beside) {certs_x509(captured->presented.leaf), NULL};
 }
 
 static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct captured *captured, const void *elsewhere, int result)
 {
     SSL *ssl = captured->ssl;
     struct presented presented = captured->presented;
+    X509 *leaf = certs_x509(presented.leaf);
     struct peer_digests digests;
     enum decision decision;
     int saved = errno;
@@ -132,10 +133,10 @@ static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
     presented.elsewhere = elsewhere;
     if (conn != NULL)
         conn->facts.verifying = ossl->X509_STORE_CTX_get0_param(ctx);
-    if (conn != NULL && conn->leaf != NULL && conn->leaf == captured->presented.leaf) {
+    if (conn != NULL && conn->leaf != NULL && conn->leaf == leaf) {
         /* Already accepted: the program's callback called X509_verify_cert, which was judged. */
         if (captured->own)
-            session_mark(ossl, captured->presented.leaf, NULL);
+            session_mark(ossl, leaf, NULL);
     } else if (conn != NULL && only_gives_keys(ossl, ssl, conn, &presented)) {
         /* Keep nothing. If libssl finished the handshake nevertheless, confirm would judge it as the target that the program meant. */
     } else if ((decision = decide(ossl, ssl, conn, &presented, conn == NULL || !conn->driven, &digests)) != DECISION_REFUSE) {
@@ -143,8 +144,8 @@ static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
             client_cert_arm(ossl, ssl);
         /* Here, not at handshake completion: programs store the session before the handshake function returns. */
         if (captured->own)
-            session_mark(ossl, captured->presented.leaf, &digests);
-        conn_keep_leaf(ossl, conn, captured->presented.leaf);
+            session_mark(ossl, leaf, &digests);
+        conn_keep_leaf(ossl, conn, leaf);
     } else {
         /* Under SSL_VERIFY_NONE libssl would ignore the 0 and continue, and send a client certificate. It reads the mode only after
          * this returns; a NULL callback keeps the program's. */

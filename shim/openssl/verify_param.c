@@ -57,7 +57,7 @@ static bool prove_layout(const struct ossl *ossl)
 
 /* From 4.0 on, names and addresses are stacks of these. No getter gives a second address, and the getter of names relies on a zero after each, which
  * the names that an SSL inherits from its SSL_CTX lack (4.0.3). */
-struct bytes {
+struct stacked {
     char *at;
     size_t length;
 };
@@ -86,7 +86,7 @@ static int find_stack(const struct ossl *ossl, bool addresses, const char *first
     for (int i = WORDS_BEFORE; i < WORDS && found == 0; i++)
         found = before[i] == NULL && words[i] != NULL ? i : 0;
     for (int i = 0; i < 2 && found != 0; i++) {
-        const struct bytes *there = ossl->OPENSSL_sk_num(words[found]) == 2 ? ossl->OPENSSL_sk_value(words[found], i) : NULL;
+        const struct stacked *there = ossl->OPENSSL_sk_num(words[found]) == 2 ? ossl->OPENSSL_sk_value(words[found], i) : NULL;
 
         if (set[i] == NULL || there == NULL || there->length != length || memcmp(there->at, set[i], length) != 0)
             found = 0;
@@ -95,7 +95,7 @@ static int find_stack(const struct ossl *ossl, bool addresses, const char *first
     return found;
 }
 
-static const struct bytes *bytes_at(const struct ossl *ossl, const X509_VERIFY_PARAM *param, int word, int index)
+static const struct stacked *bytes_at(const struct ossl *ossl, const X509_VERIFY_PARAM *param, int word, int index)
 {
     const void *stack = ((void *const *)(const void *)param)[word];
 
@@ -115,7 +115,7 @@ bool param_is_readable(struct ossl *ossl)
 
 const char *param_host(const struct ossl *ossl, X509_VERIFY_PARAM *param, int index, size_t *length)
 {
-    const struct bytes *bytes;
+    const struct stacked *bytes;
     const char *host = NULL;
 
     if (ossl->param_hosts != 0) {
@@ -143,7 +143,7 @@ static bool print_address(const unsigned char *ip, size_t length, struct text *o
 
 bool param_address(const struct ossl *ossl, X509_VERIFY_PARAM *param, int index, struct text *out)
 {
-    const struct bytes *ip;
+    const struct stacked *ip;
     char *address;
 
     if (ossl->param_addresses != 0) {

@@ -16,11 +16,12 @@ static const char exhausted[] = "its certificates are too many, or cost too much
 /* A certificate that may be an issuer: the peer sent it, the program's verification used it, or a ca-file or the system's store has it as the issuer
  * of another one. The first is the leaf. */
 struct node {
-    X509 *certificate; /* a reference */
+    struct certificate *certificate; /* a reference */
+    struct bytes der;
+    void *memory; /* of the DER; NULL: the pins' */
     uint64_t subject; /* der_names */
     uint64_t issuer;
     unsigned cost; /* of checking a signature with its key */
-    size_t length; /* of its DER */
     bool constrains; /* it has name constraints (RFC 5280, section 4.2.1.10) */
     bool system; /* it is in the system's store */
     bool reached; /* signatures lead to it from the leaf */
@@ -114,168 +115,210 @@ static unsigned cost_of_key(struct bytes spki)
     return PATH_COST_UNKNOWN;
 }
 
-/* Read the node's certificate. Return false if it cannot be read. */
-static bool read_node(const struct ossl *ossl, X509 *certificate, struct node *out)
+/* Read the node's DER. Return false if it cannot be read. */
+static bool read_node(struct bytes der, struct node *out)
 {
     static const char constraints[] = "\x06\x03\x55\x1d\x1e";
-    unsigned char *der = NULL;
-    int length = ossl->i2d_X509(certificate, &der);
-    struct bytes bytes = {der, length > 0 ? (size_t)length : 0};
     struct der_names names;
-    bool read = length > 0 && der_read_names(bytes, &names);
 
-    if (read) {
-        memset(out, 0, sizeof(*out));
-        out->certificate = certificate;
-        out->subject = names.subject;
-        out->issuer = names.issuer;
-        out->length = bytes.length;
-        out->cost = cost_of_key(der_spki_of_certificate(bytes));
-        out->constrains = memmem(der, bytes.length, constraints, sizeof(constraints) - 1) != NULL;
-    }
-    if (der != NULL)
-        ossl->CRYPTO_free(der, "", 0);
-    return read;
+    if (der.at == NULL || !der_read_names(der, &names))
+        return false;
+    memset(out, 0, sizeof(*out));
+    out->der = der;
+    out->subject = names.subject;
+    out->issuer = names.issuer;
+    out->cost = cost_of_key(der_spki_of_certificate(der));
+    out->constrains = memmem(der.at, der.length, constraints, sizeof(constraints) - 1) != NULL;
+    return true;
 }
 
 /* The cost of the signature, and of hashing the certificate. */
 static size_t cost_of_check(const struct node *issued, const struct node *issuer)
 {
-    return issuer->cost + issued->length / 4096;
+    return issuer->cost + issued->der.length / 4096;
 }
 
 /* Each name constraint is compared with each name below it. */
 static size_t cost_of_names(const struct node *issuer, size_t below)
 {
-    return issuer->constrains ? issuer->length / 12 * (below / 12) / 1000 : 0;
+    return issuer->constrains ? issuer->der.length / 12 * (below / 12) / 1000 : 0;
 }
 
-static bool is_signed(const struct ossl *ossl, X509 *certificate, X509 *issuer, size_t cost, struct path_budget *budget)
+bool path_is_signed(const struct tls *tls, const struct certificate *certificate, const struct certificate *issuer, struct path_budget *budget)
 {
-    EVP_PKEY *key = ossl->X509_get0_pubkey(issuer);
-
-    return spend(budget, cost) && key != NULL && ossl->X509_verify(certificate, key) == 1;
-}
-
-bool path_is_signed(const struct ossl *ossl, X509 *certificate, X509 *issuer, struct path_budget *budget)
-{
+    void *memory[2] = {NULL, NULL};
     struct node issued;
     struct node by;
+    bool is_signed = read_node(tls->encode(tls, certificate, &memory[0]), &issued) && read_node(tls->encode(tls, issuer, &memory[1]), &by)
+        && tls->may_issue(tls, issuer, certificate) && spend(budget, cost_of_check(&issued, &by)) && tls->has_signed(tls, issuer, certificate);
 
-    return read_node(ossl, certificate, &issued) && read_node(ossl, issuer, &by) && ossl->X509_check_issued(issuer, certificate) == X509_V_OK
-        && is_signed(ossl, certificate, issuer, cost_of_check(&issued, &by), budget);
+    free(memory[0]);
+    free(memory[1]);
+    return is_signed;
 }
 
-/* Return the certificate's node, appended if it is new. The nodes own the reference in either case. NULL: it cannot be
- * read, or there is no room. */
-static struct node *add(const struct ossl *ossl, struct paths *paths, X509 *certificate)
+/* Return the node with that DER, NULL if there is none. */
+static struct node *node_of(struct paths *paths, struct bytes der)
+{
+    for (size_t i = 0; i < paths->count; i++) {
+        const struct bytes known = paths->nodes[i].der;
+
+        if (known.length == der.length && memcmp(known.at, der.at, der.length) == 0)
+            return &paths->nodes[i];
+    }
+    return NULL;
+}
+
+/* Return the next node, with that DER, for a certificate to be put into it. NULL: it cannot be read, or there is no room. */
+static struct node *next_node(struct paths *paths, struct bytes der)
 {
     struct node *node = paths->count < MOST ? &paths->nodes[paths->count] : NULL;
 
-    for (size_t i = 0; i < paths->count; i++) {
-        if (ossl->X509_cmp(paths->nodes[i].certificate, certificate) == 0) {
-            ossl->X509_free(certificate);
-            return &paths->nodes[i];
-        }
-    }
     if (node == NULL)
         paths->budget.left = 0;
-    if (node == NULL || !read_node(ossl, certificate, node)) {
-        ossl->X509_free(certificate);
-        return NULL;
-    }
-    paths->count++;
-    /* The cost of encoding, hashing and parsing it. */
-    (void)!spend(&paths->budget, node->length / 8192);
-    return node;
+    return node != NULL && read_node(der, node) ? node : NULL;
 }
 
-static void add_stack(const struct ossl *ossl, struct paths *paths, const void *stack)
+static void append(struct paths *paths, const struct node *node)
 {
-    int count = stack != NULL ? ossl->OPENSSL_sk_num(stack) : 0;
+    paths->count++;
+    /* The cost of encoding, hashing and parsing it. */
+    (void)!spend(&paths->budget, node->der.length / 8192);
+}
+
+/* Append a certificate that the library has, if it is new. Return false if it cannot be read, or there is no room. */
+static bool add(const struct tls *tls, struct paths *paths, const struct certificate *certificate)
+{
+    struct node *node;
+    struct bytes der;
+    void *memory;
+
+    for (size_t i = 0; i < paths->count; i++) {
+        if (paths->nodes[i].certificate == certificate)
+            return true;
+    }
+    der = tls->encode(tls, certificate, &memory);
+    if (der.at != NULL && node_of(paths, der) != NULL) {
+        free(memory);
+        return true;
+    }
+    node = next_node(paths, der);
+    if (node == NULL || (node->certificate = tls->hold(tls, certificate)) == NULL) {
+        free(memory);
+        return false;
+    }
+    node->memory = memory;
+    append(paths, node);
+    return true;
+}
+
+static void add_list(const struct tls *tls, struct paths *paths, const struct certificates *list)
+{
+    size_t count = tls->count(tls, list);
 
     paths->incomplete |= count > MOST_SENT;
-    for (int i = 0; i < count && i < MOST_SENT && paths->budget.left > 0; i++) {
-        X509 *certificate = ossl->OPENSSL_sk_value(stack, i);
+    for (size_t i = 0; i < count && i < MOST_SENT && paths->budget.left > 0; i++) {
+        const struct certificate *certificate = tls->at(tls, list, i);
 
-        if (certificate == NULL || ossl->X509_up_ref(certificate) != 1 || add(ossl, paths, certificate) == NULL)
+        if (certificate == NULL || !add(tls, paths, certificate))
             paths->incomplete = true;
     }
+}
+
+/* Append a certificate of a ca-file, if it is new. */
+static bool add_issuer(const struct tls *tls, struct paths *paths, struct bytes der)
+{
+    struct node *node;
+
+    if (node_of(paths, der) != NULL)
+        return true;
+    node = next_node(paths, der);
+    if (node == NULL || (node->certificate = tls->parse(tls, der)) == NULL)
+        return false;
+    append(paths, node);
+    return true;
+}
+
+/* Append a certificate of the system's store, or mark the one that is there. */
+static bool add_root(const struct tls *tls, struct paths *paths, const struct root *root)
+{
+    struct bytes rest = {root->der, root->length};
+    struct bytes der = der_take(&rest, DER_SEQUENCE);
+    struct node *node = der.at != NULL ? node_of(paths, der) : NULL;
+    struct certificate *certificate;
+    bool hidden = false;
+
+    if (node != NULL && node->system)
+        return true;
+    certificate = tls->parse_root(tls, root, &hidden);
+    if (hidden)
+        return true;
+    if (certificate == NULL)
+        return false;
+    if (node != NULL) {
+        /* Keep the store's own copy: it may say what it is trusted for. */
+        tls->release(tls, node->certificate);
+    } else if ((node = next_node(paths, der)) != NULL) {
+        append(paths, node);
+    } else {
+        tls->release(tls, certificate);
+        return false;
+    }
+    node->certificate = certificate;
+    node->system = true;
+    return true;
 }
 
 /* Add the certificates with that subject from ca-files and the system's store. */
-static void add_known(const struct ossl *ossl, struct paths *paths, const struct pins *pins, uint64_t subject)
+static void add_known(const struct tls *tls, struct paths *paths, const struct pins *pins, uint64_t subject)
 {
-    const uint8_t *der;
+    struct bytes der;
     struct root root;
-    X509 *certificate;
     size_t cursor = 0;
-    size_t length;
 
-    while ((der = pins_next_issuer(pins, subject, &cursor, &length)) != NULL && spend(&paths->budget, 4)) {
-        certificate = ossl->d2i_X509(NULL, &der, (long)length);
-        if (certificate == NULL || add(ossl, paths, certificate) == NULL)
-            paths->incomplete = true;
-    }
+    while ((der.at = pins_next_issuer(pins, subject, &cursor, &der.length)) != NULL && spend(&paths->budget, 4))
+        paths->incomplete |= !add_issuer(tls, paths, der);
     cursor = 0;
-    while (roots_next(pins_roots(pins), subject, &cursor, &root) && spend(&paths->budget, 4)) {
-        struct node *node;
-
-        certificate = ossl->d2i_X509_AUX(NULL, &root.der, (long)root.length);
-        if (certificate != NULL && root.hashed && ossl->X509_subject_name_hash(certificate) != root.hash) {
-            ossl->X509_free(certificate);
-            continue;
-        }
-        node = certificate != NULL && ossl->X509_up_ref(certificate) == 1 ? add(ossl, paths, certificate) : NULL;
-        if (node == NULL) {
-            paths->incomplete = true;
-            if (certificate != NULL)
-                ossl->X509_free(certificate);
-            continue;
-        }
-        /* Keep the store's own copy: it may say what it is trusted for. */
-        node->system = true;
-        ossl->X509_free(node->certificate);
-        node->certificate = certificate;
-    }
+    while (roots_next(pins_roots(pins), subject, &cursor, &root) && spend(&paths->budget, 4))
+        paths->incomplete |= !add_root(tls, paths, &root);
 }
 
-static bool may_have_issued(const struct ossl *ossl, const struct paths *paths, size_t issuer, size_t from)
+static bool may_have_issued(const struct tls *tls, const struct paths *paths, size_t issuer, size_t from)
 {
     const struct node *by = &paths->nodes[issuer];
     const struct node *issued = &paths->nodes[from];
 
-    return issuer != from && by->subject == issued->issuer && ossl->X509_check_issued(by->certificate, issued->certificate) == X509_V_OK;
+    return issuer != from && by->subject == issued->issuer && tls->may_issue(tls, by->certificate, issued->certificate);
 }
 
 /* Find the issuers of `paths->nodes[from]`, by signature: anybody can write a name. If only one certificate has the name
- * and nothing is revoked, the signature is left to libcrypto, which verifies the path. */
-static void find_issuers(const struct ossl *ossl, struct paths *paths, const struct pins *pins, uint16_t from)
+ * and nothing is revoked, the signature is left to the library, which verifies the path. */
+static void find_issuers(const struct tls *tls, struct paths *paths, const struct pins *pins, uint16_t from)
 {
     const struct node *issued = &paths->nodes[from];
     size_t candidates = 0;
 
-    add_known(ossl, paths, pins, issued->issuer);
+    add_known(tls, paths, pins, issued->issuer);
     for (size_t i = 1; i < paths->count; i++)
-        candidates += may_have_issued(ossl, paths, i, from);
+        candidates += may_have_issued(tls, paths, i, from);
     for (size_t i = 1; i < paths->count; i++) {
         struct node *issuer = &paths->nodes[i];
 
-        if (!may_have_issued(ossl, paths, i, from))
+        if (!may_have_issued(tls, paths, i, from))
             continue;
         if (paths->edge_count == MOST_EDGES)
             paths->budget.left = 0;
         if (paths->budget.left == 0)
             return;
         if ((candidates > 1 || pins_revoked(pins) != NULL)
-            && !is_signed(ossl, issued->certificate, issuer->certificate, cost_of_check(issued, issuer), &paths->budget))
+            && (!spend(&paths->budget, cost_of_check(issued, issuer)) || !tls->has_signed(tls, issuer->certificate, issued->certificate)))
             continue;
         issuer->reached = true;
         paths->edges[paths->edge_count++] = (struct edge) {from, (uint16_t)i};
     }
 }
 
-static bool is_revoked(const struct ossl *ossl, struct paths *paths, const struct pins *pins, size_t at)
+static bool is_revoked(struct paths *paths, const struct pins *pins, size_t at)
 {
     const struct rule *revoked = pins_revoked(pins);
     struct node *node = &paths->nodes[at];
@@ -288,7 +331,7 @@ static bool is_revoked(const struct ossl *ossl, struct paths *paths, const struc
         bool *known = &node->known[kind][pin->digest];
 
         if (!*known)
-            *known = digest_certificate(ossl, node->certificate, kind, (enum digest)pin->digest, node->digests[kind][pin->digest]);
+            *known = digest_bytes(node->der, kind, (enum digest)pin->digest, node->digests[kind][pin->digest]);
         /* What cannot be determined counts as revoked. */
         if (*known && memcmp(node->digests[kind][pin->digest], pins_digest(pins, pin), digest_size((enum digest)pin->digest)) != 0)
             continue;
@@ -304,27 +347,25 @@ static bool is_revoked(const struct ossl *ossl, struct paths *paths, const struc
 static struct paths *paths_of(const struct peer *peer, const struct pins *pins)
 {
     struct evidence *evidence = (struct evidence *)(uintptr_t)peer_evidence(peer);
-    const struct ossl *ossl = evidence->ossl;
+    const struct tls *tls = evidence->tls;
     struct paths *paths = evidence->paths;
 
-    if (paths != NULL || evidence->presented.leaf == NULL)
+    if (paths != NULL || evidence->presented->leaf == NULL)
         return paths;
     paths = calloc(1, sizeof(*paths));
-    if (paths == NULL || ossl->X509_up_ref(evidence->presented.leaf) != 1) {
-        free(paths);
+    if (paths == NULL)
         return NULL;
-    }
     evidence->paths = paths;
     paths->budget.left = PATH_BUDGET;
-    if (add(ossl, paths, evidence->presented.leaf) == NULL) {
+    if (!add(tls, paths, evidence->presented->leaf)) {
         paths->budget.left = 0;
         return paths;
     }
-    add_stack(ossl, paths, evidence->presented.verified);
-    add_stack(ossl, paths, evidence->presented.elsewhere);
-    add_stack(ossl, paths, evidence->presented.chain);
+    add_list(tls, paths, evidence->presented->verified);
+    add_list(tls, paths, evidence->presented->elsewhere);
+    add_list(tls, paths, evidence->presented->sent);
     /* The leaf may be in the system's store itself. */
-    add_known(ossl, paths, pins, paths->nodes[0].subject);
+    add_known(tls, paths, pins, paths->nodes[0].subject);
     paths->nodes[0].reached = true;
     for (size_t at = 0; at < paths->count && paths->budget.left > 0;) {
         struct node *node = &paths->nodes[at++];
@@ -332,88 +373,36 @@ static struct paths *paths_of(const struct peer *peer, const struct pins *pins)
         if (!node->reached || node->expanded)
             continue;
         node->expanded = true;
-        (void)is_revoked(ossl, paths, pins, at - 1);
-        find_issuers(ossl, paths, pins, (uint16_t)(at - 1));
+        (void)is_revoked(paths, pins, at - 1);
+        find_issuers(tls, paths, pins, (uint16_t)(at - 1));
         at = 0; /* nodes before this one may have been reached now */
     }
     return paths;
 }
 
-void path_free(const struct ossl *ossl, struct paths *paths)
+void path_free(const struct tls *tls, struct paths *paths)
 {
-    for (size_t i = 0; paths != NULL && i < paths->count; i++)
-        ossl->X509_free(paths->nodes[i].certificate);
+    for (size_t i = 0; paths != NULL && i < paths->count; i++) {
+        tls->release(tls, paths->nodes[i].certificate);
+        free(paths->nodes[i].memory);
+    }
     free(paths);
-}
-
-/* The path that is being verified in this thread, for take_next. */
-static _Thread_local struct way {
-    X509 *const *at;
-    size_t length;
-    const struct ossl *ossl;
-} verifying;
-
-/* Make libcrypto follow the path as it was built: of several certificates with one name it would take the first, and not try the next. */
-static int take_next(X509_STORE_CTX *ctx, X509 *certificate, X509 *issuer)
-{
-    (void)ctx;
-    for (size_t i = 0; i + 1 < verifying.length; i++) {
-        if (verifying.at[i] == certificate)
-            return verifying.at[i + 1] == issuer && verifying.ossl->X509_check_issued(issuer, certificate) == X509_V_OK;
-    }
-    return verifying.ossl->X509_check_issued(issuer, certificate) == X509_V_OK;
-}
-
-/* Let libcrypto verify exactly the path of `length` certificates in `at`; the last one is the trust anchor. */
-static bool verify(const struct ossl *ossl, X509 *const *at, size_t length, unsigned long flags, const char **problem)
-{
-    void *between = ossl->OPENSSL_sk_new_null();
-    X509_STORE *store = ossl->X509_STORE_new();
-    X509_STORE_CTX *ctx = ossl->X509_STORE_CTX_new();
-    const struct way outer = verifying;
-    bool verified = between != NULL && store != NULL && ctx != NULL && ossl->X509_STORE_add_cert(store, at[length - 1]) == 1;
-
-    for (size_t i = 1; verified && i + 1 < length; i++)
-        verified = ossl->OPENSSL_sk_push(between, at[i]) > 0;
-    if (verified) {
-        ossl->X509_STORE_set_check_issued(store, take_next);
-        verified = ossl->X509_STORE_CTX_init(ctx, store, at[0], between) == 1;
-    }
-    if (verified) {
-        X509_VERIFY_PARAM *param = ossl->X509_STORE_CTX_get0_param(ctx);
-
-        verifying = (struct way) {at, length, ossl};
-        /* libssl's default: no SHA-1, no RSA below 1024 bits. */
-        ossl->X509_VERIFY_PARAM_set_auth_level(param, 1);
-        verified = ossl->X509_VERIFY_PARAM_set_flags(param, flags) == 1
-            && ossl->X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_SERVER) == 1 && ossl->X509_verify_cert(ctx) == 1;
-        if (!verified)
-            *problem = ossl->X509_verify_cert_error_string(ossl->X509_STORE_CTX_get_error(ctx));
-        verifying = outer;
-    }
-    if (ctx != NULL)
-        ossl->X509_STORE_CTX_free(ctx);
-    if (store != NULL)
-        ossl->X509_STORE_free(store);
-    if (between != NULL)
-        ossl->OPENSSL_sk_free(between);
-    return verified;
 }
 
 /* The path to be found. */
 struct search {
-    const struct ossl *ossl;
+    const struct tls *tls;
     struct paths *paths;
-    const struct pins *pins;
     uint16_t end;
-    unsigned long flags;
+    bool system; /* the anchor is tried as one of the system's store */
     const char **problem;
 };
 
 static bool verify_way(const struct search *search, size_t length)
 {
     struct paths *paths = search->paths;
-    X509 *at[LONGEST];
+    struct certificate *at[LONGEST];
+    const struct path path = {at, length, search->system};
     size_t cost = 10;
     size_t below = 0;
 
@@ -422,9 +411,9 @@ static bool verify_way(const struct search *search, size_t length)
 
         at[i] = node->certificate;
         cost += cost_of_names(node, below) + (i > 0 ? cost_of_check(&paths->nodes[paths->way[i - 1]], node) : 0);
-        below += node->length;
+        below += node->der.length;
     }
-    return spend(&paths->budget, cost) && verify(search->ossl, at, length, search->flags, search->problem);
+    return spend(&paths->budget, cost) && search->tls->verify(search->tls, &path, search->problem);
 }
 
 /* Try every continuation of the path, which has `length` certificates now; never through a revoked one. */
@@ -458,19 +447,19 @@ static bool go_on(const struct search *search, size_t length)
 static bool leads_to(const struct evidence *evidence, struct paths *paths, const struct pins *pins, uint16_t end, bool system, const char **problem)
 {
     struct node *node = &paths->nodes[end];
-    struct search search = {evidence->ossl, paths, pins, end, system ? 0 : X509_V_FLAG_PARTIAL_CHAIN, &node->problem[system]};
+    struct search search = {evidence->tls, paths, end, system, &node->problem[system]};
     bool more = true;
 
     if (node->anchor[system] == UNTRIED) {
         node->anchor[system] = TRIED;
         memset(paths->leads, 0, sizeof(paths->leads));
-        paths->leads[end] = !is_revoked(evidence->ossl, paths, pins, end) && !is_revoked(evidence->ossl, paths, pins, 0);
+        paths->leads[end] = !is_revoked(paths, pins, end) && !is_revoked(paths, pins, 0);
         while (more) {
             more = false;
             for (size_t i = 0; i < paths->edge_count; i++) {
                 const struct edge *edge = &paths->edges[i];
 
-                if (paths->leads[edge->from] || !paths->leads[edge->to] || is_revoked(evidence->ossl, paths, pins, edge->from))
+                if (paths->leads[edge->from] || !paths->leads[edge->to] || is_revoked(paths, pins, edge->from))
                     continue;
                 paths->leads[edge->from] = more = true;
             }
@@ -484,24 +473,10 @@ static bool leads_to(const struct evidence *evidence, struct paths *paths, const
     return node->anchor[system] == VERIFIED;
 }
 
-/* Return true if the leaf is valid for the name (RFC 6125) or for the address. */
 static bool is_for(const struct evidence *evidence, struct paths *paths, const struct host *host, const char **problem)
 {
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    const struct ossl *ossl = evidence->ossl;
-    X509 *leaf = evidence->presented.leaf;
-    bool v4 = memcmp(host->address, mapped, sizeof(mapped)) == 0;
-    bool valid = false;
-
-    if (!spend(&paths->budget, 1 + paths->nodes[0].length / 2048))
-        return false;
-    if (host->kind == HOST_ADDRESS)
-        valid = ossl->X509_check_ip(leaf, v4 ? host->address + 12 : host->address, v4 ? 4 : 16, 0) == 1;
-    else if (host->kind == HOST_NAME && host->name[0] != '\0')
-        valid = ossl->X509_check_host(leaf, host->name, strlen(host->name), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
-    if (!valid)
-        *problem = ossl->X509_verify_cert_error_string(host->kind == HOST_ADDRESS ? X509_V_ERR_IP_ADDRESS_MISMATCH : X509_V_ERR_HOSTNAME_MISMATCH);
-    return valid;
+    return spend(&paths->budget, 1 + paths->nodes[0].der.length / 2048)
+        && evidence->tls->is_for(evidence->tls, evidence->presented->leaf, host, problem);
 }
 
 static const struct pin *pin_of_issuer(const struct evidence *evidence, const struct pins *pins, const struct rule *rule, struct node *issuer,
@@ -514,7 +489,7 @@ static const struct pin *pin_of_issuer(const struct evidence *evidence, const st
         if (pin->kind != PIN_CA)
             continue;
         if (!*known)
-            *known = digest_certificate(evidence->ossl, issuer->certificate, PIN_SPKI, (enum digest)pin->digest, digest);
+            *known = digest_bytes(issuer->der, PIN_SPKI, (enum digest)pin->digest, digest);
         if (!*known || memcmp(digest, pins_digest(pins, pin), digest_size((enum digest)pin->digest)) != 0)
             continue;
         if (pin->expires == 0 || evidence->peer.today < pin->expires)
@@ -577,7 +552,7 @@ static const struct pin *revoked(const struct peer *peer, const struct pins *pin
     struct paths *paths = paths_of(peer, pins);
     const char *unwanted = NULL;
 
-    if (evidence->presented.leaf == NULL)
+    if (evidence->presented->leaf == NULL)
         return NULL;
     if (paths != NULL && paths->budget.left > 0 && ((paths->revoked == NULL && !paths->incomplete) || leads_to_system(evidence, paths, pins, &unwanted)))
         return NULL;

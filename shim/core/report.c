@@ -1,129 +1,9 @@
-#include "evaluation.h"
+#include "report.h"
 
-#include "client_file.h"
-#include "pinfile.h"
-
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NOTICE_DAYS 14
 #define MOST_MISTAKEN 8 /* sent certificates that are checked for it */
-
-const struct pinstore *evaluation_pins(const struct ossl *ossl)
-{
-    struct pins_reader reader = {.read = pinfile_read, .read_client = client_file_read, .read_roots = pinfile_read_roots, .library = ossl,
-        .beside = config_get()->pins_file};
-
-    return pinstore_acquire(&reader);
-}
-
-/* The last one freed, kept for reuse: the heap would split and join a block of this size each time. */
-static _Atomic(struct evaluation *) spare;
-
-struct evaluation *evaluation_new(void)
-{
-    struct evaluation *evaluation;
-    int cancelled;
-
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled);
-    evaluation = atomic_exchange(&spare, NULL);
-    if (evaluation == NULL)
-        evaluation = malloc(sizeof(*evaluation));
-    if (evaluation != NULL) {
-        evaluation->store = NULL;
-        target_clear(&evaluation->target);
-        evaluation->cancelled = cancelled;
-    } else {
-        (void)pthread_setcancelstate(cancelled, NULL);
-    }
-    return evaluation;
-}
-
-void evaluation_free(struct evaluation *evaluation)
-{
-    int cancelled;
-
-    if (evaluation == NULL)
-        return;
-    cancelled = evaluation->cancelled;
-    free(atomic_exchange(&spare, evaluation));
-    (void)pthread_setcancelstate(cancelled, NULL);
-}
-
-enum verdict evaluate(const struct ossl *ossl, SSL *ssl, const struct facts *facts, const struct presented *presented, struct evaluation *out)
-{
-    struct evidence evidence;
-
-    memset(&out->judgement, 0, sizeof(out->judgement));
-    memset(&out->digests.known, 0, sizeof(out->digests.known));
-    out->remark = NULL;
-    out->client = NULL;
-    out->store = evaluation_pins(ossl);
-    out->target_final = facts_read(ossl, ssl, facts, &out->target, &out->address);
-    if (out->target.count > 0)
-        out->judgement.host = *target_at(&out->target, 0);
-    if (out->store == NULL)
-        return VERDICT_REFUSE;
-    pinstore_log_faults(out->store);
-    if (out->store->pins == NULL) {
-        out->judgement.reason = REASON_FAULT;
-        return VERDICT_REFUSE;
-    }
-    peer_read(ossl, out->store->pins, presented, &evidence);
-    out->today = evidence.peer.today;
-    peer_keep(&evidence.peer, &out->digests);
-    policy_judge(out->store->pins, &out->target, &evidence.peer, &out->judgement);
-    peer_forget(&evidence);
-    return out->judgement.verdict;
-}
-
-void evaluation_end(struct evaluation *evaluation)
-{
-    pinstore_release(evaluation->store);
-    evaluation->store = NULL;
-    target_free(&evaluation->target);
-}
-
-bool evaluation_is_final(const struct evaluation *evaluation)
-{
-    return evaluation->target_final
-        || (evaluation->store != NULL && evaluation->store->pins != NULL && !policy_is_open(evaluation->store->pins, &evaluation->target));
-}
-
-bool evaluation_only_reported(const struct evaluation *evaluation)
-{
-    return (config_get()->mode == MODE_REPORT || evaluation->judgement.report) && evaluation->judgement.reason != REASON_FAULT
-        && evaluation->judgement.reason != REASON_INTERNAL;
-}
-
-void evaluation_notice(const struct evaluation *evaluation)
-{
-    static _Atomic uint64_t noticed[64]; /* after a collision the notice is logged again */
-    const struct pins *pins = evaluation->store != NULL ? evaluation->store->pins : NULL;
-    const struct rules rules = evaluation->judgement.rules;
-
-    for (const struct rule *rule = pins != NULL ? rules.first : NULL; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
-        for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
-            uint64_t key = (uint64_t)pin->line << 16 | evaluation->today;
-            char rule_at[400];
-            char reason[480];
-            struct text at = text_over(rule_at, sizeof(rule_at));
-            struct text text = text_over(reason, sizeof(reason));
-            const struct event event = {.verdict = EVENT_NOTICE, .rule = rule_at, .reason = reason};
-
-            if (pin->expires == 0 || pin->expires > evaluation->today + NOTICE_DAYS
-                || atomic_exchange(&noticed[pin->line % (sizeof(noticed) / sizeof(noticed[0]))], key) == key)
-                continue;
-            text_add_escaped(&at, config_get()->pins, strlen(config_get()->pins), 300);
-            text_add(&at, ":%u", (unsigned)pin->line);
-            text_add(&text, "%s: its pins %s on ", rule_at, pin->expires > evaluation->today ? "expire" : "expired");
-            text_add_date(&text, pin->expires);
-            log_event(&event);
-        }
-    }
-}
 
 static const struct pin *find_pin(const struct pins *pins, struct rules rules, enum pin_kind kind, enum digest digest, const uint8_t *bytes)
 {
@@ -137,7 +17,7 @@ static const struct pin *find_pin(const struct pins *pins, struct rules rules, e
 }
 
 /* If a digest matches something other than what the pin says, say so. */
-static void add_hint(const struct ossl *ossl, const struct presented *presented, const struct evaluation *evaluation, struct text *out)
+static void add_hint(const struct tls *tls, const struct presented *presented, const struct evaluation *evaluation, struct text *out)
 {
     static const struct {
         enum pin_kind written; /* the kind that the pin says */
@@ -155,7 +35,7 @@ static void add_hint(const struct ossl *ossl, const struct presented *presented,
     };
     const struct pins *pins = evaluation->store->pins;
     const struct rules rules = evaluation->judgement.rules;
-    int sent = presented->chain != NULL ? ossl->OPENSSL_sk_num(presented->chain) : 0;
+    size_t sent = tls->count(tls, presented->sent);
     uint8_t digest[DIGEST_MAX];
 
     if (presented->leaf == NULL || evaluation->judgement.reason != REASON_NO_MATCH)
@@ -164,15 +44,15 @@ static void add_hint(const struct ossl *ossl, const struct presented *presented,
         enum digest kind = (enum digest)(i % DIGESTS);
         size_t m = i / DIGESTS;
         /* The first certificate sent is the leaf. Those beyond the limit are not checked. */
-        int last = !mistakes[m].issuer ? 0 : sent < MOST_MISTAKEN ? sent - 1 : MOST_MISTAKEN - 1;
+        size_t end = !mistakes[m].issuer ? 1 : sent < MOST_MISTAKEN ? sent : MOST_MISTAKEN;
 
-        for (int k = mistakes[m].issuer ? 1 : 0; k <= last && pins_use(pins, mistakes[m].written, kind); k++) {
-            X509 *certificate = k == 0 ? presented->leaf : ossl->OPENSSL_sk_value(presented->chain, k);
-            const struct pin *pin = digest_certificate(ossl, certificate, mistakes[m].is, kind, digest)
+        for (size_t k = mistakes[m].issuer ? 1 : 0; k < end && pins_use(pins, mistakes[m].written, kind); k++) {
+            const struct certificate *certificate = k == 0 ? presented->leaf : tls->at(tls, presented->sent, k);
+            const struct pin *pin = digest_certificate(tls, certificate, mistakes[m].is, kind, digest)
                 ? find_pin(pins, rules, mistakes[m].written, kind, digest)
                 : NULL;
 
-            if (pin == NULL || !digest_certificate(ossl, certificate, mistakes[m].meant, kind, digest))
+            if (pin == NULL || !digest_certificate(tls, certificate, mistakes[m].meant, kind, digest))
                 continue;
             text_add(out, " (that of line %u is %s", (unsigned)pin->line, mistakes[m].what);
             pins_print_digest(mistakes[m].meant, kind, digest, out);
@@ -190,11 +70,11 @@ struct strings {
     char reason[1600];
     char matched[160];
     char wanted[480];
-    char client[320];
     char identities[1100];
     char resolved[800];
     char library[32];
     struct peer_text peer;
+    struct certificate_text client;
 };
 
 /* Append the host after a blank, whole or not at all. A doubtful port gets a question mark; a proxy's port is left out. */
@@ -230,19 +110,7 @@ static void list_target(const struct evaluation *evaluation, struct strings *str
     }
 }
 
-/* "OpenSSL 3.0.22 28 Oct 2025": the name in lower case, and the release. */
-static void put_library(const struct ossl *ossl, struct text *out)
-{
-    const char *version = ossl->OpenSSL_version(OPENSSL_VERSION);
-    size_t name = strcspn(version, " ");
-    size_t length = version[name] != '\0' ? name + 1 + strcspn(version + name + 1, " ") : name;
-
-    for (size_t i = 0; i < name; i++)
-        text_add(out, "%c", version[i] | 0x20);
-    text_add_escaped(out, version + name, length - name, 20);
-}
-
-void evaluation_log(const struct ossl *ossl, SSL *ssl, const struct presented *presented, const struct evaluation *evaluation, enum event_verdict verdict)
+void report(const struct tls *tls, const struct presented *presented, const struct evaluation *evaluation, enum event_verdict verdict)
 {
     const char *path = config_get()->pins;
     const struct judgement *judgement = &evaluation->judgement;
@@ -261,7 +129,7 @@ void evaluation_log(const struct ossl *ossl, SSL *ssl, const struct presented *p
         return;
     }
     text = text_over(strings->library, sizeof(strings->library));
-    put_library(ossl, &text);
+    tls->print_name(tls, &text);
     text = text_over(strings->target, sizeof(strings->target));
     host_print(&judgement->host, &text);
     if (text.length == 0)
@@ -282,21 +150,21 @@ void evaluation_log(const struct ossl *ossl, SSL *ssl, const struct presented *p
         && judgement->host.port != 0 && judgement->rule->port != judgement->host.port)
         text_add(&text, " (its port is not the connection's, which is in doubt)");
     if (pins != NULL && evaluation->remark == NULL)
-        add_hint(ossl, presented, evaluation, &text);
+        add_hint(tls, presented, evaluation, &text);
     text = text_over(strings->matched, sizeof(strings->matched));
     if (pins != NULL && judgement->matched != NULL)
         pins_print_pin(pins, judgement->matched, &text);
     text = text_over(strings->wanted, sizeof(strings->wanted));
     if (pins != NULL && evaluation->remark == NULL)
         policy_print_wanted(pins, judgement, &text);
-    peer_show(ossl, presented, &strings->peer);
+    peer_show(tls, presented, &strings->peer);
     strings->identities[0] = strings->resolved[0] = '\0';
     if (config_get()->level == LEVEL_DEBUG) {
-        peer_show_issuer(ossl, presented, &strings->peer);
+        peer_show_issuer(tls, presented, &strings->peer);
         list_target(evaluation, strings);
     }
     if (evaluation->client != NULL)
-        peer_show_subject(ossl, evaluation->client, strings->client, sizeof(strings->client));
+        tls->describe(tls, evaluation->client, &strings->client);
     event = (struct event) {
         .verdict = verdict,
         .library = strings->library,
@@ -309,15 +177,15 @@ void evaluation_log(const struct ossl *ossl, SSL *ssl, const struct presented *p
         .wanted = strings->wanted,
         .spki_sha256 = strings->peer.spki,
         .cert_sha256 = strings->peer.cert,
-        .subject = presented->leaf != NULL ? strings->peer.subject : NULL,
-        .issuer = strings->peer.issuer,
+        .subject = presented->leaf != NULL ? strings->peer.leaf.subject : NULL,
+        .issuer = strings->peer.leaf.issuer,
         .issuer_spki_sha256 = strings->peer.issuer_spki,
         .identities = strings->identities,
         .resolved = strings->resolved,
-        .not_after = strings->peer.not_after,
-        .tls = ossl->SSL_get_version(ssl),
-        .resumed = ossl->SSL_session_reused(ssl) == 1,
-        .client = evaluation->client != NULL ? strings->client : NULL,
+        .not_after = strings->peer.leaf.not_after,
+        .tls = presented->version,
+        .resumed = presented->resumed,
+        .client = evaluation->client != NULL ? strings->client.subject : NULL,
     };
     log_event(&event);
     free(strings);

@@ -14,11 +14,12 @@ struct path_budget {
 #define PATH_BUDGET 2000
 #define PATH_COST_UNKNOWN 400 /* of a signature by a key of a rare kind: assume the highest */
 
-/* Return true if `issuer` has signed `certificate`, and the budget was enough to check it. Errors are left in the error queue. */
-MUST_CHECK bool path_is_signed(const struct ossl *ossl, X509 *certificate, X509 *issuer, struct path_budget *budget);
+/* Return true if `issuer` has signed `certificate`, and the budget was enough to check it. */
+MUST_CHECK bool path_is_signed(const struct tls *tls, const struct certificate *certificate, const struct certificate *issuer,
+    struct path_budget *budget);
 
 /* Free what was kept for a peer. NULL does nothing. */
 struct paths;
-void path_free(const struct ossl *ossl, struct paths *paths);
+void path_free(const struct tls *tls, struct paths *paths);
 
 #endif

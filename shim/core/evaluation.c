@@ -1,0 +1,171 @@
+#include "evaluation.h"
+
+#include "client_file.h"
+#include "pinfile.h"
+#include "report.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOTICE_DAYS 14
+
+const struct pinstore *evaluation_pins(const struct tls *tls)
+{
+    struct pins_reader reader = {.read = pinfile_read, .read_client = client_file_read, .read_roots = pinfile_read_roots, .tls = tls,
+        .beside = config_get()->pins_file};
+
+    return pinstore_acquire(&reader);
+}
+
+/* The last one freed, kept for reuse: the heap would split and join a block of this size each time. */
+static _Atomic(struct evaluation *) spare;
+
+struct evaluation *evaluation_new(void)
+{
+    struct evaluation *evaluation;
+    int cancelled;
+
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled);
+    evaluation = atomic_exchange(&spare, NULL);
+    if (evaluation == NULL)
+        evaluation = malloc(sizeof(*evaluation));
+    if (evaluation != NULL) {
+        evaluation->store = NULL;
+        target_clear(&evaluation->target);
+        evaluation->cancelled = cancelled;
+    } else {
+        (void)pthread_setcancelstate(cancelled, NULL);
+    }
+    return evaluation;
+}
+
+void evaluation_free(struct evaluation *evaluation)
+{
+    int cancelled;
+
+    if (evaluation == NULL)
+        return;
+    cancelled = evaluation->cancelled;
+    free(atomic_exchange(&spare, evaluation));
+    (void)pthread_setcancelstate(cancelled, NULL);
+}
+
+enum verdict evaluate(const struct tls *tls, const struct presented *presented, struct evaluation *out)
+{
+    struct evidence evidence;
+
+    memset(&out->judgement, 0, sizeof(out->judgement));
+    memset(&out->digests.known, 0, sizeof(out->digests.known));
+    out->remark = NULL;
+    out->client = NULL;
+    out->store = evaluation_pins(tls);
+    if (out->target.count > 0)
+        out->judgement.host = *target_at(&out->target, 0);
+    if (out->store == NULL)
+        return VERDICT_REFUSE;
+    pinstore_log_faults(out->store);
+    if (out->store->pins == NULL) {
+        out->judgement.reason = REASON_FAULT;
+        return VERDICT_REFUSE;
+    }
+    peer_read(tls, out->store->pins, presented, &evidence);
+    out->today = evidence.peer.today;
+    peer_keep(&evidence.peer, &out->digests);
+    policy_judge(out->store->pins, &out->target, &evidence.peer, &out->judgement);
+    peer_forget(&evidence);
+    return out->judgement.verdict;
+}
+
+void evaluation_end(struct evaluation *evaluation)
+{
+    pinstore_release(evaluation->store);
+    evaluation->store = NULL;
+    target_free(&evaluation->target);
+}
+
+bool evaluation_is_final(const struct evaluation *evaluation)
+{
+    return evaluation->target_final
+        || (evaluation->store != NULL && evaluation->store->pins != NULL && !policy_is_open(evaluation->store->pins, &evaluation->target));
+}
+
+bool evaluation_only_reported(const struct evaluation *evaluation)
+{
+    return (config_get()->mode == MODE_REPORT || evaluation->judgement.report) && evaluation->judgement.reason != REASON_FAULT
+        && evaluation->judgement.reason != REASON_INTERNAL;
+}
+
+/* Log which of the pins that were applied have expired or will within two weeks: once a day for each line. */
+static void notice(const struct evaluation *evaluation)
+{
+    static _Atomic uint64_t noticed[64]; /* after a collision the notice is logged again */
+    const struct pins *pins = evaluation->store != NULL ? evaluation->store->pins : NULL;
+    const struct rules rules = evaluation->judgement.rules;
+
+    for (const struct rule *rule = pins != NULL ? rules.first : NULL; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
+        for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
+            uint64_t key = (uint64_t)pin->line << 16 | evaluation->today;
+            char rule_at[400];
+            char reason[480];
+            struct text at = text_over(rule_at, sizeof(rule_at));
+            struct text text = text_over(reason, sizeof(reason));
+            const struct event event = {.verdict = EVENT_NOTICE, .rule = rule_at, .reason = reason};
+
+            if (pin->expires == 0 || pin->expires > evaluation->today + NOTICE_DAYS
+                || atomic_exchange(&noticed[pin->line % (sizeof(noticed) / sizeof(noticed[0]))], key) == key)
+                continue;
+            text_add_escaped(&at, config_get()->pins, strlen(config_get()->pins), 300);
+            text_add(&at, ":%u", (unsigned)pin->line);
+            text_add(&text, "%s: its pins %s on ", rule_at, pin->expires > evaluation->today ? "expire" : "expired");
+            text_add_date(&text, pin->expires);
+            log_event(&event);
+        }
+    }
+}
+
+bool evaluation_needs_proof(const struct evaluation *evaluation)
+{
+    return evaluation->judgement.pinned && (evaluation->judgement.verdict == VERDICT_ACCEPT || evaluation_only_reported(evaluation));
+}
+
+void evaluation_refuse_unproven(struct evaluation *evaluation)
+{
+    evaluation->judgement.verdict = VERDICT_REFUSE;
+    evaluation->judgement.reason = REASON_UNPROVEN;
+    evaluation->judgement.report = false;
+}
+
+enum decision evaluation_decide(const struct tls *tls, const struct presented *presented, const struct evaluation *evaluation, bool last,
+    struct logged *logged)
+{
+    bool refused = evaluation->judgement.verdict != VERDICT_ACCEPT;
+    enum decision decision = refused && !evaluation_only_reported(evaluation) ? DECISION_REFUSE : DECISION_ACCEPT;
+
+    notice(evaluation);
+    if (!refused && pins_client(evaluation->store->pins, evaluation->judgement.client) != NULL)
+        decision = DECISION_ACCEPT_WITH_CLIENT_CERT;
+    if (refused && !logged->refusal)
+        report(tls, presented, evaluation, decision == DECISION_REFUSE ? EVENT_REFUSED : EVENT_REPORTED);
+    logged->refusal |= refused;
+    if (!refused && last && !logged->acceptance) {
+        logged->acceptance = true;
+        report(tls, presented, evaluation, EVENT_ACCEPTED);
+    }
+    return decision;
+}
+
+struct outlook evaluation_predict(const struct evaluation *evaluation, bool session)
+{
+    const struct pins *pins = evaluation->store != NULL ? evaluation->store->pins : NULL;
+    bool accepted = evaluation->judgement.verdict == VERDICT_ACCEPT || evaluation_only_reported(evaluation);
+    /* A session does not keep its peer's issuers, so what is revoked cannot be checked. One of the names may have a pin that is enforced. */
+    struct outlook outlook = {.accepted = accepted, .by_pin = evaluation->judgement.pinned,
+        .final = evaluation_is_final(evaluation) && !(session && pins != NULL && pins_revoked(pins) != NULL)};
+
+    if (accepted && config_get()->mode == MODE_REPORT)
+        return (struct outlook) {.accepted = true, .final = true};
+    outlook.open = !outlook.final && (accepted || evaluation->judgement.reason == REASON_UNIDENTIFIABLE);
+    return outlook;
+}

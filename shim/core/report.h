@@ -1,0 +1,10 @@
+/* The log line of an evaluation. */
+#ifndef PINSHIM_REPORT_H
+#define PINSHIM_REPORT_H
+
+#include "evaluation.h"
+
+/* Log the judgement, if such verdicts are logged. An acceptance without a rule is logged as unpinned. */
+void report(const struct tls *tls, const struct presented *presented, const struct evaluation *evaluation, enum event_verdict verdict);
+
+#endif
