@@ -88,7 +88,7 @@ static void predict(const struct ossl *ossl, SSL *ssl, const struct presented *p
             out->final = false;
         if (out->accepted && config_get()->mode == MODE_REPORT)
             *out = (struct outlook) {.accepted = true, .final = true};
-        out->open = !out->final && (out->accepted || evaluation->judgement.reason == REASON_UNIDENTIFIABLE);
+        out->open = !out->final && (out->accepted || evaluation->judgement.reason == REASON_UNIDENTIFIABLE || evaluation->judgement.unknown);
         evaluation_end(evaluation);
     }
     evaluation_free(evaluation);

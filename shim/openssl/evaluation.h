@@ -43,7 +43,8 @@ MUST_CHECK bool evaluation_is_final(const struct evaluation *evaluation);
 /* Return true if this refusal is only reported. A configuration fault is never only reported: nothing was judged. */
 MUST_CHECK bool evaluation_only_reported(const struct evaluation *evaluation);
 
-/* Log which of the pins that were applied have expired or will within two weeks: once a day for each line. */
+/* Log which of the pins that were applied have expired or will within two weeks: once a day for each line; and once in a process that no rule for a name
+ * was asked, because no name was known. */
 void evaluation_notice(const struct evaluation *evaluation);
 
 /* Log the judgement, if such verdicts are logged. An acceptance without a rule is logged as unpinned. */
