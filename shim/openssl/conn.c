@@ -47,6 +47,7 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
     conn->facts.sni = NULL;
     conn->facts.begun = false;
     conn->facts.wire.kind = HOST_UNREADABLE;
+    conn->facts.start.kind = HOST_UNREADABLE;
     conn->withheld = false;
     conn->suite_refused = false;
     free(conn->early_failure);

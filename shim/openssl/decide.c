@@ -7,7 +7,8 @@
 
 enum verdict decide_evaluate(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct presented *presented, struct evaluation *out)
 {
-    if (conn->driven)
+    /* The ClientHello's destination: later records of a datagram socket may go to whoever has answered. */
+    if (conn->driven && conn->facts.wire.kind != HOST_ADDRESS)
         wire_read(&conn->facts.wire, ossl->SSL_get_rfd(ssl));
     return evaluate(ossl, ssl, &conn->facts, presented, out);
 }

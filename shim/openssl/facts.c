@@ -123,7 +123,7 @@ static void add_connect_bio(const struct ossl *ossl, SSL *ssl, struct target *ta
 static bool read_datagram_peer(const struct ossl *ossl, SSL *ssl, struct host *address)
 {
     struct sockaddr_storage peer;
-    BIO *bio = ossl->SSL_get_rbio(ssl);
+    BIO *bio = ossl->SSL_get_wbio(ssl);
     long length;
 
     memset(&peer, 0, sizeof(peer));
@@ -139,6 +139,18 @@ static bool read_address(const struct ossl *ossl, SSL *ssl, struct host *address
 
     memset(address, 0, sizeof(*address));
     return (fd >= 0 && socket_peer(fd, address)) || read_datagram_peer(ossl, ssl, address);
+}
+
+/* On a socket that is not connected a datagram BIO takes the source of each datagram that it reads for its peer: whoever answers would say which rule
+ * is asked. */
+void facts_note_start(const struct ossl *ossl, SSL *ssl, struct facts *facts)
+{
+    BIO *bio = ossl->SSL_get_wbio(ssl);
+
+    if (facts->start.kind == HOST_ADDRESS || bio == NULL || ossl->BIO_find_type(bio, BIO_TYPE_DGRAM) == NULL)
+        return;
+    if (!read_address(ossl, ssl, &facts->start))
+        facts->start.kind = HOST_UNREADABLE;
 }
 
 /* RFC 6761, section 6.3: programs may skip the resolver for it. */
@@ -212,7 +224,11 @@ bool facts_read(const struct ossl *ossl, SSL *ssl, const struct facts *facts, st
     add_sni_now(ossl, ssl, facts, out);
     add_verified(ossl, ssl, facts->verifying, out);
     add_connect_bio(ossl, ssl, out);
-    told = read_address(ossl, ssl, address);
+    told = facts->start.kind == HOST_ADDRESS;
+    if (told)
+        *address = facts->start;
+    else
+        told = read_address(ossl, ssl, address);
     proxied = told && (proxy_is_asked(ossl->SSL_get_rfd(ssl)) || is_within_another(ossl, ssl));
     out->proxied = proxied || facts->wire.port_doubtful;
     if (!told)
