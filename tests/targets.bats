@@ -504,6 +504,56 @@ os.wait()'
     memory accepted bio impostor www.pinned.example
 }
 
+# checks VERDICT PORT HOW [OPTION...]: a client that gives no name, and checks the certificate for one by itself. It connects before the name is
+# known, which is noticed, but not for a name that is known in the verification.
+checks() {
+    "$1" "$PATHS/check_host" 127.0.0.1 "$2" "${@:3}"
+}
+
+@test "a name that a program checks the certificate for by itself is a target, in the verification and after it" {
+    local how version said
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    for version in tls1.2 tls1.3; do
+        for how in verify callback called own; do
+            said=accepted
+            [ $how != called ] || said=noticed
+            checks $said "$GOOD" $how $version
+            has "$OUT" 'hello from good'
+            checks refused "$IMPOSTOR" $how $version
+            has "$LINE" "refused www.pinned.example:$IMPOSTOR: no pin of $PINS:1 matched"
+            lacks "$OUT" 'hello from'
+            checks $said "$IMPOSTOR" $how $version name=other.example
+        done
+        for how in after copy thread own-after; do
+            checks noticed "$GOOD" $how $version
+            has "$OUT" 'handshake: 1, check: 1'
+            has "$OUT" 'hello from good'
+            checks refused "$IMPOSTOR" $how $version
+            has "$OUT" 'handshake: 1, check: 0'
+            lacks "$OUT" 'hello from'
+            has "$LINE" "refused www.pinned.example:$IMPOSTOR: no pin of $PINS:1 matched"
+            checks noticed "$IMPOSTOR" $how $version name=other.example
+            has "$OUT" 'hello from impostor'
+        done
+        checks noticed "$GOOD" after $version chain
+        checks refused "$IMPOSTOR" after $version chain
+        lacks "$OUT" 'hello from'
+        checks refused "$IMPOSTOR" verify $version chain
+        lacks "$OUT" 'hello from'
+    done
+    # Of a certificate that no peer has presented nothing is known.
+    checks noticed "$IMPOSTOR" other "certificate=$LAB/good.pem"
+    has "$OUT" 'check: 1'
+    has "$OUT" 'hello from impostor'
+    pins "192.0.2.7 spki-sha256:$PIN_GOOD"
+    for how in after-asc after-ip; do
+        checks refused "$IMPOSTOR" $how address=192.0.2.7
+        lacks "$OUT" 'hello from'
+        has "$LINE" 'refused 192.0.2.7'
+        checks accepted "$IMPOSTOR" $how address=192.0.2.8
+    done
+}
+
 @test "the name over memory BIOs decides" {
     local kind
     pins "www.pinned.example spki-sha256:$PIN_GOOD"

@@ -5,6 +5,7 @@
 #include "socket.h"
 #include "verify_param.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool same_host(const struct host *a, const struct host *b)
@@ -99,6 +100,59 @@ static void add_verified(const struct ossl *ossl, SSL *ssl, X509_VERIFY_PARAM *v
         (void)add_verified_names(ossl, other, target);
     if (verifying != NULL || !addressed)
         (void)add_verified_address(ossl, other, target);
+}
+
+/* Read the next of the names at `*at`. */
+static bool next_told(const struct facts *facts, size_t *at, const char **name, size_t *length)
+{
+    if (*at >= facts->told_length)
+        return false;
+    memcpy(length, facts->told + *at, sizeof(*length));
+    *name = facts->told + *at + sizeof(*length);
+    *at += sizeof(*length) + *length;
+    return true;
+}
+
+bool facts_tell(struct facts *facts, const char *name, size_t length)
+{
+    const char *known;
+    size_t known_length;
+    size_t at = 0;
+    char *bigger;
+
+    while (next_told(facts, &at, &known, &known_length)) {
+        if (known_length == length && memcmp(known, name, length) == 0)
+            return false;
+    }
+    bigger = realloc(facts->told, facts->told_length + sizeof(length) + length);
+    if (bigger == NULL) {
+        facts->told_lost = true;
+        return true;
+    }
+    memcpy(bigger + facts->told_length, &length, sizeof(length));
+    memcpy(bigger + facts->told_length + sizeof(length), name, length);
+    facts->told = bigger;
+    facts->told_length += sizeof(length) + length;
+    return true;
+}
+
+void facts_forget_told(struct facts *facts)
+{
+    free(facts->told);
+    facts->told = NULL;
+    facts->told_length = 0;
+    facts->told_lost = false;
+}
+
+static void add_told(const struct facts *facts, struct target *target)
+{
+    const char *name;
+    size_t length;
+    size_t at = 0;
+
+    while (next_told(facts, &at, &name, &length))
+        add_named(target, name, length);
+    target->overflow |= facts->told_lost;
 }
 
 /* A BIO that connects by itself (BIO_s_connect) has the name that it was given. */
@@ -223,6 +277,7 @@ bool facts_read(const struct ossl *ossl, SSL *ssl, const struct facts *facts, st
         add_named(out, facts->sni, strlen(facts->sni));
     add_sni_now(ossl, ssl, facts, out);
     add_verified(ossl, ssl, facts->verifying, out);
+    add_told(facts, out);
     add_connect_bio(ossl, ssl, out);
     told = facts->start.kind == HOST_ADDRESS;
     if (told)

@@ -5,6 +5,7 @@
 #include "refuse.h"
 #include "security.h"
 #include "start.h"
+#include "told.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -41,6 +42,7 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
             conn_keep_leaf(ossl, conn, leaf);
         conn->proven = continues;
         conn_keep_judged(ossl, conn, NULL);
+        told_expect(ossl, ssl, leaf);
     }
     if (leaf != NULL)
         ossl->X509_free(leaf);
