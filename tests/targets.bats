@@ -554,6 +554,66 @@ checks() {
     done
 }
 
+# front PORT: an nginx under the shim that passes requests on to the server there; it sends no SNI, and checks the certificate for www.pinned.example
+# after the handshake. Its port goes into $PORT, its errors into $BATS_TEST_TMPDIR/front/error.log.
+front() {
+    local to=$1 at=$BATS_TEST_TMPDIR/front
+    mkdir -p "$at"
+    PORT=$(lab_free_port)
+    cat >"$at/nginx.conf" <<CONF
+daemon off;
+master_process off;
+pid $at/pid;
+error_log $at/error.log info;
+events { worker_connections 64; }
+http {
+    access_log off;
+    client_body_temp_path $at/body;
+    proxy_temp_path $at/proxy;
+    fastcgi_temp_path $at/fastcgi;
+    uwsgi_temp_path $at/uwsgi;
+    scgi_temp_path $at/scgi;
+    server {
+        listen 127.0.0.1:$PORT;
+        proxy_ssl_trusted_certificate $LAB/ca.pem;
+        proxy_ssl_verify on;
+        proxy_ssl_name www.pinned.example;
+        location / { proxy_pass https://127.0.0.1:$to; }
+    }
+}
+CONF
+    rm -f "$at/log"
+    PINSHIM_LOG=$at/log shim nginx -c "$at/nginx.conf" >"$at/out" 2>&1 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait lab_listens "$PORT"
+}
+
+@test "the name that nginx checks after the handshake (proxy_ssl_verify) is a target" {
+    local at=$BATS_TEST_TMPDIR/front served _
+    pins "www.pinned.example spki-sha256:$PIN_GOOD" '@unknown allow'
+    front "$GOOD"
+    # The second resumes the session of the first.
+    for _ in 1 2; do
+        capture bare curl -sS -o "$BATS_TEST_TMPDIR/body" -w '%{http_code}' "http://127.0.0.1:$PORT/"
+        equals "$OUT" 200
+        equals "$(<"$BATS_TEST_TMPDIR/body")" 'hello from good'
+    done
+    [ ! -e "$at/log" ] || explain "$(<"$at/log")"
+    served=$(wc -l <"$LAB/nginx-impostor/access.log")
+    front "$IMPOSTOR"
+    for _ in 1 2; do
+        capture bare curl -sS -o "$BATS_TEST_TMPDIR/body" -w '%{http_code}' "http://127.0.0.1:$PORT/"
+        equals "$OUT" 502
+    done
+    equals "$(wc -l <"$LAB/nginx-impostor/access.log")" "$served"
+    equals "$(grep -cF ']: refused www.pinned.example:' "$at/log")" 2
+    has "$(<"$at/log")" "no pin of $PINS:1 matched"
+    # It is the shim that refuses: the chain is valid, and so is the name.
+    pins "www.pinned.example spki-sha256:$PIN_IMPOSTOR"
+    capture bare curl -sS -o /dev/null -w '%{http_code}' "http://127.0.0.1:$PORT/"
+    equals "$OUT" 200
+}
+
 @test "the name over memory BIOs decides" {
     local kind
     pins "www.pinned.example spki-sha256:$PIN_GOOD"
