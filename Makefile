@@ -36,7 +36,7 @@ core := $(addprefix core/,config text kernel file host roots pins pins_parse pol
 # What runs in every process comes first, so that it stands together in few pages.
 shim := core/log $(addprefix libc/,loader start resolve send filter exec) $(core) core/resolved libc/socket libc/proxy libc/wire core/pinstore \
 	$(addprefix core/,evaluation report proven) \
-	$(addprefix openssl/,state client_decode certs ossl verify_param facts session context conn refuse decide psk client_cert start security verify handshake exports openssl) \
+	$(addprefix openssl/,state client_decode certs ossl verify_param facts session context conn refuse decide psk client_cert start security told verify handshake exports openssl) \
 	backends libc/dlsym libc/dlsym_entry
 command := main output run doctor learn launch event observed targets objects workers dial lint pin check linked \
 	$(addprefix examine/,examine program wrapper tls_library libraries elf_file preload)

@@ -62,6 +62,7 @@ struct learnt {
     char issuer_spki[64];
     char not_after[40];
     char tls[40];
+    bool several; /* other connections to the host used other ports */
     bool left_out; /* its pin would refuse a connection that was made */
     struct learnt *next;
 };
@@ -239,6 +240,39 @@ skip:
     free(learnt);
 }
 
+/* Where several ports of a host showed one key, others may be used the next time (FTP's data connections): its rules are for every port, and so are those
+ * for other keys at these ports. */
+static void join_ports(struct learnt *list)
+{
+    for (struct learnt *one = list; one != NULL; one = one->next) {
+        for (struct learnt *other = list; other != NULL; other = other->next) {
+            if (same_host(&one->host, &other->host) && one->host.port != 0 && other->host.port != 0 && one->host.port != other->host.port
+                && strcmp(one->spki, other->spki) == 0)
+                one->several = true;
+        }
+    }
+    for (struct learnt *one = list; one != NULL; one = one->next) {
+        for (struct learnt *other = list; one->several && other != NULL; other = other->next)
+            other->several |= same_host(&one->host, &other->host) && one->host.port == other->host.port;
+    }
+    for (struct learnt *one = list; one != NULL; one = one->next)
+        one->host.port = one->several ? 0 : one->host.port;
+    for (struct learnt *one = list; one != NULL; one = one->next) {
+        for (struct learnt **at = &one->next; *at != NULL;) {
+            struct learnt *other = *at;
+
+            if (!one->several || !same_host(&one->host, &other->host) || other->host.port != 0 || strcmp(one->spki, other->spki) != 0) {
+                at = &other->next;
+                continue;
+            }
+            if (one->issuer_spki[0] == '\0')
+                memcpy(one->issuer_spki, other->issuer_spki, sizeof(one->issuer_spki));
+            *at = other->next;
+            free(other);
+        }
+    }
+}
+
 static struct learnt *read_log(const struct learn *learn, struct observed **seen)
 {
     FILE *file = fopen(learn->log, "re");
@@ -252,6 +286,7 @@ static struct learnt *read_log(const struct learn *learn, struct observed **seen
         learn_line(line, &list, seen);
     free(line);
     (void)fclose(file);
+    join_ports(list);
     return list;
 }
 
@@ -318,7 +353,9 @@ static bool print_learnt(const struct learnt *learnt, FILE *out)
     }
     if (learnt->host.kind == HOST_ADDRESS)
         (void)fprintf(out, "#   The program gave OpenSSL no name. A rule for a name that it resolves to this address holds as well.\n");
-    if (learnt->host.port == 0)
+    if (learnt->several)
+        (void)fprintf(out, "#   Several ports of this host were used: the rule holds at every port.\n");
+    else if (learnt->host.port == 0)
         (void)fprintf(out, "#   The port is not known, or was a proxy's: the rule holds at every port.\n");
     if (learnt->left_out) {
         (void)fprintf(out, "#   Left out, since it refuses a connection that was seen:\n#%s\n", line);

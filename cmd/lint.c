@@ -21,7 +21,8 @@ static const char help[] =
     "Name every error of the pins file FILE, as FILE:LINE:COLUMN. Where there is\n"
     "none, warn of what is likely to hurt later: a target without a backup pin, or\n"
     "with none that accepts anything any longer, pins of a single certificate, what\n"
-    "has expired or will within 30 days, duplicates, and pins that can never match.\n"
+    "has expired or will within 30 days, duplicates, pins that can never match, and\n"
+    "a rule for FTP's port alone.\n"
     "\"-\" is standard input. Without FILE, it is $PINSHIM_PINS, else\n"
     "/etc/pinshim/pins.\n"
     "\n"
@@ -250,6 +251,33 @@ static void warn_of_pins(struct lint *lint, const struct pins *pins, const struc
             "kept offline (\"pinshim pin --for %s KEY\" prints it)", target, target);
 }
 
+/* A certificate can be valid only for what is known of the target. */
+static void warn_of_unknown(struct lint *lint, const struct pins *pins, const struct rule *rule, const char *target)
+{
+    bool path = rule->pkix;
+
+    for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin))
+        path |= pin->kind == PIN_CA;
+    if (path && targets_are_unknown(rule))
+        warn(lint, rule->line, "%s is for clients of which no name is known: pkix and ca- pins are satisfied only if the certificate is valid for the "
+            "address, and never if that is not known; pin the key (spki-)", target);
+}
+
+/* FTP's data connections go to other ports of the same host (RFC 959, section 3.2; RFC 4217, section 7). */
+static void warn_of_second_ports(struct lint *lint, const struct pins *pins, const struct rule *rule)
+{
+    char buffer[HOST_NAME_MAX_LENGTH + 16];
+    struct text every = text_over(buffer, sizeof(buffer));
+    struct rule elsewhere = *rule;
+
+    if ((rule->port != 21 && rule->port != 990) || rule->action != RULE_PINS || targets_have_every_port(pins, rule))
+        return;
+    elsewhere.port = 0;
+    targets_print(pins, &elsewhere, &every);
+    warn(lint, rule->line, "a rule for port %u alone, and FTP sends the data themselves to other ports of the same host, which have no rule; write %s "
+        "without the port", (unsigned)rule->port, buffer);
+}
+
 static void warn_of_clients(struct lint *lint, const struct pins *pins)
 {
     const struct client_cert *client;
@@ -275,6 +303,8 @@ static void look_for_warnings(struct lint *lint, const struct pins *pins)
 
         targets_print(pins, rule, &target);
         warn_of_pins(lint, pins, rule, buffer);
+        warn_of_unknown(lint, pins, rule, buffer);
+        warn_of_second_ports(lint, pins, rule);
     }
     warn_of_clients(lint, pins);
 }

@@ -30,9 +30,24 @@ bool targets_host(const struct pins *pins, const struct rule *rule, struct host 
     return true;
 }
 
+bool targets_are_unknown(const struct rule *rule)
+{
+    return rule->form == FORM_UNKNOWN;
+}
+
+bool targets_have_every_port(const struct pins *pins, const struct rule *rule)
+{
+    for (size_t i = 0; i < pins->rule_count; i++) {
+        /* The rules of one target share its name. */
+        if (pins->rules[i].form == rule->form && pins->rules[i].name == rule->name && pins->rules[i].port == 0)
+            return true;
+    }
+    return false;
+}
+
 void targets_print(const struct pins *pins, const struct rule *rule, struct text *out)
 {
-    static const char *const stars[] = {[FORM_ONE_LABEL] = "*.", [FORM_LABELS] = "**.", [FORM_ANY] = "*"};
+    static const char *const stars[] = {[FORM_ONE_LABEL] = "*.", [FORM_LABELS] = "**.", [FORM_ANY] = "*", [FORM_UNKNOWN] = "@unknown"};
     struct host host;
 
     if (targets_host(pins, rule, &host)) {
@@ -67,7 +82,7 @@ bool targets_valid(const char *target)
     bool valid;
 
     /* The parser decides; but not on more than one field, or a comment. */
-    if (target[0] == '\0' || target[0] == '@' || strpbrk(target, " \t\r\n#") != NULL)
+    if (target[0] == '\0' || strpbrk(target, " \t\r\n#") != NULL)
         return false;
     text_add(&line, "%s deny", target);
     pins = line.cut ? NULL : pins_parse(buffer, line.length, NULL, ignore, NULL);

@@ -7,8 +7,14 @@
 /* Return the first rule of the file (`rule` NULL) or the one after `rule`; NULL at the end. */
 const struct rule *targets_next(const struct pins *pins, const struct rule *rule);
 
-/* Read the target of `rule`, if it is one name or one address, with its port (0: every port). Return false for * and its kin. */
+/* Read the target of `rule`, if it is one name or one address, with its port (0: every port). Return false for *, its kin and @unknown. */
 MUST_CHECK bool targets_host(const struct pins *pins, const struct rule *rule, struct host *out);
+
+/* Return true if the rule's target is @unknown. */
+MUST_CHECK bool targets_are_unknown(const struct rule *rule);
+
+/* Return true if a rule of the same target is for every port. */
+MUST_CHECK bool targets_have_every_port(const struct pins *pins, const struct rule *rule);
 
 /* Append the target as a pins file spells it. */
 void targets_print(const struct pins *pins, const struct rule *rule, struct text *out);

@@ -218,6 +218,36 @@ warns() {
     warns 3 'a pin of www.example.com that can never match: line 4 revokes it'
 }
 
+@test "lint warns of a rule for FTP's port alone, and of what @unknown cannot satisfy" {
+    local port
+    for port in 21 990; do
+        pins "$(two_pins "ftp.example.com:$port")"
+        warns 1 "a rule for port $port alone, and FTP sends the data themselves to other ports of the same host, which have no rule; write ftp.example.com without the port"
+    done
+    pins "$(two_pins '*.example.com:990')" '*.example.com deny' 'www.example.com:21 deny' 'old.example.com:21 allow' "$(two_pins ftp.example.com)" \
+        "$(two_pins www.example.com:443)" "$(two_pins @unknown)"
+    pinshim lint "$PINS"
+    equals "$STATUS$OUT" 0
+    for port in '' :8883; do
+        pins "@unknown$port ca-sha256:$PIN_CA"
+        warns 1 "@unknown$port is for clients of which no name is known: pkix and ca- pins are satisfied only if the certificate is valid for the address"
+        pins "@unknown$port pkix"
+        warns 1 'never if that is not known; pin the key'
+    done
+}
+
+@test "pin --for @unknown prints a line for it, and check passes it over" {
+    pinshim pin --for @unknown "$LAB/good.pem"
+    equals "$STATUS" 0
+    equals "$(grep -v '^#' <<<"$OUT" | tr -s ' ')" "@unknown spki-sha256:$PIN_GOOD"
+    pins "@unknown spki-sha256:$PIN_GOOD"
+    pinshim check "$PINS"
+    lacks "$OUT" MISMATCH
+    lacks "$OUT" unknown:
+    pinshim pin --for @revoke "$LAB/good.pem"
+    equals "$STATUS" 2
+}
+
 @test "a pin that accepts no more is no backup, and one of a CA needs none" {
     pins "www.example.com spki-sha256:$PIN_GOOD" "www.example.com spki-sha256:$PIN_RENEWAL expires=2020-01-01"
     pinshim lint "$PINS"

@@ -669,6 +669,15 @@ localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
     equals "$STATUS" 0
 }
 
+@test "learn writes a host without a port where several of its ports showed one key" {
+    lab_s_server good
+    capture pinshim learn -o learnt -- sh -c 'for port; do curl -sk -o /dev/null "https://localhost:$port/"; done' sh "$GOOD" "$PORT" "$IMPOSTOR" "$GOOD"
+    equals "$STATUS" 0
+    equals "$(grep -v '^#' learnt | grep . | sort | tr -s ' ')" "localhost spki-sha256:$PIN_GOOD
+localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
+    equals "$(grep -c '^#   Several ports of this host were used: the rule holds at every port' learnt)" 1
+}
+
 @test "learn takes no proxy's port for the target's" {
     relay "$GOOD"
     capture pinshim learn -o learnt -- curl -sk --noproxy '' -x "http://127.0.0.1:$PORT" -o /dev/null https://www.pinned.example/

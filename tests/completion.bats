@@ -37,8 +37,9 @@ printf "%s\n" "${COMPREPLY[@]}"' _ "$@"
     completes 'all debug refused' pinshim run --log-level ''
     completes 'smtp' pinshim check --starttls s
     completes 'pop3 postgres' pinshim pin --starttls p
-    completes '@revoked' pinshim pin --for @
+    completes '@revoked @unknown' pinshim pin --for @
     completes '@revoked' pinshim pin --for @ rev
+    completes '@unknown' pinshim pin --for @ unk
     completes 'learn lint' pinshim help l
     completes '' pinshim nonsense -
 }
@@ -72,7 +73,7 @@ printf "%s\n" "${COMPREPLY[@]}"'
     needs_terminal
     touch the-pins-of-mine
     printf '%s\n' 'PS1="ready> "' 'pinshim() { echo "[$*]"; }' '. "$COMPLETION/pinshim"' 'pinshim li\tthe-\t' 'pinshim check --ne\tthe-\t' \
-        'pinshim run --pins the-\tbasenam\tx' 'pinshim pin --starttls im\thost' 'pinshim run --log sysl\tx' 'pinshim pin --for @\thost' 'pinshim pin --for @re\thost' 'pinshim help li\t' \
+        'pinshim run --pins the-\tbasenam\tx' 'pinshim pin --starttls im\thost' 'pinshim run --log sysl\tx' 'pinshim pin --for @un\thost' 'pinshim pin --for @re\thost' 'pinshim help li\t' \
         exit >bash.typed
     printf '%s\n' 'PROMPT="ready> "' 'pinshim() { echo "[$*]" }' 'fpath=("$COMPLETION" $fpath)' 'autoload -Uz compinit; compinit -u -D' \
         "$(sed -n '/^pinshim [a-z]/p' bash.typed)" exit >zsh.typed
@@ -81,7 +82,8 @@ printf "%s\n" "${COMPREPLY[@]}"'
         capture bash -c 'PS1="ready> " PROMPT="ready> " TERM=dumb exec python3 "$0" '"$shell"' <"$1"' \
             "$BATS_TEST_DIRNAME/lib/typed.py" "$PWD/${shell%% *}.typed"
         has "$OUT" '[lint the-pins-of-mine]'
-        equals "$(grep -cF '[pin --for @revoked host]' "$OUT_FILE")" 2
+        has "$OUT" '[pin --for @unknown host]'
+        has "$OUT" '[pin --for @revoked host]'
         has "$OUT" '[help lint]'
         has "$OUT" '[run --log syslog x]'
         has "$OUT" '[check --next the-pins-of-mine]'

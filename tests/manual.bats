@@ -38,7 +38,7 @@ words() {
 }
 
 @test "every field of a pins file is in pins(5)" {
-    local field fields='[a-z]+-(sha[0-9]+|file):|sha256//?|pin-sha256=|client-[a-z-]+=|expires=|mode=|pkix|allow|deny|@revoked'
+    local field fields='[a-z]+-(sha[0-9]+|file):|sha256//?|pin-sha256=|client-[a-z-]+=|expires=|mode=|pkix|allow|deny|@revoked|@unknown'
     words man/pins.5 >"$BATS_TEST_TMPDIR/words"
     for field in $(grep -oE "\"($fields)" shim/core/pins_parse.c | tr -d '"' | sort -u); do
         # Digests of other products' names are refused.

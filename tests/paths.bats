@@ -660,6 +660,25 @@ resumes() {
     arrives shim dtls "$server" connected
 }
 
+@test "on a datagram socket the target is where the handshake was started to, whoever answers" {
+    local how
+    reader impostor -dtls
+    # It takes what is sent to 127.0.0.1, and answers from 127.0.0.2.
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/elsewhere.py" "$PORT" >"$BATS_TEST_TMPDIR/elsewhere" 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait grep -q . "$BATS_TEST_TMPDIR/elsewhere"
+    PORT=$(<"$BATS_TEST_TMPDIR/elsewhere")
+    for how in unconnected told late own; do
+        pins "127.0.0.1 spki-sha256:$PIN_GOOD"
+        silent dtls "$PORT" $how
+        # What answers has a rule, which is not asked.
+        pins "127.0.0.1:$PORT spki-sha256:$PIN_GOOD" '127.0.0.2 allow' '* allow'
+        silent dtls "$PORT" $how
+        pins '127.0.0.2 deny'
+        arrives shim dtls "$PORT" $how
+    done
+}
+
 @test "a good DTLS server is reached, on a connected socket and on one that is not" {
     reader good -dtls
     arrives shim dtls "$PORT" connected sni=www.pinned.example

@@ -375,6 +375,7 @@ ssl._create_unverified_context().wrap_socket(raw)' "$GOOD"
         pins 'unrelated.example deny'
         memory refused $kind good
         has "$LINE" 'refused unknown target: unidentifiable'
+        has "$LINE" 'a line "@unknown allow" would allow it'
         has "$OUT" 'received ""'
         pins "unrelated.example spki-sha256:$PIN_GOOD"
         memory refused $kind good
@@ -385,6 +386,232 @@ ssl._create_unverified_context().wrap_socket(raw)' "$GOOD"
         pins '* allow'
         memory accepted $kind good
     done
+}
+
+@test "@unknown decides on a client of which neither name nor address is known" {
+    local kind
+    for kind in bio socketpair; do
+        pins "www.pinned.example spki-sha256:$PIN_GOOD" "@unknown spki-sha256:$PIN_GOOD"
+        memory accepted $kind good
+        has "$OUT" 'received "secret"'
+        memory refused $kind impostor
+        has "$OUT" 'received ""'
+        has "$LINE" "refused unknown target: no pin of $PINS:2 matched"
+        memory accepted $kind impostor other.example
+        pins "www.pinned.example spki-sha256:$PIN_GOOD" '@unknown allow'
+        memory accepted $kind impostor
+        has "$OUT" 'received "secret"'
+        pins '* allow' '@unknown deny'
+        memory refused $kind good
+        has "$LINE" "$PINS:2 says deny"
+        memory accepted $kind good www.pinned.example
+        # No name: the certificate cannot be valid for it.
+        pins "@unknown ca-file:$LAB/ca.pem"
+        memory refused $kind good
+        pins "@unknown spki-sha256:$PIN_GOOD mode=report"
+        capture shim "$PROGRAMS/memory" $kind "$LAB/impostor.pem" "$LAB/impostor.key"
+        has "$OUT" 'received "secret"'
+        equals "$(count_lines reported)" 1
+        # All that the file asks for is reported, so this is, too.
+        pins "unrelated.example spki-sha256:$PIN_GOOD mode=report"
+        capture shim "$PROGRAMS/memory" $kind "$LAB/impostor.pem" "$LAB/impostor.key"
+        has "$OUT" 'received "secret"'
+        equals "$(count_lines reported)" 1
+        has "$ERR" unidentifiable
+    done
+}
+
+@test "@unknown decides on a client of which only the address is known, together with a rule for that" {
+    local -x PRELOAD_ALSO=$NAMES
+    pins "@unknown spki-sha256:$PIN_GOOD" '* deny'
+    judged accepted "$GOOD" -noservername
+    judged refused "$IMPOSTOR" -noservername
+    has "$LINE" "refused 127.0.0.1:$IMPOSTOR: no pin of $PINS:1 matched"
+    # A name is known.
+    judged refused "$GOOD" -servername www.pinned.example
+    has "$LINE" "$PINS:2 says deny"
+    resolving refused "$GOOD" www.pinned.example
+    has "$LINE" "$PINS:2 says deny"
+    pins '@unknown allow' "127.0.0.1 spki-sha256:$PIN_GOOD"
+    judged accepted "$GOOD" -noservername
+    judged refused "$IMPOSTOR" -noservername
+    has "$LINE" "$PINS:2"
+    pins "@unknown spki-sha256:$PIN_GOOD" '127.0.0.1 allow'
+    judged accepted "$GOOD" -noservername
+    judged refused "$IMPOSTOR" -noservername
+    has "$LINE" "$PINS:1"
+    pins "@unknown:$IMPOSTOR spki-sha256:$PIN_GOOD"
+    judged accepted "$GOOD" -noservername
+    judged refused "$IMPOSTOR" -noservername
+    # The certificate is valid for the address.
+    pins "@unknown ca-file:$LAB/ca.pem"
+    judged accepted "$GOOD" -noservername
+}
+
+@test "a name that cannot be a host's is unidentifiable, and @unknown decides on it" {
+    local name
+    for name in www.pinned.example.. 127.1 2130706433 0x7f000001 0177.0.0.1 $'www.pinned.ex\xc3\xa4mple' '*.pinned.example' a..example; do
+        pins "www.pinned.example spki-sha256:$PIN_GOOD"
+        named refused "$ANY_SNI_IMPOSTOR" "$name"
+        has "$LINE" unidentifiable
+        pins "@unknown spki-sha256:$PIN_GOOD"
+        named accepted "$ANY_SNI_GOOD" "$name"
+        named refused "$ANY_SNI_IMPOSTOR" "$name"
+        has "$LINE" "no pin of $PINS:1 matched"
+        pins "www.pinned.example spki-sha256:$PIN_GOOD" '@unknown allow'
+        named accepted "$ANY_SNI_IMPOSTOR" "$name"
+    done
+    pins '127.0.0.1 deny'
+    named refused "$ANY_SNI_GOOD" 127.0.0.1.
+    has "$LINE" "$PINS:1 says deny"
+}
+
+@test "the first connection of a process to which rules for names could not be applied is noticed" {
+    local client='
+import socket, ssl, sys, os
+context = ssl._create_unverified_context()
+def connect():
+    context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))))
+connect()
+connect()
+if os.fork() == 0:
+    connect()
+    connect()
+    os._exit(0)
+os.wait()'
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    capture shim /usr/bin/python3 -c "$client" "$IMPOSTOR"
+    equals "$STATUS" 0
+    equals "$(count_lines notice)" 2
+    has "$ERR" "notice 127.0.0.1:$IMPOSTOR: no name is known of this target"
+    has "$ERR" "Rules for names in $PINS were not asked"
+    equals "$(lines notice | cut -d: -f1 | sort -u | wc -l)" 2
+    # Nothing is passed over.
+    for rule in '@unknown allow' "127.0.0.1 spki-sha256:$PIN_IMPOSTOR"; do
+        pins "www.pinned.example spki-sha256:$PIN_GOOD" "$rule"
+        accepted /usr/bin/python3 -c "$client" "$IMPOSTOR"
+    done
+    pins 'www.pinned.example allow' '192.0.2.7 deny'
+    accepted /usr/bin/python3 -c "$client" "$IMPOSTOR"
+}
+
+@test "where the port is in doubt, allow for one port of a name does not outweigh the pin of a wider name at another" {
+    pins 'www.pinned.example:80 allow' "*.pinned.example:443 spki-sha256:$PIN_GOOD"
+    memory accepted bio good www.pinned.example
+    memory refused bio impostor www.pinned.example
+    has "$LINE" "no pin of $PINS:2 matched"
+    pins 'www.pinned.example:80 allow' 'www.pinned.example allow' "*.pinned.example:443 spki-sha256:$PIN_GOOD"
+    memory accepted bio impostor www.pinned.example
+}
+
+# checks VERDICT PORT HOW [OPTION...]: a client that gives no name, and checks the certificate for one by itself. It connects before the name is
+# known, which is noticed, but not for a name that is known in the verification.
+checks() {
+    "$1" "$PATHS/check_host" 127.0.0.1 "$2" "${@:3}"
+}
+
+@test "a name that a program checks the certificate for by itself is a target, in the verification and after it" {
+    local how version said
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    for version in tls1.2 tls1.3; do
+        for how in verify callback called own; do
+            said=accepted
+            [ $how != called ] || said=noticed
+            checks $said "$GOOD" $how $version
+            has "$OUT" 'hello from good'
+            checks refused "$IMPOSTOR" $how $version
+            has "$LINE" "refused www.pinned.example:$IMPOSTOR: no pin of $PINS:1 matched"
+            lacks "$OUT" 'hello from'
+            checks $said "$IMPOSTOR" $how $version name=other.example
+        done
+        for how in after copy thread own-after; do
+            checks noticed "$GOOD" $how $version
+            has "$OUT" 'handshake: 1, check: 1'
+            has "$OUT" 'hello from good'
+            checks refused "$IMPOSTOR" $how $version
+            has "$OUT" 'handshake: 1, check: 0'
+            lacks "$OUT" 'hello from'
+            has "$LINE" "refused www.pinned.example:$IMPOSTOR: no pin of $PINS:1 matched"
+            checks noticed "$IMPOSTOR" $how $version name=other.example
+            has "$OUT" 'hello from impostor'
+        done
+        checks noticed "$GOOD" after $version chain
+        checks refused "$IMPOSTOR" after $version chain
+        lacks "$OUT" 'hello from'
+        checks refused "$IMPOSTOR" verify $version chain
+        lacks "$OUT" 'hello from'
+    done
+    # Of a certificate that no peer has presented nothing is known.
+    checks noticed "$IMPOSTOR" other "certificate=$LAB/good.pem"
+    has "$OUT" 'check: 1'
+    has "$OUT" 'hello from impostor'
+    pins "192.0.2.7 spki-sha256:$PIN_GOOD"
+    for how in after-asc after-ip; do
+        checks refused "$IMPOSTOR" $how address=192.0.2.7
+        lacks "$OUT" 'hello from'
+        has "$LINE" 'refused 192.0.2.7'
+        checks accepted "$IMPOSTOR" $how address=192.0.2.8
+    done
+}
+
+# front PORT: an nginx under the shim that passes requests on to the server there; it sends no SNI, and checks the certificate for www.pinned.example
+# after the handshake. Its port goes into $PORT, its errors into $BATS_TEST_TMPDIR/front/error.log.
+front() {
+    local to=$1 at=$BATS_TEST_TMPDIR/front
+    mkdir -p "$at"
+    PORT=$(lab_free_port)
+    cat >"$at/nginx.conf" <<CONF
+daemon off;
+master_process off;
+pid $at/pid;
+error_log $at/error.log info;
+events { worker_connections 64; }
+http {
+    access_log off;
+    client_body_temp_path $at/body;
+    proxy_temp_path $at/proxy;
+    fastcgi_temp_path $at/fastcgi;
+    uwsgi_temp_path $at/uwsgi;
+    scgi_temp_path $at/scgi;
+    server {
+        listen 127.0.0.1:$PORT;
+        proxy_ssl_trusted_certificate $LAB/ca.pem;
+        proxy_ssl_verify on;
+        proxy_ssl_name www.pinned.example;
+        location / { proxy_pass https://127.0.0.1:$to; }
+    }
+}
+CONF
+    rm -f "$at/log"
+    PINSHIM_LOG=$at/log shim nginx -c "$at/nginx.conf" >"$at/out" 2>&1 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait lab_listens "$PORT"
+}
+
+@test "the name that nginx checks after the handshake (proxy_ssl_verify) is a target" {
+    local at=$BATS_TEST_TMPDIR/front served _
+    pins "www.pinned.example spki-sha256:$PIN_GOOD" '@unknown allow'
+    front "$GOOD"
+    # The second resumes the session of the first.
+    for _ in 1 2; do
+        capture bare curl -sS -o "$BATS_TEST_TMPDIR/body" -w '%{http_code}' "http://127.0.0.1:$PORT/"
+        equals "$OUT" 200
+        equals "$(<"$BATS_TEST_TMPDIR/body")" 'hello from good'
+    done
+    [ ! -e "$at/log" ] || explain "$(<"$at/log")"
+    served=$(wc -l <"$LAB/nginx-impostor/access.log")
+    front "$IMPOSTOR"
+    for _ in 1 2; do
+        capture bare curl -sS -o "$BATS_TEST_TMPDIR/body" -w '%{http_code}' "http://127.0.0.1:$PORT/"
+        equals "$OUT" 502
+    done
+    equals "$(wc -l <"$LAB/nginx-impostor/access.log")" "$served"
+    equals "$(grep -cF ']: refused www.pinned.example:' "$at/log")" 2
+    has "$(<"$at/log")" "no pin of $PINS:1 matched"
+    # It is the shim that refuses: the chain is valid, and so is the name.
+    pins "www.pinned.example spki-sha256:$PIN_IMPOSTOR"
+    capture bare curl -sS -o /dev/null -w '%{http_code}' "http://127.0.0.1:$PORT/"
+    equals "$OUT" 200
 }
 
 @test "the name over memory BIOs decides" {
@@ -450,7 +677,7 @@ context.wrap_socket(socket.create_connection(("127.0.0.1", port)))'
     refused /usr/bin/python3 -c "$script" "$IMPOSTOR" '' 12 www.pinned.example
     has "$LINE" "no pin of $PINS:1 matched"
     # No name of the address was ever resolved.
-    accepted /usr/bin/python3 -c "$script" "$IMPOSTOR" '' 12 ''
+    noticed /usr/bin/python3 -c "$script" "$IMPOSTOR" '' 12 ''
     # It was, and has given way.
     refused /usr/bin/python3 -c "$script" "$IMPOSTOR" www.pinned.example 12 ''
     has "$LINE" 'unidentifiable'

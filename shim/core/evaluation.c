@@ -1,6 +1,7 @@
 #include "evaluation.h"
 
 #include "client_file.h"
+#include "kernel.h"
 #include "pinfile.h"
 #include "report.h"
 
@@ -97,6 +98,26 @@ bool evaluation_only_reported(const struct evaluation *evaluation)
         && evaluation->judgement.reason != REASON_INTERNAL;
 }
 
+/* Of the first such connection of the process. */
+static void notice_unnamed(const struct evaluation *evaluation)
+{
+    static _Atomic uint32_t noticed; /* the process, plus 1 */
+    char target[400];
+    char reason[800];
+    struct text at = text_over(target, sizeof(target));
+    struct text text = text_over(reason, sizeof(reason));
+    const struct event event = {.verdict = EVENT_NOTICE, .target = target, .reason = reason};
+    uint32_t process = kernel_process() + 1;
+
+    if (atomic_exchange(&noticed, process) == process)
+        return;
+    host_print(&evaluation->judgement.host, &at);
+    text_add(&text, "no name is known of this target: the program gave none, and resolved none to the address. Rules for names in ");
+    text_add_escaped(&text, config_get()->pins, strlen(config_get()->pins), 300);
+    text_add(&text, " were not asked; a line for \"@unknown\" there decides on such connections. Later ones of this process are not mentioned");
+    log_event(&event);
+}
+
 /* Log which of the pins that were applied have expired or will within two weeks: once a day for each line. */
 static void notice(const struct evaluation *evaluation)
 {
@@ -104,6 +125,8 @@ static void notice(const struct evaluation *evaluation)
     const struct pins *pins = evaluation->store != NULL ? evaluation->store->pins : NULL;
     const struct rules rules = evaluation->judgement.rules;
 
+    if (evaluation->judgement.unnamed)
+        notice_unnamed(evaluation);
     for (const struct rule *rule = pins != NULL ? rules.first : NULL; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
         for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
             uint64_t key = (uint64_t)pin->line << 16 | evaluation->today;
@@ -166,6 +189,6 @@ struct outlook evaluation_predict(const struct evaluation *evaluation, bool sess
 
     if (accepted && config_get()->mode == MODE_REPORT)
         return (struct outlook) {.accepted = true, .final = true};
-    outlook.open = !outlook.final && (accepted || evaluation->judgement.reason == REASON_UNIDENTIFIABLE);
+    outlook.open = !outlook.final && (accepted || evaluation->judgement.reason == REASON_UNIDENTIFIABLE || evaluation->judgement.unknown);
     return outlook;
 }

@@ -308,6 +308,11 @@ bool pins_enforce(const struct pins *pins, bool addresses)
     return false;
 }
 
+bool pins_name_hosts(const struct pins *pins)
+{
+    return pins->named;
+}
+
 bool pins_use(const struct pins *pins, enum pin_kind kind, enum digest digest)
 {
     return pins->used[kind][digest];
@@ -361,9 +366,46 @@ const struct client_cert *pins_client(const struct pins *pins, uint32_t number)
     return number != 0 && number <= pins->client_count ? &pins->clients[number - 1] : NULL;
 }
 
+static const struct rule *next_port(const struct pins *pins, const struct rule *rule)
+{
+    return rule->next_port == NOTHING ? NULL : &pins->rules[rule->next_port];
+}
+
+/* Return the first rule of the most specific suffix that is wider than the rule's own target. */
+static const struct rule *find_wider(const struct pins *pins, const struct rule *rule)
+{
+    const char *suffix = (const char *)pins->bytes + rule->name;
+    const struct rule *found = NULL;
+
+    if (rule->form != FORM_NAME && rule->form != FORM_ONE_LABEL && rule->form != FORM_LABELS)
+        return NULL;
+    if (rule->form == FORM_ONE_LABEL)
+        found = find(pins, FORM_LABELS, suffix, strlen(suffix));
+    for (bool first = rule->form == FORM_NAME; found == NULL && (suffix = strchr(suffix, '.')) != NULL; first = false) {
+        size_t length = strlen(++suffix);
+
+        if (first)
+            found = find(pins, FORM_ONE_LABEL, suffix, length);
+        if (found == NULL)
+            found = find(pins, FORM_LABELS, suffix, length);
+    }
+    return found;
+}
+
 const struct rule *pins_next_rule(const struct pins *pins, struct rules rules, const struct rule *rule)
 {
-    return !rules.all_ports || rule->next_port == NOTHING ? NULL : &pins->rules[rule->next_port];
+    const char *name = (const char *)pins->bytes + rule->name;
+
+    if (!rules.all_ports || rule->next_port != NOTHING)
+        return rules.all_ports ? next_port(pins, rule) : NULL;
+    if (rule->form == FORM_ADDRESS)
+        return NULL;
+    /* At a port that none of these is for, the next wider target decides. */
+    for (const struct rule *one = find(pins, rule->form, name, strlen(name)); one != NULL; one = next_port(pins, one)) {
+        if (one->port == 0)
+            return NULL;
+    }
+    return find_wider(pins, rule);
 }
 
 /* A rule with the port beats one without; if no port is known, all rules of the name count. */
@@ -373,7 +415,7 @@ static struct rules pick(const struct pins *pins, const struct rule *first, cons
 
     if (host->port == 0)
         return (struct rules) {first, true};
-    for (const struct rule *rule = first; rule != NULL; rule = rule->next_port == NOTHING ? NULL : &pins->rules[rule->next_port]) {
+    for (const struct rule *rule = first; rule != NULL; rule = next_port(pins, rule)) {
         /* In doubt it holds alone only where the others could not demand more. */
         if (rule->port == host->port && !(host->port_doubtful && (rule->action == RULE_ALLOW || rule->report)))
             return (struct rules) {rule, false};
@@ -409,6 +451,11 @@ struct rules pins_lookup(const struct pins *pins, const struct host *host)
 struct rules pins_lookup_any(const struct pins *pins, const struct host *host)
 {
     return pick(pins, find(pins, FORM_ANY, "", 0), host);
+}
+
+struct rules pins_lookup_unknown(const struct pins *pins, const struct host *address)
+{
+    return pick(pins, find(pins, FORM_UNKNOWN, "", 0), address);
 }
 
 const struct pin *pins_next_pin(const struct pins *pins, const struct rule *rule, const struct pin *pin)

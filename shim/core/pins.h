@@ -106,6 +106,9 @@ MUST_CHECK bool pins_demand_anything(const struct pins *pins);
  * addresses count. */
 MUST_CHECK bool pins_enforce(const struct pins *pins, bool addresses);
 
+/* Return true if and only if some rule for a name, or for names below a suffix, is not `allow`. */
+MUST_CHECK bool pins_name_hosts(const struct pins *pins);
+
 /* Return true if and only if some pin of the file has that kind and digest. */
 MUST_CHECK bool pins_use(const struct pins *pins, enum pin_kind kind, enum digest digest);
 
@@ -134,14 +137,19 @@ const struct client_cert *pins_client(const struct pins *pins, uint32_t number);
 /* The rules that apply to a host: those of the most specific target alone. */
 struct rules {
     const struct rule *first; /* NULL: none */
-    bool all_ports; /* the host's port is not known, or is doubtful and has no rule: rules for other ports count as well */
+    /* The host's port is not known, or is doubtful and has no rule: rules for other ports count as well; and where none of those of a name is for every
+     * port, also those of the next wider suffix. */
+    bool all_ports;
 };
 
-/* Find the rules for `host`, without those of the target `*`. */
+/* Find the rules for `host`, without those of the targets `*` and `@unknown`. */
 struct rules pins_lookup(const struct pins *pins, const struct host *host);
 
 /* Find the rules of the target `*` at the host's port. */
 struct rules pins_lookup_any(const struct pins *pins, const struct host *host);
+
+/* Find the rules of the target `@unknown` at the port of the connection's address. */
+struct rules pins_lookup_unknown(const struct pins *pins, const struct host *address);
 
 /* Return the rule after `rule` among `rules`, or NULL. */
 const struct rule *pins_next_rule(const struct pins *pins, struct rules rules, const struct rule *rule);

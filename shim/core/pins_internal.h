@@ -6,9 +6,10 @@
 
 #define NOTHING UINT32_MAX /* an index of no element */
 
-enum target_form { FORM_NAME = 0, FORM_ADDRESS, FORM_ONE_LABEL, FORM_LABELS, FORM_ANY };
+/* FORM_UNKNOWN: @unknown. */
+enum target_form { FORM_NAME = 0, FORM_ADDRESS, FORM_ONE_LABEL, FORM_LABELS, FORM_ANY, FORM_UNKNOWN };
 
-/* TARGET as written: `host` is a name (the suffix for *. and **.), an address, or empty (*). */
+/* TARGET as written: `host` is a name (the suffix for *. and **.), an address, or empty (* and @unknown). */
 struct target_pattern {
     enum target_form form;
     struct host host;
@@ -43,6 +44,7 @@ struct pins {
     size_t client_count, client_room;
     bool demand;
     bool located;
+    bool named; /* some rule for a name is not `allow` */
     bool pkix; /* some rule asks for it */
     struct roots *roots;
     bool used[PIN_KINDS][DIGESTS];

@@ -313,23 +313,23 @@ static bool read_target(struct parser *parser, struct field field, struct target
             quote(field).text, scheme != NULL ? "a URL" : "a host with a path, or a range of addresses");
         return false;
     }
-    if (field.at[0] == '@') {
-        complain(parser, field.at, "\"%s\" is not known; expected a target or @revoked", quote(field).text);
+    colon = memchr(field.at, ':', field.length);
+    if (field.at[0] == '@' && !is((struct field) {field.at, colon != NULL ? (size_t)(colon - field.at) : field.length}, "@unknown")) {
+        complain(parser, field.at, "\"%s\" is not known; expected a target, @unknown or @revoked", quote(field).text);
         return false;
     }
     if (field.at[0] == '[') {
         target->form = FORM_ADDRESS;
         return read_ipv6_target(parser, field, &target->host);
     }
-    colon = memchr(field.at, ':', field.length);
     if (colon != NULL && host_parse_address(field.at, field.length, address)) {
         complain(parser, field.at, "an IPv6 address without brackets; expected [%s]", quote(field).text);
         return false;
     }
     if (colon != NULL && !read_port(parser, &field, colon, &target->host.port))
         return false;
-    if (is(field, "*")) {
-        target->form = FORM_ANY;
+    if (is(field, "*") || field.at[0] == '@') {
+        target->form = field.at[0] == '@' ? FORM_UNKNOWN : FORM_ANY;
         return true;
     }
     if (starts(field, "**.") || starts(field, "*.")) {
@@ -455,6 +455,8 @@ static bool set_action(struct parser *parser, struct field field, struct rule *r
     }
     if (action != RULE_ALLOW)
         parser->pins->demand = true;
+    if (action != RULE_ALLOW && (rule->form == FORM_NAME || rule->form == FORM_ONE_LABEL || rule->form == FORM_LABELS))
+        parser->pins->named = true;
     return true;
 }
 

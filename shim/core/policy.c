@@ -116,7 +116,7 @@ static bool is_allowed(const struct judgement *judgement)
 static enum verdict judge_rules(const struct pins *pins, struct rules rules, const struct host *host, const struct peer *peer,
     struct judgement *out)
 {
-    struct judgement attempt = {VERDICT_REFUSE, REASON_DENY, *host, rules, rules.first, NULL, NULL, false, 0, false};
+    struct judgement attempt = {VERDICT_REFUSE, REASON_DENY, *host, rules, rules.first, NULL, NULL, false, 0, false, false, false};
     bool enforced = false;
 
     *out = attempt;
@@ -154,9 +154,15 @@ static void weigh(const struct judgement *attempt, bool any, struct judgement *o
     out->client = client;
 }
 
+/* What is known of the target's name. */
+struct naming {
+    bool known; /* a name was given, or resolved */
+    bool lost; /* a name was resolved that is no longer known */
+};
+
 /* Judge by the names that the program resolved: if some have rules, those of one must be satisfied, but `allow` does not count if another one
- * demands something. Return false if none has a rule; `lost` is true if some of the names are no longer known. */
-static bool judge_resolved(const struct pins *pins, const struct target *target, const struct peer *peer, struct judgement *out, bool *lost)
+ * demands something. Return false if none has a rule. */
+static bool judge_resolved(const struct pins *pins, const struct target *target, const struct peer *peer, struct judgement *out, struct naming *naming)
 {
     struct judgement attempt;
     struct host host;
@@ -166,7 +172,8 @@ static bool judge_resolved(const struct pins *pins, const struct target *target,
     while (target->next_resolved != NULL && target->next_resolved(target, &cursor, &host)) {
         struct rules rules = pins_lookup(pins, &host);
 
-        *lost |= host.kind == HOST_UNREADABLE;
+        naming->lost |= host.kind == HOST_UNREADABLE;
+        naming->known |= host.kind == HOST_NAME;
         if (rules.first == NULL)
             continue;
         (void)judge_rules(pins, rules, &host, peer, &attempt);
@@ -212,6 +219,23 @@ static void unidentifiable(const struct pins *pins, struct judgement *out)
     out->reason = demand ? REASON_UNIDENTIFIABLE : REASON_NO_RULE;
 }
 
+/* Judge a target without a known name by @unknown. `identity` is what is known of it instead: an address, or a name that cannot be read; NULL:
+ * nothing. Return false if there is no such rule. */
+static bool judge_unknown(const struct pins *pins, const struct host *identity, bool lost, const struct peer *peer, struct judgement *out)
+{
+    static const struct host nothing;
+    const struct host *host = identity != NULL ? identity : &nothing;
+    struct rules rules = pins_lookup_unknown(pins, host);
+
+    if (rules.first == NULL)
+        return false;
+    /* A name that was lost may have a pin. */
+    if (judge_rules(pins, rules, host, peer, out) == VERDICT_ACCEPT && is_allowed(out) && lost)
+        unidentifiable(pins, out);
+    out->unknown = true;
+    return true;
+}
+
 /* The client gave no name: a path may be verified for the address, or for a name that resolved to it. */
 static void judge_any_resolved(const struct pins *pins, const struct target *target, struct rules rules, const struct peer *peer,
     struct judgement *out)
@@ -247,28 +271,33 @@ static void judge_any(const struct pins *pins, const struct target *target, cons
     }
 }
 
+/* Return the first identity that cannot be read as a host; NULL: none. It cannot be looked up, and could be any host. */
+static const struct host *find_unreadable(const struct target *target)
+{
+    for (size_t i = 0; i < target->count; i++) {
+        if (target_at(target, i)->kind == HOST_UNREADABLE)
+            return target_at(target, i);
+    }
+    return NULL;
+}
+
 void policy_judge(const struct pins *pins, const struct target *target, const struct peer *peer, struct judgement *out)
 {
+    const struct host *unreadable = pins_demand_anything(pins) ? find_unreadable(target) : NULL;
+    const struct host *last = target->count > 0 ? target_at(target, target->count - 1) : NULL;
+    struct naming naming = {target->named && target->count > 0, false};
     struct judgement attempt;
     bool any = false;
-    bool lost = false;
+    bool unnamed;
 
     memset(out, 0, sizeof(*out));
     if (target->count > 0)
         out->host = *target_at(target, 0);
     if (judge_revoked(pins, peer, out))
         return;
-    for (size_t i = 0; i < target->count; i++) {
-        /* What cannot be read as a host cannot be looked up, and could be any host. */
-        if (target_at(target, i)->kind == HOST_UNREADABLE && pins_demand_anything(pins)) {
-            out->host = *target_at(target, i);
-            unidentifiable(pins, out);
-            return;
-        }
-    }
-    if (target->count == 0 || target->overflow) {
+    if (target->overflow) {
         unidentifiable(pins, out);
-        if (target->overflow && out->verdict == VERDICT_REFUSE) {
+        if (out->verdict == VERDICT_REFUSE) {
             out->reason = REASON_INTERNAL;
             out->problem = "out of memory for the names that the program gave";
         }
@@ -283,17 +312,26 @@ void policy_judge(const struct pins *pins, const struct target *target, const st
         weigh(&attempt, any, out);
         any = true;
     }
-    if (!target->named) {
-        if (judge_resolved(pins, target, peer, &attempt, &lost)) {
-            weigh(&attempt, any, out);
-            any = true;
-        } else if (lost) {
-            unidentifiable(pins, out);
-            return;
-        }
+    if (!target->named && judge_resolved(pins, target, peer, &attempt, &naming)) {
+        weigh(&attempt, any, out);
+        any = true;
+        naming.lost = false;
     }
+    if ((!naming.known || naming.lost || unreadable != NULL)
+        && judge_unknown(pins, unreadable != NULL ? unreadable : last, naming.lost, peer, &attempt)) {
+        weigh(&attempt, any, out);
+        return;
+    }
+    if (target->count == 0 || naming.lost || unreadable != NULL) {
+        if (unreadable != NULL)
+            out->host = *unreadable;
+        unidentifiable(pins, out);
+        return;
+    }
+    unnamed = !naming.known && pins_name_hosts(pins) && !(any && out->pinned);
     if (!any)
         judge_any(pins, target, peer, out);
+    out->unnamed = unnamed && (out->verdict == VERDICT_ACCEPT || out->report);
 }
 
 /* Return true if some of these rules will not apply once the port is known: a peer that satisfies one of them now may be refused then. */
@@ -378,7 +416,7 @@ void policy_print_reason(const struct pins *pins, const char *path, const struct
     case REASON_UNIDENTIFIABLE:
         text_add(out, "unidentifiable: the program gave no host name and no socket that identifies the target for certain, and ");
         text_add_escaped(out, path, strlen(path), 300);
-        text_add(out, " has rules; a pins file with nothing but allow would allow it");
+        text_add(out, " has rules; a line \"@unknown allow\" would allow it, and \"@unknown\" with a pin would hold it to that pin");
         break;
     case REASON_DENY:
         policy_print_rule(path, judgement, out);

@@ -66,7 +66,7 @@ enum verdict { VERDICT_REFUSE = 0, VERDICT_ACCEPT };
 enum reason {
     REASON_INTERNAL = 0, /* refused: something failed (`problem`) */
     REASON_FAULT, /* refused: the configuration */
-    REASON_UNIDENTIFIABLE, /* refused */
+    REASON_UNIDENTIFIABLE, /* refused: no @unknown rule, and nothing is known of the target, or something that cannot be read */
     REASON_DENY, /* refused */
     REASON_NO_MATCH, /* refused */
     REASON_NO_CERTIFICATE, /* refused */
@@ -90,6 +90,8 @@ struct judgement {
     bool report; /* the target's refusals are logged, not enforced */
     uint32_t client; /* that of the first identity that was accepted by a pin or by pkix and has one (pins_client); 0: none */
     bool pinned; /* an identity, not always the one that decided, was accepted by a pin or by pkix */
+    bool unknown; /* @unknown decided: as soon as a name is known, it does not apply */
+    bool unnamed; /* accepted by its address, without a pin for that: no name is known, so no rule for a name was asked, and there are some */
 };
 
 /* Judge the peer. The judgement points into `pins`. */

@@ -32,7 +32,8 @@ void wire_read(struct host *out, int known)
 
 void wire_sends(int fd, const unsigned char *bytes, size_t size, const struct sockaddr *to, socklen_t to_length)
 {
-    if (!wire.watching || size < 2 || bytes[0] != WIRE_HANDSHAKE || (bytes[1] != 3 && bytes[1] != 254))
+    /* Later ones may go to whoever has answered (datagrams). */
+    if (!wire.watching || wire.fd >= 0 || size < 2 || bytes[0] != WIRE_HANDSHAKE || (bytes[1] != 3 && bytes[1] != 254))
         return;
     wire.fd = fd;
     if (to == NULL || !host_from_sockaddr(to, to_length, &wire.to))

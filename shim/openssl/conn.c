@@ -38,6 +38,7 @@ void conn_keep_judged(const struct ossl *ossl, struct conn *conn, SSL_SESSION *s
 static void forget_handshake(const struct ossl *ossl, struct conn *conn)
 {
     conn_keep_leaf(ossl, conn, NULL);
+    conn->verifying = NULL;
     conn_keep_judged(ossl, conn, NULL);
     if (conn->client != NULL)
         ossl->X509_free(conn->client);
@@ -45,8 +46,10 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
     conn->client_is_set = false;
     free(conn->facts.sni);
     conn->facts.sni = NULL;
+    facts_forget_told(&conn->facts);
     conn->facts.begun = false;
     conn->facts.wire.kind = HOST_UNREADABLE;
+    conn->facts.start.kind = HOST_UNREADABLE;
     conn->withheld = false;
     conn->suite_refused = false;
     free(conn->early_failure);

@@ -26,6 +26,7 @@ struct conn {
     bool mode_changed; /* the verify mode was changed; `mode` is the program's, to be restored */
     int mode;
     X509 *leaf; /* the certificate that was accepted last; a reference */
+    const X509 *verifying; /* the leaf that libssl verifies now; only compared */
     bool proven; /* its handshake was finished and confirmed */
     struct callbacks callbacks; /* what the program set on this SSL itself */
     bool driven; /* see conn_is_driven */

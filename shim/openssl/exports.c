@@ -5,6 +5,7 @@
 #include "psk.h"
 #include "security.h"
 #include "session.h"
+#include "told.h"
 #include "verify.h"
 
 #define EXPORT __attribute__((visibility("default"), noinline))
@@ -96,8 +97,34 @@ EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
     result = real(ctx);
     if (captured.ssl == NULL)
         verify_note_beside(ossl, ctx);
+    if (captured.ssl == NULL && is_usable(ossl) && !told_param(ossl, ctx))
+        result = 0;
     return verify_conclude(ossl, ctx, &captured, result);
 }
+
+/* The program checks a certificate for a host: fail if that is a connection's peer's, which is refused for that. libcrypto calls these itself while it
+ * verifies; what it checks then is known. */
+#define CHECKS(name, parameters, told, ...) \
+    EXPORT int name parameters \
+    { \
+        bool own = false; \
+        const struct ossl *ossl = ossl_of_checker(__builtin_return_address(0), &own); \
+        __typeof__(ossl->name) real = ossl != NULL ? ossl->name \
+            : (__typeof__(ossl->name))loader_for_caller(__builtin_return_address(0), #name); \
+        int result; \
+ \
+        if (real == NULL) \
+            return -1; \
+        result = real(__VA_ARGS__); \
+        return own || !is_usable(ossl) || told ? result : 0; \
+    }
+
+CHECKS(X509_check_host, (X509 *certificate, const char *name, size_t length, unsigned int flags, char **peer),
+    told_name(ossl, certificate, name, length == 0 && name != NULL ? strlen(name) : length), certificate, name, length, flags, peer)
+CHECKS(X509_check_ip, (X509 *certificate, const unsigned char *address, size_t length, unsigned int flags),
+    told_address(ossl, certificate, address, length), certificate, address, length, flags)
+CHECKS(X509_check_ip_asc, (X509 *certificate, const char *address, unsigned int flags),
+    told_name(ossl, certificate, address, address != NULL ? strlen(address) : 0), certificate, address, flags)
 
 /* A client makes its context before its first handshake: the pins are read here, while the program still has its rights and its
  * root directory. */

@@ -5,6 +5,7 @@
 #include "socket.h"
 #include "verify_param.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool same_host(const struct host *a, const struct host *b)
@@ -101,6 +102,59 @@ static void add_verified(const struct ossl *ossl, SSL *ssl, X509_VERIFY_PARAM *v
         (void)add_verified_address(ossl, other, target);
 }
 
+/* Read the next of the names at `*at`. */
+static bool next_told(const struct facts *facts, size_t *at, const char **name, size_t *length)
+{
+    if (*at >= facts->told_length)
+        return false;
+    memcpy(length, facts->told + *at, sizeof(*length));
+    *name = facts->told + *at + sizeof(*length);
+    *at += sizeof(*length) + *length;
+    return true;
+}
+
+bool facts_tell(struct facts *facts, const char *name, size_t length)
+{
+    const char *known;
+    size_t known_length;
+    size_t at = 0;
+    char *bigger;
+
+    while (next_told(facts, &at, &known, &known_length)) {
+        if (known_length == length && memcmp(known, name, length) == 0)
+            return false;
+    }
+    bigger = realloc(facts->told, facts->told_length + sizeof(length) + length);
+    if (bigger == NULL) {
+        facts->told_lost = true;
+        return true;
+    }
+    memcpy(bigger + facts->told_length, &length, sizeof(length));
+    memcpy(bigger + facts->told_length + sizeof(length), name, length);
+    facts->told = bigger;
+    facts->told_length += sizeof(length) + length;
+    return true;
+}
+
+void facts_forget_told(struct facts *facts)
+{
+    free(facts->told);
+    facts->told = NULL;
+    facts->told_length = 0;
+    facts->told_lost = false;
+}
+
+static void add_told(const struct facts *facts, struct target *target)
+{
+    const char *name;
+    size_t length;
+    size_t at = 0;
+
+    while (next_told(facts, &at, &name, &length))
+        add_named(target, name, length);
+    target->overflow |= facts->told_lost;
+}
+
 /* A BIO that connects by itself (BIO_s_connect) has the name that it was given. */
 static void add_connect_bio(const struct ossl *ossl, SSL *ssl, struct target *target)
 {
@@ -123,7 +177,7 @@ static void add_connect_bio(const struct ossl *ossl, SSL *ssl, struct target *ta
 static bool read_datagram_peer(const struct ossl *ossl, SSL *ssl, struct host *address)
 {
     struct sockaddr_storage peer;
-    BIO *bio = ossl->SSL_get_rbio(ssl);
+    BIO *bio = ossl->SSL_get_wbio(ssl);
     long length;
 
     memset(&peer, 0, sizeof(peer));
@@ -139,6 +193,18 @@ static bool read_address(const struct ossl *ossl, SSL *ssl, struct host *address
 
     memset(address, 0, sizeof(*address));
     return (fd >= 0 && socket_peer(fd, address)) || read_datagram_peer(ossl, ssl, address);
+}
+
+/* On a socket that is not connected a datagram BIO takes the source of each datagram that it reads for its peer: whoever answers would say which rule
+ * is asked. */
+void facts_note_start(const struct ossl *ossl, SSL *ssl, struct facts *facts)
+{
+    BIO *bio = ossl->SSL_get_wbio(ssl);
+
+    if (facts->start.kind == HOST_ADDRESS || bio == NULL || ossl->BIO_find_type(bio, BIO_TYPE_DGRAM) == NULL)
+        return;
+    if (!read_address(ossl, ssl, &facts->start))
+        facts->start.kind = HOST_UNREADABLE;
 }
 
 /* RFC 6761, section 6.3: programs may skip the resolver for it. */
@@ -211,8 +277,13 @@ bool facts_read(const struct ossl *ossl, SSL *ssl, const struct facts *facts, st
         add_named(out, facts->sni, strlen(facts->sni));
     add_sni_now(ossl, ssl, facts, out);
     add_verified(ossl, ssl, facts->verifying, out);
+    add_told(facts, out);
     add_connect_bio(ossl, ssl, out);
-    told = read_address(ossl, ssl, address);
+    told = facts->start.kind == HOST_ADDRESS;
+    if (told)
+        *address = facts->start;
+    else
+        told = read_address(ossl, ssl, address);
     proxied = told && (proxy_is_asked(ossl->SSL_get_rfd(ssl)) || is_within_another(ossl, ssl));
     out->proxied = proxied || facts->wire.port_doubtful;
     if (!told)

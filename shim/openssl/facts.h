@@ -9,10 +9,21 @@
 struct facts {
     bool begun; /* the handshake start was seen: the SNI is known */
     char *sni; /* the SNI that the program had set then; NULL: none */
+    struct host start; /* where the datagrams of its start go; HOST_UNREADABLE: not known then, or not datagrams */
     struct host wire; /* where the ClientHello was sent (wire.h); HOST_UNREADABLE: not seen */
     struct host peer; /* the peer's address that the program set for QUIC */
+    char *told; /* names that the program has checked the certificate for by itself (told.h), each with its length before it; NULL: none */
+    size_t told_length;
+    bool told_lost; /* memory for them ran out */
     X509_VERIFY_PARAM *verifying; /* of the verification that is running; NULL: none is */
 };
+
+/* Before a handshake sends anything: note where its datagrams go, if that is known and was not noted before. */
+void facts_note_start(const struct ossl *ossl, SSL *ssl, struct facts *facts);
+
+/* Note a name that the program has checked the certificate for. Return false if it was noted before. */
+MUST_CHECK bool facts_tell(struct facts *facts, const char *name, size_t length);
+void facts_forget_told(struct facts *facts);
 
 /* Gather the target of a client connection. `address` becomes the address that the socket is connected to, or HOST_UNREADABLE.
  * Return true if the address is known, or never will be (BIOs in memory). The caller marks the error queue. */

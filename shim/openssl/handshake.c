@@ -5,6 +5,7 @@
 #include "refuse.h"
 #include "security.h"
 #include "start.h"
+#include "told.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -41,6 +42,7 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
             conn_keep_leaf(ossl, conn, leaf);
         conn->proven = continues;
         conn_keep_judged(ossl, conn, NULL);
+        told_expect(ossl, ssl, leaf);
     }
     if (leaf != NULL)
         ossl->X509_free(leaf);
@@ -308,9 +310,13 @@ int handshake_run(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
     /* Its SSL_CTX was made without passing the shim. */
     if (ossl->SSL_in_before(ssl) && !security_is_watched(ossl, ssl))
         start_handshake(ossl, ssl);
+    /* The program has set its peer after the start. */
+    if (conn->facts.begun)
+        facts_note_start(ossl, ssl, &conn->facts);
     wire_begin(&watched_before);
     result = real(called);
-    wire_read(&conn->facts.wire, ossl->SSL_get_rfd(ssl));
+    if (conn->facts.wire.kind != HOST_ADDRESS)
+        wire_read(&conn->facts.wire, ossl->SSL_get_rfd(ssl));
     wire_end(&watched_before);
     if (conn->callbacks.suspended)
         security_resume(ossl, ssl);

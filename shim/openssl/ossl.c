@@ -165,6 +165,10 @@ static struct ossl *examine(const struct loaded *object)
     /* It stays loaded from now on. */
     parts.handle = loader_hold(object);
     find_crypto(&parts);
+    if (!parts.mixed && parts.crypto.name != NULL && parts.crypto.name[0] != '\0') {
+        ossl->crypto_start = parts.crypto.start;
+        ossl->crypto_end = parts.crypto.end;
+    }
 #define OPTIONAL(name, result, parameters) ossl->name = (result(*) parameters)find(&parts, #name, false);
 #define NEEDED(name, result, parameters) \
     ossl->name = (result(*) parameters)find(&parts, #name, true); \
@@ -258,6 +262,23 @@ struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *)
     }
     errno = saved;
     return ossl;
+}
+
+struct ossl *ossl_of_checker(const void *caller, bool *own)
+{
+    int (*verifier)(X509_STORE_CTX *);
+
+    *own = true;
+    for (int i = 0; i < OSSL_MAX; i++) {
+        struct ossl *ossl = atomic_load_explicit(&ossl_known[i], memory_order_acquire);
+
+        if (ossl == NULL)
+            break;
+        if ((uintptr_t)caller - ossl->crypto_start < ossl->crypto_end - ossl->crypto_start)
+            return ossl;
+    }
+    *own = false;
+    return ossl_of_verifier(caller, &verifier);
 }
 
 struct ossl *ossl_of_caller(const void *caller)

@@ -46,6 +46,8 @@ struct ossl {
     struct ossl *next_discarded; /* see discard */
     uintptr_t start; /* where its libssl is mapped */
     uintptr_t end;
+    uintptr_t crypto_start; /* where its libcrypto is mapped; both 0 if the program or another library may be part of the same object */
+    uintptr_t crypto_end;
     bool watched; /* libcrypto has this record for its callbacks */
     int leaf_index; /* in a certificate's ex_data: see session.c */
     bool param_known; /* the layout of its X509_VERIFY_PARAM is known: see param_is_readable */
@@ -86,6 +88,9 @@ struct ossl *ossl_at(const void *address);
 
 /* Find the library whose X509_verify_cert is the one that an object with code at `caller` calls. `*real` is that function. */
 struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *));
+
+/* Find the library that code at `caller` verifies with, and set `*own` if that code is the libcrypto's itself. NULL if none of them is loaded. */
+struct ossl *ossl_of_checker(const void *caller, bool *own);
 
 /* Return true if `address` is in a libssl of OpenSSL. Only its version is read: the program may not have initialized it yet. */
 bool ossl_is_at(const void *address);

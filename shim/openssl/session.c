@@ -13,6 +13,8 @@
 /* The mark of a certificate. */
 struct mark {
     struct ossl_attached attached;
+    _Atomic(SSL *) ssl; /* see session_presented */
+    _Atomic bool spoilt;
     bool digested;
     struct peer_digests digests;
 };
@@ -26,9 +28,9 @@ static void release(const struct ossl *ossl, void *attached)
 /* A certificate is marked if a mark is kept for its address and its ex_data points to the same mark. That pointer is only compared, never followed:
  * it shows that this is still the same certificate. A later one at this address, or one that was parsed anew into the same object, does not have it.
  * */
-static const struct mark *mark_of(const struct ossl *ossl, X509 *leaf)
+static struct mark *mark_of(const struct ossl *ossl, X509 *leaf)
 {
-    const struct mark *mark = leaf != NULL ? state_of(leaf) : NULL;
+    struct mark *mark = leaf != NULL ? state_of(leaf) : NULL;
 
     return mark != NULL && ossl->X509_get_ex_data(leaf, ossl->leaf_index) == mark ? mark : NULL;
 }
@@ -49,6 +51,29 @@ void session_mark(const struct ossl *ossl, X509 *leaf, const struct peer_digests
         (void)ossl->X509_set_ex_data(leaf, ossl->leaf_index, mark);
 }
 
+void session_presented(const struct ossl *ossl, X509 *leaf, SSL *ssl)
+{
+    struct mark *mark = mark_of(ossl, leaf);
+
+    if (mark != NULL)
+        atomic_store(&mark->ssl, ssl);
+}
+
+SSL *session_peer(const struct ossl *ossl, X509 *leaf)
+{
+    struct mark *mark = mark_of(ossl, leaf);
+
+    return mark != NULL ? atomic_load(&mark->ssl) : NULL;
+}
+
+void session_spoil(const struct ossl *ossl, X509 *leaf)
+{
+    struct mark *mark = mark_of(ossl, leaf);
+
+    if (mark != NULL)
+        atomic_store(&mark->spoilt, true);
+}
+
 const struct peer_digests *session_digests(const struct ossl *ossl, SSL_SESSION *session)
 {
     const struct mark *mark = mark_of(ossl, ossl->SSL_SESSION_get0_peer(session));
@@ -58,8 +83,9 @@ const struct peer_digests *session_digests(const struct ossl *ossl, SSL_SESSION 
 
 bool session_is_proven(const struct ossl *ossl, const SSL_SESSION *session)
 {
-    return mark_of(ossl, ossl->SSL_SESSION_get0_peer((SSL_SESSION *)(uintptr_t)session)) != NULL
-        && ossl->SSL_SESSION_get_master_key(session, NULL, 0) > 0;
+    struct mark *mark = mark_of(ossl, ossl->SSL_SESSION_get0_peer((SSL_SESSION *)(uintptr_t)session));
+
+    return mark != NULL && !atomic_load(&mark->spoilt) && ossl->SSL_SESSION_get_master_key(session, NULL, 0) > 0;
 }
 
 /* Digest secret and certificate: a resumption trusts these two. */

@@ -10,6 +10,14 @@
  * of it for TLS 1.3 tickets. */
 void session_mark(const struct ossl *ossl, X509 *leaf, const struct peer_digests *digests);
 
+/* The SSL's peer has presented this leaf: the last one of those that share it. session_peer returns that SSL, which may be gone; NULL: the leaf is not
+ * marked. */
+void session_presented(const struct ossl *ossl, X509 *leaf, SSL *ssl);
+SSL *session_peer(const struct ossl *ossl, X509 *leaf);
+
+/* Have no session with this leaf resumed any longer. */
+void session_spoil(const struct ossl *ossl, X509 *leaf);
+
 /* Return the digests of the session's peer certificate, as they were when it was marked; NULL if none were kept. They are valid as long as
  * the session. */
 const struct peer_digests *session_digests(const struct ossl *ossl, SSL_SESSION *session);

@@ -6,6 +6,7 @@
 #include "refuse.h"
 #include "security.h"
 #include "session.h"
+#include "told.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@
  * it is judged as the target that the program meant. */
 static bool only_gives_keys(const struct ossl *ossl, SSL *ssl, const struct conn *conn, const struct presented *presented)
 {
-    const struct facts outer = {.wire = conn->facts.wire, .peer = conn->facts.peer, .verifying = conn->facts.verifying};
+    const struct facts outer = {.start = conn->facts.start, .wire = conn->facts.wire, .peer = conn->facts.peer, .verifying = conn->facts.verifying};
     struct evaluation *evaluation;
     char *names[2] = {NULL, NULL};
     bool gives;
@@ -76,6 +77,8 @@ void verify_note_beside(const struct ossl *ossl, X509_STORE_CTX *ctx)
 
 void verify_capture(const struct ossl *ossl, X509_STORE_CTX *ctx, bool own, struct captured *captured)
 {
+    struct conn *conn;
+
     memset(captured, 0, sizeof(*captured));
     captured->own = own;
     if (ossl->X509_STORE_CTX_get_ex_data != NULL && ossl->SSL_get_ex_data_X509_STORE_CTX_idx != NULL)
@@ -86,6 +89,10 @@ void verify_capture(const struct ossl *ossl, X509_STORE_CTX *ctx, bool own, stru
     captured->presented.sent = ossl->X509_STORE_CTX_get0_untrusted(ctx);
     if (captured->presented.leaf == NULL && ossl->X509_STORE_CTX_get0_rpk != NULL)
         captured->presented.raw_key = certs_from_key(ossl->X509_STORE_CTX_get0_rpk(ctx));
+    if (own && !ossl->SSL_is_server(captured->ssl) && (conn = conn_make(ossl, captured->ssl)) != NULL) {
+        conn->verifying = certs_x509(captured->presented.leaf);
+        told_expect(ossl, captured->ssl, certs_x509(captured->presented.leaf));
+    }
     captured->outer = beside;
     beside = (struct beside) {certs_x509(captured->presented.leaf), NULL};
 }
@@ -110,6 +117,9 @@ static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
         return result;
     /* The program verifies something of its own, before a handshake or after it. */
     if (!captured->own && (ossl->SSL_in_before(ssl) || ossl->SSL_is_init_finished(ssl)))
+        return told_param(ossl, ctx) ? result : 0;
+    /* Or, in its callback, of another certificate. */
+    if (!captured->own && captured->outer.leaf != NULL && captured->outer.leaf != certs_x509(captured->presented.leaf))
         return result;
     /* "Ask me again" (SSL_set_retry_verify) is not a result yet. */
     if (result > 0 && !conn_is_quic(ossl, ssl) && ossl->SSL_want(ssl) == WANT_RETRY_VERIFY)
@@ -169,10 +179,14 @@ static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
 
 int verify_conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct captured *captured, int result)
 {
+    struct conn *conn;
     void *chain;
 
     if (ossl->kind != OSSL_USABLE || captured->ssl == NULL)
         return conclude(ossl, ctx, captured, NULL, result);
+    conn = captured->own ? conn_of(ossl, captured->ssl) : NULL;
+    if (conn != NULL)
+        conn->verifying = NULL;
     chain = beside.chain;
     beside = captured->outer;
     result = conclude(ossl, ctx, captured, chain, result);

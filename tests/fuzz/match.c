@@ -24,7 +24,7 @@ static size_t rank(const struct pins *pins, const struct rule *rule, const struc
         return 0;
     if (rule->form == FORM_ADDRESS)
         return host->kind == HOST_ADDRESS && memcmp(name, host->address, 16) == 0;
-    if (host->kind != HOST_NAME || rule->form == FORM_ANY)
+    if (host->kind != HOST_NAME || rule->form == FORM_ANY || rule->form == FORM_UNKNOWN)
         return 0;
     if (rule->form == FORM_NAME)
         return strcmp(name, host->name) == 0 ? SIZE_MAX : 0;
@@ -121,7 +121,8 @@ static bool is_valid_for(const struct fake *fake, const struct host *host)
         if (same_host(&meant->resolved[j], host))
             return (fake->valid_for >> i & 1) != 0;
     }
-    abort(); /* of a host that nobody meant */
+    require(host->kind == HOST_UNREADABLE && meant->target.count == 0); /* @unknown asks for nobody */
+    return false;
 }
 
 static bool is_filled(const struct pins *pins, const struct pin *pin, uint8_t byte)
@@ -278,19 +279,22 @@ static enum opinion either(enum opinion a, enum opinion b)
     return a == NO_OPINION ? b : b == NO_OPINION ? a : a == ACCEPTS || b == ACCEPTS ? ACCEPTS : a < b ? a : b;
 }
 
-/* Of the rules for `target` (or, `any`, those of "*"), found by search; what they say is for `host`. One of them must be satisfied. */
-static enum opinion ask_rules(const struct pins *pins, const struct host *target, bool any, const struct fake *fake, const struct host *host)
+/* Of the rules for `target` (or those of "*", or of "@unknown": `form`), found by search; what they say is for `host`. One of them must be satisfied.
+ * Where the port is in doubt and no rule of the name is for every port, the wider names below it count as well. */
+static enum opinion ask_rules(const struct pins *pins, const struct host *target, enum target_form form, const struct fake *fake, const struct host *host)
 {
+    bool doubt = target->port == 0 || target->port_doubtful;
     enum opinion opinion = NO_OPINION;
     bool exact = false;
+    bool every = false;
     size_t best = 1;
     size_t ranks[64];
 
     for (size_t i = 0; i < pins->rule_count; i++) {
         const struct rule *rule = &pins->rules[i];
 
-        if (any)
-            ranks[i] = rule->form == FORM_ANY && (target->port == 0 || target->port_doubtful || rule->port == 0 || rule->port == target->port);
+        if (form == FORM_ANY || form == FORM_UNKNOWN)
+            ranks[i] = rule->form == form && (target->port == 0 || target->port_doubtful || rule->port == 0 || rule->port == target->port);
         else
             ranks[i] = rank(pins, rule, target);
         best = ranks[i] > best ? ranks[i] : best;
@@ -301,6 +305,20 @@ static enum opinion ask_rules(const struct pins *pins, const struct host *target
         if (ranks[i] != best || (exact && pins->rules[i].port != target->port))
             continue;
         opinion = either(opinion, ask_rule(pins, &pins->rules[i], fake, host));
+        every |= pins->rules[i].port == 0;
+    }
+    while (doubt && !exact && !every && best > 1) {
+        size_t wider = 1;
+
+        for (size_t i = 0; i < pins->rule_count; i++)
+            wider = ranks[i] < best && ranks[i] > wider ? ranks[i] : wider;
+        for (size_t i = 0; i < pins->rule_count && wider > 1; i++) {
+            if (ranks[i] != wider)
+                continue;
+            opinion = either(opinion, ask_rule(pins, &pins->rules[i], fake, host));
+            every |= pins->rules[i].port == 0;
+        }
+        best = wider;
     }
     return opinion;
 }
@@ -332,13 +350,13 @@ static enum opinion ask_any(const struct pins *pins, const struct meant *meant, 
 
     for (size_t i = 0; i < target->count; i++) {
         const struct host *host = target_at(target, i);
-        enum opinion one = ask_rules(pins, host, true, fake, host);
+        enum opinion one = ask_rules(pins, host, FORM_ANY, fake, host);
         bool socket = target->next_resolved != NULL && i + 1 == target->count;
 
         if (socket && target->named && opinion != NO_OPINION)
             continue;
         for (size_t j = 0; socket && !target->named && one != NO_OPINION && j < meant->resolved_count; j++) {
-            if (ask_rules(pins, host, true, fake, &meant->resolved[j]) >= ALLOWS)
+            if (ask_rules(pins, host, FORM_ANY, fake, &meant->resolved[j]) >= ALLOWS)
                 one = ACCEPTS;
         }
         opinion = both(opinion, one);
@@ -348,12 +366,15 @@ static enum opinion ask_any(const struct pins *pins, const struct meant *meant, 
 
 static enum opinion ask(const struct pins *pins, const struct meant *meant, const struct fake *fake)
 {
+    static const struct host nobody;
     const struct target *target = &meant->target;
+    const struct host *unreadable = NULL;
+    const struct host *address = target->count > 0 ? target_at(target, target->count - 1) : &nobody;
     enum opinion opinion = NO_OPINION;
     enum opinion resolved = NO_OPINION;
+    enum opinion unknown = NO_OPINION;
     bool demand = false;
     bool enforced = false;
-    bool unknown = target->count == 0 || target->overflow;
 
     if (is_revoked(pins, fake))
         return REFUSES;
@@ -361,15 +382,23 @@ static enum opinion ask(const struct pins *pins, const struct meant *meant, cons
         demand |= pins->rules[i].action != RULE_ALLOW;
         enforced |= pins->rules[i].action != RULE_ALLOW && !pins->rules[i].report;
     }
-    for (size_t i = 0; i < target->count; i++)
-        unknown |= target_at(target, i)->kind == HOST_UNREADABLE;
-    if (!demand || unknown)
+    for (size_t i = target->count; i > 0; i--)
+        unreadable = target_at(target, i - 1)->kind == HOST_UNREADABLE ? target_at(target, i - 1) : unreadable;
+    if (!demand || target->overflow)
         return enforced ? REFUSES : demand ? REPORTS : ACCEPTS;
     for (size_t i = 0; i < target->count; i++)
-        opinion = both(opinion, ask_rules(pins, target_at(target, i), false, fake, target_at(target, i)));
+        opinion = both(opinion, ask_rules(pins, target_at(target, i), FORM_NAME, fake, target_at(target, i)));
     for (size_t i = 0; !target->named && i < meant->resolved_count; i++)
-        resolved = either(resolved, ask_rules(pins, &meant->resolved[i], false, fake, &meant->resolved[i]));
+        resolved = either(resolved, ask_rules(pins, &meant->resolved[i], FORM_NAME, fake, &meant->resolved[i]));
     opinion = both(opinion, resolved);
+    if (unreadable != NULL || target->count == 0 || (!target->named && meant->resolved_count == 0)) {
+        const struct host *host = unreadable != NULL ? unreadable : address;
+
+        unknown = ask_rules(pins, host, FORM_UNKNOWN, fake, host);
+        if (unknown == NO_OPINION && (unreadable != NULL || target->count == 0))
+            return enforced ? REFUSES : REPORTS;
+    }
+    opinion = both(opinion, unknown);
     return opinion != NO_OPINION ? opinion : ask_any(pins, meant, fake);
 }
 

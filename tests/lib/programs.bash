@@ -100,6 +100,15 @@ accepted() {
     lacks "$ERR" 'pinshim['
 }
 
+# noticed COMMAND...: the program succeeds under the shim, which notices that no rule for a name was asked, and says nothing else
+noticed() {
+    capture shim "$@"
+    equals "$STATUS" 0
+    equals "$(count_lines notice)" 1
+    has "$ERR" 'no name is known of this target'
+    equals "$(grep -acF 'pinshim[' <<<"$ERR")" 1
+}
+
 # refused COMMAND...: the program succeeds without the shim, fails with it, and the shim logs that once, in $LINE
 # shellcheck disable=SC2034 # the tests read it
 refused() {

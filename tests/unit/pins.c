@@ -106,6 +106,11 @@ static struct rules look_up(const struct pins *pins, const char *string)
         host.port = string[1] == ':' ? text_port(string + 2, strlen(string + 2)) : 0;
         return pins_lookup_any(pins, &host);
     }
+    if (string[0] == '@') {
+        memset(&host, 0, sizeof(host));
+        host.port = strchr(string, ':') != NULL ? text_port(strchr(string, ':') + 1, strlen(strchr(string, ':') + 1)) : 0;
+        return pins_lookup_unknown(pins, &host);
+    }
     host_parse(string, strlen(string), &host);
     return pins_lookup(pins, &host);
 }
@@ -259,14 +264,24 @@ static const struct accepted precedence[] = {
         "2 allow"},
     {"no port known: every port of the name", BYTES("a.example:1 deny\na.example allow\na.example:2 deny\n"), "a.example",
         "1 deny; 2 allow; 3 deny"},
-    {"no port known: the name alone", BYTES("a.example:1 deny\n*.example:1 allow\nb.example:2 deny\n"), "a.example", "1 deny"},
-    {"no port known: every port of the suffix", BYTES("*.example:1 deny\n*.example:2 allow\n**.example:3 deny\n"), "a.example",
+    {"no port known: the suffix, too", BYTES("a.example:1 deny\n*.example:1 allow\nb.example:2 deny\n"), "a.example", "1 deny; 2 allow"},
+    {"no port known: not where the name has a rule for every port", BYTES("a.example:1 deny\na.example allow\n*.example:1 allow\n"), "a.example",
+        "1 deny; 2 allow"},
+    {"no port known: every port of each suffix", BYTES("*.example:1 deny\n*.example:2 allow\n**.example:3 deny\n* deny\n"), "a.example",
+        "1 deny; 2 allow; 3 deny"},
+    {"no port known: up to the suffix with a rule for every port", BYTES("*.b.example:1 deny\n**.b.example allow\n**.example:3 deny\n"), "a.b.example",
         "1 deny; 2 allow"},
     {"no port known: every port of the address", BYTES("192.0.2.1:1 deny\n192.0.2.1:2 allow\n"), "192.0.2.1", "1 deny; 2 allow"},
     {"a known port: that rule alone", BYTES("a.example:1 deny\na.example allow\na.example:2 deny\n"), "a.example:1", "1 deny"},
     {"an address with the port before one without", BYTES("192.0.2.1 deny\n192.0.2.1:443 allow\n"), "192.0.2.1:443", "2 allow"},
     {"* with the port before one without", BYTES("* deny\n*:443 allow\n"), "*:443", "2 allow"},
     {"* without the port where another has it", BYTES("* deny\n*:443 allow\n"), "*:444", "1 deny"},
+    {"@unknown is not *", BYTES("@unknown deny\n"), "*", ""},
+    {"* is not @unknown", BYTES("* deny\na.example deny\n"), "@unknown", ""},
+    {"@unknown", BYTES("* allow\n@unknown " S1 "\n@unknown " S2 "\n"), "@unknown", "2 " S1 " 3 " S2},
+    {"@unknown with the port before the one without", BYTES("@unknown deny\n@unknown:443 allow\n"), "@unknown:443", "2 allow"},
+    {"@unknown without the port where another has it", BYTES("@unknown deny\n@unknown:443 allow\n"), "@unknown:444", "1 deny"},
+    {"@unknown where no port is known", BYTES("@unknown deny\n@unknown:443 allow\n"), "@unknown", "1 deny; 2 allow"},
 };
 
 static const struct accepted adding_up[] = {
@@ -463,7 +478,12 @@ static const struct refused bad_targets[] = {
     {"a range of addresses", BYTES("192.0.2.0/24 allow\n"), {{1, 1, "a range of addresses"}}},
     {"a range of IPv6 addresses", BYTES("2001:db8::/32 allow\n"), {{1, 1, "a range of addresses"}}},
     {"a range in brackets", BYTES("[2001:db8::]/32 allow\n"), {{1, 1, "a range of addresses"}}},
-    {"@ and anything", BYTES("@include allow\n"), {{1, 1, "\"@include\" is not known; expected a target or @revoked"}}},
+    {"@ and anything", BYTES("@include allow\n"), {{1, 1, "\"@include\" is not known; expected a target, @unknown or @revoked"}}},
+    {"@unknown in upper case", BYTES("@UNKNOWN " S1 "\n"), {{1, 1, "is not known"}}},
+    {"@unknown and more", BYTES("@unknown.example " S1 "\n@unknowns allow\n"), {{1, 1, "is not known"}, {2, 1, "is not known"}}},
+    {"@unknown at no port", BYTES("@unknown: allow\n@unknown:0 allow\n"), {{1, 10, "is not a port"}, {2, 10, "is not a port"}}},
+    {"@unknown that contradicts itself", BYTES("@unknown allow\n@unknown " S1 "\n"), {{2, 10, "contradicts line 1"}}},
+    {"@unknown alone", BYTES("@unknown\n"), {{1, 9, "nothing after the target"}}},
     {"@revoked in upper case", BYTES("@REVOKED " S1 "\n"), {{1, 1, "is not known"}}},
     {"an IPv6 address without brackets", BYTES("2001:db8::1 allow\n"), {{1, 1, "expected [2001:db8::1]"}}},
     {"an IPv6 address with what may be a port", BYTES("2001:db8::1:443 allow\n"), {{1, 1, "without brackets"}}},

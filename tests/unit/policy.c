@@ -225,6 +225,17 @@ static const struct row pins_rows[] = {
     {"an unknown port: allow, and a pin that holds", "a.example:1 allow\na.example:2 " S1, "a.example", NAMED, NULL, GOOD, REASON_MATCH,
         "a.example", "P:2"},
     {"an unknown port: allow for each", "a.example:1 allow\na.example:2 allow", "a.example", NAMED, NULL, BAD, REASON_ALLOW, "a.example", "P:1"},
+    {"an unknown port: allow for one does not outweigh the pin of a suffix at another", "a.example:1 allow\n*.example:2 " S1, "a.example", NAMED, NULL, BAD,
+        REASON_NO_MATCH, "a.example", "P:2"},
+    {"an unknown port: nor of a wider one", "a.b.example:1 allow\n*.b.example:2 allow\n**.b.example:3 allow\n**.example " S1 "\n* deny", "a.b.example", NAMED, NULL, BAD,
+        REASON_NO_MATCH, "a.b.example", "P:4"},
+    {"an unknown port: a rule for every port keeps wider ones away", "a.example:1 allow\na.example allow\n*.example deny", "a.example", NAMED, NULL, BAD,
+        REASON_ALLOW, "a.example", "P:1"},
+    {"an unknown port: and so does one of a suffix", "a.b.example:1 allow\n*.b.example allow\n**.example deny", "a.b.example", NAMED, NULL, BAD, REASON_ALLOW,
+        "a.b.example", "P:1"},
+    {"a doubtful port: allow for it does not outweigh the pin of a suffix at another", "a.example:1 allow\n**.example:2 " S1, "a.example:1", NAMED | DOUBTFUL,
+        NULL, BAD, REASON_NO_MATCH, "a.example:1", "P:2"},
+    {"a certain port: its rule alone", "a.example:1 allow\n**.example:2 " S1, "a.example:1", NAMED, NULL, BAD, REASON_ALLOW, "a.example:1", "P:1"},
     {"an unknown port: deny everywhere", "a.example:1 deny\na.example:2 deny", "a.example", NAMED, NULL, GOOD, REASON_DENY,
         "a.example", "P:1"},
     {"an unknown port: a pin that fails, and deny", "a.example:1 " S1 "\na.example:2 deny", "a.example", NAMED, NULL, BAD,
@@ -374,6 +385,46 @@ static const struct row unidentifiable_rows[] = {
         "a.example", ""},
     {"more identities than there is memory for, nothing is asked for", "a.example allow", "b.example", NAMED | OVERFLOW, NULL, GOOD,
         REASON_NO_RULE, "b.example", ""},
+    {"more identities than there is memory for, @unknown or not", "@unknown allow\na.example deny", "b.example", NAMED | OVERFLOW, NULL, GOOD,
+        REASON_INTERNAL, "b.example", ""},
+};
+
+/* @unknown: no name is known. */
+static const struct row unknown_rows[] = {
+    {"nothing is known, and it is allowed", "a.example deny\n@unknown allow", "", 0, NULL, BAD, REASON_ALLOW, "", "P:2"},
+    {"nothing is known, its pin", "@unknown " S1, "", 0, NULL, GOOD, REASON_MATCH, "", "P:1"},
+    {"nothing is known, its pin fails", "@unknown " S1, "", 0, NULL, BAD, REASON_NO_MATCH, "", "P:1"},
+    {"nothing is known, no certificate", "@unknown " S1, "", 0, NULL, BARE, REASON_NO_CERTIFICATE, "", "P:1"},
+    {"nothing is known, deny", "@unknown deny", "", 0, NULL, GOOD, REASON_DENY, "", "P:1"},
+    {"nothing is known: one of its ports", "@unknown:1 " S3 "\n@unknown:2 " S1, "", 0, NULL, GOOD, REASON_MATCH, "", "P:2"},
+    {"nothing is known: allow for one port does not outweigh the pin of another", "@unknown:1 allow\n@unknown:2 " S1, "", 0, NULL, BAD,
+        REASON_NO_MATCH, "", "P:2"},
+    {"an address: its pin", "@unknown " S1 "\n* deny", "192.0.2.1:443", 0, NULL, GOOD, REASON_MATCH, "192.0.2.1:443", "P:1"},
+    {"an address: its pin fails", "@unknown " S1 "\n* allow", "192.0.2.1:443", 0, NULL, BAD, REASON_NO_MATCH, "192.0.2.1:443", "P:1"},
+    {"an address: it is allowed, whatever * says", "@unknown allow\n* deny", "192.0.2.1:443", 0, "", BAD, REASON_ALLOW, "192.0.2.1:443", "P:1"},
+    {"an address, at the port", "@unknown deny\n@unknown:443 allow", "192.0.2.1:443", 0, NULL, BAD, REASON_ALLOW, "192.0.2.1:443", "P:2"},
+    {"an address, at another port: * decides", "@unknown:443 allow\n* deny", "192.0.2.1:444", 0, NULL, BAD, REASON_DENY, "192.0.2.1:444", "P:2"},
+    {"an address with a rule: that holds as well", "@unknown allow\n192.0.2.1 " S1, "192.0.2.1:443", 0, NULL, BAD, REASON_NO_MATCH,
+        "192.0.2.1:443", "P:2"},
+    {"an address that is allowed: @unknown holds as well", "@unknown " S1 "\n192.0.2.1 allow", "192.0.2.1:443", 0, NULL, BAD, REASON_NO_MATCH,
+        "192.0.2.1:443", "P:1"},
+    {"an address and @unknown, both satisfied", "@unknown " S1 "\n192.0.2.1 " C2, "192.0.2.1:443", 0, NULL, GOOD, REASON_MATCH,
+        "192.0.2.1:443", "P:2"},
+    {"a name was given", "@unknown deny\na.example " S1, "a.example:443 192.0.2.1:443", NAMED, NULL, GOOD, REASON_MATCH, "a.example:443", "P:2"},
+    {"a name without a rule was given", "@unknown deny\n* allow", "a.example:443 192.0.2.1:443", NAMED, NULL, GOOD, REASON_ALLOW, "a.example:443", "P:2"},
+    {"a name was resolved", "@unknown allow\nb.example " S1, "192.0.2.1:443", 0, "b.example:443", BAD, REASON_NO_MATCH, "b.example:443", "P:2"},
+    {"a name without a rule was resolved", "@unknown deny", "192.0.2.1:443", 0, "b.example:443", BAD, REASON_NO_RULE, "192.0.2.1:443", ""},
+    {"a name was forgotten: the pin decides", "@unknown " S1, "192.0.2.1:443", FORGOT, "", GOOD, REASON_MATCH, "192.0.2.1:443", "P:1"},
+    {"a name was forgotten: the pin fails", "@unknown " S1, "192.0.2.1:443", FORGOT, "", BAD, REASON_NO_MATCH, "192.0.2.1:443", "P:1"},
+    {"a name was forgotten, which may have a pin: allow is not enough", "@unknown allow\nb.example " S1, "192.0.2.1:443", FORGOT, "", GOOD,
+        REASON_UNIDENTIFIABLE, "192.0.2.1:443", ""},
+    {"a name was forgotten, and another's rule decides", "@unknown deny\nb.example " S1, "192.0.2.1:443", FORGOT, "b.example", GOOD, REASON_MATCH,
+        "b.example", "P:2"},
+    {"a name that cannot be read, and it is allowed", "a.example deny\n@unknown allow", "a.example:x", NAMED, NULL, BAD, REASON_ALLOW, "a.example:x",
+        "P:2"},
+    {"a name that cannot be read: the pin fails", "@unknown " S1, "a.example:x", NAMED, NULL, BAD, REASON_NO_MATCH, "a.example:x", "P:1"},
+    {"a name that cannot be read, beside one that has a rule", "b.example " S1 "\n@unknown allow", "b.example a.example:x", NAMED, NULL, BAD,
+        REASON_NO_MATCH, "b.example", "P:1"},
 };
 
 /* What the fake paths below say of the peer. */
@@ -670,9 +721,9 @@ static const struct path_row report_rows[] = {
     {"of *, and a target that is enforced", "* " S3 " mode=report\na " S3, "a 192.0.2.1", GOOD, 0, 0, "", REASON_NO_MATCH, "a", UNASKED,
         "no pin of P:2 matched"},
     {"of *, and no target at all", "* " S3 " mode=report", "", GOOD, 0, 0, "", REASON_UNIDENTIFIABLE, "", REPORTED | UNASKED,
-        "unidentifiable: the program gave no host name and no socket that identifies the target for certain, and P has rules; a pins file with nothing but allow would allow it"},
+        "unidentifiable: the program gave no host name and no socket that identifies the target for certain, and P has rules; a line \"@unknown allow\" would allow it, and \"@unknown\" with a pin would hold it to that pin"},
     {"of *, no target at all, and another that is enforced", "* " S3 " mode=report\na deny", "", GOOD, 0, 0, "", REASON_UNIDENTIFIABLE, "", UNASKED,
-        "unidentifiable: the program gave no host name and no socket that identifies the target for certain, and P has rules; a pins file with nothing but allow would allow it"},
+        "unidentifiable: the program gave no host name and no socket that identifies the target for certain, and P has rules; a line \"@unknown allow\" would allow it, and \"@unknown\" with a pin would hold it to that pin"},
     {"at one of several ports: it is enforced", "a:1 " S3 " mode=report\na:2 " C3, "a", GOOD, 0, 0, "", REASON_NO_MATCH, "a", UNASKED,
         "no pin of P:1,2 matched"},
     {"at the last of several ports: it is enforced", "a:1 " S3 "\na:2 " C3 " mode=report", "a", GOOD, 0, 0, "", REASON_NO_MATCH, "a",
@@ -693,7 +744,7 @@ static const struct path_row report_rows[] = {
         REPORTED | UNASKED, "P:1 matched " S1},
     {"for an address; the name resolved to it was forgotten", "192.0.2.1 " S3 " mode=report", "192.0.2.1=", GOOD, 0, FORGOTTEN, "",
         REASON_UNIDENTIFIABLE, "192.0.2.1", REPORTED | UNASKED,
-        "unidentifiable: the program gave no host name and no socket that identifies the target for certain, and P has rules; a pins file with nothing but allow would allow it"},
+        "unidentifiable: the program gave no host name and no socket that identifies the target for certain, and P has rules; a line \"@unknown allow\" would allow it, and \"@unknown\" with a pin would hold it to that pin"},
     {"for a name that was resolved to an address that is enforced", "192.0.2.1 " S3 "\nb " S3 " mode=report", "192.0.2.1=b", GOOD, 0, 0,
         "", REASON_NO_MATCH, "192.0.2.1", UNASKED, "no pin of P:1 matched"},
     {"for an address whose resolved name is enforced", "192.0.2.1 " S3 " mode=report\nb " S3, "192.0.2.1=b", GOOD, 0, 0, "",
@@ -830,7 +881,7 @@ static void test_printing(void)
         {"allow", "a.example allow", "a.example", GOOD, "P:1 says allow", "", "P:1"},
         {"no rule", "b.example deny", "a.example", GOOD, "no rule for this target", "", ""},
         {"unidentifiable", "b.example deny", "", GOOD,
-            "unidentifiable: the program gave no host name and no socket that identifies the target for certain, and P has rules; a pins file with nothing but allow would allow it", "", ""},
+            "unidentifiable: the program gave no host name and no socket that identifies the target for certain, and P has rules; a line \"@unknown allow\" would allow it, and \"@unknown\" with a pin would hold it to that pin", "", ""},
     };
     struct judgement zero = {0};
     struct pins *pins;
@@ -915,6 +966,44 @@ static void test_open(void)
     }
 }
 
+/* When it is to be noticed that no rule for a name was asked. */
+static void test_unnamed(void)
+{
+    static const struct {
+        const char *why;
+        const char *rules;
+        const char *known;
+        int flags;
+        const char *resolved;
+        enum who who;
+        bool unnamed;
+    } table[] = {
+        {"an address alone, and a rule for a name", "a.example " S1, "192.0.2.1:443", 0, NULL, BAD, true},
+        {"a rule for a suffix", "**.example deny\n* allow", "192.0.2.1:443", 0, "", BAD, true},
+        {"the address is allowed", "a.example " S1 "\n192.0.2.1 allow", "192.0.2.1:443", 0, NULL, BAD, true},
+        {"the address has a pin that holds", "a.example " S1 "\n192.0.2.1 " S1, "192.0.2.1:443", 0, NULL, GOOD, false},
+        {"* has one", "a.example " S3 "\n* " S1, "192.0.2.1:443", 0, NULL, GOOD, true},
+        {"it is refused", "a.example " S1 "\n* deny", "192.0.2.1:443", 0, NULL, BAD, false},
+        {"the refusal is reported", "a.example " S1 "\n* " S1 " mode=report", "192.0.2.1:443", 0, NULL, BAD, true},
+        {"no name has a rule that demands anything", "a.example allow\n192.0.2.7 deny\n* allow", "192.0.2.1:443", 0, NULL, BAD, false},
+        {"@unknown decides", "a.example " S1 "\n@unknown allow", "192.0.2.1:443", 0, NULL, BAD, false},
+        {"a name was given", "a.example " S1, "b.example 192.0.2.1:443", NAMED, NULL, BAD, false},
+        {"a name was resolved", "a.example " S1, "192.0.2.1:443", 0, "b.example", BAD, false},
+    };
+
+    for (size_t i = 0; i < ROWS(table); i++) {
+        struct pins *pins = parse(table[i].rules);
+        struct target target = target_of(table[i].known, table[i].flags, table[i].resolved);
+        struct peer peer = peer_of(table[i].who);
+        struct judgement judgement;
+
+        memset(&judgement, 0xaa, sizeof(judgement));
+        policy_judge(pins, &target, &peer, &judgement);
+        check(judgement.unnamed == table[i].unnamed, "unnamed: %s", table[i].why);
+        pins_free(pins);
+    }
+}
+
 int main(void)
 {
     test_open();
@@ -924,6 +1013,8 @@ int main(void)
     judge_rows(several_rows, ROWS(several_rows));
     judge_rows(resolved_rows, ROWS(resolved_rows));
     judge_rows(unidentifiable_rows, ROWS(unidentifiable_rows));
+    judge_rows(unknown_rows, ROWS(unknown_rows));
+    test_unnamed();
     judge_path_rows(expires_rows, ROWS(expires_rows));
     judge_path_rows(pkix_rows, ROWS(pkix_rows));
     judge_path_rows(authority_rows, ROWS(authority_rows));

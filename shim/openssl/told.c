@@ -1,0 +1,161 @@
+#include "told.h"
+
+#include "decide.h"
+#include "session.h"
+#include "verify_param.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#define EXPECTED 16
+
+/* Certificates that peers of this thread's connections have presented. By value: a connection may be gone, and its memory be another one's. */
+static _Thread_local struct expected {
+    const X509 *leaf; /* NULL: none */
+    uint64_t signature; /* its digest, to know a copy by */
+    SSL *ssl;
+} expected[EXPECTED];
+static _Thread_local unsigned next_expected;
+
+/* FNV-1a over the certificate's signature. */
+static uint64_t signature_of(const struct ossl *ossl, const X509 *certificate)
+{
+    const ASN1_BIT_STRING *signature = NULL;
+    uint64_t hash = 14695981039346656037U;
+    const unsigned char *bytes;
+    int length;
+
+    ossl->X509_get0_signature(&signature, NULL, certificate);
+    if (signature == NULL)
+        return 0;
+    bytes = ossl->ASN1_STRING_get0_data(signature);
+    length = ossl->ASN1_STRING_length(signature);
+    for (int i = 0; i < length; i++)
+        hash = (hash ^ bytes[i]) * 1099511628211U;
+    return hash | 1;
+}
+
+void told_expect(const struct ossl *ossl, SSL *ssl, X509 *leaf)
+{
+    struct expected *last = &expected[(next_expected - 1) % EXPECTED];
+
+    if (leaf == NULL)
+        return;
+    session_presented(ossl, leaf, ssl);
+    if (last->leaf != leaf || last->ssl != ssl)
+        expected[next_expected++ % EXPECTED] = (struct expected) {leaf, signature_of(ossl, leaf), ssl};
+}
+
+/* Return the state of the SSL if it is still one whose peer has presented `leaf`. */
+static struct conn *conn_with(const struct ossl *ossl, SSL *ssl, const X509 *leaf)
+{
+    struct conn *conn = conn_of(ossl, ssl);
+
+    return conn != NULL && leaf != NULL && (conn->verifying == leaf || conn->leaf == leaf) ? conn : NULL;
+}
+
+/* Find the connection whose peer has presented the certificate: of several (resumed ones share it), the last of this thread, else the last one. */
+static struct conn *find_conn(const struct ossl *ossl, X509 *certificate, SSL **ssl)
+{
+    struct conn *conn = NULL;
+    uint64_t signature = 0;
+
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (unsigned i = 1; i <= EXPECTED; i++) {
+            const struct expected *one = &expected[(next_expected - i) % EXPECTED];
+
+            if (one->leaf == NULL || (pass == 0 ? one->leaf != certificate : one->signature != signature))
+                continue;
+            *ssl = one->ssl;
+            conn = conn_with(ossl, one->ssl, one->leaf);
+            if (conn != NULL)
+                return conn;
+        }
+        if (pass == 0 && (*ssl = session_peer(ossl, certificate)) != NULL && (conn = conn_with(ossl, *ssl, certificate)) != NULL)
+            return conn;
+        signature = signature_of(ossl, certificate);
+    }
+    return NULL;
+}
+
+/* The handshake, or at least its verification, is over: judge the peer for all that is known of the target now. */
+static bool judge_again(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    struct presented presented;
+    X509 *leaf = decide_presented(ossl, ssl, &presented);
+    bool continues = leaf == NULL || decide(ossl, ssl, conn, &presented, true, NULL) != DECISION_REFUSE;
+    SSL_SESSION *session = continues ? NULL : ossl->SSL_get_session(ssl);
+
+    if (!continues) {
+        session_spoil(ossl, leaf);
+        conn_set_phase(conn, PHASE_REFUSED);
+        if (session != NULL)
+            (void)ossl->SSL_CTX_remove_session(ossl->SSL_get_SSL_CTX(ssl), session);
+        if (!conn_is_quic(ossl, ssl))
+            ossl->SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+        ossl->SSL_set_verify_result(ssl, X509_V_ERR_CERT_REJECTED);
+    }
+    if (leaf != NULL)
+        ossl->X509_free(leaf);
+    return continues;
+}
+
+bool told_name(const struct ossl *ossl, X509 *certificate, const char *name, size_t length)
+{
+    int saved = errno;
+    bool continues = true;
+    struct conn *conn;
+    SSL *ssl = NULL;
+
+    if (certificate == NULL || name == NULL)
+        return true;
+    /* As libcrypto reads it. */
+    if (length > 1 && name[length - 1] == '\0')
+        length--;
+    (void)ossl->ERR_set_mark();
+    conn = find_conn(ossl, certificate, &ssl);
+    if (conn != NULL && conn->phase == PHASE_REFUSED) {
+        continues = false;
+    } else if (conn != NULL && facts_tell(&conn->facts, name, length)) {
+        if (conn->verifying != NULL)
+            conn_keep_leaf(ossl, conn, NULL); /* a verdict that came before the name does not count */
+        else
+            continues = judge_again(ossl, ssl, conn);
+    }
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
+    return continues;
+}
+
+bool told_address(const struct ossl *ossl, X509 *certificate, const unsigned char *address, size_t length)
+{
+    char printed[INET6_ADDRSTRLEN];
+
+    if (address == NULL || (length != 4 && length != 16) || inet_ntop(length == 4 ? AF_INET : AF_INET6, address, printed, sizeof(printed)) == NULL)
+        return true;
+    return told_name(ossl, certificate, printed, strlen(printed));
+}
+
+bool told_param(const struct ossl *ossl, X509_STORE_CTX *ctx)
+{
+    X509 *certificate = ossl->X509_STORE_CTX_get0_cert(ctx);
+    X509_VERIFY_PARAM *param = ossl->X509_STORE_CTX_get0_param(ctx);
+    char address[64];
+    struct text text = text_over(address, sizeof(address));
+    bool continues = true;
+    const char *name;
+    size_t length;
+
+    if (certificate == NULL || param == NULL)
+        return true;
+    for (int i = 0; (name = param_host(ossl, param, i, &length)) != NULL; i++)
+        continues &= told_name(ossl, certificate, name, length);
+    for (int i = 0; param_address(ossl, param, i, &text); i++) {
+        continues &= told_name(ossl, certificate, address, text.length);
+        text = text_over(address, sizeof(address));
+    }
+    if (!continues)
+        ossl->X509_STORE_CTX_set_error(ctx, X509_V_ERR_CERT_REJECTED);
+    return continues;
+}
