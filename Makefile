@@ -34,7 +34,7 @@ in_openssl := $(in_libc) -Ishim/openssl
 # What the command and the unit tests stand on as well.
 core := $(addprefix core/,text kernel file host hello roots pins pins_parse policy sha2 der)
 # What runs in every process comes first, so that it stands together in few pages.
-shim := core/log $(addprefix libc/,loader start resolve send filter exec) core/config $(core) core/resolved libc/socket libc/proxy libc/wire core/pinstore \
+shim := core/log $(addprefix libc/,loader start resolve send filter exec) core/config $(core) core/resolved libc/socket libc/proxy libc/sent libc/guard core/pinstore \
 	$(addprefix openssl/,state ossl verify_param pinfile client_file digest peer path facts evaluation session context conn refuse decide psk client_cert start security verify handshake exports openssl) \
 	backends libc/dlsym libc/dlsym_entry
 command := main output run doctor learn launch event observed targets objects workers dial lint pin check linked \

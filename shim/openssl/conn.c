@@ -46,7 +46,8 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
     free(conn->facts.sni);
     conn->facts.sni = NULL;
     conn->facts.begun = false;
-    conn->facts.wire.kind = HOST_UNREADABLE;
+    conn->facts.random_known = false;
+    conn->facts.sent.state = SENT_UNKNOWN;
     conn->withheld = false;
     conn->suite_refused = false;
     free(conn->early_failure);

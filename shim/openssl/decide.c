@@ -1,14 +1,12 @@
 #include "decide.h"
 
 #include "session.h"
-#include "wire.h"
 
 #include <errno.h>
 
 enum verdict decide_evaluate(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct presented *presented, struct evaluation *out)
 {
-    if (conn->driven)
-        wire_read(&conn->facts.wire, ossl->SSL_get_rfd(ssl));
+    facts_follow(ossl, ssl, &conn->facts);
     return evaluate(ossl, ssl, &conn->facts, presented, out);
 }
 

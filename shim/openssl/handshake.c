@@ -5,7 +5,6 @@
 #include "refuse.h"
 #include "security.h"
 #include "start.h"
-#include "wire.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -273,7 +272,6 @@ void handshake_was_early(const struct ossl *ossl, SSL *ssl, int result)
 
 int handshake_run(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
 {
-    struct wire watched_before;
     SSL *called = ssl;
     bool driven_before;
     struct conn *conn;
@@ -307,11 +305,8 @@ int handshake_run(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
     conn->driven = true;
     /* Its SSL_CTX was made without passing the shim. */
     if (ossl->SSL_in_before(ssl) && !security_is_watched(ossl, ssl))
-        start_handshake(ossl, ssl);
-    wire_begin(&watched_before);
+        security_set(ossl, NULL, ssl, ossl->SSL_get_security_callback(ssl));
     result = real(called);
-    wire_read(&conn->facts.wire, ossl->SSL_get_rfd(ssl));
-    wire_end(&watched_before);
     if (conn->callbacks.suspended)
         security_resume(ossl, ssl);
     if (ossl->SSL_is_server(ssl)) {
