@@ -42,7 +42,7 @@ command := main output run doctor learn launch event observed targets objects wo
 # Of the shim, beside the core.
 shared := core/config $(addprefix openssl/,digest peer path pinfile client_file)
 # What unit tests need besides the core.
-in_unit := $(addprefix core/,resolved config log pinstore) openssl/state
+in_unit := $(addprefix core/,resolved config log pinstore) libc/sent openssl/state
 
 all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A handshake is forgotten when 16 later ones have come to the same set. With few ways, some of a few thousand handshakes at a time were lost. */
-#define SETS 512
+#define SETS 1024
 #define WAYS 16
 
 enum place { MADE = 1, CHANGING, ELSEWHERE, TO_ADDRESS, REPEATED };
@@ -12,10 +12,10 @@ enum place { MADE = 1, CHANGING, ELSEWHERE, TO_ADDRESS, REPEATED };
 static struct way {
     _Atomic uint64_t print; /* of the random; 0: empty, or being changed */
     _Atomic uint64_t address[2]; /* TO_ADDRESS */
-    _Atomic uint64_t rest; /* enum place in the lowest byte, then the port, then the descriptor */
+    _Atomic uint64_t rest; /* enum place in the lowest byte, then the port, the descriptor, and how often the way was used before */
 } ways[SETS][WAYS];
 
-static _Atomic uint8_t turns[SETS]; /* the way that is used next */
+static _Atomic uint16_t turns[SETS]; /* the way that is used next */
 
 /* The first bytes may be the time (RFC 5246, section 7.4.1.2). */
 static uint64_t print_of(const uint8_t random[static HELLO_RANDOM])
@@ -31,9 +31,9 @@ static unsigned set_of(const uint8_t random[static HELLO_RANDOM])
     return (random[16] | (unsigned)random[17] << 8) % SETS;
 }
 
-static uint64_t pack(enum place place, uint16_t port, int fd)
+static uint64_t pack(enum place place, uint16_t port, int fd, uint64_t uses)
 {
-    return place | (uint64_t)port << 8 | (uint64_t)(uint32_t)fd << 24;
+    return place | (uint64_t)port << 8 | (uint64_t)(uint32_t)fd << 24 | uses << 56;
 }
 
 static enum place place_of(uint64_t rest)
@@ -57,16 +57,19 @@ void sent_made(const uint8_t random[static HELLO_RANDOM])
 {
     unsigned set = set_of(random);
     struct way *way = find(random);
+    unsigned turn;
 
     /* Of a client without good randoms. Nobody can tell which of its handshakes goes where. */
     if (way != NULL) {
-        atomic_store(&way->rest, pack(REPEATED, 0, -1));
+        atomic_store(&way->rest, pack(REPEATED, 0, -1, 0));
         return;
     }
-    way = &ways[set][atomic_fetch_add_explicit(&turns[set], 1, memory_order_relaxed) % WAYS];
+    turn = atomic_fetch_add_explicit(&turns[set], 1, memory_order_relaxed);
+    way = &ways[set][turn % WAYS];
     atomic_store(&way->print, 0);
-    atomic_store(&way->rest, pack(MADE, 0, -1));
-    atomic_store(&way->print, print_of(random));
+    atomic_store(&way->rest, pack(MADE, 0, -1, turn / WAYS));
+    /* Not if another thread has taken the way over meanwhile. */
+    (void)atomic_compare_exchange_strong(&way->print, &(uint64_t) {0}, print_of(random));
 }
 
 /* Read the address of a way whose `rest` is this. Return false if another one was written in the meantime. */
@@ -103,7 +106,7 @@ enum sent_claim sent_leaves(const uint8_t random[static HELLO_RANDOM], int fd, c
 {
     struct way *way = find(random);
     uint64_t rest = way != NULL ? atomic_load(&way->rest) : 0;
-    uint64_t changing = pack(CHANGING, 0, fd);
+    uint64_t changing = pack(CHANGING, 0, fd, rest >> 56);
     enum place place = place_of(rest);
     uint64_t words[2];
     struct host before;
@@ -112,7 +115,7 @@ enum sent_claim sent_leaves(const uint8_t random[static HELLO_RANDOM], int fd, c
         return SENT_BY_OTHERS;
     if (place == REPEATED || to->kind != HOST_ADDRESS) {
         if (place == MADE)
-            (void)atomic_compare_exchange_strong(&way->rest, &rest, pack(ELSEWHERE, 0, fd));
+            (void)atomic_compare_exchange_strong(&way->rest, &rest, pack(ELSEWHERE, 0, fd, rest >> 56));
         return SENT_ALONG;
     }
     /* What went to another thread of the program at first, through a pair of sockets, may go to its destination now. */
@@ -121,10 +124,10 @@ enum sent_claim sent_leaves(const uint8_t random[static HELLO_RANDOM], int fd, c
         atomic_store(&way->address[0], words[0]);
         atomic_store(&way->address[1], words[1]);
         /* Not if the way has become another handshake's meanwhile. */
-        (void)atomic_compare_exchange_strong(&way->rest, &changing, pack(TO_ADDRESS, to->port, fd));
+        (void)atomic_compare_exchange_strong(&way->rest, &changing, pack(TO_ADDRESS, to->port, fd, rest >> 56));
         return SENT_ALONG;
     }
     if (place != TO_ADDRESS || !read_address(way, print_of(random), rest, &before))
-        return SENT_ASTRAY;
+        return find(random) == way ? SENT_ASTRAY : SENT_BY_OTHERS;
     return before.port == to->port && memcmp(before.address, to->address, sizeof(to->address)) == 0 ? SENT_ALONG : SENT_ASTRAY;
 }
