@@ -32,9 +32,9 @@ in_core := -Ishim/core
 in_libc := $(in_core) -Ishim/libc
 in_openssl := $(in_libc) -Ishim/openssl
 # What the command and the unit tests stand on as well.
-core := $(addprefix core/,config text kernel file host roots pins pins_parse policy sha2 der pem digest peer path pinfile client_file)
+core := $(addprefix core/,config text kernel file host hello roots pins pins_parse policy sha2 der pem digest peer path pinfile client_file)
 # What runs in every process comes first, so that it stands together in few pages.
-shim := core/log $(addprefix libc/,loader start resolve send filter exec) $(core) core/resolved libc/socket libc/proxy libc/wire core/pinstore \
+shim := core/log $(addprefix libc/,loader start resolve send filter exec) $(core) core/resolved libc/socket libc/proxy libc/sent libc/guard core/pinstore \
 	$(addprefix core/,evaluation report proven) \
 	$(addprefix openssl/,state client_decode certs ossl verify_param facts session context conn refuse decide psk client_cert start security told verify handshake exports openssl) \
 	backends libc/dlsym libc/dlsym_entry
@@ -43,7 +43,7 @@ command := main output run doctor learn launch event observed targets objects wo
 # Of the shim, beside the core.
 shared := $(addprefix openssl/,client_decode certs)
 # What unit tests need besides the core.
-in_unit := $(addprefix core/,resolved log pinstore) openssl/state
+in_unit := $(addprefix core/,resolved log pinstore) libc/sent openssl/state
 
 all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
 

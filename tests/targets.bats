@@ -369,6 +369,44 @@ ssl._create_unverified_context().wrap_socket(raw)' "$GOOD"
     has "$LINE" "peer spki-sha256:$PIN_IMPOSTOR"
 }
 
+# nameless VERDICT PORT: a client over memory BIOs that names nobody and verifies nothing
+nameless() {
+    "$1" /usr/bin/python3 "$BATS_TEST_DIRNAME/clients/asyncio_http.py" 127.0.0.1 "$2" noverify 1.3 "$LAB/ca.pem" ''
+}
+
+@test "over memory BIOs the address is that of the socket on which the ClientHello was sent" {
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD"
+    nameless accepted "$GOOD"
+    nameless refused "$IMPOSTOR"
+    has "$LINE" "refused 127.0.0.1:$IMPOSTOR: no pin of $PINS:1 matched"
+    # Rules for others are not asked.
+    pins "192.0.2.7 spki-sha256:$PIN_GOOD" "www.pinned.example spki-sha256:$PIN_GOOD"
+    nameless accepted "$IMPOSTOR"
+    pins "127.0.0.1:$GOOD deny" "* spki-sha256:$PIN_GOOD"
+    nameless refused "$IMPOSTOR"
+    nameless refused "$GOOD"
+    has "$LINE" "$PINS:1 says deny"
+}
+
+@test "dig +tls and gensio, whose BIOs know no socket, are pinned by address" {
+    local good impostor rest
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/clients/server.py" "$LAB" dns >"$LAB/dns" 2>&1 </dev/null 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait test -s "$LAB/dns"
+    read -r good impostor rest <"$LAB/dns"
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD"
+    accepted dig +tls @127.0.0.1 -p "$good" +tries=1 +time=4 example.org
+    has "$OUT" 192.0.2.1
+    # dig exits with 0 in either case.
+    capture shim dig +tls @127.0.0.1 -p "$impostor" +tries=1 +time=4 example.org
+    lacks "$OUT" 192.0.2.1
+    has "$ERR" "refused 127.0.0.1:$impostor: no pin of $PINS:1 matched"
+    capture shim timeout 10 gensiot -i 'stdio(self)' "ssl(allow-authfail),tcp,127.0.0.1,$good"
+    lacks "$ERR" 'pinshim['
+    capture shim timeout 10 gensiot -i 'stdio(self)' "ssl(allow-authfail),tcp,127.0.0.1,$impostor"
+    has "$ERR" "refused 127.0.0.1:$impostor: no pin of $PINS:1 matched"
+}
+
 @test "a client of which neither name nor address is known is refused where the file has rules" {
     local kind
     for kind in bio socketpair; do

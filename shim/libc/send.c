@@ -4,17 +4,17 @@
  * function; only what may be of interest takes the longer way. It looks before the call, because the buffer may be gone after it: only a single byte
  * is looked at afterwards, since programs write one to find out whether there is memory at an address. */
 
+#include "guard.h"
 #include "kernel.h"
 #include "proxy.h"
 #include "real.h"
 #include "socket.h"
-#include "wire.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* What data of interest begins with. */
-static const bool interesting[256] = {[WIRE_HANDSHAKE] = true, ['C'] = true, [4] = true, [5] = true};
+/* What data of interest begins with: hello_may_begin, proxy_may_begin. */
+static const bool interesting[256] = {[18] = true, [22] = true, ['C'] = true, [4] = true, [5] = true};
 
 /* Return true if the data needs no look. /dev/null accepts any pointer without reading. */
 static inline bool is_plain(int fd, const void *bytes, size_t size)
@@ -31,21 +31,22 @@ struct outgoing {
 /* Gather the beginning and look at it. */
 static void look_before(struct outgoing *out, int fd, const struct iovec *parts, size_t count, const struct sockaddr *to, socklen_t to_length)
 {
+    size_t i;
+
     out->size = 0;
-    for (size_t i = 0; i < count && out->size < sizeof(out->bytes); i++) {
+    for (i = 0; i < count; i++) {
         size_t room = sizeof(out->bytes) - out->size;
         size_t size = parts[i].iov_len < room ? parts[i].iov_len : room;
 
         /* The kernel will not read it, or fail. */
-        if (size == 0)
-            continue;
-        if ((uintptr_t)parts[i].iov_base < KERNEL_NEVER_MAPPED)
+        if (parts[i].iov_len > 0 && (uintptr_t)parts[i].iov_base < KERNEL_NEVER_MAPPED)
             break;
-        memcpy(out->bytes + out->size, parts[i].iov_base, size);
+        if (size > 0)
+            memcpy(out->bytes + out->size, parts[i].iov_base, size);
         out->size += size;
     }
-    if (out->size > 0)
-        wire_sends(fd, out->bytes, out->size, to, to_length);
+    if (out->size > 0 && hello_may_begin(out->bytes[0]))
+        guard_looks(fd, parts, i, to, to_length);
 }
 
 /* Look at what has been sent of it. A packet socket with a transmit ring sends the ring's contents, more than the call's own buffer (packet(7)). */

@@ -48,8 +48,8 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
     conn->facts.sni = NULL;
     facts_forget_told(&conn->facts);
     conn->facts.begun = false;
-    conn->facts.wire.kind = HOST_UNREADABLE;
-    conn->facts.start.kind = HOST_UNREADABLE;
+    conn->facts.random_known = false;
+    conn->facts.sent.state = SENT_UNKNOWN;
     conn->withheld = false;
     conn->suite_refused = false;
     free(conn->early_failure);

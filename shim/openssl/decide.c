@@ -2,7 +2,6 @@
 
 #include "report.h"
 #include "session.h"
-#include "wire.h"
 
 #include <errno.h>
 
@@ -14,9 +13,7 @@ enum verdict decide_by_facts(const struct ossl *ossl, SSL *ssl, const struct fac
 
 enum verdict decide_evaluate(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct presented *presented, struct evaluation *out)
 {
-    /* The ClientHello's destination: later records of a datagram socket may go to whoever has answered. */
-    if (conn->driven && conn->facts.wire.kind != HOST_ADDRESS)
-        wire_read(&conn->facts.wire, ossl->SSL_get_rfd(ssl));
+    facts_follow(ossl, ssl, &conn->facts);
     return decide_by_facts(ossl, ssl, &conn->facts, presented, out);
 }
 

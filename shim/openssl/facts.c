@@ -187,24 +187,27 @@ static bool read_datagram_peer(const struct ossl *ossl, SSL *ssl, struct host *a
         && host_from_sockaddr((const struct sockaddr *)&peer, (socklen_t)length, address);
 }
 
-static bool read_address(const struct ossl *ossl, SSL *ssl, struct host *address)
+void facts_follow(const struct ossl *ossl, SSL *ssl, struct facts *facts)
 {
-    int fd = ossl->SSL_get_rfd(ssl);
+    uint8_t random[HELLO_RANDOM];
 
-    memset(address, 0, sizeof(*address));
-    return (fd >= 0 && socket_peer(fd, address)) || read_datagram_peer(ossl, ssl, address);
+    if (facts->random_known && facts->sent.state != SENT_TO_ADDRESS && ossl->SSL_get_client_random(ssl, random, sizeof(random)) == sizeof(random))
+        (void)sent_find(random, &facts->sent);
 }
 
-/* On a socket that is not connected a datagram BIO takes the source of each datagram that it reads for its peer: whoever answers would say which rule
- * is asked. */
-void facts_note_start(const struct ossl *ossl, SSL *ssl, struct facts *facts)
+/* Find the address to which the connection leads, and the socket on which it does (-1: none). A datagram's peer changes to the one that has answered
+ * last; what counts is where the handshake was started to. */
+static bool read_address(const struct ossl *ossl, SSL *ssl, const struct facts *facts, struct host *address, int *socket)
 {
-    BIO *bio = ossl->SSL_get_wbio(ssl);
-
-    if (facts->start.kind == HOST_ADDRESS || bio == NULL || ossl->BIO_find_type(bio, BIO_TYPE_DGRAM) == NULL)
-        return;
-    if (!read_address(ossl, ssl, &facts->start))
-        facts->start.kind = HOST_UNREADABLE;
+    memset(address, 0, sizeof(*address));
+    *socket = ossl->SSL_get_rfd(ssl);
+    if (*socket >= 0 && socket_peer(*socket, address))
+        return true;
+    if (facts->sent.state != SENT_TO_ADDRESS && read_datagram_peer(ossl, ssl, address))
+        return true;
+    *socket = facts->sent.state == SENT_TO_ADDRESS ? facts->sent.fd : -1;
+    *address = facts->peer.kind == HOST_ADDRESS || facts->sent.state != SENT_TO_ADDRESS ? facts->peer : facts->sent.to;
+    return address->kind == HOST_ADDRESS;
 }
 
 /* RFC 6761, section 6.3: programs may skip the resolver for it. */
@@ -252,14 +255,7 @@ static bool next_resolved(const struct target *target, uintptr_t *cursor, struct
     return true;
 }
 
-/* Return true if the SSL uses BIOs in memory, so that no socket will ever be known, or runs over another SSL. */
-static bool is_in_memory(const struct ossl *ossl, SSL *ssl)
-{
-    BIO *bio = ossl->SSL_get_rbio(ssl);
-
-    return bio != NULL && (ossl->BIO_find_type(bio, BIO_TYPE_MEM) != NULL || ossl->BIO_find_type(bio, BIO_TYPE_BIO) != NULL);
-}
-
+/* Return true if the SSL runs over another SSL. */
 static bool is_within_another(const struct ossl *ossl, SSL *ssl)
 {
     BIO *bio = ossl->SSL_get_rbio(ssl);
@@ -269,8 +265,8 @@ static bool is_within_another(const struct ossl *ossl, SSL *ssl)
 
 bool facts_read(const struct ossl *ossl, SSL *ssl, const struct facts *facts, struct target *out, struct host *address)
 {
-    bool told;
     bool proxied;
+    int socket;
 
     target_clear(out);
     if (facts->begun && facts->sni != NULL)
@@ -279,18 +275,10 @@ bool facts_read(const struct ossl *ossl, SSL *ssl, const struct facts *facts, st
     add_verified(ossl, ssl, facts->verifying, out);
     add_told(facts, out);
     add_connect_bio(ossl, ssl, out);
-    told = facts->start.kind == HOST_ADDRESS;
-    if (told)
-        *address = facts->start;
-    else
-        told = read_address(ossl, ssl, address);
-    proxied = told && (proxy_is_asked(ossl->SSL_get_rfd(ssl)) || is_within_another(ossl, ssl));
-    out->proxied = proxied || facts->wire.port_doubtful;
-    if (!told)
-        *address = facts->peer.kind == HOST_ADDRESS ? facts->peer : facts->wire;
-    address->port_doubtful = false; /* the proxy's own */
-    if (address->kind != HOST_ADDRESS)
-        return is_in_memory(ossl, ssl);
+    if (!read_address(ossl, ssl, facts, address, &socket))
+        return facts->sent.state == SENT_ELSEWHERE;
+    proxied = proxy_is_asked(socket) || is_within_another(ossl, ssl);
+    out->proxied = proxied;
     for (size_t i = 0; i < out->count; i++) {
         struct host *host = target_at(out, i);
 

@@ -4,13 +4,14 @@
 
 #include "ossl.h"
 #include "policy.h"
+#include "sent.h"
 
 /* What was recorded of one handshake. */
 struct facts {
     bool begun; /* the handshake start was seen: the SNI is known */
     char *sni; /* the SNI that the program had set then; NULL: none */
-    struct host start; /* where the datagrams of its start go; HOST_UNREADABLE: not known then, or not datagrams */
-    struct host wire; /* where the ClientHello was sent (wire.h); HOST_UNREADABLE: not seen */
+    bool random_known; /* sent.h knows its client random */
+    struct sent sent; /* where its ClientHello was sent, once that is known */
     struct host peer; /* the peer's address that the program set for QUIC */
     char *told; /* names that the program has checked the certificate for by itself (told.h), each with its length before it; NULL: none */
     size_t told_length;
@@ -18,15 +19,15 @@ struct facts {
     X509_VERIFY_PARAM *verifying; /* of the verification that is running; NULL: none is */
 };
 
-/* Before a handshake sends anything: note where its datagrams go, if that is known and was not noted before. */
-void facts_note_start(const struct ossl *ossl, SSL *ssl, struct facts *facts);
+/* Find out where the ClientHello was sent, if that was not known yet. */
+void facts_follow(const struct ossl *ossl, SSL *ssl, struct facts *facts);
 
 /* Note a name that the program has checked the certificate for. Return false if it was noted before. */
 MUST_CHECK bool facts_tell(struct facts *facts, const char *name, size_t length);
 void facts_forget_told(struct facts *facts);
 
-/* Gather the target of a client connection. `address` becomes the address that the socket is connected to, or HOST_UNREADABLE.
- * Return true if the address is known, or never will be (BIOs in memory). The caller marks the error queue. */
+/* Gather the target of a client connection. `address` becomes the address that it leads to, or HOST_UNREADABLE. Return true if the address is known,
+ * or never will be. The caller marks the error queue. */
 MUST_CHECK bool facts_read(const struct ossl *ossl, SSL *ssl, const struct facts *facts, struct target *out, struct host *address);
 
 #endif

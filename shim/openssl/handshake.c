@@ -6,7 +6,6 @@
 #include "security.h"
 #include "start.h"
 #include "told.h"
-#include "wire.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -275,7 +274,6 @@ void handshake_was_early(const struct ossl *ossl, SSL *ssl, int result)
 
 int handshake_run(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
 {
-    struct wire watched_before;
     SSL *called = ssl;
     bool driven_before;
     struct conn *conn;
@@ -309,15 +307,8 @@ int handshake_run(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
     conn->driven = true;
     /* Its SSL_CTX was made without passing the shim. */
     if (ossl->SSL_in_before(ssl) && !security_is_watched(ossl, ssl))
-        start_handshake(ossl, ssl);
-    /* The program has set its peer after the start. */
-    if (conn->facts.begun)
-        facts_note_start(ossl, ssl, &conn->facts);
-    wire_begin(&watched_before);
+        security_set(ossl, NULL, ssl, ossl->SSL_get_security_callback(ssl));
     result = real(called);
-    if (conn->facts.wire.kind != HOST_ADDRESS)
-        wire_read(&conn->facts.wire, ossl->SSL_get_rfd(ssl));
-    wire_end(&watched_before);
     if (conn->callbacks.suspended)
         security_resume(ossl, ssl);
     if (ossl->SSL_is_server(ssl)) {

@@ -6,6 +6,7 @@
 #include "state.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The security callback of an SSL_CTX, or of an SSL: the one that the program set, else the library's own. NULL: neither is known,
  * because memory ran out. */
@@ -39,6 +40,23 @@ bool security_asking(bool asking)
     return before;
 }
 
+/* libssl asks about signatures and suites when it makes the ClientHello, which has its random by then: 1.1.1 to 4.0. From here on a driven handshake
+ * needs this callback no longer. */
+static void note_random(const struct ossl *ossl, SSL *ssl)
+{
+    static const uint8_t none[HELLO_RANDOM];
+    struct conn *conn = conn_of(ossl, ssl);
+    uint8_t random[HELLO_RANDOM];
+
+    if (conn == NULL || !conn->facts.begun || conn->facts.random_known || ossl->SSL_get_client_random(ssl, random, sizeof(random)) != sizeof(random)
+        || memcmp(random, none, sizeof(random)) == 0)
+        return;
+    conn->facts.random_known = true;
+    sent_made(random);
+    if (conn->driven && security_suspend(ossl, ssl))
+        conn->callbacks.suspended = true;
+}
+
 static int security_callback(const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid, void *other, void *arg)
 {
     const struct ossl *ossl = ossl_of(ssl != NULL ? (const void *)ssl : (const void *)ctx);
@@ -50,11 +68,10 @@ static int security_callback(const SSL *ssl, const SSL_CTX *ctx, int operation, 
     if (ssl == NULL || ossl->SSL_is_server(ssl))
         return 1;
     /* libssl asks whether the version is allowed when its state machine starts, whatever drives the handshake, and before it looks at the session. */
-    if (operation == SSL_SECOP_VERSION && ossl->SSL_in_before(ssl) && !only_asking) {
+    if (operation == SSL_SECOP_VERSION && ossl->SSL_in_before(ssl) && !only_asking)
         start_handshake(ossl, mine);
-        if (conn_is_driven(ossl, ssl) && security_suspend(ossl, mine))
-            conn_callbacks(ossl, ssl)->suspended = true;
-    }
+    else
+        note_random(ossl, mine);
     if ((operation & SSL_SECOP_OTHER_TYPE) != SSL_SECOP_OTHER_CIPHER || !is_unauthenticated(ossl, other))
         return 1;
     if (!conn_is_driven(ossl, ssl))

@@ -33,7 +33,6 @@ void start_known(const struct ossl *ossl, SSL *ssl, struct conn *conn)
         sni = NULL;
     conn->facts.sni = sni != NULL ? strdup(sni) : NULL;
     conn->facts.begun = true;
-    facts_note_start(ossl, ssl, &conn->facts);
     /* If there is no memory for the name, a resumption would be judged without it. */
     if (session != NULL && ((sni != NULL && conn->facts.sni == NULL) || !decide_may_resume(ossl, ssl, session))) {
         take_off(ossl, ssl);

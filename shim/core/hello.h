@@ -1,0 +1,37 @@
+/* ClientHellos (RFC 8446, section 4.1.2; RFC 9147, section 5), as they are handed to the kernel to be sent. Pure. */
+#ifndef PINSHIM_HELLO_H
+#define PINSHIM_HELLO_H
+
+#include "host.h"
+
+#include <sys/uio.h>
+
+#define HELLO_RANDOM 32
+
+enum hello_kind {
+    HELLO_NONE = 0, /* something else, such as an encrypted record */
+    HELLO_BEGUN, /* a ClientHello may begin so, but there are too few bytes to tell, and no random yet */
+    HELLO_CLIENT,
+};
+
+struct hello {
+    uint8_t random[HELLO_RANDOM];
+    bool datagram; /* DTLS */
+    bool whole; /* else its end, and perhaps its SNI, is still to be sent. Always with DTLS, where nothing is put together */
+    bool covered; /* it has an encrypted one within (ECH, or what looks like it): its SNI may be another host's */
+    size_t sni_length; /* 0: none, or it is in what is still to be sent */
+    char sni[HOST_NAME_MAX_LENGTH + 1]; /* not terminated; a name that is too long is cut to this size, which no host name has */
+};
+
+/* Return true if a ClientHello can begin with this byte: with a handshake record, or with the header of a TDS packet, behind which clients of SQL
+ * Server send theirs (MS-TDS, section 2.2.3.1). */
+static inline bool hello_may_begin(uint8_t first)
+{
+    return first == 22 || first == 18;
+}
+
+/* Read the beginning of what is sent, gathered from `parts`; empty ones count as nothing. Only with HELLO_CLIENT has `out` a meaning. A ClientHello
+ * that is spread over several TLS records is read as a whole; of one that is spread over DTLS records, the first fragment. */
+MUST_CHECK enum hello_kind hello_read(const struct iovec *parts, size_t count, struct hello *out);
+
+#endif

@@ -1,0 +1,36 @@
+/* Where the ClientHellos of judged TLS libraries were sent, by their client random: the one thing that a TLS library knows of a connection and that
+ * is also seen on the socket. Without a lock and without a system call, also in signal handlers and after fork. */
+#ifndef PINSHIM_SENT_H
+#define PINSHIM_SENT_H
+
+#include "hello.h"
+
+enum sent_state {
+    SENT_UNKNOWN = 0, /* no judged library has made it, or that was many handshakes ago */
+    SENT_NOT, /* not yet, or by no call that was seen */
+    SENT_ELSEWHERE, /* on what has no internet address; or there were several of this random */
+    SENT_TO_ADDRESS,
+};
+
+struct sent {
+    enum sent_state state;
+    int fd; /* SENT_TO_ADDRESS: the socket's descriptor at that time */
+    struct host to; /* likewise: the destination */
+};
+
+/* A judged library has made a ClientHello, and none of it has left yet. Once for each handshake. */
+void sent_made(const uint8_t random[static HELLO_RANDOM]);
+
+/* Find where it was sent. */
+enum sent_state sent_find(const uint8_t random[static HELLO_RANDOM], struct sent *out);
+
+enum sent_claim {
+    SENT_BY_OTHERS = 0, /* no judged library has made it */
+    SENT_ASTRAY, /* it was sent to another address before */
+    SENT_ALONG, /* it was not, and this destination is the one from now on */
+};
+
+/* A ClientHello with this random is about to be sent on `fd`, to `to` (HOST_UNREADABLE: no internet address). */
+enum sent_claim sent_leaves(const uint8_t random[static HELLO_RANDOM], int fd, const struct host *to);
+
+#endif
