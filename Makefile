@@ -34,7 +34,7 @@ in_openssl := $(in_libc) -Ishim/openssl
 # What the command and the unit tests stand on as well.
 core := $(addprefix core/,text kernel file host roots pins pins_parse policy sha2 der)
 # What runs in every process comes first, so that it stands together in few pages.
-shim := core/log $(addprefix libc/,loader start resolve send filter) core/config $(core) core/resolved libc/socket libc/proxy libc/wire core/pinstore \
+shim := core/log $(addprefix libc/,loader start resolve send receive filter) core/config $(core) core/resolved core/dns libc/socket libc/resolver libc/proxy libc/wire core/pinstore \
 	$(addprefix openssl/,state ossl verify_param pinfile client_file digest peer path facts evaluation session context conn refuse decide psk client_cert start security verify handshake exports openssl) \
 	backends libc/dlsym libc/dlsym_entry
 command := main output run doctor learn launch event observed targets objects workers dial lint pin check linked \
@@ -42,7 +42,7 @@ command := main output run doctor learn launch event observed targets objects wo
 # Of the shim, beside the core.
 shared := core/config $(addprefix openssl/,digest peer path pinfile client_file)
 # What unit tests need besides the core.
-in_unit := $(addprefix core/,resolved config log pinstore) openssl/state
+in_unit := $(addprefix core/,resolved dns config log pinstore) openssl/state
 
 all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
 
@@ -105,7 +105,7 @@ $(BUILD)/bench/empty.so:
 	$(Q)echo | $(CC) -shared -x c -o $@ -
 
 # With the sources of the shim themselves, so that they are instrumented.
-fuzzed := $(core:%=shim/%.c) shim/core/config.c
+fuzzed := $(core:%=shim/%.c) shim/core/config.c shim/core/dns.c
 $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(fuzzed) $(wildcard shim/core/*.h) shim/core/log.c
 	@mkdir -p $(@D)
 	$(Q)clang -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' $(in_openssl) -Icmd -Icmd/examine -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \

@@ -62,11 +62,6 @@ static bool read_name(struct dns *dns, size_t at, struct dns_name *out)
     return true;
 }
 
-bool dns_may_be_query(const uint8_t *bytes, size_t size)
-{
-    return size >= DNS_QUERY_MIN && (bytes[2] & 0xfe) == 0 && (bytes[3] & 0xcf) == 0 && two(bytes + 4) != 0 && two(bytes + 4) < 4 && two(bytes + 6) == 0;
-}
-
 bool dns_begin(struct dns *dns, const void *message, size_t size)
 {
     unsigned questions;

@@ -29,8 +29,14 @@ struct dns {
     bool names_others; /* the answer names other hosts (SRV, MX), whose addresses may be in the additional section */
 };
 
-/* Return true if bytes that begin so can be a query: questions, and no answer. */
-MUST_CHECK bool dns_may_be_query(const uint8_t *bytes, size_t size);
+/* Return true if a message that begins so can be a query: no answer bit, no other operation, one question to three, no answer. */
+static inline bool dns_may_be_query(const void *message, size_t size)
+{
+    const uint8_t *bytes = message;
+
+    return size >= DNS_QUERY_MIN && (bytes[2] & 0xfe) == 0 && (bytes[3] & 0xcf) == 0 && bytes[4] == 0 && (uint8_t)(bytes[5] - 1) < 3 && bytes[6] == 0
+        && bytes[7] == 0;
+}
 
 /* Begin with a message, which must stay where it is. Return false if it has no question that can be read. */
 MUST_CHECK bool dns_begin(struct dns *dns, const void *message, size_t size);
