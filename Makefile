@@ -90,7 +90,7 @@ $(BUILD)/programs/%: tests/programs/%.c
 # One that finds OpenSSL by itself is linked with none.
 $(BUILD)/paths/%: tests/paths/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto -lpthread -ldl -lanl
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto -lpthread -ldl -lanl -lresolv
 
 $(BUILD)/bench/%: bench/%.c
 	@mkdir -p $(@D)

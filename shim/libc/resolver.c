@@ -200,23 +200,22 @@ static bool read_tor_reply(const struct pieces *place)
     return true;
 }
 
-void resolver_sends(int fd, const struct iovec *parts, size_t count)
+void resolver_sends(int fd, const unsigned char *bytes, size_t size, const struct iovec *parts, size_t count)
 {
     int saved = errno;
     bool before = (socket_marks_of(fd) & SOCKET_ASKS_NAMES) != 0;
+    bool any = count > 1 && read_question(bytes, size);
     bool stream = false;
-    bool any = false;
     size_t total = 0;
 
     for (size_t i = 0; i < count; i++) {
-        const uint8_t *bytes = parts[i].iov_base;
-        size_t size = parts[i].iov_len;
-
+        bytes = parts[i].iov_base;
+        size = parts[i].iov_len;
         total += size;
         if (size < 2 || (uintptr_t)bytes < KERNEL_NEVER_MAPPED)
             continue;
         /* A message's length may be sent before it. */
-        stream |= size == 2;
+        stream |= size == 2 && !any;
         if (read_question(bytes, size))
             any = true;
         else if (read_tor_request(fd, bytes, size))

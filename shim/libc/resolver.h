@@ -11,8 +11,9 @@
 /* Remember the addresses in an answer that libc has received; `name` is that which the program gave (NULL: none). */
 void resolver_answered(const char *name, const void *answer, size_t size);
 
-/* The beginning of these parts is about to be sent on `fd`, which is newly connected, or where questions have been asked before, or is given where it goes. */
-void resolver_sends(int fd, const struct iovec *parts, size_t count);
+/* These parts, which begin with the `size` bytes at `bytes`, are about to be sent on `fd`: it is newly connected, or questions were asked on it before, or
+ * the call says where they go. */
+void resolver_sends(int fd, const unsigned char *bytes, size_t size, const struct iovec *parts, size_t count);
 
 /* `size` bytes were received on `fd`, where questions were asked, into these parts. */
 void resolver_received(int fd, const struct iovec *parts, size_t count, size_t size);

@@ -40,12 +40,12 @@ static bool may_ask_names(int fd, const struct outgoing *out, const struct socka
 /* Return true if a call that sends to this address, where one is given, must be looked at: it connects, or asks a name server. */
 static inline bool begins(const void *bytes, size_t size, int flags, const struct sockaddr *to)
 {
-    return to != NULL && ((flags & MSG_FASTOPEN) != 0 || dns_may_be_query(bytes, size));
+    return to != NULL && ((flags & MSG_FASTOPEN) != 0 || size < DNS_QUERY_MIN || dns_may_be_query(bytes, size));
 }
 
-static void look_at_opening(int fd, int flags, const struct sockaddr *to, socklen_t length, ssize_t sent)
+static void look_at_opening(int fd, int flags, const struct sockaddr *to, socklen_t length)
 {
-    if (to != NULL && (flags & MSG_FASTOPEN) != 0 && (sent >= 0 || errno == EINPROGRESS))
+    if (to != NULL && (flags & MSG_FASTOPEN) != 0)
         socket_connected(fd, to, length);
 }
 
@@ -68,7 +68,7 @@ static void look_before(struct outgoing *out, int fd, const struct iovec *parts,
     if (out->size > 0)
         wire_sends(fd, out->bytes, out->size, to, to_length);
     if (may_ask_names(fd, out, to))
-        resolver_sends(fd, parts, count);
+        resolver_sends(fd, out->bytes, out->size, parts, count);
 }
 
 /* Look at what has been sent of it. A packet socket with a transmit ring sends the ring's contents, more than the call's own buffer (packet(7)). */
@@ -97,10 +97,10 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent)
             look_after_one(fd, bytes, size == 1 ? sent : 0); \
             return sent; \
         } \
+        look_at_opening(fd, flags, to, to_length); \
         look_before(&outgoing, fd, &part, 1, to, to_length); \
         sent = find_##name() arguments; \
         look_after(&outgoing, fd, sent); \
-        look_at_opening(fd, flags, to, to_length, sent); \
         return sent; \
     } \
     EXPORT ssize_t name parameters \
@@ -152,10 +152,10 @@ static __attribute__((noinline, cold)) ssize_t sendmsg_looked_at(int fd, const s
     struct outgoing outgoing;
     ssize_t sent;
 
+    look_at_opening(fd, flags, message->msg_name, message->msg_namelen);
     look_before(&outgoing, fd, message->msg_iov, message->msg_iovlen, message->msg_name, message->msg_namelen);
     sent = find_sendmsg()(fd, message, flags);
     look_after(&outgoing, fd, sent);
-    look_at_opening(fd, flags, message->msg_name, message->msg_namelen, sent);
     return sent;
 }
 
@@ -168,6 +168,19 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
             1))
         return real(fd, message, flags);
     return sendmsg_looked_at(fd, message, flags);
+}
+
+EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    struct outgoing outgoing;
+
+    for (unsigned i = 0; (uintptr_t)messages >= KERNEL_NEVER_MAPPED && i < count; i++) {
+        const struct msghdr *message = &messages[i].msg_hdr;
+
+        if (!are_plain(fd, message->msg_iov, message->msg_iovlen, flags, message->msg_name))
+            look_before(&outgoing, fd, message->msg_iov, message->msg_iovlen, message->msg_name, message->msg_namelen);
+    }
+    return find_sendmmsg()(fd, messages, count, flags);
 }
 
 /* libc's own connects where it is asked to. Before glibc 2.34 a program with threads has it from libpthread. */
