@@ -34,7 +34,7 @@ in_openssl := $(in_libc) -Ishim/openssl
 # What the command and the unit tests stand on as well.
 core := $(addprefix core/,config text kernel file host hello roots pins pins_parse policy sha2 der pem digest peer path pinfile client_file)
 # What runs in every process comes first, so that it stands together in few pages.
-shim := core/log $(addprefix libc/,loader start resolve send filter exec) $(core) core/resolved libc/socket libc/proxy libc/sent libc/guard core/pinstore \
+shim := core/log $(addprefix libc/,loader start resolve send receive filter exec) $(core) core/resolved core/dns libc/socket libc/resolver libc/proxy libc/sent libc/guard core/pinstore \
 	$(addprefix core/,evaluation report proven) \
 	$(addprefix openssl/,state client_decode certs ossl verify_param facts session context conn refuse decide psk client_cert start security told verify handshake exports openssl) \
 	backends libc/dlsym libc/dlsym_entry
@@ -43,7 +43,7 @@ command := main output run doctor learn launch event observed targets objects wo
 # Of the shim, beside the core.
 shared := $(addprefix openssl/,client_decode certs)
 # What unit tests need besides the core.
-in_unit := $(addprefix core/,resolved log pinstore) libc/sent openssl/state
+in_unit := $(addprefix core/,resolved dns log pinstore) libc/sent openssl/state
 
 all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
 
@@ -91,7 +91,7 @@ $(BUILD)/programs/%: tests/programs/%.c
 # One that finds OpenSSL by itself is linked with none.
 $(BUILD)/paths/%: tests/paths/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto -lpthread -ldl -lanl
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto -lpthread -ldl -lanl -lresolv
 
 $(BUILD)/bench/%: bench/%.c
 	@mkdir -p $(@D)
@@ -106,7 +106,7 @@ $(BUILD)/bench/empty.so:
 	$(Q)echo | $(CC) -shared -x c -o $@ -
 
 # With the sources of the shim themselves, so that they are instrumented.
-fuzzed := $(core:%=shim/%.c)
+fuzzed := $(core:%=shim/%.c) shim/core/dns.c
 $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(fuzzed) $(wildcard shim/core/*.h) shim/core/log.c
 	@mkdir -p $(@D)
 	$(Q)clang -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' $(in_openssl) -Icmd -Icmd/examine -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \

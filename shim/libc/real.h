@@ -16,8 +16,14 @@
 /* Functions that are found when the object is loaded. The first call that sends may come from a signal handler, where no symbol may be
  * looked up; and a later look-up for the others would clear the program's dlerror(). */
 #define FOUND_AT_START(each) \
-    each(send) each(sendto) each(sendmsg) each(write) each(writev) each(connect) each(close) each(prctl) each(syscall) \
+    each(send) each(sendto) each(sendmsg) each(sendmmsg) each(write) each(writev) each(connect) each(close) each(prctl) each(syscall) \
+    each(recv) each(recvfrom) each(recvmsg) each(recvmmsg) each(read) each(readv) each(__recv_chk) each(__recvfrom_chk) each(__read_chk) \
     each(getaddrinfo) each(gethostbyname) each(gethostbyname2) each(gethostbyname_r) each(gethostbyname2_r)
+
+/* What recv, recvfrom and read become where the compiler knows the buffer's size (_FORTIFY_SOURCE). musl has none. */
+ssize_t __recv_chk(int fd, void *bytes, size_t size, size_t room, int flags);
+ssize_t __recvfrom_chk(int fd, void *bytes, size_t size, size_t room, int flags, struct sockaddr *from, socklen_t *length);
+ssize_t __read_chk(int fd, void *bytes, size_t size, size_t room);
 
 enum {
 #define INDEX(name) AT_##name,

@@ -2,6 +2,7 @@
 
 #include "real.h"
 #include "resolved.h"
+#include "resolver.h"
 
 #include <errno.h>
 
@@ -134,3 +135,52 @@ EXPORT int getaddrinfo_a(int mode, struct gaicb *list[], int count, struct sigev
     }
     return result;
 }
+
+/* libc's functions that ask name servers (resolver(3)): in libresolv.so.2 as __res_query, from glibc 2.34 on in libc.so.6 as res_query, and under the
+ * older name for programs from before; in musl as res_query. <resolv.h> would rename these here. */
+struct resolver_state;
+
+static void *find_resolver(_Atomic(void *) *found, const char *name, const void *caller)
+{
+    const char *other = name[0] == '_' ? name + 2 : NULL;
+    void *real = atomic_load_explicit(found, memory_order_relaxed);
+
+    if (real == NULL)
+        real = loader_next(name);
+    if (real == NULL && other != NULL)
+        real = loader_next(other);
+    /* An interpreter's module may have brought libresolv for itself alone. */
+    if (real == NULL)
+        real = loader_for_caller(caller, name);
+    atomic_store_explicit(found, real, memory_order_relaxed);
+    return real;
+}
+
+/* Define a function under both names. `given` is the name that it was called with; the answer is cut to the program's buffer. */
+#define RESOLVER(name, parameters, arguments, given) RESOLVER_NAMED(name, parameters, arguments, given) RESOLVER_NAMED(__##name, parameters, arguments, given)
+#define RESOLVER_NAMED(name, parameters, arguments, given) \
+    int name parameters; \
+    EXPORT int name parameters \
+    { \
+        static _Atomic(void *) found; \
+        int(*real) parameters = (int(*) parameters)find_resolver(&found, #name, __builtin_return_address(0)); \
+        int size = real != NULL ? real arguments : -1; \
+\
+        if (size > 0 && room > 0) \
+            resolver_answered(given, answer, (size_t)(size < room ? size : room)); \
+        return size; \
+    }
+
+RESOLVER(res_query, (const char *host, int class, int type, unsigned char *answer, int room), (host, class, type, answer, room), host)
+RESOLVER(res_search, (const char *host, int class, int type, unsigned char *answer, int room), (host, class, type, answer, room), host)
+RESOLVER(res_querydomain, (const char *host, const char *domain, int class, int type, unsigned char *answer, int room),
+    (host, domain, class, type, answer, room), host)
+RESOLVER(res_send, (const unsigned char *query, int length, unsigned char *answer, int room), (query, length, answer, room), NULL)
+RESOLVER(res_nquery, (struct resolver_state * state, const char *host, int class, int type, unsigned char *answer, int room),
+    (state, host, class, type, answer, room), host)
+RESOLVER(res_nsearch, (struct resolver_state * state, const char *host, int class, int type, unsigned char *answer, int room),
+    (state, host, class, type, answer, room), host)
+RESOLVER(res_nquerydomain, (struct resolver_state * state, const char *host, const char *domain, int class, int type, unsigned char *answer, int room),
+    (state, host, domain, class, type, answer, room), host)
+RESOLVER(res_nsend, (struct resolver_state * state, const unsigned char *query, int length, unsigned char *answer, int room),
+    (state, query, length, answer, room), NULL)

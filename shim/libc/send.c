@@ -4,10 +4,12 @@
  * function; only what may be of interest takes the longer way. It looks before the call, because the buffer may be gone after it: only a single byte
  * is looked at afterwards, since programs write one to find out whether there is memory at an address. */
 
+#include "dns.h"
 #include "guard.h"
 #include "kernel.h"
 #include "proxy.h"
 #include "real.h"
+#include "resolver.h"
 #include "socket.h"
 
 #include <errno.h>
@@ -28,6 +30,25 @@ struct outgoing {
     unsigned char bytes[600];
 };
 
+/* Return true if this may be a question to a name server, or to Tor. */
+static bool may_ask_names(int fd, const struct outgoing *out, const struct sockaddr *to)
+{
+    return out->size > 1
+        && (to != NULL || (socket_marks_of(fd) & (SOCKET_IS_NEW | SOCKET_ASKS_NAMES)) != 0 || (out->bytes[0] == 5 && out->bytes[1] == 0xf0));
+}
+
+/* Return true if a call that sends to this address, where one is given, must be looked at: it connects, or asks a name server. */
+static inline bool begins(const void *bytes, size_t size, int flags, const struct sockaddr *to)
+{
+    return to != NULL && ((flags & MSG_FASTOPEN) != 0 || size < DNS_QUERY_MIN || dns_may_be_query(bytes, size));
+}
+
+static void look_at_opening(int fd, int flags, const struct sockaddr *to, socklen_t length)
+{
+    if (to != NULL && (flags & MSG_FASTOPEN) != 0)
+        socket_connected(fd, to, length);
+}
+
 /* Gather the beginning and look at it. */
 static void look_before(struct outgoing *out, int fd, const struct iovec *parts, size_t count, const struct sockaddr *to, socklen_t to_length)
 {
@@ -47,6 +68,8 @@ static void look_before(struct outgoing *out, int fd, const struct iovec *parts,
     }
     if (out->size > 0 && hello_may_begin(out->bytes[0]))
         guard_looks(fd, parts, i, to, to_length);
+    if (may_ask_names(fd, out, to))
+        resolver_sends(fd, out->bytes, out->size, parts, count);
 }
 
 /* Look at what has been sent of it. A packet socket with a transmit ring sends the ring's contents, more than the call's own buffer (packet(7)). */
@@ -63,7 +86,7 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent)
 }
 
 /* Define the longer way of a function whose data is `bytes` and `size`. */
-#define LOOKED_AT(name, parameters, arguments, to, to_length) \
+#define LOOKED_AT(name, parameters, arguments, flags, to, to_length) \
     static __attribute__((noinline, cold)) ssize_t name##_looked_at parameters \
     { \
         struct iovec part = {(void *)(uintptr_t)bytes, size}; \
@@ -75,6 +98,7 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent)
             look_after_one(fd, bytes, size == 1 ? sent : 0); \
             return sent; \
         } \
+        look_at_opening(fd, flags, to, to_length); \
         look_before(&outgoing, fd, &part, 1, to, to_length); \
         sent = find_##name() arguments; \
         look_after(&outgoing, fd, sent); \
@@ -84,24 +108,24 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent)
     { \
         __typeof__(&name) real = (__typeof__(&name))real_now(AT_##name); \
 \
-        if (__builtin_expect(real != NULL && is_plain(fd, bytes, size), 1)) \
+        if (__builtin_expect(real != NULL && is_plain(fd, bytes, size) && !begins(bytes, size, flags, to), 1)) \
             return real arguments; \
         return name##_looked_at arguments; \
     }
 
-LOOKED_AT(write, (int fd, const void *bytes, size_t size), (fd, bytes, size), NULL, 0)
-LOOKED_AT(send, (int fd, const void *bytes, size_t size, int flags), (fd, bytes, size, flags), NULL, 0)
+LOOKED_AT(write, (int fd, const void *bytes, size_t size), (fd, bytes, size), 0, NULL, 0)
+LOOKED_AT(send, (int fd, const void *bytes, size_t size, int flags), (fd, bytes, size, flags), 0, NULL, 0)
 LOOKED_AT(sendto, (int fd, const void *bytes, size_t size, int flags, const struct sockaddr *to, socklen_t length),
-    (fd, bytes, size, flags, to, length), to, length)
+    (fd, bytes, size, flags, to, length), flags, to, length)
 
 /* Return true if the gathered data needs no look. */
-static inline bool are_plain(int fd, const struct iovec *parts, size_t count)
+static inline bool are_plain(int fd, const struct iovec *parts, size_t count, int flags, const struct sockaddr *to)
 {
     while (count > 0 && parts->iov_len == 0) {
         parts++;
         count--;
     }
-    return count == 0 || is_plain(fd, parts->iov_base, parts->iov_len);
+    return count == 0 || (is_plain(fd, parts->iov_base, parts->iov_len) && !begins(parts->iov_base, parts->iov_len, flags, to));
 }
 
 static __attribute__((noinline, cold)) ssize_t writev_looked_at(int fd, const struct iovec *parts, int count)
@@ -119,7 +143,7 @@ EXPORT ssize_t writev(int fd, const struct iovec *parts, int count)
 {
     __typeof__(&writev) real = (__typeof__(&writev))real_now(AT_writev);
 
-    if (__builtin_expect(real != NULL && are_plain(fd, parts, count > 0 ? (size_t)count : 0), 1))
+    if (__builtin_expect(real != NULL && are_plain(fd, parts, count > 0 ? (size_t)count : 0, 0, NULL), 1))
         return real(fd, parts, count);
     return writev_looked_at(fd, parts, count);
 }
@@ -129,6 +153,7 @@ static __attribute__((noinline, cold)) ssize_t sendmsg_looked_at(int fd, const s
     struct outgoing outgoing;
     ssize_t sent;
 
+    look_at_opening(fd, flags, message->msg_name, message->msg_namelen);
     look_before(&outgoing, fd, message->msg_iov, message->msg_iovlen, message->msg_name, message->msg_namelen);
     sent = find_sendmsg()(fd, message, flags);
     look_after(&outgoing, fd, sent);
@@ -139,15 +164,46 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     __typeof__(&sendmsg) real = (__typeof__(&sendmsg))real_now(AT_sendmsg);
 
-    if (__builtin_expect(real != NULL && ((uintptr_t)message < KERNEL_NEVER_MAPPED || are_plain(fd, message->msg_iov, message->msg_iovlen)), 1))
+    if (__builtin_expect(real != NULL
+                && ((uintptr_t)message < KERNEL_NEVER_MAPPED || are_plain(fd, message->msg_iov, message->msg_iovlen, flags, message->msg_name)),
+            1))
         return real(fd, message, flags);
     return sendmsg_looked_at(fd, message, flags);
+}
+
+EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    struct outgoing outgoing;
+
+    for (unsigned i = 0; (uintptr_t)messages >= KERNEL_NEVER_MAPPED && i < count; i++) {
+        const struct msghdr *message = &messages[i].msg_hdr;
+
+        if (!are_plain(fd, message->msg_iov, message->msg_iovlen, flags, message->msg_name))
+            look_before(&outgoing, fd, message->msg_iov, message->msg_iovlen, message->msg_name, message->msg_namelen);
+    }
+    return find_sendmmsg()(fd, messages, count, flags);
+}
+
+/* libc's own connects where it is asked to. Before glibc 2.34 a program with threads has it from libpthread. */
+static void find_layer(void)
+{
+    static _Atomic bool known;
+    const void *real = (const void *)find_connect();
+    struct loaded object;
+
+    if (atomic_exchange(&known, true))
+        return;
+    if (!(loader_find(real, "__libc_start_main", &object) && object.marked) && !(loader_find(real, "pthread_create", &object) && object.marked))
+        socket_is_layered();
 }
 
 EXPORT int connect(int fd, const struct sockaddr *to, socklen_t length)
 {
     int result = find_connect()(fd, to, length);
+    int saved = errno;
 
+    find_layer();
+    errno = saved;
     socket_connected(fd, result == 0 || errno == EINPROGRESS || errno == EINTR ? to : NULL, length);
     return result;
 }

@@ -10,13 +10,19 @@ _Atomic uint8_t socket_marks[SOCKET_MARKS];
 
 #define DESCRIPTORS 4096
 
-/* The address to which each descriptor was connected, for a program whose filter forbids getpeername. Written and read without a lock; the last word
+/* The address to which each descriptor was connected, for a program whose filter forbids getpeername, and where that may be another. Written and read without a lock; the last word
  * has kind and port, and is 0 while the address is being written. */
 static struct connected {
     _Atomic uint64_t address[2];
     _Atomic uint64_t rest; /* port, and above it the number of times that it was written */
 } connected[DESCRIPTORS];
 static _Atomic uint64_t connects;
+static _Atomic bool layered;
+
+void socket_is_layered(void)
+{
+    atomic_store_explicit(&layered, true, memory_order_relaxed);
+}
 
 void socket_connected(int fd, const struct sockaddr *to, socklen_t length)
 {
@@ -24,6 +30,10 @@ void socket_connected(int fd, const struct sockaddr *to, socklen_t length)
     struct host host;
     uint64_t words[2];
 
+    if (fd >= 0 && to != NULL) {
+        socket_unmark(fd, SOCKET_ASKS_NAMES | SOCKET_ASKS_IN_STREAM);
+        socket_mark(fd, SOCKET_IS_NEW);
+    }
     if (place == NULL)
         return;
     if (atomic_load_explicit(&place->rest, memory_order_relaxed) != 0)
@@ -67,6 +77,8 @@ bool socket_peer(int fd, struct host *out)
     int saved = errno;
     bool known;
 
+    if (atomic_load_explicit(&layered, memory_order_relaxed) && read_connected(fd, out))
+        return true;
     if (kernel_is_filtered() && !kernel_allows(SYS_getpeername))
         return read_connected(fd, out);
     known = kernel_call(SYS_getpeername, fd, &peer, &length) == 0;

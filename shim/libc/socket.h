@@ -9,6 +9,9 @@
 /* Why each call that moves data on a descriptor must be looked at, whatever the data begins with. A descriptor is a bit set among these. */
 enum socket_mark {
     SOCKET_ASKS_PROXY = 1, /* a request to a proxy has begun on it */
+    SOCKET_IS_NEW = 32, /* nothing was sent on it since it was connected */
+    SOCKET_ASKS_NAMES = 64, /* a question to a name server was sent on it: what is received must be looked at, too */
+    SOCKET_ASKS_IN_STREAM = 128, /* and not as datagrams */
 };
 
 #define SOCKET_MARKS 65536
@@ -36,6 +39,10 @@ static inline void socket_unmark(int fd, enum socket_mark mark)
  * errno is preserved. */
 void socket_connected(int fd, const struct sockaddr *to, socklen_t length);
 void socket_closing(int fd);
+
+/* Another object between this one and libc connects sockets, perhaps elsewhere than they were asked to (torsocks, proxychains): from now on where a
+ * socket was connected to is what was asked. */
+void socket_is_layered(void);
 
 /* Return true if the descriptor was seen to be connected, and not seen to be closed. */
 MUST_CHECK bool socket_was_connected(int fd);

@@ -1,7 +1,9 @@
 # A private CA, the certificates of a good server and of an impostor with an equally valid chain, and servers on loopback.
-# Sourced by the demo and by the tests. Everything is made in $LAB; lab_stop ends what was started.
+# Sourced by the demo and by the tests. Everything is made in $LAB; lab_stop ends what was started. $LAB_INSIDE is put before each server's command
+# (lab_network).
 
 umask 022
+LAB_INSIDE=${LAB_INSIDE:-}
 
 # lab_cert NAME SUBJECT [EXTENSION-LINE...]: a key and a certificate of the private CA in $LAB/NAME.key and $LAB/NAME.pem. $KEY_KIND says of
 # what kind, as "openssl genpkey" takes it.
@@ -50,7 +52,7 @@ lab_fingerprint() {
 }
 
 lab_free_port() {
-    /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    $LAB_INSIDE /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
 # lab_wait COMMAND...: until the command succeeds, ten seconds at most
@@ -65,7 +67,25 @@ lab_wait() {
 }
 
 lab_listens() {
-    (exec 9<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+    if [ -n "$LAB_INSIDE" ]; then
+        $LAB_INSIDE bash -c "exec 9<>/dev/tcp/127.0.0.1/$1" 2>/dev/null
+    else
+        (exec 9<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+    fi
+}
+
+# lab_network: a network of its own, with a loopback device alone, and an /etc/resolv.conf that names 127.0.0.1. What is started with $LAB_INSIDE before it
+# is in it.
+lab_network() {
+    unshare --net --mount bash -euc '
+        ip link set lo up
+        printf "nameserver 127.0.0.1\noptions attempts:2 timeout:2\n" >"$1/resolv.conf"
+        mount --bind "$1/resolv.conf" /etc/resolv.conf
+        touch "$1/network-is-up"
+        exec sleep infinity' bash "$LAB" 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait test -e "$LAB/network-is-up" || return 1
+    export LAB_INSIDE="nsenter --target $! --net --mount"
 }
 
 # lab_nginx NAME [SSL-LINE]: an nginx that shows $LAB/NAME.pem; its port goes into $PORT. Only with NGINX_MASTER=on can it be told to
@@ -98,7 +118,7 @@ http {
     }
 }
 CONF
-        nginx -c "$LAB/nginx-$name/nginx.conf" >"$LAB/nginx-$name/out" 2>&1 3>&- &
+        $LAB_INSIDE nginx -c "$LAB/nginx-$name/nginx.conf" >"$LAB/nginx-$name/out" 2>&1 3>&- &
         echo $! >>"$LAB/pids"
         lab_wait lab_listens "$PORT" && return 0
     done
@@ -110,7 +130,7 @@ lab_s_server() {
     local name=$1 log
     shift
     log=$(mktemp "$LAB/s_server-XXXXXX")
-    openssl s_server -accept 127.0.0.1:0 -cert "$LAB/$name.pem" -key "$LAB/$name.key" -www "$@" >"$log" 2>&1 </dev/null 3>&- &
+    $LAB_INSIDE openssl s_server -accept 127.0.0.1:0 -cert "$LAB/$name.pem" -key "$LAB/$name.key" -www "$@" >"$log" 2>&1 </dev/null 3>&- &
     echo $! >>"$LAB/pids"
     lab_wait grep -q '^ACCEPT' "$log" || return 1
     PORT=$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p;T;q' "$log")

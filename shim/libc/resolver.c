@@ -1,0 +1,323 @@
+#include "resolver.h"
+
+#include "dns.h"
+#include "kernel.h"
+#include "resolved.h"
+#include "socket.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Fingerprints of the questions. A new one replaces the oldest of its set. */
+#define SETS 1024
+#define WAYS 16
+static struct {
+    _Atomic uint64_t asked[WAYS];
+    _Atomic unsigned next;
+} sets[SETS];
+
+/* FNV-1a over number and name. Not over the type: there are programs that take an answer of another one. */
+static uint64_t fingerprint(const struct dns *dns)
+{
+    uint64_t hash = (UINT64_C(14695981039346656037) ^ dns->id) * UINT64_C(1099511628211);
+
+    for (size_t i = 0; i < dns->asked.length; i++)
+        hash = (hash ^ (uint8_t)dns->asked.text[i]) * UINT64_C(1099511628211);
+    return (hash ^ hash >> 32) | 1;
+}
+
+static bool was_asked(uint64_t question)
+{
+    for (int i = 0; i < WAYS; i++) {
+        if (atomic_load_explicit(&sets[question / 2 % SETS].asked[i], memory_order_relaxed) == question)
+            return true;
+    }
+    return false;
+}
+
+static void note_asked(uint64_t question)
+{
+    unsigned way;
+
+    if (was_asked(question))
+        return;
+    way = atomic_fetch_add_explicit(&sets[question / 2 % SETS].next, 1, memory_order_relaxed) % WAYS;
+    atomic_store_explicit(&sets[question / 2 % SETS].asked[way], question, memory_order_relaxed);
+}
+
+static void remember(struct dns *dns, const char *given)
+{
+    const struct dns_name *name;
+    uint8_t address[16];
+
+    while ((name = dns_next(dns, address)) != NULL) {
+        resolved_remember(name->text, address);
+        if (given != NULL && name == &dns->asked)
+            resolved_remember(given, address);
+    }
+}
+
+void resolver_answered(const char *name, const void *answer, size_t size)
+{
+    int saved = errno;
+    struct dns dns;
+
+    if (dns_begin(&dns, answer, size))
+        remember(&dns, name);
+    errno = saved;
+}
+
+static bool read_question(const uint8_t *bytes, size_t size)
+{
+    struct dns dns;
+
+    if (!dns_may_be_query(bytes, size) || !dns_begin(&dns, bytes, size))
+        return false;
+    note_asked(fingerprint(&dns));
+    return true;
+}
+
+/* Return false if it is no answer to a question that was asked. */
+static bool read_answer(const uint8_t *bytes, size_t size)
+{
+    struct dns dns;
+
+    if (!dns_begin(&dns, bytes, size) || !was_asked(fingerprint(&dns)))
+        return false;
+    remember(&dns, NULL);
+    return true;
+}
+
+static size_t length_at(const uint8_t *bytes)
+{
+    return (size_t)bytes[0] << 8 | bytes[1];
+}
+
+/* Read the messages, each after its length (RFC 1035, section 4.2.2), that are here as a whole. Return how much that is. */
+static size_t read_messages(const uint8_t *bytes, size_t size, bool (*read)(const uint8_t *bytes, size_t size), bool *any)
+{
+    size_t at = 0;
+
+    while (size - at >= 2 && length_at(bytes + at) <= size - at - 2) {
+        *any |= read(bytes + at + 2, length_at(bytes + at));
+        at += 2 + length_at(bytes + at);
+    }
+    return at;
+}
+
+/* What has come of an answer that comes in pieces. */
+#define PIECES 16
+static struct pieces {
+    _Atomic uint32_t user; /* the process that has it at the moment; 0: none. A thread of a parent is gone in the child */
+    _Atomic int owner; /* the descriptor, plus 1; 0: free */
+    _Atomic uint64_t used; /* when it was used last */
+    uint8_t tor; /* how long the name is that Tor was asked for; 0: it is a name server */
+    char name[HOST_NAME_MAX_LENGTH + 1];
+    uint32_t size;
+    uint8_t bytes[2 + DNS_MESSAGE_MAX];
+} pieces[PIECES];
+static _Atomic uint64_t uses;
+
+static bool take(struct pieces *place)
+{
+    uint32_t user = atomic_load(&place->user);
+
+    return user != kernel_process() && atomic_compare_exchange_strong(&place->user, &user, kernel_process());
+}
+
+static void give_back(struct pieces *place)
+{
+    atomic_store(&place->used, atomic_fetch_add(&uses, 1) + 1);
+    atomic_store(&place->user, 0);
+}
+
+static struct pieces *find_pieces(int fd)
+{
+    for (int i = 0; i < PIECES; i++) {
+        if (atomic_load_explicit(&pieces[i].owner, memory_order_relaxed) == fd + 1)
+            return take(&pieces[i]) ? &pieces[i] : NULL;
+    }
+    return NULL;
+}
+
+/* Take a place that is free, or else the one that was not used for longest. */
+static struct pieces *new_pieces(int fd)
+{
+    struct pieces *found = NULL;
+
+    for (int i = 0; i < PIECES && (found == NULL || atomic_load(&found->owner) != 0); i++) {
+        if (atomic_load(&pieces[i].user) == kernel_process())
+            continue;
+        if (found == NULL || atomic_load(&pieces[i].owner) == 0 || atomic_load(&pieces[i].used) < atomic_load(&found->used))
+            found = &pieces[i];
+    }
+    if (found == NULL || !take(found))
+        return NULL;
+    found->size = 0;
+    found->tor = 0;
+    atomic_store(&found->owner, fd + 1);
+    return found;
+}
+
+static void drop_pieces(int fd)
+{
+    struct pieces *place = find_pieces(fd);
+
+    if (place == NULL)
+        return;
+    atomic_store(&place->owner, 0);
+    give_back(place);
+}
+
+/* A request to Tor to resolve a name (its socks-extensions, cmd F0), as torsocks sends it for a program. */
+static bool read_tor_request(int fd, const uint8_t *bytes, size_t size)
+{
+    struct pieces *place;
+
+    if (size < 7 || bytes[0] != 5 || bytes[1] != 0xf0 || bytes[3] != 3 || size < (size_t)bytes[4] + 7)
+        return false;
+    drop_pieces(fd);
+    place = new_pieces(fd);
+    if (place == NULL)
+        return true;
+    place->tor = bytes[4];
+    memcpy(place->name, bytes + 5, bytes[4]);
+    place->name[bytes[4]] = '\0';
+    give_back(place);
+    return true;
+}
+
+/* Return false until the reply is there: version, status, a zero, the kind of the address, the address, a port (RFC 1928, section 6). */
+static bool read_tor_reply(const struct pieces *place)
+{
+    size_t size = place->size >= 4 && place->bytes[3] == 4 ? 16 : 4;
+    struct host host;
+
+    if (place->size < 4 + size)
+        return place->size >= 2 && (place->bytes[0] != 5 || place->bytes[1] != 0);
+    if (place->bytes[0] == 5 && place->bytes[1] == 0 && host_from_bytes(size == 16 ? AF_INET6 : AF_INET, place->bytes + 4, &host))
+        resolved_remember(place->name, host.address);
+    return true;
+}
+
+void resolver_sends(int fd, const unsigned char *bytes, size_t size, const struct iovec *parts, size_t count)
+{
+    int saved = errno;
+    bool before = (socket_marks_of(fd) & SOCKET_ASKS_NAMES) != 0;
+    bool any = count > 1 && read_question(bytes, size);
+    bool stream = false;
+    size_t total = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        bytes = parts[i].iov_base;
+        size = parts[i].iov_len;
+        total += size;
+        if (size < 2 || (uintptr_t)bytes < KERNEL_NEVER_MAPPED)
+            continue;
+        /* A message's length may be sent before it. */
+        stream |= size == 2 && !any;
+        if (read_question(bytes, size))
+            any = true;
+        else if (read_tor_request(fd, bytes, size))
+            any = stream = before = true;
+        else if (read_messages(bytes, size, read_question, &any) > 0)
+            stream = true;
+    }
+    if (any && !before)
+        drop_pieces(fd);
+    if (any)
+        socket_mark(fd, SOCKET_ASKS_NAMES);
+    if (stream && (any || total == 2))
+        socket_mark(fd, SOCKET_ASKS_IN_STREAM);
+    else if (!any && !before)
+        socket_unmark(fd, SOCKET_ASKS_IN_STREAM);
+    if (total != 2)
+        socket_unmark(fd, SOCKET_IS_NEW);
+    errno = saved;
+}
+
+/* Add to what has come before, as much as there is room, and read what is complete. Return how much was added. */
+static size_t add_piece(struct pieces *place, const uint8_t *bytes, size_t size)
+{
+    size_t added = size < sizeof(place->bytes) - place->size ? size : sizeof(place->bytes) - place->size;
+    bool any = false;
+    size_t read;
+
+    memcpy(place->bytes + place->size, bytes, added);
+    place->size += (uint32_t)added;
+    if (place->tor > 0) {
+        if (read_tor_reply(place))
+            place->tor = place->size = 0;
+        return size;
+    }
+    read = read_messages(place->bytes, place->size, read_answer, &any);
+    place->size -= (uint32_t)read;
+    memmove(place->bytes, place->bytes + read, place->size);
+    return added;
+}
+
+static void receive_piece(int fd, const uint8_t *bytes, size_t size)
+{
+    struct pieces *place = find_pieces(fd);
+    bool any = false;
+
+    /* Most are whole. */
+    if (place == NULL) {
+        size_t read = read_messages(bytes, size, read_answer, &any);
+
+        bytes += read;
+        size -= read;
+        place = size > 0 ? new_pieces(fd) : NULL;
+    }
+    if (place == NULL)
+        return;
+    while (size > 0) {
+        size_t added = add_piece(place, bytes, size);
+
+        bytes += added;
+        size -= added;
+    }
+    if (place->size == 0)
+        atomic_store(&place->owner, 0);
+    give_back(place);
+}
+
+/* A datagram that was received into several parts. */
+static bool gather(const struct iovec *parts, size_t count, size_t size)
+{
+    struct pieces *place = size <= DNS_MESSAGE_MAX ? new_pieces(-1) : NULL;
+    size_t at = 0;
+    bool is;
+
+    if (place == NULL)
+        return false;
+    for (size_t i = 0; i < count && at < size; i++) {
+        size_t part = parts[i].iov_len < size - at ? parts[i].iov_len : size - at;
+
+        memcpy(place->bytes + at, parts[i].iov_base, part);
+        at += part;
+    }
+    is = read_answer(place->bytes, at);
+    atomic_store(&place->owner, 0);
+    give_back(place);
+    return is;
+}
+
+void resolver_received(int fd, const struct iovec *parts, size_t count, size_t size)
+{
+    int saved = errno;
+
+    /* First as a datagram. One whose number and name are those of a question is no piece of anything else. */
+    if (count > 0 && (parts[0].iov_len >= size ? read_answer(parts[0].iov_base, size) : gather(parts, count, size))) {
+        drop_pieces(fd);
+    } else {
+        for (size_t i = 0; i < count && size > 0 && (socket_marks_of(fd) & SOCKET_ASKS_IN_STREAM) != 0; i++) {
+            size_t part = parts[i].iov_len < size ? parts[i].iov_len : size;
+
+            if (part > 0)
+                receive_piece(fd, parts[i].iov_base, part);
+            size -= part;
+        }
+    }
+    errno = saved;
+}
