@@ -762,6 +762,35 @@ context.wrap_socket(socket.create_connection(("127.0.0.1", port)))'
     has "$LINE" "refused localhost:$IMPOSTOR: no pin of $PINS:1 matched"
 }
 
+@test "a name in UTF-8 that was resolved with AI_IDN is its xn-- form; as it stands it could be any" {
+    needs_mounts
+    local name
+    printf '%s\n' '127.0.0.1 localhost xn--bcher-kva.pinned.example bücher.hosts.example' >"$BATS_TEST_TMPDIR/hosts"
+    cat >"$BATS_TEST_TMPDIR/client" <<'END'
+#!/bin/sh
+exec unshare --mount sh -c 'env -u LD_PRELOAD mount --bind "$0" /etc/hosts && exec "$@"' "$HOSTS" "$@"
+END
+    chmod +x "$BATS_TEST_TMPDIR/client"
+    local -x HOSTS=$BATS_TEST_TMPDIR/hosts
+    local client=("$BATS_TEST_TMPDIR/client" "$PATHS/resolved" 127.0.0.1)
+    pins "xn--bcher-kva.pinned.example spki-sha256:$PIN_GOOD"
+    for name in bücher.pinned.example BÜCHER.pinned.example; do
+        accepted "${client[@]}" "$GOOD" idn "name=$name"
+        has "$OUT" 'hello from good'
+        refused "${client[@]}" "$IMPOSTOR" idn "name=$name"
+        has "$LINE" "refused xn--bcher-kva.pinned.example:$IMPOSTOR: no pin of $PINS:1 matched"
+    done
+    refused "${client[@]}" "$GOOD" plain name=bücher.hosts.example
+    has "$LINE" unidentifiable
+    pins "xn--bcher-kva.pinned.example spki-sha256:$PIN_GOOD" "@unknown spki-sha256:$PIN_GOOD"
+    accepted "${client[@]}" "$GOOD" plain name=bücher.hosts.example
+    refused "${client[@]}" "$IMPOSTOR" plain name=bücher.hosts.example
+    # A number is an address.
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD"
+    accepted "${client[@]}" "$GOOD" name=127.1
+    refused "${client[@]}" "$IMPOSTOR" name=127.1
+}
+
 @test "a name with a leading dot that is to be verified names no host: the resolved name is the target" {
     local -x PRELOAD_ALSO=$NAMES
     pins "www.pinned.example spki-sha256:$PIN_GOOD"

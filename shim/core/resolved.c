@@ -1,12 +1,15 @@
 #include "resolved.h"
 
+#include <arpa/inet.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #define ENTRIES 32768U
 #define BUCKETS 8192U
 #define NAME_WORDS (1U << 17) /* of 8 bytes */
-#define LOST_BITS (1U << 23)
+#define LOST_BITS (1U << 22)
+#define LOST_MOST (LOST_BITS / 64) /* addresses of one generation: each that is noted clears a word for the next */
+#define LOST_FILTERS 3U
 #define NAME_MOST (HOST_NAME_MAX_LENGTH / 8 + 1) /* words of the longest name, with its NUL */
 
 /* Positions only grow, from 1. An entry is in the slot (position modulo number of slots) until a newer one needs that slot.
@@ -29,8 +32,10 @@ static _Atomic uint64_t buckets[BUCKETS]; /* the position of the newest entry, w
 static _Atomic uint64_t names[NAME_WORDS];
 static _Atomic uint64_t names_end;
 static _Atomic uint64_t last_name;
-/* A Bloom filter of the addresses that have lost an entry. Others may seem to be among them: about 1 in 1000 when 150,000 are. */
-static _Atomic uint64_t lost[LOST_BITS / 64];
+/* Bloom filters of the addresses that have lost an entry: of this generation, of the one before, and one that is being emptied for the next. Other
+ * addresses may seem to be among them: about 1 in 500 when both are full. */
+static _Atomic uint64_t lost[LOST_FILTERS][LOST_MOST];
+static _Atomic uint64_t lost_count;
 
 static uint64_t hash_of(const void *bytes, size_t length)
 {
@@ -48,22 +53,41 @@ static _Atomic uint64_t *bucket_of(const uint8_t address[static 16])
     return &buckets[hash_of(address, 16) & (BUCKETS - 1)];
 }
 
+static bool is_in(uint64_t generation, uint64_t hash)
+{
+    _Atomic uint64_t *filter = lost[generation % LOST_FILTERS];
+    bool is = true;
+
+    for (int i = 0; i < 2; i++, hash >>= 32)
+        is &= (atomic_load(&filter[(hash % LOST_BITS) / 64]) >> (hash % 64) & 1) != 0;
+    return is;
+}
+
 static void lose(const uint8_t address[static 16])
 {
     uint64_t hash = hash_of(address, 16);
+    uint64_t generation = atomic_load(&lost_count) / LOST_MOST;
 
-    for (int i = 0; i < 2; i++, hash >>= 32)
-        atomic_fetch_or(&lost[(hash % LOST_BITS) / 64], UINT64_C(1) << (hash % 64));
+    if (is_in(generation, hash))
+        return;
+    do {
+        uint64_t number = atomic_fetch_add(&lost_count, 1);
+        uint64_t rest = hash;
+
+        generation = number / LOST_MOST;
+        atomic_store(&lost[(generation + 1) % LOST_FILTERS][number % LOST_MOST], 0);
+        for (int i = 0; i < 2; i++, rest >>= 32)
+            atomic_fetch_or(&lost[generation % LOST_FILTERS][(rest % LOST_BITS) / 64], UINT64_C(1) << (rest % 64));
+        /* This thread was stopped for so long that the filter is no longer asked. */
+    } while (atomic_load(&lost_count) / LOST_MOST > generation + 1);
 }
 
 static bool is_lost(const uint8_t address[static 16])
 {
     uint64_t hash = hash_of(address, 16);
-    bool is = true;
+    uint64_t generation = atomic_load(&lost_count) / LOST_MOST;
 
-    for (int i = 0; i < 2; i++, hash >>= 32)
-        is &= (atomic_load(&lost[(hash % LOST_BITS) / 64]) >> (hash % 64) & 1) != 0;
-    return is;
+    return is_in(generation, hash) || (generation > 0 && is_in(generation - 1, hash));
 }
 
 /* Return true if the entry at the position will not be overwritten before at least half of the room is used again. */
@@ -188,6 +212,14 @@ static bool chain(struct entry *entry, uint64_t position, _Atomic uint64_t *buck
     return true;
 }
 
+/* 127.1, 0x7f000001 and the like. */
+static bool is_number(const char *name)
+{
+    struct in_addr address;
+
+    return name[0] == '\0' || (strpbrk(name, " \t\n\v\f\r") == NULL && inet_aton(name, &address) != 0);
+}
+
 void resolved_remember(const char *name, const uint8_t address[static 16])
 {
     struct host host;
@@ -200,7 +232,9 @@ void resolved_remember(const char *name, const uint8_t address[static 16])
     bool chained;
 
     host_parse(name, strlen(name), &host);
-    /* A name that is an address itself is not needed. */
+    /* A name that is an address itself, in whatever form, is not needed. One that cannot be read could be any. */
+    if (host.kind == HOST_UNREADABLE && !is_number(name))
+        lose(address);
     if (host.kind != HOST_NAME)
         return;
     hash = hash_of(host.name, strlen(host.name));

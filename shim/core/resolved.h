@@ -1,12 +1,13 @@
 /* The names that the program resolved, by address. The table is in the object's own zeroed memory. It takes no allocation, and no lock
- * that a forked child could find held. When it is full, the oldest entries are overwritten. */
+ * that a forked child could find held. When it is full, the oldest entries are overwritten; their addresses are in doubt, until twice as many others have
+ * lost an entry as fit into the table (65,536 to 131,072). */
 #ifndef PINSHIM_RESOLVED_H
 #define PINSHIM_RESOLVED_H
 
 #include "host.h"
 
 /* Remember that `name` (as the program gave it) resolved to `address`; a known pair becomes the newest. Names that are addresses
- * themselves are not kept. */
+ * themselves are not kept. A name that cannot be read puts the address in doubt. */
 void resolved_remember(const char *name, const uint8_t address[static 16]);
 
 /* Write the next name that resolved to `address`, without a port, the newest first. If one may have been overwritten, the last is not a name but

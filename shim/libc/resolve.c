@@ -1,5 +1,6 @@
 /* The functions that resolve names, interposed: the results are remembered, and nothing else changes. */
 
+#include "loader.h"
 #include "real.h"
 #include "resolved.h"
 #include "resolver.h"
@@ -36,16 +37,49 @@ static void remember_hostent(const char *name, const struct hostent *entry)
     errno = saved;
 }
 
-static void remember_list(const char *name, const struct addrinfo *at)
+static bool is_ascii(const char *name)
+{
+    while (*name > 0)
+        name++;
+    return *name == '\0';
+}
+
+/* With AI_IDN glibc looks up the name's xn-- form, which libidn2 makes for it, and so for this. Return it, to be freed by `*release`; NULL: it cannot be
+ * made. */
+static char *ascii_form(const char *name, void (**release)(void *))
+{
+    int (*look_up)(const char *, char **, int);
+    char *form = NULL;
+    struct loaded idn2;
+    void *handle;
+
+    if (loader_list("idn2_lookup_ul", &idn2, 1) != 1)
+        return NULL;
+    handle = loader_hold(&idn2);
+    look_up = (int (*)(const char *, char **, int))loader_symbol(handle, "idn2_lookup_ul");
+    *release = (void (*)(void *))loader_symbol(handle, "idn2_free");
+    if (look_up == NULL || *release == NULL || look_up(name, &form, 0) != 0)
+        form = NULL;
+    loader_let_go(handle);
+    return form;
+}
+
+static void remember_list(const char *name, int flags, const struct addrinfo *at)
 {
     int saved = errno;
+    void (*release)(void *) = NULL;
+    char *form = (flags & AI_IDN) != 0 && !is_ascii(name) ? ascii_form(name, &release) : NULL;
 
+    if (form != NULL)
+        name = form;
     for (; at != NULL; at = at->ai_next) {
         struct host host;
 
         if (at->ai_addr != NULL && host_from_sockaddr(at->ai_addr, at->ai_addrlen, &host))
             resolved_remember(name, host.address);
     }
+    if (form != NULL)
+        release(form);
     errno = saved;
 }
 
@@ -55,7 +89,7 @@ EXPORT int getaddrinfo(const char *name, const char *service, const struct addri
     int result = real != NULL ? real(name, service, hints, found) : EAI_SYSTEM;
 
     if (result == 0 && name != NULL)
-        remember_list(name, *found);
+        remember_list(name, hints != NULL ? hints->ai_flags : 0, *found);
     return result;
 }
 
@@ -107,7 +141,7 @@ EXPORT int gai_error(struct gaicb *request)
     int result = real != NULL ? real(request) : EAI_SYSTEM;
 
     if (result == 0 && request != NULL && request->ar_name != NULL)
-        remember_list(request->ar_name, request->ar_result);
+        remember_list(request->ar_name, request->ar_request != NULL ? request->ar_request->ai_flags : 0, request->ar_result);
     return result;
 }
 

@@ -1,8 +1,9 @@
-/* resolved HOST PORT [name=NAME] [suspend] [verified=NAME]: a client that has NAME (www.pinned.example) resolved and connects
+/* resolved HOST PORT [name=NAME] [suspend|idn|plain] [verified=NAME]: a client that has NAME (www.pinned.example) resolved and connects
  * to HOST. It gives OpenSSL no name, or one to verify. suspend: it resolves with getaddrinfo_a, awaits that by gai_suspend,
- * and never calls gai_error. */
+ * and never calls gai_error. idn: NAME is in UTF-8, and it resolves with AI_IDN; plain: as it stands. */
 
 #include "paths.h"
+#include <locale.h>
 
 static void resolve_later(const char *name)
 {
@@ -19,6 +20,16 @@ static void resolve_later(const char *name)
     freeaddrinfo(request.ar_result);
 }
 
+static void resolve_utf8(const char *name, int flags)
+{
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM, .ai_flags = flags};
+    struct addrinfo *found;
+
+    if (setlocale(LC_ALL, "C.UTF-8") == NULL || getaddrinfo(name, NULL, &hints, &found) != 0)
+        die(name);
+    freeaddrinfo(found);
+}
+
 int main(int argc, char **argv)
 {
     const char *name = option(argv, "name", PINNED);
@@ -29,6 +40,8 @@ int main(int argc, char **argv)
         return 2;
     if (word(argv, "suspend"))
         resolve_later(name);
+    else if (word(argv, "idn") || word(argv, "plain"))
+        resolve_utf8(name, word(argv, "idn") ? AI_IDN : 0);
     else
         resolve(name);
     ssl = client(context(argv), open_socket(argv[1], argv[2], SOCK_STREAM), NULL);

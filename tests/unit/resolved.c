@@ -276,13 +276,65 @@ static int fill_beside(void)
         resolved_remember(name, address);
         if (i % 10000 == 0)
             remember("stays.example", "192.0.2.10");
-        if (i == 0)
+        if (i == 100000)
             remember("goes.example", "192.0.2.11");
     }
     address_of("192.0.2.10", address);
     failed += expect(known(address, "stays.example") == KNOWN, "a name that is resolved again is known, and not in doubt");
     address_of("192.0.2.11", address);
     failed += expect(known(address, "goes.example") == LOST, "one that is not has given way");
+    return failed;
+}
+
+/* What had to give way long ago is no longer in doubt, and nothing else is for good. */
+static int fill_for_long(void)
+{
+    uint8_t address[16];
+    int failed = 0;
+
+    for (unsigned i = 0; i < 1000000; i++) {
+        numbered(7, i, address);
+        resolved_remember("long.example", address);
+        /* A connection to an address in doubt does not make room for others. */
+        if (i > 500000 && i % 4 == 0) {
+            numbered(7, 450000, address);
+            failed += known(address, "long.example") == KNOWN;
+        }
+    }
+    failed += expect(count(7, 0, 100000, "long.example", UNKNOWN) > 98000, "the oldest are forgotten");
+    failed += expect(count(7, 960000, 967000, "long.example", LOST) == 7000, "what gave way just now is in doubt");
+    failed += expect(count(7, 910000, 960000, "long.example", LOST) == 50000, "and what did before");
+    failed += expect(count(7, 970000, 1000000, "long.example", KNOWN) > 29900, "the newest are known");
+    failed += expect(count(3, 0, 100000, "long.example", UNKNOWN) > 99000, "what was never resolved is not in doubt");
+    return failed;
+}
+
+/* A name that cannot be read. */
+static int fill_unreadable(void)
+{
+    static const struct {
+        const char *name;
+        enum knowledge knowledge;
+    } table[] = {
+        {"b\303\274cher.example", LOST},
+        {"a..example", LOST},
+        {"exam ple", LOST},
+        {"127.1", UNKNOWN},
+        {"2130706433", UNKNOWN},
+        {"0x7f000001", UNKNOWN},
+        {"0177.0.0.1", UNKNOWN},
+        {"127.0.0.1.", UNKNOWN},
+        {"1.2.3.4.5", LOST},
+        {"", UNKNOWN},
+    };
+    uint8_t address[16];
+    int failed = 0;
+
+    for (unsigned i = 0; i < ROWS(table); i++) {
+        numbered(21, i, address);
+        resolved_remember(table[i].name, address);
+        failed += expect(known(address, "") == table[i].knowledge, table[i].name);
+    }
     return failed;
 }
 
@@ -378,6 +430,8 @@ int main(void)
     in_child(fill_entries, "more addresses than the table holds");
     in_child(fill_names, "more names than the table holds");
     in_child(fill_beside, "a name that is resolved again");
+    in_child(fill_for_long, "a million addresses");
+    in_child(fill_unreadable, "names that cannot be read");
     in_child(fill_answers, "nine answers of 64 KiB");
     in_child(fill_in_threads, "four threads");
 #ifndef __SANITIZE_THREAD__ /* it takes the parent's threads for leaked ones of the child */
