@@ -652,6 +652,62 @@ CONF
     equals "$OUT" 200
 }
 
+# vpn_at CERTIFICATE PROTOCOL: an OpenVPN server that shows it, for one client; its port goes into $PORT, what it says into $VPN
+vpn_at() {
+    VPN=$BATS_TEST_TMPDIR/vpn-$1-$2
+    PORT=$(lab_free_port)
+    openvpn --dev null --ifconfig-noexec --tls-server --dh none --local 127.0.0.1 --lport "$PORT" --ca "$LAB/ca.pem" --cert "$LAB/$1.pem" \
+        --key "$LAB/$1.key" --proto "${2/tcp/tcp-server}" --ping 1 --ping-restart 3 >"$VPN" 2>&1 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait grep -qE 'Listening for incoming TCP|UDPv4 link local' "$VPN"
+}
+
+# vpn shim|bare PORT PROTOCOL: an OpenVPN client, which verifies the server's chain; it is ended when it is connected, and ends itself when TLS fails
+vpn() {
+    local log=$BATS_TEST_TMPDIR/client pid status=0
+    : >"$log"
+    "$1" openvpn --dev null --ifconfig-noexec --tls-client --nobind --remote 127.0.0.1 "$2" --proto "${3/tcp/tcp-client}" --ca "$LAB/ca.pem" --cert "$LAB/vpn.pem" \
+        --key "$LAB/vpn.key" --connect-timeout 5 --connect-retry-max 1 --tls-exit >"$log" 2>&1 3>&- &
+    pid=$!
+    lab_wait eval "grep -q 'Initialization Sequence Completed' '$log' || ! kill -0 $pid" || true
+    grep -q 'Initialization Sequence Completed' "$log" || status=1
+    kill "$pid" 2>/dev/null || true
+    wait "$pid" || true
+    cat "$log"
+    grep '^pinshim' "$log" >&2 || true
+    return $status
+}
+
+@test "OpenVPN, which names nobody and has TLS within a protocol of its own, is held to the pins of @unknown" {
+    local protocol
+    lab_cert vpn /CN=vpn 'extendedKeyUsage=clientAuth'
+    for protocol in udp tcp; do
+        for rule in "@unknown spki-sha256:$PIN_GOOD" '@unknown allow'; do
+            pins "www.pinned.example spki-sha256:$PIN_GOOD" "$rule"
+            vpn_at good $protocol
+            capture vpn shim "$PORT" $protocol
+            equals "$STATUS" 0
+            equals "$(count_lines '[a-z]+')" 0
+        done
+        pins "www.pinned.example spki-sha256:$PIN_GOOD"
+        vpn_at good $protocol
+        capture vpn shim "$PORT" $protocol
+        [ "$STATUS" -ne 0 ] || explain 'not refused'
+        has "$(lines refused)" unidentifiable
+        vpn_at impostor $protocol
+        capture vpn bare "$PORT" $protocol
+        equals "$STATUS" 0
+        lab_wait grep -q 'Peer Connection Initiated' "$VPN"
+        vpn_at impostor $protocol
+        pins "www.pinned.example spki-sha256:$PIN_GOOD" "@unknown spki-sha256:$PIN_GOOD"
+        capture vpn shim "$PORT" $protocol
+        [ "$STATUS" -ne 0 ] || explain 'not refused'
+        equals "$(count_lines refused)" 1
+        has "$(lines refused)" "refused unknown target: no pin of $PINS:2 matched"
+        run ! grep -q 'Peer Connection Initiated' "$VPN"
+    done
+}
+
 @test "the name over memory BIOs decides" {
     local kind
     pins "www.pinned.example spki-sha256:$PIN_GOOD"
