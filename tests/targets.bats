@@ -592,6 +592,29 @@ checks() {
     done
 }
 
+@test "a session is resumed only if its peer satisfies the rules for the names that its certificate was checked for" {
+    local how version pin reused
+    for version in tls1.2 tls1.3; do
+        for how in after verify; do
+            reused=1
+            for pin in "$PIN_GOOD" "$PIN_IMPOSTOR"; do
+                pins "www.pinned.example spki-sha256:$PIN_GOOD" '@unknown allow'
+                printf '%s\n' "www.pinned.example spki-sha256:$pin" '@unknown allow' '# changed' >"$PINS.next"
+                capture shim "$PATHS/check_host" 127.0.0.1 "$GOOD" $how $version "again=$PINS.next"
+                # A full handshake has the callback called again, which names it; in a resumption it is not called.
+                if [ $how$reused = verify0 ]; then
+                    has "$(lines refused)" "refused www.pinned.example:$GOOD"
+                    lacks "$OUT" 'reused: '
+                else
+                    has "$OUT" "reused: $reused"
+                    equals "$STATUS$(count_lines '[a-z]+')" 00
+                fi
+                reused=0
+            done
+        done
+    done
+}
+
 # front PORT: an nginx under the shim that passes requests on to the server there; it sends no SNI, and checks the certificate for www.pinned.example
 # after the handshake. Its port goes into $PORT, its errors into $BATS_TEST_TMPDIR/front/error.log.
 front() {

@@ -102,8 +102,7 @@ static void add_verified(const struct ossl *ossl, SSL *ssl, X509_VERIFY_PARAM *v
         (void)add_verified_address(ossl, other, target);
 }
 
-/* Read the next of the names at `*at`. */
-static bool next_told(const struct facts *facts, size_t *at, const char **name, size_t *length)
+bool facts_next_told(const struct facts *facts, size_t *at, const char **name, size_t *length)
 {
     if (*at >= facts->told_length)
         return false;
@@ -120,7 +119,7 @@ bool facts_tell(struct facts *facts, const char *name, size_t length)
     size_t at = 0;
     char *bigger;
 
-    while (next_told(facts, &at, &known, &known_length)) {
+    while (facts_next_told(facts, &at, &known, &known_length)) {
         if (known_length == length && memcmp(known, name, length) == 0)
             return false;
     }
@@ -150,7 +149,7 @@ static void add_told(const struct facts *facts, struct target *target)
     size_t length;
     size_t at = 0;
 
-    while (next_told(facts, &at, &name, &length))
+    while (facts_next_told(facts, &at, &name, &length))
         add_named(target, name, length);
     target->overflow |= facts->told_lost;
 }

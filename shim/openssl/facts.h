@@ -24,6 +24,8 @@ void facts_follow(const struct ossl *ossl, SSL *ssl, struct facts *facts);
 
 /* Note a name that the program has checked the certificate for. Return false if it was noted before. */
 MUST_CHECK bool facts_tell(struct facts *facts, const char *name, size_t length);
+/* Read the next of the names at `*at`, which is 0 at first. Return false after the last. */
+MUST_CHECK bool facts_next_told(const struct facts *facts, size_t *at, const char **name, size_t *length);
 void facts_forget_told(struct facts *facts);
 
 /* Gather the target of a client connection. `address` becomes the address that it leads to, or HOST_UNREADABLE. Return true if the address is known,

@@ -10,18 +10,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MOST_TOLD 64 /* names of a leaf; with more, its sessions are not resumed */
+
+struct told {
+    struct told *next;
+    size_t length;
+    char name[];
+};
+
 /* The mark of a certificate. */
 struct mark {
     struct ossl_attached attached;
     _Atomic(SSL *) ssl; /* see session_presented */
     _Atomic bool spoilt;
+    _Atomic(struct told *) told; /* other threads may use the same leaf: names are only added */
     bool digested;
     struct peer_digests digests;
 };
 
 static void release(const struct ossl *ossl, void *attached)
 {
+    struct told *told = atomic_load(&((struct mark *)attached)->told);
+
     (void)ossl;
+    while (told != NULL) {
+        struct told *next = told->next;
+
+        free(told);
+        told = next;
+    }
     free(attached);
 }
 
@@ -64,6 +81,42 @@ SSL *session_peer(const struct ossl *ossl, X509 *leaf)
     struct mark *mark = mark_of(ossl, leaf);
 
     return mark != NULL ? atomic_load(&mark->ssl) : NULL;
+}
+
+void session_was_told(const struct ossl *ossl, X509 *leaf, const char *name, size_t length)
+{
+    struct mark *mark = mark_of(ossl, leaf);
+    struct told *told;
+    int count = 0;
+
+    if (mark == NULL)
+        return;
+    for (told = atomic_load(&mark->told); told != NULL; told = told->next, count++) {
+        if (told->length == length && memcmp(told->name, name, length) == 0)
+            return;
+    }
+    told = count < MOST_TOLD ? malloc(sizeof(*told) + length) : NULL;
+    if (told == NULL) {
+        atomic_store(&mark->spoilt, true);
+        return;
+    }
+    told->length = length;
+    memcpy(told->name, name, length);
+    told->next = atomic_load(&mark->told);
+    while (!atomic_compare_exchange_weak(&mark->told, &told->next, told)) {}
+}
+
+bool session_next_told(const struct ossl *ossl, SSL_SESSION *session, const void **cursor, const char **name, size_t *length)
+{
+    struct mark *mark = *cursor == NULL ? mark_of(ossl, ossl->SSL_SESSION_get0_peer(session)) : NULL;
+    const struct told *told = *cursor != NULL ? ((const struct told *)*cursor)->next : mark != NULL ? atomic_load(&mark->told) : NULL;
+
+    if (told == NULL)
+        return false;
+    *cursor = told;
+    *name = told->name;
+    *length = told->length;
+    return true;
 }
 
 void session_spoil(const struct ossl *ossl, X509 *leaf)

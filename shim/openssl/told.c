@@ -122,6 +122,7 @@ bool told_name(const struct ossl *ossl, X509 *certificate, const char *name, siz
             conn_keep_leaf(ossl, conn, NULL); /* a verdict that came before the name does not count */
         else
             continues = judge_again(ossl, ssl, conn);
+        session_was_told(ossl, certificate, name, length);
     }
     (void)ossl->ERR_pop_to_mark();
     errno = saved;

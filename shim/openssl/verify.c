@@ -97,6 +97,17 @@ void verify_capture(const struct ossl *ossl, X509_STORE_CTX *ctx, bool own, stru
     beside = (struct beside) {certs_x509(captured->presented.leaf), NULL};
 }
 
+/* Its session is to be resumed only for what the program has told in the verification, too. */
+static void note_told(const struct ossl *ossl, X509 *leaf, const struct facts *facts)
+{
+    const char *name;
+    size_t length;
+    size_t at = 0;
+
+    while (facts_next_told(facts, &at, &name, &length))
+        session_was_told(ossl, leaf, name, length);
+}
+
 static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct captured *captured, const void *elsewhere, int result)
 {
     SSL *ssl = captured->ssl;
@@ -155,6 +166,7 @@ static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
         /* Here, not at handshake completion: programs store the session before the handshake function returns. */
         if (captured->own)
             session_mark(ossl, leaf, &digests);
+        note_told(ossl, leaf, &conn->facts);
         conn_keep_leaf(ossl, conn, leaf);
     } else {
         /* Under SSL_VERIFY_NONE libssl would ignore the 0 and continue, and send a client certificate. It reads the mode only after

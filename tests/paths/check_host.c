@@ -1,4 +1,4 @@
-/* check_host HOST PORT HOW [name=NAME] [address=ADDRESS] [chain]: a client that gives OpenSSL no name, and checks the peer's certificate for
+/* check_host HOST PORT HOW [name=NAME] [address=ADDRESS] [chain] [again=FILE]: a client that gives OpenSSL no name, and checks the peer's certificate for
  * NAME (www.pinned.example), or ADDRESS, by itself, HOW:
  *   after, after-asc, after-ip   by X509_check_host and its kin, when the handshake is over
  *   copy                         the same, of a copy of the certificate
@@ -8,7 +8,8 @@
  *   called                       likewise, after having called X509_verify_cert itself
  *   own, own-after               on the parameter of an X509_STORE_CTX of its own: in that callback; when the handshake is over
  *   other                        of another certificate, which nobody has presented
- * It goes on whatever comes out. "chain": through a chain of BIOs. */
+ * It goes on whatever comes out. "chain": through a chain of BIOs. "again=FILE": FILE then becomes the pins file, and a second connection, which checks
+ * nothing, is to resume the session. */
 
 #include "paths.h"
 #include <openssl/x509v3.h>
@@ -94,6 +95,19 @@ static void check_after(X509 *peer, const char *other)
         die("pthread_create");
 }
 
+static int connect_again(SSL_CTX *ctx, char **argv, SSL *first)
+{
+    SSL *ssl = client(ctx, open_socket(argv[1], argv[2], SOCK_STREAM), NULL);
+
+    if (rename(option(argv, "again", NULL), getenv("PINSHIM_PINS")) != 0 || SSL_set_session(ssl, SSL_get1_session(first)) != 1)
+        die("rename");
+    SSL_shutdown(first);
+    if (SSL_connect(ssl) != 1)
+        return 1;
+    printf("reused: %d\n", SSL_session_reused(ssl));
+    return fetch(ssl) ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     SSL_CTX *ctx = context(argv);
@@ -132,5 +146,7 @@ int main(int argc, char **argv)
             got += (int)fwrite(answer, 1, (size_t)done, stdout);
         return got > 0 ? 0 : 1;
     }
-    return fetch(ssl) ? 0 : 1;
+    if (!fetch(ssl))
+        return 1;
+    return option(argv, "again", NULL) != NULL ? connect_again(ctx, argv, ssl) : 0;
 }
