@@ -381,7 +381,7 @@ nameless() {
     has "$LINE" "refused 127.0.0.1:$IMPOSTOR: no pin of $PINS:1 matched"
     # Rules for others are not asked.
     pins "192.0.2.7 spki-sha256:$PIN_GOOD" "www.pinned.example spki-sha256:$PIN_GOOD"
-    nameless accepted "$IMPOSTOR"
+    nameless noticed "$IMPOSTOR"
     pins "127.0.0.1:$GOOD deny" "* spki-sha256:$PIN_GOOD"
     nameless refused "$IMPOSTOR"
     nameless refused "$GOOD"
@@ -690,14 +690,15 @@ vpn() {
     local log=$BATS_TEST_TMPDIR/client pid status=0
     : >"$log"
     "$1" openvpn --dev null --ifconfig-noexec --tls-client --nobind --remote 127.0.0.1 "$2" --proto "${3/tcp/tcp-client}" --ca "$LAB/ca.pem" --cert "$LAB/vpn.pem" \
-        --key "$LAB/vpn.key" --connect-timeout 5 --connect-retry-max 1 --tls-exit >"$log" 2>&1 3>&- &
+        --key "$LAB/vpn.key" --connect-timeout 5 --connect-retry-max 1 --tls-exit --writepid "$log.pid" >"$log" 2>&1 3>&- &
     pid=$!
     lab_wait eval "grep -q 'Initialization Sequence Completed' '$log' || ! kill -0 $pid" || true
     grep -q 'Initialization Sequence Completed' "$log" || status=1
-    kill "$pid" 2>/dev/null || true
+    # Of the program itself, not of the shell around it; it takes the file away when it ends.
+    kill "$(cat "$log.pid" 2>/dev/null)" 2>/dev/null || true
     wait "$pid" || true
     cat "$log"
-    grep '^pinshim' "$log" >&2 || true
+    grep -a '^pinshim' "$log" >&2 || true
     return $status
 }
 
