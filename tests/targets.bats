@@ -488,7 +488,7 @@ nameless() {
 
 @test "a name that cannot be a host's is unidentifiable, and @unknown decides on it" {
     local name
-    for name in www.pinned.example.. 127.1 2130706433 0x7f000001 0177.0.0.1 $'www.pinned.ex\xc3\xa4mple' '*.pinned.example' a..example; do
+    for name in www.pinned.example.. 127.1 2130706433 0x7f000001 0177.0.0.1 $'www.pinned.ex\xc3\xa4mple' '*.pinned.example' .pinned.example a..example; do
         pins "www.pinned.example spki-sha256:$PIN_GOOD"
         named refused "$ANY_SNI_IMPOSTOR" "$name"
         has "$LINE" unidentifiable

@@ -19,10 +19,9 @@ static void add_named(struct target *target, const char *string, size_t length)
 {
     struct host host;
 
-    /* A pattern (".example.com", X509_VERIFY_PARAM_set1_host) is not a host. */
-    if (length > 0 && string[0] == '.')
-        return;
     host_parse(string, length, &host);
+    if (host.kind == HOST_NAME && host.name[0] == '.')
+        host.kind = HOST_UNREADABLE;
     if (host.kind != HOST_ADDRESS)
         target->named = true;
     for (size_t i = 0; i < target->count && i < TARGET_FEW; i++) {
@@ -30,6 +29,13 @@ static void add_named(struct target *target, const char *string, size_t length)
             return;
     }
     (void)target_add(target, &host);
+}
+
+/* Add a name to verify. A pattern (".example.com", X509_VERIFY_PARAM_set1_host) is not a host. */
+static void add_to_verify(struct target *target, const char *string, size_t length)
+{
+    if (length == 0 || string[0] != '.')
+        add_named(target, string, length);
 }
 
 /* Add the SNI that the SSL has now: a renegotiation may have another. On a resumption under TLS 1.2 it is the session's, which an
@@ -54,7 +60,7 @@ static bool add_verified_names(const struct ossl *ossl, X509_VERIFY_PARAM *param
     int i = 0;
 
     while (param != NULL && !target->overflow && (name = param_host(ossl, param, i, &length)) != NULL) {
-        add_named(target, name, length);
+        add_to_verify(target, name, length);
         i++;
     }
     return i > 0;
@@ -150,7 +156,7 @@ static void add_told(const struct facts *facts, struct target *target)
     size_t at = 0;
 
     while (facts_next_told(facts, &at, &name, &length))
-        add_named(target, name, length);
+        add_to_verify(target, name, length);
     target->overflow |= facts->told_lost;
 }
 
