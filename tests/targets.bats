@@ -675,6 +675,54 @@ CONF
     equals "$OUT" 200
 }
 
+# authenticator CERTIFICATE: a RADIUS server that shows it (PEAP); its port goes into $PORT, what it says into $HEARD
+authenticator() {
+    local at=$BATS_TEST_TMPDIR/eap-$1
+    mkdir -p "$at"
+    HEARD=$at/log
+    PORT=$(lab_free_port)
+    printf '%s\n' '127.0.0.1 secret' >"$at/clients"
+    printf '%s\n' '"user" PEAP' '"user" MSCHAPV2 "password" [2]' >"$at/users"
+    printf '%s\n' driver=none interface=lo "radius_server_clients=$at/clients" "radius_server_auth_port=$PORT" eap_server=1 "eap_user_file=$at/users" \
+        "ca_cert=$LAB/ca.pem" "server_cert=$LAB/$1.pem" "private_key=$LAB/$1.key" >"$at/conf"
+    hostapd "$at/conf" >"$HEARD" 2>&1 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait grep -q AP-ENABLED "$HEARD"
+}
+
+# supplicant shim|bare [ca_cert=FILE]: one of 802.1X that logs in with a password
+supplicant() {
+    printf '%s\n' 'network={' 'ssid="x"' 'key_mgmt=WPA-EAP' 'eap=PEAP' 'identity="user"' 'password="password"' 'phase2="auth=MSCHAPV2"' "${@:2}" '}' \
+        >"$BATS_TEST_TMPDIR/eap.conf"
+    "$1" env PINSHIM_LOG="$BATS_TEST_TMPDIR/eap-lines" eapol_test -c "$BATS_TEST_TMPDIR/eap.conf" -a 127.0.0.1 -p "$PORT" -s secret -t 5
+}
+
+@test "a supplicant of 802.1X, which names nobody and has TLS within EAP, is held to the pins of @unknown" {
+    local verified rule said=$BATS_TEST_TMPDIR/eap-lines heard
+    for verified in '' "ca_cert=\"$LAB/ca.pem\""; do
+        authenticator good
+        for rule in "@unknown spki-sha256:$PIN_GOOD" '@unknown allow'; do
+            pins "www.pinned.example spki-sha256:$PIN_GOOD" "$rule"
+            capture supplicant shim "$verified"
+            equals "$STATUS" 0
+            equals "${OUT##*$'\n'}" SUCCESS
+            [ ! -e "$said" ] || explain "$(<"$said")"
+        done
+        authenticator impostor
+        capture supplicant bare "$verified"
+        equals "${OUT##*$'\n'}" SUCCESS
+        heard=$(grep -c EAP-SUCCESS "$HEARD")
+        for rule in "@unknown spki-sha256:$PIN_GOOD" "unrelated.example spki-sha256:$PIN_GOOD"; do
+            pins "$rule"
+            capture supplicant shim "$verified"
+            [ "$STATUS" -ne 0 ] || explain 'not refused'
+            equals "$(grep -c ']: refused unknown target: ' "$said")" 1
+            equals "$(grep -c EAP-SUCCESS "$HEARD")" "$heard"
+            rm "$said"
+        done
+    done
+}
+
 # vpn_at CERTIFICATE PROTOCOL: an OpenVPN server that shows it, for one client; its port goes into $PORT, what it says into $VPN
 vpn_at() {
     VPN=$BATS_TEST_TMPDIR/vpn-$1-$2
