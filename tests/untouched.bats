@@ -670,7 +670,7 @@ under_allow() {
         done
     done
     # Of these the address is known when the server answers.
-    pins 'other.example deny' '192.0.2.1 deny'
+    pins '192.0.2.1 deny' '192.0.2.2 deny'
     for what in full psk; do
         alike 0 "$PATHS/alike" "lab=$LAB" own-socket $what dtls callbacks
         alike 0 "$PATHS/alike" "lab=$LAB" own-socket $what tls1.2 callbacks
@@ -678,7 +678,7 @@ under_allow() {
         capture shim "$PATHS/alike" "lab=$LAB" own-socket $what dtls
         equals "$(count_lines refused)" 1
         has "$(lines refused)" "$PINS:1 says deny"
-        pins 'other.example deny' '192.0.2.1 deny'
+        pins '192.0.2.1 deny' '192.0.2.2 deny'
     done
 }
 
@@ -726,7 +726,7 @@ under_allow() {
         capture shim "$PATHS/alike" "lab=$LAB" $what callbacks
         lacks "$OUT" 'key of me'
         equals "$(count_lines refused)" 1
-        has "$(lines refused)" "$PINS has rules; a pins file with nothing but allow would allow it"
+        has "$(lines refused)" "$PINS has rules; a line \"@unknown allow\" would allow it"
     done
     # A target whose rule for a port may apply, and then not.
     pins 'localhost:1 deny' 'localhost allow'
