@@ -59,10 +59,10 @@ static const struct certificate *at(const struct tls *tls, const struct certific
 static struct certificate *parse(const struct tls *tls, struct bytes der)
 {
     const struct ossl *ossl = certs_library(tls);
-    X509 *certificate;
+    X509 *certificate = NULL;
 
     (void)ossl->ERR_set_mark();
-    certificate = ossl->d2i_X509(NULL, &der.at, (long)der.length);
+    (void)ossl->d2i_X509(&certificate, &der.at, (long)der.length);
     (void)ossl->ERR_pop_to_mark();
     return (void *)certificate;
 }
