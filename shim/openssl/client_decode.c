@@ -62,7 +62,7 @@ static int give_passphrase(char *buffer, int size, int writing, void *arg)
 {
     struct decoding *decoding = arg;
     const char *passphrase = decoding->source->passphrase;
-    size_t length = passphrase != NULL ? strlen(passphrase) : 0;
+    size_t length = passphrase != NULL ? strnlen(passphrase, (size_t)size + 1) : 0;
 
     (void)writing;
     decoding->asked = true;
