@@ -5,11 +5,9 @@
 #include "log.h"
 #include "real.h"
 
-#include <alloca.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -297,7 +295,7 @@ static size_t look_at(char *const *environment, struct lacking *lacking)
     char *const *fixed = (given); \
     struct lacking lacking; \
     size_t room = look_at(fixed, &lacking); \
-    void *memory = room == 0 ? NULL : room <= ON_STACK ? alloca(room) : take_pages(room); \
+    void *memory = room == 0 ? NULL : room <= ON_STACK ? __builtin_alloca(room) : take_pages(room); \
 \
     if (room != 0 && memory == NULL) { \
         errno = ENOMEM; \
@@ -358,7 +356,7 @@ EXPORT int execveat(int directory, const char *path, char *const argv[], char *c
         for (const char *at = first; at != NULL; at = va_arg(args, const char *)) \
             count++; \
         va_end(args); \
-        argv = alloca(count * sizeof(*argv)); \
+        argv = __builtin_alloca(count * sizeof(*argv)); \
         argv[0] = (char *)(uintptr_t)first; \
         va_start(args, first); \
         for (size_t i = 1; i < count; i++) \
@@ -466,9 +464,8 @@ EXPORT int system(const char *command)
 
     if (REAL(system) == NULL || !change_command(command, &changed))
         return -1;
-    pthread_cleanup_push(free, changed);
+    /* A thread that is cancelled in there loses the changed command: what would free it then needs glibc 2.34. */
     result = REAL(system)(changed != NULL ? changed : command);
-    pthread_cleanup_pop(0);
     if (changed != NULL) {
         int saved = errno;
 

@@ -490,10 +490,6 @@ void loader_next_at_start(struct sought *list, size_t count)
         map = map->l_next;
     for (map = map != NULL ? map->l_next : NULL; map != NULL && left > 0; map = map->l_next)
         left -= take_sought(map, list, count);
-    for (size_t i = 0; i < count && left > 0; i++) {
-        if (list[i].found == NULL)
-            list[i].found = loader_next(list[i].name);
-    }
 }
 
 void *loader_own(const char *name)
