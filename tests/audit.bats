@@ -357,6 +357,7 @@ for line in open(sys.argv[1], encoding="ascii"):
 reported new matched
 accepted new 
 accepted resumed 
+notice new library address port rule matched spki_sha256 cert_sha256 subject issuer not_after tls
 unpinned new rule matched
 refused new address port rule matched
 refused new matched spki_sha256 cert_sha256 subject issuer not_after
