@@ -129,7 +129,10 @@ void report(const struct tls *tls, const struct presented *presented, const stru
         return;
     }
     text = text_over(strings->library, sizeof(strings->library));
-    tls->print_name(tls, &text);
+    if (tls != NULL)
+        tls->print_name(tls, &text);
+    else
+        text_add_string(&text, "unjudged");
     text = text_over(strings->target, sizeof(strings->target));
     host_print(&judgement->host, &text);
     if (text.length == 0)
