@@ -88,6 +88,16 @@ $(BUILD)/programs/%: tests/programs/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -lssl -lcrypto -lpthread -ldl
 
+# Clients of other TLS libraries; one is an OpenSSL that lies within the program.
+stack_libraries = -l$*
+$(BUILD)/stacks/mbedtls: stack_libraries := -lmbedtls -lmbedx509 -lmbedcrypto
+$(BUILD)/stacks/%: tests/stacks/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -O1 -g -o $@ $< $(stack_libraries)
+$(BUILD)/stacks/within: tests/paths/connect.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -o $@ $< -l:libssl.a -l:libcrypto.a -lpthread -ldl
+
 # One that finds OpenSSL by itself is linked with none.
 $(BUILD)/paths/%: tests/paths/%.c
 	@mkdir -p $(@D)
@@ -115,6 +125,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(fuzzed) $(wildcard shim/core
 unit := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 programs := $(patsubst tests/programs/%.c,$(BUILD)/programs/%,$(wildcard tests/programs/*.c))
 paths := $(patsubst tests/paths/%.c,$(BUILD)/paths/%,$(wildcard tests/paths/*.c))
+stacks := $(patsubst tests/stacks/%.c,$(BUILD)/stacks/%,$(wildcard tests/stacks/*.c)) $(BUILD)/stacks/within
 bench := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)) $(BUILD)/bench/empty.so
 fuzz := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 FUZZ_SECONDS ?= 600
@@ -206,7 +217,7 @@ check: tools
 	$(Q)tests/check
 
 # What the tests run: with pins files and servers, and to get round the pins.
-programs: $(programs) paths
+programs: $(programs) paths $(stacks)
 paths: $(paths)
 
 # A server of the tests that comes from the npm registry.

@@ -10,7 +10,7 @@
 
 enum { UNREAD = 0, READING, READY };
 
-const char *const config_variables[] = {"PINSHIM_PINS", "PINSHIM_MODE", "PINSHIM_LOG", "PINSHIM_LOG_FORMAT", "PINSHIM_LOG_LEVEL", "PINSHIM_INHERIT", NULL};
+const char *const config_variables[] = {"PINSHIM_PINS", "PINSHIM_MODE", "PINSHIM_LOG", "PINSHIM_LOG_FORMAT", "PINSHIM_LOG_LEVEL", "PINSHIM_UNJUDGED", "PINSHIM_INHERIT", NULL};
 
 static struct config config;
 static _Atomic int state;
@@ -19,6 +19,7 @@ static const struct choice {
     const char *name;
     int value;
 } modes[] = {{"enforce", MODE_ENFORCE}, {"report", MODE_REPORT}, {NULL, 0}},
+  guards[] = {{"refuse", UNJUDGED_REFUSE}, {"report", UNJUDGED_REPORT}, {"allow", UNJUDGED_ALLOW}, {NULL, 0}},
   logs[] = {{"stderr", LOG_TO_STDERR}, {"syslog", LOG_TO_SYSLOG}, {"none", LOG_TO_NONE}, {NULL, 0}},
   formats[] = {{"text", FORMAT_TEXT}, {"json", FORMAT_JSON}, {NULL, 0}},
   inheritance[] = {{"keep", false}, {"force", true}, {NULL, 0}},
@@ -134,6 +135,7 @@ const struct config *config_get(void)
         read_pins();
         read_log();
         config.mode = (enum config_mode)choose("PINSHIM_MODE", modes, "enforce or report");
+        config.unjudged = (enum config_unjudged)choose("PINSHIM_UNJUDGED", guards, "refuse, report or allow");
         config.format = (enum config_format)choose("PINSHIM_LOG_FORMAT", formats, "text or json");
         config.level = (enum config_level)choose("PINSHIM_LOG_LEVEL", levels, "refused, all or debug");
         config.inherits = choose("PINSHIM_INHERIT", inheritance, "keep or force") != 0;

@@ -7,12 +7,14 @@
 #include <limits.h>
 
 enum config_mode { MODE_ENFORCE = 0, MODE_REPORT };
+enum config_unjudged { UNJUDGED_REFUSE = 0, UNJUDGED_REPORT, UNJUDGED_ALLOW };
 enum config_log { LOG_TO_STDERR = 0, LOG_TO_SYSLOG, LOG_TO_NONE, LOG_TO_FILE };
 enum config_format { FORMAT_TEXT = 0, FORMAT_JSON };
 enum config_level { LEVEL_REFUSED = 0, LEVEL_ALL, LEVEL_DEBUG };
 
 struct config {
     enum config_mode mode;
+    enum config_unjudged unjudged; /* what the guard does (libc/guard.h) */
     enum config_log log;
     enum config_format format;
     enum config_level level;

@@ -347,6 +347,11 @@ static bool needs_roots(const struct pins *pins)
     return needed;
 }
 
+bool pins_need_library(const struct pins *pins)
+{
+    return needs_roots(pins) || pins->client_count > 0;
+}
+
 void pins_read_roots(struct pins *pins, const struct pins_reader *reader)
 {
     struct roots *before = reader != NULL && reader->before != NULL ? reader->before->roots : NULL;

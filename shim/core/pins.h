@@ -119,6 +119,9 @@ const struct rule *pins_revoked(const struct pins *pins);
  * at 0. */
 const uint8_t *pins_next_issuer(const struct pins *pins, uint64_t subject, size_t *cursor, size_t *length);
 
+/* Return true if a TLS library must be there to read what the rules need besides: a client certificate, or the system's trust store. */
+MUST_CHECK bool pins_need_library(const struct pins *pins);
+
 /* Read the system's trust store, if some rule needs a path that may end there. */
 void pins_read_roots(struct pins *pins, const struct pins_reader *reader);
 

@@ -35,6 +35,7 @@ struct loaded {
     struct file_identity root; /* the root directory of the first load */
     bool opened; /* and then read, or refused for its mode, type or size */
     bool settled; /* good, and see is_settled */
+    bool partial; /* good, but not all that they need was read, because there was no TLS library */
     struct faults faults;
     _Atomic bool faults_logged;
     _Atomic int64_t next_look; /* when (clock_now) to read it again even if it has not changed */
@@ -241,6 +242,12 @@ static int64_t look_again(int64_t start, int64_t end)
     return end + (patience < LONGEST ? patience : LONGEST);
 }
 
+/* Return true if the pins lack something that this reader can read. */
+static bool lacks(const struct loaded *loaded, const struct pins_reader *reader)
+{
+    return loaded->partial && reader != NULL && reader->tls != NULL;
+}
+
 /* Read the file, whose identity was `seen`. If it is faulty, the last good pins, those of `before` (or NULL), stay in force. NULL: out of
  * memory. */
 static struct loaded *load(const struct loaded *before, const struct file_identity *seen, const struct pins_reader *reader)
@@ -282,12 +289,14 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
     loaded->shared = pins != NULL ? share(pins) : NULL;
     if (loaded->shared != NULL) {
         loaded->settled = is_settled(loaded, now.tv_sec);
+        loaded->partial = reader != NULL && reader->tls == NULL && pins_need_library(pins);
     } else {
         fault = text_over(loaded->store.fault, sizeof(loaded->store.fault));
         text_add(&fault, "%s", faults->bytes != NULL ? faults->bytes : "out of memory");
         if (faults->count > 1)
             text_add(&fault, " (and %zu more)", faults->count - 1);
-        loaded->shared = before != NULL ? before->shared : NULL;
+        loaded->shared = before != NULL && !lacks(before, reader) ? before->shared : NULL;
+        loaded->partial = loaded->shared != NULL && before->partial;
         if (loaded->shared != NULL)
             atomic_fetch_add(&loaded->shared->owners, 1);
     }
@@ -300,7 +309,7 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
 
 /* Return true if what is in use stays in force without reading the file, whose identity becomes `seen`. `raced`: another thread has
  * loaded it since this one started. */
-static bool stays(const struct loaded *held, bool raced, struct file_identity *seen)
+static bool stays(const struct loaded *held, bool raced, const struct pins_reader *reader, struct file_identity *seen)
 {
     struct file_identity root;
 
@@ -311,6 +320,8 @@ static bool stays(const struct loaded *held, bool raced, struct file_identity *s
     if (config_get()->fault[0] != '\0' || !file_may_read())
         return true;
     file_identify(config_get()->pins_file, seen);
+    if (lacks(held, reader))
+        return false;
     if ((held->settled || raced || clock_now() < atomic_load(&held->next_look)) && file_same(seen, &held->file)
         && same_beside(held->store.pins))
         return true;
@@ -323,7 +334,7 @@ static bool stays(const struct loaded *held, bool raced, struct file_identity *s
  * without a change of the file. */
 static bool is_no_news(const struct loaded *held, const struct loaded *loaded)
 {
-    if (held == NULL || loaded->store.fault[0] == '\0' || !file_same(&loaded->file, &held->file))
+    if (held == NULL || held->partial != loaded->partial || loaded->store.fault[0] == '\0' || !file_same(&loaded->file, &held->file))
         return false;
     /* The program may have lost access to a file that is in force and has not changed. */
     if (held->store.fault[0] == '\0')
@@ -368,7 +379,7 @@ const struct pinstore *pinstore_acquire(const struct pins_reader *reader)
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled);
     do {
         held = hold_current();
-        if (!stays(held, lost > 0, &seen))
+        if (!stays(held, lost > 0, reader, &seen))
             held = renew(held, &seen, reader, lost == LOST_TRIES);
     } while (held == NULL && lost++ < LOST_TRIES);
     (void)pthread_setcancelstate(cancelled, NULL);

@@ -129,7 +129,10 @@ void report(const struct tls *tls, const struct presented *presented, const stru
         return;
     }
     text = text_over(strings->library, sizeof(strings->library));
-    tls->print_name(tls, &text);
+    if (tls != NULL)
+        tls->print_name(tls, &text);
+    else
+        text_add_string(&text, "unjudged");
     text = text_over(strings->target, sizeof(strings->target));
     host_print(&judgement->host, &text);
     if (text.length == 0)
@@ -149,7 +152,7 @@ void report(const struct tls *tls, const struct presented *presented, const stru
     if (pins != NULL && evaluation->remark == NULL && verdict != EVENT_ACCEPTED && judgement->rule != NULL && judgement->rule->port != 0
         && judgement->host.port != 0 && judgement->rule->port != judgement->host.port)
         text_add(&text, " (its port is not the connection's, which is in doubt)");
-    if (pins != NULL && evaluation->remark == NULL)
+    if (pins != NULL && evaluation->remark == NULL && tls != NULL)
         add_hint(tls, presented, evaluation, &text);
     text = text_over(strings->matched, sizeof(strings->matched));
     if (pins != NULL && judgement->matched != NULL)
@@ -160,7 +163,8 @@ void report(const struct tls *tls, const struct presented *presented, const stru
     peer_show(tls, presented, &strings->peer);
     strings->identities[0] = strings->resolved[0] = '\0';
     if (config_get()->level == LEVEL_DEBUG) {
-        peer_show_issuer(tls, presented, &strings->peer);
+        if (tls != NULL)
+            peer_show_issuer(tls, presented, &strings->peer);
         list_target(evaluation, strings);
     }
     if (evaluation->client != NULL)

@@ -4,7 +4,7 @@
 
 #include "evaluation.h"
 
-/* Log the judgement, if such verdicts are logged. An acceptance without a rule is logged as unpinned. */
+/* Log the judgement (`tls` NULL: of a client that no library here judges), if such verdicts are logged. An acceptance without a rule is logged as unpinned. */
 void report(const struct tls *tls, const struct presented *presented, const struct evaluation *evaluation, enum event_verdict verdict);
 
 #endif

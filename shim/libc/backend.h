@@ -12,6 +12,10 @@ struct backend {
     /* Return true if the function at this address is in such a library. */
     bool (*owns)(const void *address);
 
+    /* Return true if the function at this address is in such a library, or in the library that does its I/O, and clients of it are judged however
+     * they are driven. */
+    bool (*sends)(const void *address);
+
     /* Read what its handshakes need, before the program installs a seccomp filter. Return false if no such library is loaded. */
     bool (*prepare)(void);
 };

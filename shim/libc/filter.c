@@ -2,6 +2,7 @@
 
 #include "backend.h"
 #include "dlsym.h"
+#include "guard.h"
 #include "exec.h"
 #include "kernel.h"
 #include "log.h"
@@ -27,6 +28,8 @@ static struct kernel_filter *filtering(const struct sock_fprog *program)
 
     for (int i = 0; !kernel_is_filtered() && backends[i] != NULL; i++)
         any |= backends[i]->prepare();
+    if (!any && !kernel_is_filtered())
+        guard_prepare();
     if (any) {
         log_prepare();
         /* OpenSSL needs the time, for which libc reads the time zone's file once. */

@@ -1,16 +1,396 @@
 #include "guard.h"
 
+#include "backend.h"
+#include "evaluation.h"
+#include "kernel.h"
+#include "loader.h"
+#include "proxy.h"
+#include "resolved.h"
 #include "sent.h"
 #include "socket.h"
 
-void guard_looks(int fd, const struct iovec *parts, size_t count, const struct sockaddr *to, socklen_t to_length)
-{
-    struct hello hello;
-    struct host address = {.kind = HOST_UNREADABLE};
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 
-    if (hello_read(parts, count, &hello) != HELLO_CLIENT)
+void guard_prepare(void)
+{
+    if (config_get()->unjudged != UNJUDGED_ALLOW)
+        pinstore_release(evaluation_pins(NULL));
+}
+
+/* Return the inode, by which a socket is known whatever descriptors it has; 0: it is none. */
+static uint64_t socket_inode(int fd)
+{
+    struct stat status;
+    int saved = errno;
+    bool is = kernel_call(SYS_fstat, fd, &status) == 0 && S_ISSOCK(status.st_mode);
+
+    errno = saved;
+    return is ? status.st_ino : 0;
+}
+
+static void shut(int fd)
+{
+    int saved = errno;
+
+    (void)kernel_call(SYS_shutdown, fd, SHUT_RDWR);
+    errno = saved;
+}
+
+void guard_shut(int fd)
+{
+    struct host peer;
+
+    /* A datagram socket without a peer has others to talk to. */
+    if (fd >= 0 && socket_peer(fd, &peer))
+        shut(fd);
+    if (fd >= 0)
+        socket_unmark(fd, SOCKET_IS_REFUSED);
+}
+
+#define REFUSED 64
+
+/* The sockets that are to be shut down. The descriptor's number alone may be another file's by now. */
+static _Atomic uint64_t refused[REFUSED];
+
+void guard_shut_after_alert(int fd)
+{
+    struct host peer;
+
+    if (fd < 0 || !socket_peer(fd, &peer))
         return;
+    atomic_store(&refused[fd % REFUSED], socket_inode(fd));
+    socket_mark(fd, SOCKET_IS_REFUSED);
+}
+
+/* What a refused client of a judged library may still send: an alert, in clear text or in what looks like data (TLS 1.3), with a ChangeCipherSpec
+ * before it. The library itself sends no data. */
+static bool is_farewell(const uint8_t *bytes, size_t size)
+{
+    return size > 2 && (bytes[0] == 20 || bytes[0] == 21 || bytes[0] == 23) && (bytes[1] == 3 || bytes[1] == 0xfe);
+}
+
+/* Return false if nothing may be sent on this socket any more. */
+static bool permits_refused(int fd, const struct iovec *parts, size_t count, bool *after)
+{
+    const struct iovec *first = parts;
+    uint64_t inode = atomic_load(&refused[fd % REFUSED]);
+
+    if (inode == 0 || socket_inode(fd) != inode) {
+        socket_unmark(fd, SOCKET_IS_REFUSED);
+        return true;
+    }
+    while (first < parts + count && first->iov_len == 0)
+        first++;
+    if (first < parts + count && is_farewell(first->iov_base, first->iov_len)) {
+        *after = true;
+        return true;
+    }
+    guard_shut(fd);
+    errno = EACCES;
+    return false;
+}
+
+#define STARTED 64
+#define LONGEST_START 2048
+
+/* ClientHellos that are sent in pieces, up to the one with the SNI. */
+static struct started {
+    _Atomic int fd; /* plus 1; 0: free */
+    size_t size; /* of what was sent */
+    size_t tried; /* with what is being sent */
+    uint8_t bytes[LONGEST_START];
+} started[STARTED];
+
+static struct started *find_started(int fd)
+{
+    for (int i = 0; i < STARTED; i++) {
+        if (atomic_load_explicit(&started[i].fd, memory_order_relaxed) == fd + 1)
+            return &started[i];
+    }
+    return NULL;
+}
+
+static void end_started(int fd)
+{
+    struct started *start = find_started(fd);
+
+    socket_unmark(fd, SOCKET_BEGINS_HELLO);
+    if (start != NULL)
+        atomic_store(&start->fd, 0);
+}
+
+/* Return NULL if there is no room. */
+static struct started *make_started(int fd)
+{
+    for (int i = 0; i < STARTED; i++) {
+        int none = 0;
+
+        if (atomic_compare_exchange_strong(&started[i].fd, &none, fd + 1)) {
+            started[i].size = started[i].tried = 0;
+            socket_mark(fd, SOCKET_BEGINS_HELLO);
+            return &started[i];
+        }
+    }
+    return NULL;
+}
+
+static void add_tried(struct started *start, const struct iovec *parts, size_t count)
+{
+    start->tried = start->size;
+    for (size_t i = 0; i < count && start->tried < LONGEST_START; i++) {
+        size_t room = LONGEST_START - start->tried;
+        size_t size = parts[i].iov_len < room ? parts[i].iov_len : room;
+
+        if (size > 0)
+            memcpy(start->bytes + start->tried, parts[i].iov_base, size);
+        start->tried += size;
+    }
+}
+
+void guard_sent(int fd, ssize_t sent)
+{
+    struct started *start = find_started(fd);
+
+    if ((socket_marks_of(fd) & SOCKET_IS_REFUSED) != 0 && sent > 0)
+        guard_shut(fd);
+    if (start != NULL && sent > 0)
+        start->size = start->tried - start->size > (size_t)sent ? start->size + (size_t)sent : start->tried;
+}
+
+void guard_sent_one(int fd, uint8_t byte)
+{
+    struct iovec part = {&byte, 1};
+    struct started *start;
+
+    if (!hello_may_begin(byte) || !socket_was_connected(fd) || (start = make_started(fd)) == NULL)
+        return;
+    add_tried(start, &part, 1);
+    start->size = start->tried;
+}
+
+void guard_closing(int fd)
+{
+    if (fd >= 0 && (socket_marks_of(fd) & SOCKET_BEGINS_HELLO) != 0)
+        end_started(fd);
+}
+
+/* Return true if the library whose code is at `caller` is judged, whatever is known of this ClientHello: its verify hook will see the peer. */
+static bool is_judged(const void *caller)
+{
+    for (int i = 0; backends[i] != NULL; i++) {
+        if (backends[i]->sends(caller))
+            return true;
+    }
+    return false;
+}
+
+/* By a function that each of them defines. */
+static const struct {
+    const char *mark;
+    const char *name;
+} libraries[] = {{"gnutls_handshake", "GnuTLS"}, {"SSL_ImportFD", "NSS"}, {"mbedtls_ssl_handshake", "Mbed TLS"}, {"wolfSSL_connect", "wolfSSL"},
+    {"matrixSslNewClientSession", "MatrixSSL"}, {"br_ssl_client_reset", "BearSSL"}, {"s2n_negotiate", "s2n-tls"}, {"JNI_CreateJavaVM", "Java"}};
+
+/* Say by which TLS library the ClientHello was made: by the object that sends it, else by the only one that is known; else name the object. */
+static void add_library(const void *caller, struct text *out)
+{
+    struct loaded object = {.name = ""};
+    const char *only = NULL;
+    const char *name;
+    int count = 0;
+
+    for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++) {
+        if (loader_find(caller, libraries[i].mark, &object) && object.marked) {
+            text_add_string(out, libraries[i].name);
+            return;
+        }
+        if (loader_list(libraries[i].mark, &object, 1) > 0) {
+            only = libraries[i].name;
+            count++;
+        }
+    }
+    if (count == 1) {
+        text_add_string(out, only);
+        return;
+    }
+    if (!loader_find(caller, libraries[0].mark, &object) || object.name[0] == '\0') {
+        text_add_string(out, "the program itself");
+        return;
+    }
+    name = strrchr(object.name, '/');
+    name = name != NULL ? name + 1 : object.name;
+    text_add_escaped(out, name, strlen(name), 100);
+}
+
+static bool same_name(const struct host *name, const uint8_t address[static 16])
+{
+    struct host resolved;
+    uintptr_t cursor = 0;
+
+    while (resolved_next(address, &cursor, &resolved)) {
+        if (resolved.kind == HOST_NAME && strcmp(resolved.name, name->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The address is the last identity that was added. */
+static bool next_resolved(const struct target *target, uintptr_t *cursor, struct host *out)
+{
+    const struct host *address = target_at(target, target->count - 1);
+
+    if (!resolved_next(address->address, cursor, out))
+        return false;
+    out->port = address->port;
+    return true;
+}
+
+/* Whom the program means: the SNI, the address, and without an SNI the names that resolved to it. With an encrypted ClientHello inside, the SNI may be
+ * that of another host that only stands before the one that is meant. A copy of a judged ClientHello (`hello` NULL) is judged by the address: the
+ * library itself is judged by everything else. */
+static void read_target(int fd, const struct hello *hello, const struct host *address, struct target *out)
+{
+    bool proxied = proxy_is_asked(fd);
+    struct host host;
+
+    target_clear(out);
+    out->proxied = proxied;
+    if (hello != NULL && hello->sni_length > 0) {
+        host_parse(hello->sni, hello->sni_length, &host);
+        if (host.port == 0) {
+            host.port = address->port;
+            host.port_doubtful = proxied || (host.kind == HOST_NAME && !same_name(&host, address->address));
+        }
+        out->named = host.kind != HOST_ADDRESS && !hello->covered;
+        (void)target_add(out, &host);
+    }
+    if (address->kind == HOST_ADDRESS && target_add(out, address) != NULL)
+        out->next_resolved = next_resolved;
+}
+
+/* GnuTLS, for one, sends what it has kept once more when it ends. */
+static bool was_told(const uint8_t random[static HELLO_RANDOM])
+{
+    static _Atomic uint64_t told[64];
+    uint64_t print;
+
+    memcpy(&print, random + 8, sizeof(print));
+    print |= 1;
+    return atomic_exchange(&told[print / 2 % (sizeof(told) / sizeof(told[0]))], print) == print;
+}
+
+static void explain(const struct evaluation *evaluation, const void *caller, struct text *out)
+{
+    const struct judgement *judgement = &evaluation->judgement;
+
+    text_add(out, "the TLS is that of ");
+    add_library(caller, out);
+    text_add(out, ", which cannot be judged; ");
+    if (judgement->rule != NULL) {
+        policy_print_rule(config_get()->pins, judgement, out);
+        text_add(out, " demands something of this target. Use a build with OpenSSL, allow the target there, or, if it only passes on the TLS of others,"
+                      " set PINSHIM_UNJUDGED=allow");
+    } else {
+        policy_print_reason(evaluation->store->pins, config_get()->pins, judgement, out);
+    }
+}
+
+/* Return true if the rules demand nothing of the target, or their refusals are only reported. */
+static bool may_leave(int fd, const struct hello *hello, enum sent_claim claim, const struct host *address, const void *caller)
+{
+    static const struct presented nothing;
+    struct evaluation *evaluation = evaluation_new();
+    struct logged logged = {.refusal = was_told(hello->random)};
+    char buffer[900];
+    struct text remark = text_over(buffer, sizeof(buffer));
+    bool may = false;
+
+    if (evaluation == NULL)
+        return false;
+    evaluation->address = *address;
+    evaluation->target_final = true;
+    read_target(fd, claim == SENT_ASTRAY ? NULL : hello, address, &evaluation->target);
+    if (evaluate(NULL, &nothing, evaluation) == VERDICT_REFUSE && evaluation->store != NULL) {
+        if (evaluation->judgement.reason != REASON_FAULT && evaluation->judgement.reason != REASON_DENY) {
+            explain(evaluation, caller, &remark);
+            evaluation->remark = buffer;
+        }
+        evaluation->judgement.report |= config_get()->unjudged == UNJUDGED_REPORT;
+    }
+    if (evaluation->store != NULL)
+        may = evaluation_decide(NULL, &nothing, evaluation, false, &logged) != DECISION_REFUSE;
+    evaluation_end(evaluation);
+    evaluation_free(evaluation);
+    return may;
+}
+
+/* A ClientHello is to leave, as far as it goes. */
+static bool permits_hello(int fd, const struct hello *hello, const struct sockaddr *to, socklen_t to_length, const void *caller)
+{
+    struct host address;
+    enum sent_claim claim;
+
     if ((to == NULL || !host_from_sockaddr(to, to_length, &address)) && !socket_peer(fd, &address))
-        address.kind = HOST_UNREADABLE;
-    (void)sent_leaves(hello.random, fd, &address);
+        memset(&address, 0, sizeof(address));
+    claim = sent_leaves(hello->random, fd, &address);
+    if (claim == SENT_ALONG || config_get()->unjudged == UNJUDGED_ALLOW || socket_inode(fd) == 0 || (claim == SENT_BY_OTHERS && is_judged(caller)))
+        return true;
+    return may_leave(fd, hello, claim, &address, caller);
+}
+
+static bool permits_beginning(int fd, const struct iovec *parts, size_t count, const struct sockaddr *to, socklen_t to_length, const void *caller,
+    bool *after)
+{
+    struct started *start = (socket_marks_of(fd) & SOCKET_BEGINS_HELLO) != 0 ? find_started(fd) : NULL;
+    struct iovec whole;
+    enum hello_kind kind;
+    struct hello hello;
+    struct sent sent;
+
+    if (start != NULL) {
+        add_tried(start, parts, count);
+        whole = (struct iovec) {start->bytes, start->tried};
+        parts = &whole;
+        count = 1;
+    }
+    kind = hello_read(parts, count, &hello);
+    /* There may be more to come that says whom it is for. Nobody can answer what has left by now. */
+    if ((kind == HELLO_BEGUN || (kind == HELLO_CLIENT && !hello.whole && hello.sni_length == 0 && sent_find(hello.random, &sent) == SENT_UNKNOWN))
+        && (start == NULL || start->tried < LONGEST_START)) {
+        if (start == NULL && socket_inode(fd) != 0 && (start = make_started(fd)) != NULL)
+            add_tried(start, parts, count);
+        *after = start != NULL;
+        if (start != NULL || kind == HELLO_BEGUN)
+            return true;
+    }
+    end_started(fd);
+    if (kind != HELLO_CLIENT || permits_hello(fd, &hello, to, to_length, caller))
+        return true;
+    if (to == NULL || !hello.datagram)
+        shut(fd);
+    errno = EACCES;
+    return false;
+}
+
+bool guard_permits(int fd, const struct iovec *parts, size_t count, const struct sockaddr *to, socklen_t to_length, const void *caller, bool *after)
+{
+    unsigned marks = fd >= 0 ? socket_marks_of(fd) : 0;
+    int saved = errno;
+    const struct iovec *first = parts;
+
+    while (first < parts + count && first->iov_len == 0)
+        first++;
+    if (fd < 0 || first == parts + count)
+        return true;
+    if ((marks & SOCKET_IS_REFUSED) != 0 && !permits_refused(fd, parts, count, after))
+        return false;
+    if (((marks & SOCKET_BEGINS_HELLO) != 0 || hello_may_begin(*(const uint8_t *)first->iov_base))
+        && !permits_beginning(fd, parts, count, to, to_length, caller, after))
+        return false;
+    errno = saved;
+    return true;
 }

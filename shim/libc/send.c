@@ -26,6 +26,7 @@ static inline bool is_plain(int fd, const void *bytes, size_t size)
 
 /* The beginning of what a call sends. */
 struct outgoing {
+    bool guarded; /* guard_sent must follow */
     size_t size;
     unsigned char bytes[600];
 };
@@ -49,12 +50,14 @@ static void look_at_opening(int fd, int flags, const struct sockaddr *to, sockle
         socket_connected(fd, to, length);
 }
 
-/* Gather the beginning and look at it. */
-static void look_before(struct outgoing *out, int fd, const struct iovec *parts, size_t count, const struct sockaddr *to, socklen_t to_length)
+/* Gather the beginning and look at it. Return false if the call must fail: errno is set then. */
+static bool look_before(struct outgoing *out, int fd, const struct iovec *parts, size_t count, const struct sockaddr *to, socklen_t to_length,
+    const void *caller)
 {
     size_t i;
 
     out->size = 0;
+    out->guarded = false;
     for (i = 0; i < count; i++) {
         size_t room = sizeof(out->bytes) - out->size;
         size_t size = parts[i].iov_len < room ? parts[i].iov_len : room;
@@ -66,23 +69,31 @@ static void look_before(struct outgoing *out, int fd, const struct iovec *parts,
             memcpy(out->bytes + out->size, parts[i].iov_base, size);
         out->size += size;
     }
-    if (out->size > 0 && hello_may_begin(out->bytes[0]))
-        guard_looks(fd, parts, i, to, to_length);
+    if (out->size == 0)
+        return true;
+    if ((hello_may_begin(out->bytes[0]) || (socket_marks_of(fd) & (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED)) != 0)
+        && !guard_permits(fd, parts, i, to, to_length, caller, &out->guarded))
+        return false;
     if (may_ask_names(fd, out, to))
         resolver_sends(fd, out->bytes, out->size, parts, count);
+    return true;
 }
 
 /* Look at what has been sent of it. A packet socket with a transmit ring sends the ring's contents, more than the call's own buffer (packet(7)). */
 static void look_after(const struct outgoing *out, int fd, ssize_t sent)
 {
+    if (out->guarded)
+        guard_sent(fd, sent);
     if (sent > 0 && out->size > 0)
         proxy_sent(fd, out->bytes, (size_t)sent < out->size ? (size_t)sent : out->size);
 }
 
 static void look_after_one(int fd, const void *bytes, ssize_t sent)
 {
-    if (sent == 1 && socket_was_connected(fd))
-        proxy_sent(fd, bytes, 1);
+    if (sent != 1 || !socket_was_connected(fd))
+        return;
+    guard_sent_one(fd, *(const uint8_t *)bytes);
+    proxy_sent(fd, bytes, 1);
 }
 
 /* Define the longer way of a function whose data is `bytes` and `size`. */
@@ -93,13 +104,14 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent)
         struct outgoing outgoing; \
         ssize_t sent; \
 \
-        if (size <= 1) { \
+        if (size == 0 || (size == 1 && (socket_marks_of(fd) & (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED)) == 0)) { \
             sent = find_##name() arguments; \
             look_after_one(fd, bytes, size == 1 ? sent : 0); \
             return sent; \
         } \
         look_at_opening(fd, flags, to, to_length); \
-        look_before(&outgoing, fd, &part, 1, to, to_length); \
+        if (!look_before(&outgoing, fd, &part, 1, to, to_length, __builtin_return_address(0))) \
+            return -1; \
         sent = find_##name() arguments; \
         look_after(&outgoing, fd, sent); \
         return sent; \
@@ -133,7 +145,8 @@ static __attribute__((noinline, cold)) ssize_t writev_looked_at(int fd, const st
     struct outgoing outgoing;
     ssize_t sent;
 
-    look_before(&outgoing, fd, parts, count > 0 ? (size_t)count : 0, NULL, 0);
+    if (!look_before(&outgoing, fd, parts, count > 0 ? (size_t)count : 0, NULL, 0, __builtin_return_address(0)))
+        return -1;
     sent = find_writev()(fd, parts, count);
     look_after(&outgoing, fd, sent);
     return sent;
@@ -154,7 +167,8 @@ static __attribute__((noinline, cold)) ssize_t sendmsg_looked_at(int fd, const s
     ssize_t sent;
 
     look_at_opening(fd, flags, message->msg_name, message->msg_namelen);
-    look_before(&outgoing, fd, message->msg_iov, message->msg_iovlen, message->msg_name, message->msg_namelen);
+    if (!look_before(&outgoing, fd, message->msg_iov, message->msg_iovlen, message->msg_name, message->msg_namelen, __builtin_return_address(0)))
+        return -1;
     sent = find_sendmsg()(fd, message, flags);
     look_after(&outgoing, fd, sent);
     return sent;
@@ -178,8 +192,9 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
     for (unsigned i = 0; (uintptr_t)messages >= KERNEL_NEVER_MAPPED && i < count; i++) {
         const struct msghdr *message = &messages[i].msg_hdr;
 
-        if (!are_plain(fd, message->msg_iov, message->msg_iovlen, flags, message->msg_name))
-            look_before(&outgoing, fd, message->msg_iov, message->msg_iovlen, message->msg_name, message->msg_namelen);
+        if (!are_plain(fd, message->msg_iov, message->msg_iovlen, flags, message->msg_name)
+            && !look_before(&outgoing, fd, message->msg_iov, message->msg_iovlen, message->msg_name, message->msg_namelen, __builtin_return_address(0)))
+            return -1;
     }
     return find_sendmmsg()(fd, messages, count, flags);
 }
@@ -197,10 +212,25 @@ static void find_layer(void)
         socket_is_layered();
 }
 
+/* Before the program gives up its rights or its root directory. One that does no TLS hears nothing of it. */
+static void read_pins(const struct sockaddr *to, socklen_t length)
+{
+    static _Atomic bool done;
+    struct host host;
+
+    if (!atomic_load_explicit(&done, memory_order_relaxed) && (uintptr_t)to >= KERNEL_NEVER_MAPPED && host_from_sockaddr(to, length, &host)
+        && !atomic_exchange(&done, true))
+        guard_prepare();
+}
+
 EXPORT int connect(int fd, const struct sockaddr *to, socklen_t length)
 {
-    int result = find_connect()(fd, to, length);
-    int saved = errno;
+    int result;
+    int saved;
+
+    read_pins(to, length);
+    result = find_connect()(fd, to, length);
+    saved = errno;
 
     find_layer();
     errno = saved;
@@ -210,6 +240,7 @@ EXPORT int connect(int fd, const struct sockaddr *to, socklen_t length)
 
 EXPORT int close(int fd)
 {
+    guard_closing(fd);
     proxy_closing(fd);
     socket_closing(fd);
     return find_close()(fd);

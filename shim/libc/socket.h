@@ -9,6 +9,8 @@
 /* Why each call that moves data on a descriptor must be looked at, whatever the data begins with. A descriptor is a bit set among these. */
 enum socket_mark {
     SOCKET_ASKS_PROXY = 1, /* a request to a proxy has begun on it */
+    SOCKET_BEGINS_HELLO = 2, /* the first bytes of a ClientHello were sent on it */
+    SOCKET_IS_REFUSED = 4, /* the connection on it was refused */
     SOCKET_IS_NEW = 32, /* nothing was sent on it since it was connected */
     SOCKET_ASKS_NAMES = 64, /* a question to a name server was sent on it: what is received must be looked at, too */
     SOCKET_ASKS_IN_STREAM = 128, /* and not as datagrams */

@@ -53,6 +53,8 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     (void)ossl->ERR_pop_to_mark();
     if (!continues)
         refuse_again(ossl, ssl);
+    if (!continues && conn != NULL)
+        refuse_socket(ossl, ssl, conn, true);
     errno = saved;
     return continues;
 }
@@ -152,8 +154,7 @@ static bool is_paused(const struct ossl *ossl, const SSL *ssl, const struct conn
         && ossl->SSL_get_state(ssl) != conn->early_state;
 }
 
-/* A handshake function has returned `result`. Return that, or -1 for a refusal. */
-static int after_drive(const struct ossl *ossl, SSL *ssl, struct conn *conn, int result)
+static int judge_drive(const struct ossl *ossl, SSL *ssl, struct conn *conn, int result)
 {
     if (conn->phase == PHASE_REFUSED) {
         conn_restore_mode(ossl, ssl, conn);
@@ -165,6 +166,15 @@ static int after_drive(const struct ossl *ossl, SSL *ssl, struct conn *conn, int
         client_cert_follow(ossl, ssl, conn, result);
         explain_failure(ossl, ssl, conn, result);
     }
+    return result;
+}
+
+/* A handshake function has returned `result`. Return that, or -1 for a refusal: then the alert has been written. */
+static int after_drive(const struct ossl *ossl, SSL *ssl, struct conn *conn, int result)
+{
+    result = judge_drive(ossl, ssl, conn, result);
+    if (conn->phase == PHASE_REFUSED)
+        refuse_socket(ossl, ssl, conn, true);
     return result;
 }
 
@@ -217,6 +227,7 @@ static bool still_offered(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     if (!accepted) {
         conn_set_phase(conn, PHASE_REFUSED);
         refuse_again(ossl, ssl);
+        refuse_socket(ossl, ssl, conn, true);
     }
     errno = saved;
     return accepted;

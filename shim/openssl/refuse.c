@@ -1,5 +1,7 @@
 #include "refuse.h"
 
+#include "guard.h"
+
 #define REASON_CERTIFICATE_VERIFY_FAILED 134 /* SSL_R_CERTIFICATE_VERIFY_FAILED */
 #define SHUTDOWN_BOTH (SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
 
@@ -24,6 +26,19 @@ void refuse_again(const struct ossl *ossl, SSL *ssl)
     (void)ossl->ERR_pop_to_mark();
     ossl->SSL_set_verify_result(ssl, X509_V_ERR_CERT_REJECTED);
     refuse_push_error(ossl);
+}
+
+/* A QUIC connection shares its socket with others. */
+void refuse_socket(const struct ossl *ossl, SSL *ssl, const struct conn *conn, bool done)
+{
+    int fd = ossl->SSL_get_rfd(ssl);
+
+    if (conn_is_quic(ossl, ssl))
+        return;
+    if (fd >= 0 && done)
+        guard_shut(fd);
+    else
+        guard_shut_after_alert(fd >= 0 ? fd : conn->facts.sent.state == SENT_TO_ADDRESS ? conn->facts.sent.fd : -1);
 }
 
 void refuse_library(void)

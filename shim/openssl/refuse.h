@@ -10,6 +10,10 @@ void refuse_push_error(const struct ossl *ossl);
 /* Make a call on a refused connection fail as the refusal did. */
 void refuse_again(const struct ossl *ossl, SSL *ssl);
 
+/* The connection was refused: let nothing more leave on its socket, in clear text either, once the alert has gone out; with `done` it has been written to
+ * the SSL's BIO. */
+void refuse_socket(const struct ossl *ossl, SSL *ssl, const struct conn *conn, bool done);
+
 /* Log once that clients of this OpenSSL are refused because the shim cannot use it. */
 void refuse_library(void);
 

@@ -1,6 +1,7 @@
 #include "told.h"
 
 #include "decide.h"
+#include "refuse.h"
 #include "session.h"
 #include "verify_param.h"
 
@@ -90,6 +91,7 @@ static bool judge_again(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     if (!continues) {
         session_spoil(ossl, leaf);
         conn_set_phase(conn, PHASE_REFUSED);
+        refuse_socket(ossl, ssl, conn, false);
         if (session != NULL)
             (void)ossl->SSL_CTX_remove_session(ossl->SSL_get_SSL_CTX(ssl), session);
         if (!conn_is_quic(ossl, ssl))

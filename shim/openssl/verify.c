@@ -175,6 +175,9 @@ static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
 
         if (conn != NULL) {
             conn_set_phase(conn, PHASE_REFUSED);
+            /* handshake_run does so itself. */
+            if (!conn->driven)
+                refuse_socket(ossl, ssl, conn, false);
             conn->mode = conn->mode_changed ? conn->mode : mode;
             conn->mode_changed = true;
         }

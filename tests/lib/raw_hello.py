@@ -1,0 +1,159 @@
+"""Sends a ClientHello of no library at all to a server of its own, in one of many ways, and prints how much of it has arrived.
+
+usage: raw_hello.py HOW [SNI]. HOW: whole, bytes, pieces, gathered, writev, many (sendmmsg), copied (dup), passed (to another process), child, records,
+tds, datagram, datagram-to, pair (a pair of sockets), pipe, file, again (twice). Prints "N of M", and the error if there was one.
+"""
+import ctypes
+import os
+import socket
+import struct
+import sys
+import threading
+
+how, sni = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "localhost"
+
+
+def listed(size, data):
+    return len(data).to_bytes(size, "big") + data
+
+
+def message(datagram):
+    name = listed(2, listed(2, b"\0" + listed(2, sni.encode()))) if sni else None
+    extensions = b"\0\x15" + listed(2, bytes(300)) + (b"\0\0" + name if name else b"") + b"\0\x17\0\0"
+    return (b"\xfe\xfd" if datagram else b"\3\3") + os.urandom(32) + b"\0" + (b"\0" if datagram else b"") + listed(2, b"\x13\1\x13\2") + \
+        listed(1, b"\0") + listed(2, extensions)
+
+
+def hello(record=16384):
+    whole = b"\1" + listed(3, message(False))
+    parts = [whole[at:at + record] for at in range(0, len(whole), record)]
+    return b"".join(b"\x16\3\1" + listed(2, part) for part in parts)
+
+
+def datagram():
+    body = message(True)
+    handshake = b"\1" + len(body).to_bytes(3, "big") + bytes(5) + len(body).to_bytes(3, "big") + body
+    return b"\x16\xfe\xff" + bytes(8) + listed(2, handshake)
+
+
+class Msghdr(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_void_p), ("namelen", ctypes.c_uint), ("iov", ctypes.c_void_p), ("iovlen", ctypes.c_size_t),
+                ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t), ("flags", ctypes.c_int), ("len", ctypes.c_uint)]
+
+
+def send_many(fd, data):
+    buffer = ctypes.create_string_buffer(data, len(data))
+    iov = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), len(data))
+    header = Msghdr(None, 0, ctypes.addressof(iov), 1, None, 0, 0, 0)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.sendmmsg(fd, ctypes.byref(header), 1, 0) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+kind = socket.SOCK_DGRAM if how.startswith("datagram") else socket.SOCK_STREAM
+listening = socket.socket(socket.AF_INET, kind)
+listening.bind(("127.0.0.1", 0))
+arrived = bytearray()
+
+
+def receive():
+    there = listening
+    if kind == socket.SOCK_STREAM:
+        there = listening.accept()[0]
+    there.settimeout(10 if kind == socket.SOCK_STREAM else 1)
+    try:
+        while True:
+            data = there.recv(65536)
+            if not data:
+                break
+            arrived.extend(data)
+    except OSError:
+        pass
+
+
+if kind == socket.SOCK_STREAM:
+    listening.listen()
+receiver = threading.Thread(target=receive)
+error = ""
+data = datagram() if kind == socket.SOCK_DGRAM else hello(40 if how == "records" else 16384)
+if how == "tds":
+    data = bytes.fromhex("1201010000000100") + data
+
+
+def send(out):
+    fd = out.fileno()
+    if how in ("whole", "records", "tds", "datagram"):
+        out.send(data)
+    elif how == "again":
+        for _ in range(2):
+            out.send(data)
+    elif how == "bytes":
+        for at in range(len(data)):
+            os.write(fd, data[at:at + 1])
+    elif how == "pieces":
+        for at in range(0, len(data), 7):
+            out.send(data[at:at + 7])
+    elif how == "gathered":
+        out.sendmsg([b"", data[:3], b"", data[3:100], data[100:]])
+    elif how == "writev":
+        os.writev(fd, [data[:1], data[1:50], data[50:]])
+    elif how == "many":
+        send_many(fd, data)
+    elif how == "copied":
+        other = os.dup(fd)
+        os.write(other, data)
+        os.close(other)
+    elif how == "datagram-to":
+        out.sendto(data, listening.getsockname())
+
+
+def report(error):
+    print(f"{len(arrived)} of {len(data)}{error}", flush=True)
+
+
+if how in ("pair", "pipe", "file"):
+    if how == "pair":
+        here, there = socket.socketpair()
+        reading, writing = there.fileno(), here.fileno()
+    elif how == "pipe":
+        reading, writing = os.pipe()
+    else:
+        writing = os.memfd_create("hello")
+        reading = os.open(f"/proc/self/fd/{writing}", os.O_RDONLY)
+    try:
+        os.write(writing, data)
+        arrived.extend(os.read(reading, 65536))
+    except OSError as failure:
+        error = " " + failure.strerror
+    report(error)
+    sys.exit()
+
+receiver.start()
+out = socket.socket(socket.AF_INET, kind)
+if how != "datagram-to":
+    out.connect(listening.getsockname())
+try:
+    if how in ("passed", "child"):
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        child = os.fork()
+        if child == 0:
+            fd = out.fileno()
+            if how == "passed":
+                out.close()
+                fd = struct.unpack("i", there.recvmsg(1, 100)[1][0][2])[0]
+            try:
+                os.write(fd, data)
+                os._exit(0)
+            except OSError:
+                os._exit(1)
+        if how == "passed":
+            here.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", out.fileno()))])
+        if os.waitpid(child, 0)[1] != 0:
+            error = " in the child"
+    else:
+        send(out)
+except OSError as failure:
+    error = " " + failure.strerror
+out.close()
+receiver.join()
+report(error)
