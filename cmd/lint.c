@@ -278,6 +278,22 @@ static void warn_of_second_ports(struct lint *lint, const struct pins *pins, con
         "without the port", (unsigned)rule->port, buffer);
 }
 
+/* Where programs ask for TLS within a protocol, and may go on without it if it fails. */
+static void warn_of_fallback(struct lint *lint, const struct rule *rule, const char *target)
+{
+    static const struct {
+        uint16_t port;
+        const char *what;
+    } ports[] = {{21, "FTP"}, {25, "SMTP"}, {110, "POP3"}, {119, "NNTP"}, {143, "IMAP"}, {389, "LDAP"}, {587, "SMTP"}, {1433, "TDS"}, {3306, "MySQL"},
+        {4190, "ManageSieve"}, {5222, "XMPP"}, {5432, "PostgreSQL"}};
+
+    for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]) && rule->action == RULE_PINS && !rule->tls_required; i++) {
+        if (rule->port == ports[i].port)
+            warn(lint, rule->line, "clients of %s may go on in plaintext where TLS is refused (%s); add tls=required, so that nothing but TLS is sent there",
+                ports[i].what, target);
+    }
+}
+
 static void warn_of_clients(struct lint *lint, const struct pins *pins)
 {
     const struct client_cert *client;
@@ -305,6 +321,7 @@ static void look_for_warnings(struct lint *lint, const struct pins *pins)
         warn_of_pins(lint, pins, rule, buffer);
         warn_of_unknown(lint, pins, rule, buffer);
         warn_of_second_ports(lint, pins, rule);
+        warn_of_fallback(lint, rule, buffer);
     }
     warn_of_clients(lint, pins);
 }

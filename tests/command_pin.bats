@@ -218,10 +218,22 @@ warns() {
     warns 3 'a pin of www.example.com that can never match: line 4 revokes it'
 }
 
+@test "lint warns of ports on which programs go on in plaintext" {
+    local port
+    for port in 25 143 389 587 3306 5222 5432; do
+        pins "$(two_pins "db.example.com:$port")"
+        warns 1 'may go on in plaintext where TLS is refused (db.example.com'
+        has "$OUT" 'add tls=required'
+        pins "$(two_pins "db.example.com:$port")" "db.example.com:$port tls=required"
+        pinshim lint "$PINS"
+        equals "$STATUS$OUT" 0
+    done
+}
+
 @test "lint warns of a rule for FTP's port alone, and of what @unknown cannot satisfy" {
     local port
     for port in 21 990; do
-        pins "$(two_pins "ftp.example.com:$port")"
+        pins "$(two_pins "ftp.example.com:$port")" "ftp.example.com:$port tls=required"
         warns 1 "a rule for port $port alone, and FTP sends the data themselves to other ports of the same host, which have no rule; write ftp.example.com without the port"
     done
     pins "$(two_pins '*.example.com:990')" '*.example.com deny' 'www.example.com:21 deny' 'old.example.com:21 allow' "$(two_pins ftp.example.com)" \

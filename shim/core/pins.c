@@ -308,6 +308,11 @@ bool pins_enforce(const struct pins *pins, bool addresses)
     return false;
 }
 
+bool pins_require_tls(const struct pins *pins)
+{
+    return pins->tls_required;
+}
+
 bool pins_name_hosts(const struct pins *pins)
 {
     return pins->named;

@@ -41,9 +41,13 @@ struct rule {
     uint8_t action; /* enum rule_action */
     bool pkix; /* besides any pin: a path to the system's trust store, and a leaf valid for the target's name */
     bool report; /* a refusal is logged, not enforced */
+    bool tls_required; /* besides any pin: nothing but TLS, or a request to start it, may be sent there */
 };
 
 struct pins;
+
+/* Return true if some rule has tls_required. */
+MUST_CHECK bool pins_require_tls(const struct pins *pins);
 
 /* The files of a client certificate, in the order of the fields that name them. */
 enum client_file { CLIENT_CERT = 0, CLIENT_KEY, CLIENT_PASS };

@@ -46,6 +46,7 @@ struct pins {
     bool located;
     bool named; /* some rule for a name is not `allow` */
     bool pkix; /* some rule asks for it */
+    bool tls_required; /* likewise */
     struct roots *roots;
     bool used[PIN_KINDS][DIGESTS];
 };

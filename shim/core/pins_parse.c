@@ -437,6 +437,7 @@ struct line {
     size_t first_pin;
     bool pkix;
     struct field mode; /* at NULL: not given */
+    struct field tls;
     struct field expires;
     uint16_t day;
     struct field client[CLIENT_FILES];
@@ -642,16 +643,30 @@ static void check_clients(struct parser *parser)
     }
 }
 
+/* What must be TLS is also pinned, or said not to be. */
+static void check_required(struct parser *parser)
+{
+    for (size_t i = 0; parser->pins->tls_required && parser->complaints == 0 && i < parser->pins->rule_count; i++) {
+        const struct rule *rule = &parser->pins->rules[i];
+
+        if (!rule->tls_required || rule->action != RULE_UNSET)
+            continue;
+        parser->line = rule->line;
+        complain(parser, parser->line_start, "tls=required for a target without a pin, pkix or allow; expected one of them, here or on another line");
+    }
+}
+
 /* Read an option beside a pin. Return false if the field is something else. */
 static bool read_option(struct parser *parser, struct field field, struct line *line)
 {
     bool pkix = is(field, "pkix");
 
-    if (!pkix && !starts(field, "expires=") && !starts(field, "mode="))
+    if (!pkix && !starts(field, "expires=") && !starts(field, "mode=") && !starts(field, "tls="))
         return false;
     if (line->revoked) {
         complain(parser, field.at, "\"%s\" after @revoked; expected pins alone", quote(field).text);
-    } else if ((starts(field, "expires=") && line->expires.at != NULL) || (starts(field, "mode=") && line->mode.at != NULL)) {
+    } else if ((starts(field, "expires=") && line->expires.at != NULL) || (starts(field, "mode=") && line->mode.at != NULL)
+        || (starts(field, "tls=") && line->tls.at != NULL)) {
         complain(parser, field.at, "\"%s\" is the second of its kind on the line; expected one", quote(field).text);
     } else if (pkix) {
         line->pkix = true;
@@ -659,6 +674,12 @@ static bool read_option(struct parser *parser, struct field field, struct line *
             line->rule->pkix = parser->pins->pkix = true;
     } else if (starts(field, "expires=")) {
         read_expires(parser, field, line);
+    } else if (starts(field, "tls=")) {
+        line->tls = field;
+        if (!is(field, "tls=required"))
+            complain(parser, field.at + strlen("tls="), "\"%s\" is not known; expected tls=required", quote(field).text);
+        else if (line->rule != NULL)
+            line->rule->tls_required = parser->pins->tls_required = true;
     } else {
         line->mode = field;
         if (!is(field, "mode=report"))
@@ -712,7 +733,7 @@ static void read_what(struct parser *parser, struct field field, struct line *li
         return;
     }
     complain(parser, field.at, "\"%s\" is not known; expected spki-sha256:DIGEST, cert-sha256:DIGEST, ca-sha256:DIGEST, spki-file:PATH, "
-        "cert-file:PATH, ca-file:PATH, pkix, allow, deny, expires=YYYY-MM-DD, mode=report or client-cert=PATH", quote(field).text);
+        "cert-file:PATH, ca-file:PATH, pkix, allow, deny, expires=YYYY-MM-DD, tls=required, mode=report or client-cert=PATH", quote(field).text);
 }
 
 /* Check the line as a whole. */
@@ -722,7 +743,7 @@ static void finish_line(struct parser *parser, const struct line *line)
 
     if (line->pins == 0 && line->expires.at != NULL && sound)
         complain(parser, line->expires.at, "\"%s\" without a pin on its line; expected one that expires", quote(line->expires).text);
-    if (line->pins == 0 && line->mode.at != NULL && !line->pkix && sound)
+    if (line->pins == 0 && line->mode.at != NULL && !line->pkix && line->tls.at == NULL && sound)
         complain(parser, line->mode.at, "\"%s\" without a pin or pkix on its line; expected one to report on", quote(line->mode).text);
     for (size_t i = line->first_pin; line->day != 0 && i < parser->pins->pin_count; i++)
         parser->pins->pins[i].expires = line->day;
@@ -878,6 +899,7 @@ struct pins *pins_parse(const char *buffer, size_t length, const struct pins_rea
     }
     if (parser.complaints == 0 && !parser.out_of_memory)
         check_clients(&parser);
+    check_required(&parser);
     free(parser.clients);
     if (parser.out_of_memory) {
         report(arg, 0, 0, "out of memory");

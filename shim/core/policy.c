@@ -334,6 +334,32 @@ void policy_judge(const struct pins *pins, const struct target *target, const st
     out->unnamed = unnamed && (out->verdict == VERDICT_ACCEPT || out->report);
 }
 
+/* Take the rule of these that requires TLS, one that is enforced before one that is not. Return true if there are any rules. */
+static bool take_required(const struct pins *pins, struct rules rules, const struct rule **out)
+{
+    for (const struct rule *rule = rules.first; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
+        if (rule->tls_required && (*out == NULL || ((*out)->report && !rule->report)))
+            *out = rule;
+    }
+    return rules.first != NULL;
+}
+
+const struct rule *policy_requires_tls(const struct pins *pins, const struct target *target)
+{
+    const struct rule *required = NULL;
+    struct host host;
+    uintptr_t cursor = 0;
+    bool any = false;
+
+    for (size_t i = 0; i < target->count; i++)
+        any |= take_required(pins, pins_lookup(pins, target_at(target, i)), &required);
+    while (!target->named && target->next_resolved != NULL && target->next_resolved(target, &cursor, &host))
+        any |= take_required(pins, pins_lookup(pins, &host), &required);
+    for (size_t i = 0; i < target->count && !any; i++)
+        (void)take_required(pins, pins_lookup_any(pins, target_at(target, i)), &required);
+    return required;
+}
+
 /* Return true if some of these rules will not apply once the port is known: a peer that satisfies one of them now may be refused then. */
 static bool hang_on_port(const struct pins *pins, struct rules rules)
 {

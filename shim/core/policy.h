@@ -97,6 +97,9 @@ struct judgement {
 /* Judge the peer. The judgement points into `pins`. */
 void policy_judge(const struct pins *pins, const struct target *target, const struct peer *peer, struct judgement *out);
 
+/* Return a rule by which only TLS may be sent to the target, whose certificate is of no importance; an enforced one if there is one. NULL: none. */
+MUST_CHECK const struct rule *policy_requires_tls(const struct pins *pins, const struct target *target);
+
 /* More may become known of the target: the address that it is connected to, the port, and the names that resolved to that address. Return true
  * if a rule could then refuse the target that does not refuse it now. */
 MUST_CHECK bool policy_is_open(const struct pins *pins, const struct target *target);

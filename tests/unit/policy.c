@@ -966,6 +966,44 @@ static void test_open(void)
     }
 }
 
+/* The line of the rule by which only TLS may be sent. */
+static void test_required(void)
+{
+    static const struct {
+        const char *why;
+        const char *rules;
+        const char *known;
+        int flags;
+        const char *resolved;
+        unsigned line; /* 0: none */
+    } table[] = {
+        {"no rule says so", "a " S1 "\n192.0.2.1 " S1, "192.0.2.1:5432", 0, "a", 0},
+        {"the address", "192.0.2.1 " S1 " tls=required", "192.0.2.1:5432", 0, NULL, 1},
+        {"a name that was resolved to it", "b " S1 "\na " S1 " tls=required", "192.0.2.1:5432", 0, "a", 2},
+        {"one of two", "b allow\na " S1 " tls=required", "192.0.2.1:5432", 0, "b a", 2},
+        {"the name with that port", "a:5432 " S1 " tls=required", "192.0.2.1:5432", 0, "a:5432", 1},
+        {"the name with another port", "a:5433 " S1 " tls=required", "192.0.2.1:5432", 0, "a:5432", 0},
+        {"it is told on a line of its own", "a " S1 "\na tls=required", "192.0.2.1:5432", 0, "a", 1},
+        {"a target that is not pinned", "a allow\na tls=required", "192.0.2.1:5432", 0, "a", 1},
+        {"a rule for all others", "* allow\n* tls=required", "192.0.2.1:5432", 0, "a", 1},
+        {"a rule for all others, beside one for the name", "* allow\n* tls=required\na " S1, "192.0.2.1:5432", 0, "a", 0},
+        {"another name", "b " S1 " tls=required", "192.0.2.1:5432", 0, "a", 0},
+        {"an enforced rule before one that is not", "a " S1 " tls=required mode=report\nb " S1 " tls=required", "192.0.2.1:5432", 0, "a b", 2},
+        {"one that is only reported", "a " S1 " tls=required mode=report", "192.0.2.1:5432", 0, "a", 1},
+        {"the name that a proxy was asked for", "a " S1 " tls=required", "a:5432", NAMED, NULL, 1},
+    };
+
+    for (size_t i = 0; i < ROWS(table); i++) {
+        struct pins *pins = parse(table[i].rules);
+        struct target target = target_of(table[i].known, table[i].flags, table[i].resolved);
+        const struct rule *rule = policy_requires_tls(pins, &target);
+
+        check((rule != NULL ? rule->line : 0) == table[i].line, "TLS is required: %s", table[i].why);
+        check(pins_require_tls(pins) == (strstr(table[i].rules, "tls=") != NULL), "somewhere: %s", table[i].why);
+        pins_free(pins);
+    }
+}
+
 /* When it is to be noticed that no rule for a name was asked. */
 static void test_unnamed(void)
 {
@@ -1014,6 +1052,7 @@ int main(void)
     judge_rows(resolved_rows, ROWS(resolved_rows));
     judge_rows(unidentifiable_rows, ROWS(unidentifiable_rows));
     judge_rows(unknown_rows, ROWS(unknown_rows));
+    test_required();
     test_unnamed();
     judge_path_rows(expires_rows, ROWS(expires_rows));
     judge_path_rows(pkix_rows, ROWS(pkix_rows));

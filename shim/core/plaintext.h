@@ -1,0 +1,24 @@
+/* What a client says in the clear before TLS: its greeting, and the request to start TLS. Pure. */
+#ifndef PINSHIM_PLAINTEXT_H
+#define PINSHIM_PLAINTEXT_H
+
+#include "text.h"
+
+#define PLAINTEXT_HELD 64
+
+/* Of one connection, from its first byte on. All zero at first. */
+struct plaintext {
+    uint8_t within; /* what the next byte is part of */
+    uint16_t left; /* how much more of that is allowed */
+    uint8_t length;
+    uint8_t held[PLAINTEXT_HELD]; /* the beginning of a line, of an element or of a message */
+};
+
+/* Return true if a client may send these bytes, after those that it has sent, to a server to which it must speak TLS. They are, in pieces of any size:
+ * SSLRequest and GSSENCRequest (PostgreSQL, "Message Formats"), SSLRequest (MySQL, "Protocol::SSLRequest"), PRELOGIN (MS-TDS, 2.2.6.5), the extended
+ * request StartTLS, and unbinding (RFC 4511, sections 4.14 and 4.3), the header of a stream and starttls (RFC 6120, sections 4.2 and 5.4.2), and in
+ * lines the greeting, the question for capabilities, the request for TLS and the goodbye of SMTP and LMTP (RFC 3207), IMAP and POP3 (RFC 2595), FTP
+ * (RFC 4217), ManageSieve (RFC 5804) and NNTP (RFC 4642). `state` becomes that after these bytes. A ClientHello is not among them. */
+MUST_CHECK bool plaintext_allows(struct plaintext *state, const uint8_t *bytes, size_t size);
+
+#endif
