@@ -387,6 +387,13 @@ const struct pinstore *pinstore_acquire(const struct pins_reader *reader)
     return held != NULL ? &held->store : NULL;
 }
 
+const struct pinstore *pinstore_hold(void)
+{
+    const struct loaded *held = hold_current();
+
+    return held != NULL ? &held->store : NULL;
+}
+
 void pinstore_log_faults(const struct pinstore *store)
 {
     struct loaded *loaded = (struct loaded *)(uintptr_t)store;

@@ -17,6 +17,9 @@ MUST_CHECK const struct pinstore *pinstore_acquire(const struct pins_reader *rea
 /* Log the faults of the file, once: a client does a handshake. A program may make an SSL_CTX and never use it. errno is preserved. */
 void pinstore_log_faults(const struct pinstore *store);
 
+/* Return the pins as they were read last; NULL if they were not read. Makes no system call. */
+MUST_CHECK const struct pinstore *pinstore_hold(void);
+
 /* Return true if pins with a client certificate have been in force in this process. */
 MUST_CHECK bool pinstore_had_client(void);
 

@@ -368,8 +368,12 @@ static bool permits_beginning(int fd, const struct iovec *parts, size_t count, c
             return true;
     }
     end_started(fd);
-    if (kind != HELLO_CLIENT || permits_hello(fd, &hello, to, to_length, caller))
+    if (kind != HELLO_CLIENT)
         return true;
+    if (permits_hello(fd, &hello, to, to_length, caller)) {
+        socket_unmark(fd, SOCKET_NEEDS_TLS);
+        return true;
+    }
     if (to == NULL || !hello.datagram)
         shut(fd);
     errno = EACCES;

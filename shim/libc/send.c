@@ -9,6 +9,7 @@
 #include "kernel.h"
 #include "proxy.h"
 #include "real.h"
+#include "required.h"
 #include "resolver.h"
 #include "socket.h"
 
@@ -27,6 +28,9 @@ static inline bool is_plain(int fd, const void *bytes, size_t size)
 /* The beginning of what a call sends. */
 struct outgoing {
     bool guarded; /* guard_sent must follow */
+    bool required; /* required_sent must follow */
+    size_t whole; /* of all that is to be sent */
+    struct plaintext said;
     size_t size;
     unsigned char bytes[600];
 };
@@ -44,10 +48,17 @@ static inline bool begins(const void *bytes, size_t size, int flags, const struc
     return to != NULL && ((flags & MSG_FASTOPEN) != 0 || size < DNS_QUERY_MIN || dns_may_be_query(bytes, size));
 }
 
+static void is_connected(int fd, const struct sockaddr *to, socklen_t length)
+{
+    socket_connected(fd, to, length);
+    if (to != NULL)
+        required_connects(fd, to, length);
+}
+
 static void look_at_opening(int fd, int flags, const struct sockaddr *to, socklen_t length)
 {
     if (to != NULL && (flags & MSG_FASTOPEN) != 0)
-        socket_connected(fd, to, length);
+        is_connected(fd, to, length);
 }
 
 /* Gather the beginning and look at it. Return false if the call must fail: errno is set then. */
@@ -56,8 +67,8 @@ static bool look_before(struct outgoing *out, int fd, const struct iovec *parts,
 {
     size_t i;
 
-    out->size = 0;
-    out->guarded = false;
+    out->size = out->whole = 0;
+    out->guarded = out->required = false;
     for (i = 0; i < count; i++) {
         size_t room = sizeof(out->bytes) - out->size;
         size_t size = parts[i].iov_len < room ? parts[i].iov_len : room;
@@ -68,11 +79,15 @@ static bool look_before(struct outgoing *out, int fd, const struct iovec *parts,
         if (size > 0)
             memcpy(out->bytes + out->size, parts[i].iov_base, size);
         out->size += size;
+        out->whole += parts[i].iov_len;
     }
     if (out->size == 0)
         return true;
     if ((hello_may_begin(out->bytes[0]) || (socket_marks_of(fd) & (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED)) != 0)
         && !guard_permits(fd, parts, i, to, to_length, caller, &out->guarded))
+        return false;
+    out->required = (socket_marks_of(fd) & (SOCKET_NEEDS_TLS | SOCKET_BEGINS_HELLO)) == SOCKET_NEEDS_TLS;
+    if (out->required && !required_permits(fd, parts, i, &out->said))
         return false;
     if (may_ask_names(fd, out, to))
         resolver_sends(fd, out->bytes, out->size, parts, count);
@@ -84,6 +99,8 @@ static void look_after(const struct outgoing *out, int fd, ssize_t sent)
 {
     if (out->guarded)
         guard_sent(fd, sent);
+    if (out->required && sent > 0)
+        required_sent(fd, &out->said, out->bytes, out->size, (size_t)sent, out->whole);
     if (sent > 0 && out->size > 0)
         proxy_sent(fd, out->bytes, (size_t)sent < out->size ? (size_t)sent : out->size);
 }
@@ -104,7 +121,7 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent)
         struct outgoing outgoing; \
         ssize_t sent; \
 \
-        if (size == 0 || (size == 1 && (socket_marks_of(fd) & (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED)) == 0)) { \
+        if (size == 0 || (size == 1 && (socket_marks_of(fd) & SOCKET_GUARDED) == 0)) { \
             sent = find_##name() arguments; \
             look_after_one(fd, bytes, size == 1 ? sent : 0); \
             return sent; \
@@ -234,7 +251,7 @@ EXPORT int connect(int fd, const struct sockaddr *to, socklen_t length)
 
     find_layer();
     errno = saved;
-    socket_connected(fd, result == 0 || errno == EINPROGRESS || errno == EINTR ? to : NULL, length);
+    is_connected(fd, result == 0 || errno == EINPROGRESS || errno == EINTR ? to : NULL, length);
     return result;
 }
 

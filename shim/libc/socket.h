@@ -10,11 +10,15 @@
 enum socket_mark {
     SOCKET_ASKS_PROXY = 1, /* a request to a proxy has begun on it */
     SOCKET_BEGINS_HELLO = 2, /* the first bytes of a ClientHello were sent on it */
+    SOCKET_NEEDS_TLS = 8, /* nothing but TLS, or a request to start it, may be sent on it (tls=required) */
     SOCKET_IS_REFUSED = 4, /* the connection on it was refused */
     SOCKET_IS_NEW = 32, /* nothing was sent on it since it was connected */
     SOCKET_ASKS_NAMES = 64, /* a question to a name server was sent on it: what is received must be looked at, too */
     SOCKET_ASKS_IN_STREAM = 128, /* and not as datagrams */
 };
+
+/* Those for which even a single byte is looked at before it is sent. */
+#define SOCKET_GUARDED (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED | SOCKET_NEEDS_TLS)
 
 #define SOCKET_MARKS 65536
 

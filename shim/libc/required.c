@@ -1,0 +1,140 @@
+#include "required.h"
+
+#include "guard.h"
+#include "kernel.h"
+#include "log.h"
+#include "pinstore.h"
+#include "policy.h"
+#include "resolved.h"
+#include "socket.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#define SOCKETS 4096
+
+/* What was said on each descriptor, and where it leads to. A descriptor beyond has nothing said on it each time: a request that is sent in pieces is
+ * refused there. */
+static struct plaintext said[SOCKETS];
+
+/* The address is the last identity that was added. */
+static bool next_resolved(const struct target *target, uintptr_t *cursor, struct host *out)
+{
+    const struct host *address = target_at(target, target->count - 1);
+
+    if (!resolved_next(address->address, cursor, out))
+        return false;
+    out->port = address->port;
+    return true;
+}
+
+/* Find the rule that requires TLS on a socket that leads to this address; `target` is what it was found by. */
+static const struct rule *find_rule(const struct pinstore *store, const struct host *address, struct target *target)
+{
+    target_clear(target);
+    if (store == NULL || store->pins == NULL || !pins_require_tls(store->pins) || target_add(target, address) == NULL)
+        return NULL;
+    target->next_resolved = next_resolved;
+    return policy_requires_tls(store->pins, target);
+}
+
+static bool is_stream(int fd)
+{
+    socklen_t length = sizeof(int);
+    int type = 0;
+
+    return kernel_call(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type == SOCK_STREAM;
+}
+
+void required_connects(int fd, const struct sockaddr *to, socklen_t length)
+{
+    const struct pinstore *store = pinstore_hold();
+    int saved = errno;
+    struct target target;
+    struct host address;
+
+    if (fd >= 0 && config_get()->unjudged != UNJUDGED_ALLOW && store != NULL && store->pins != NULL && pins_require_tls(store->pins) && host_from_sockaddr(to, length, &address)) {
+        if (find_rule(store, &address, &target) != NULL && is_stream(fd)) {
+            if (fd < SOCKETS)
+                memset(&said[fd], 0, sizeof(said[fd]));
+            socket_mark(fd, SOCKET_NEEDS_TLS);
+        } else {
+            socket_unmark(fd, SOCKET_NEEDS_TLS);
+        }
+        target_free(&target);
+    }
+    pinstore_release(store);
+    errno = saved;
+}
+
+enum outcome { STALE, REPORTED, REFUSED };
+
+/* What becomes of plaintext on this socket. The descriptor may be another file's since it was marked, if its end was not seen (fclose). */
+static enum outcome report_plaintext(int fd)
+{
+    const struct pinstore *store = pinstore_hold();
+    const struct rule *rule;
+    struct target target;
+    struct host address;
+    char where[64];
+    char at[400];
+    char reason[600];
+    struct text where_text = text_over(where, sizeof(where));
+    struct text at_text = text_over(at, sizeof(at));
+    struct text text = text_over(reason, sizeof(reason));
+    struct event event = {.verdict = EVENT_REFUSED, .library = "unjudged", .target = where, .rule = at, .reason = reason};
+    enum outcome outcome = STALE;
+
+    if (socket_peer(fd, &address)) {
+        rule = find_rule(store, &address, &target);
+        if (rule != NULL) {
+            outcome = REFUSED;
+            if (config_get()->mode == MODE_REPORT || config_get()->unjudged == UNJUDGED_REPORT || rule->report)
+                outcome = REPORTED;
+            host_print(&address, &where_text);
+            event.port = address.port;
+            text_add_escaped(&at_text, config_get()->pins, strlen(config_get()->pins), 300);
+            text_add(&at_text, ":%u", (unsigned)rule->line);
+            text_add(&text, "what is sent there is neither TLS nor a request to start it, and %s says tls=required", at);
+            if (outcome == REPORTED)
+                event.verdict = EVENT_REPORTED;
+            log_event(&event);
+        }
+        target_free(&target);
+    }
+    pinstore_release(store);
+    return outcome;
+}
+
+bool required_permits(int fd, const struct iovec *parts, size_t count, struct plaintext *after)
+{
+    enum outcome outcome;
+    int saved = errno;
+    bool allowed = true;
+
+    memset(after, 0, sizeof(*after));
+    if (fd < SOCKETS)
+        *after = said[fd];
+    for (size_t i = 0; i < count && allowed; i++)
+        allowed = plaintext_allows(after, parts[i].iov_base, parts[i].iov_len);
+    if (allowed)
+        return true;
+    outcome = report_plaintext(fd);
+    if (outcome == REFUSED)
+        guard_shut(fd);
+    else
+        socket_unmark(fd, SOCKET_NEEDS_TLS);
+    errno = outcome == REFUSED ? EACCES : saved;
+    return outcome != REFUSED;
+}
+
+void required_sent(int fd, const struct plaintext *after, const uint8_t *bytes, size_t known, size_t sent, size_t whole)
+{
+    if (fd < 0 || fd >= SOCKETS || sent == 0 || (socket_marks_of(fd) & SOCKET_NEEDS_TLS) == 0)
+        return;
+    if (sent == whole)
+        said[fd] = *after;
+    else if (sent > known || !plaintext_allows(&said[fd], bytes, sent))
+        said[fd].length = PLAINTEXT_HELD; /* nothing more is allowed */
+}

@@ -1,0 +1,19 @@
+/* Where a rule says tls=required: nothing but TLS, and what a protocol has for starting it, is sent. Every function here preserves errno, unless it says
+ * otherwise. */
+#ifndef PINSHIM_REQUIRED_H
+#define PINSHIM_REQUIRED_H
+
+#include "plaintext.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+/* `fd` is being connected to this address: mark it (SOCKET_NEEDS_TLS) if a rule for it, or for a name that resolved to it, says so. */
+void required_connects(int fd, const struct sockaddr *to, socklen_t length);
+
+/* What is gathered from `parts` is about to be sent on `fd`, which has that mark. Return false if it must fail: errno is set then, and the socket is
+ * shut down. Else `*after` is for required_sent, with the number of bytes that the call has sent, and those of them that are known. */
+MUST_CHECK bool required_permits(int fd, const struct iovec *parts, size_t count, struct plaintext *after);
+void required_sent(int fd, const struct plaintext *after, const uint8_t *bytes, size_t known, size_t sent, size_t whole);
+
+#endif

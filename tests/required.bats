@@ -1,0 +1,133 @@
+#!/usr/bin/env bats
+# Goal: with tls=required, programs that go on in plaintext where TLS was refused send nothing of it to a pinned target, and those that ask for TLS
+# within a protocol are not disturbed.
+
+# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# shellcheck disable=SC2030,SC2031,SC2034,SC2153
+
+load lib/programs
+
+setup_file() {
+    programs_lab
+}
+
+teardown_file() {
+    lab_stop
+}
+
+# opportunist PROTOCOL NAME: a server with the certificate of NAME; sets $PORT and $CLEAR, the file of what it got in the clear
+opportunist() {
+    CLEAR=$(mktemp "$LAB/clear-XXXXXX")
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/opportunist.py" "$1" "$LAB/$2.pem" "$LAB/$2.key" "$CLEAR" >"$CLEAR.port" 2>/dev/null </dev/null 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait test -s "$CLEAR.port"
+    PORT=$(cat "$CLEAR.port")
+}
+
+# held SECRET PROTOCOL FUNCTION: the impostor gets SECRET in the clear with a pin alone, and with tls=required nothing but what may be said before TLS;
+# the pinned server gets everything, by TLS.
+held() {
+    opportunist "$2" impostor
+    pins "localhost spki-sha256:$PIN_GOOD"
+    capture shim "$3"
+    # On the same socket nothing more leaves after a refusal.
+    if [ "${4:-}" = same-socket ]; then
+        equals "$(count_lines refused)" 1
+    else
+        grep -qa "$1" "$CLEAR" || explain "nothing in the clear without tls=required"
+    fi
+    for pins in "localhost spki-sha256:$PIN_GOOD tls=required" "localhost:$PORT spki-sha256:$PIN_GOOD tls=required" \
+        "127.0.0.1 spki-sha256:$PIN_GOOD tls=required"; do
+        pins "$pins"
+        : >"$CLEAR"
+        capture shim "$3"
+        ! grep -qa "$1" "$CLEAR" || explain "in the clear: $(cat -v "$CLEAR")"
+        has "$(lines refused)" "$PINS:1"
+    done
+    opportunist "$2" good
+    pins "localhost spki-sha256:$PIN_GOOD tls=required"
+    PINSHIM_LOG_LEVEL=all capture shim "$3"
+    equals "$(count_lines refused)" 0
+    has "$(lines accepted)" "localhost:$PORT"
+    ! grep -qa "$1" "$CLEAR" || explain "in the clear: $(cat -v "$CLEAR")"
+}
+
+# env has to start it
+shim() {
+    local command
+    command=$(declare -f "$1" >/dev/null && "$1" || printf '%s' "$*")
+    env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" PORT="$PORT" HOME="$BATS_TEST_TMPDIR" bash -c "$command"
+}
+
+psql_prefer() {
+    # shellcheck disable=SC2016
+    echo 'cd / && PGPASSWORD=hunter2 exec timeout 20 /usr/lib/postgresql/*/bin/psql "host=localhost port=$PORT user=bob dbname=d" -Atc "select 1"'
+}
+
+swaks_optional() {
+    # shellcheck disable=SC2016
+    echo 'exec timeout 20 swaks --server localhost --port "$PORT" --helo here --from a@localhost --to b@localhost --tls-optional --auth PLAIN --auth-user bob --auth-password hunter2'
+}
+
+fetchmail_unchecked() {
+    # shellcheck disable=SC2016
+    echo 'umask 077; echo "poll localhost protocol pop3 port $PORT user bob password hunter2 no sslcertck" >~/rc; cd ~; exec timeout 20 fetchmail -f rc --pidfile pid --nodetach -c'
+}
+
+@test "psql with its default sslmode sends no password in the clear" {
+    held hunter2 postgres psql_prefer
+}
+
+@test "swaks --tls-optional sends no password in the clear" {
+    held AGJvYgBodW50ZXIy smtp swaks_optional same-socket
+}
+
+@test "fetchmail without sslcertck sends no password in the clear" {
+    held hunter2 pop3 fetchmail_unchecked
+}
+
+@test "plaintext to a target that must have TLS is refused, and said once" {
+    pins "localhost spki-sha256:$PIN_GOOD tls=required"
+    local say='import socket, sys
+s = socket.create_connection(("localhost", int(sys.argv[1])))
+try:
+    for i in range(3): s.sendall(b"GET / HTTP/1.1\r\n")
+except PermissionError as e: print(e.errno)
+except BrokenPipeError as e: print("broken")'
+    opportunist smtp good
+    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT"
+    equals "$OUT" 13
+    equals "$(count_lines refused)" 1
+    has "$(lines refused)" "refused 127.0.0.1:$PORT: what is sent there is neither TLS nor a request to start it, and $PINS:1 says tls=required"
+    equals "$(cat "$CLEAR")" ''
+    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" PINSHIM_UNJUDGED=allow /usr/bin/python3 -c "$say" "$PORT"
+    equals "$OUT$ERR" ''
+    for mode in PINSHIM_MODE=report PINSHIM_UNJUDGED=report; do
+        capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" $mode /usr/bin/python3 -c "$say" "$PORT"
+        equals "$OUT" ''
+        equals "$(count_lines reported)" 1
+    done
+    pins "localhost spki-sha256:$PIN_GOOD tls=required mode=report"
+    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT"
+    equals "$OUT$(count_lines reported)" 1
+    # Another port, and another host
+    pins "localhost:1 spki-sha256:$PIN_GOOD tls=required" "other.example spki-sha256:$PIN_GOOD tls=required"
+    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT"
+    equals "$OUT$ERR" ''
+}
+
+@test "a server's sockets that get the descriptor of one that was closed unseen are not disturbed" {
+    pins "localhost spki-sha256:$PIN_GOOD tls=required"
+    opportunist smtp good
+    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c '
+import os, socket, sys
+s = socket.create_connection(("localhost", int(sys.argv[1])))
+os.closerange(s.fileno(), s.fileno() + 1)
+a, b = socket.socketpair()
+for one in a, b:
+    one.sendall(b"plaintext\n")
+pipe = os.pipe()
+os.write(pipe[1], b"plaintext\n")
+print("fine")' "$PORT"
+    equals "$OUT$ERR" fine
+}
