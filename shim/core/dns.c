@@ -78,7 +78,7 @@ bool dns_begin(struct dns *dns, const void *message, size_t size)
     for (int i = 0; i < 3; i++)
         dns->records[i] = two(dns->message + 6 + 2 * i);
     if (questions == 0 || !read_name(dns, HEADER, &dns->asked))
-        return false;
+        dns->asked = (struct dns_name) {0};
     for (; questions > 0; questions--) {
         if (!skip_name(dns) || dns->size - dns->at < 4)
             return false;

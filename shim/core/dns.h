@@ -15,7 +15,7 @@ struct dns_name {
 
 /* A message that is being read. Everything but `asked` and `id` is for dns_next alone. */
 struct dns {
-    struct dns_name asked; /* by the first question */
+    struct dns_name asked; /* by the first question; the caller may set another */
     struct dns_name owner; /* of a record */
     uint16_t id;
     const uint8_t *message;
@@ -38,7 +38,7 @@ static inline bool dns_may_be_query(const void *message, size_t size)
         && bytes[7] == 0;
 }
 
-/* Begin with a message, which must stay where it is. Return false if it has no question that can be read. */
+/* Begin with a message, which must stay where it is; `asked` is the root where no question can be read. Return false if the message ends before its answers. */
 MUST_CHECK bool dns_begin(struct dns *dns, const void *message, size_t size);
 
 /* Write the next address and return whose it is; NULL after the last. It is that of the name in the question, whatever name the record has, for this is

@@ -8,41 +8,78 @@
 #include <errno.h>
 #include <string.h>
 
-/* Fingerprints of the questions. A new one replaces the oldest of its set. */
-#define SETS 1024
-#define WAYS 16
-static struct {
-    _Atomic uint64_t asked[WAYS];
+/* The questions, by descriptor and number. A new one replaces the oldest of its set. It is written and read without a lock: while the key is 0 it is
+ * being written, and the hash shows whether what was read is whole. */
+#define SETS 256U
+#define WAYS 8
+#define WORDS (sizeof(((struct dns_name *)0)->text) / 8)
+static struct set {
     _Atomic unsigned next;
+    struct {
+        _Atomic uint64_t key;
+        _Atomic uint64_t hash;
+        _Atomic uint64_t name[WORDS];
+    } asked[WAYS];
 } sets[SETS];
 
-/* FNV-1a over number and name. Not over the type: there are programs that take an answer of another one. */
-static uint64_t fingerprint(const struct dns *dns)
+static uint64_t key_of(int fd, uint16_t id)
 {
-    uint64_t hash = (UINT64_C(14695981039346656037) ^ dns->id) * UINT64_C(1099511628211);
-
-    for (size_t i = 0; i < dns->asked.length; i++)
-        hash = (hash ^ (uint8_t)dns->asked.text[i]) * UINT64_C(1099511628211);
-    return (hash ^ hash >> 32) | 1;
+    return (uint64_t)(unsigned)fd << 17 | (uint64_t)id << 1 | 1;
 }
 
-static bool was_asked(uint64_t question)
+static struct set *set_of(uint64_t key)
 {
-    for (int i = 0; i < WAYS; i++) {
-        if (atomic_load_explicit(&sets[question / 2 % SETS].asked[i], memory_order_relaxed) == question)
-            return true;
+    return &sets[(key * UINT64_C(0x9e3779b97f4a7c15) >> 40) % SETS];
+}
+
+/* FNV-1a. */
+static uint64_t hash_of(const uint64_t words[static WORDS])
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+
+    for (size_t i = 0; i < WORDS; i++)
+        hash = (hash ^ words[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
+static void note_asked(int fd, const struct dns *dns)
+{
+    uint64_t key = key_of(fd, dns->id);
+    struct set *set = set_of(key);
+    uint64_t words[WORDS] = {0};
+    unsigned way = WAYS;
+
+    for (unsigned i = 0; i < WAYS; i++) {
+        if (atomic_load_explicit(&set->asked[i].key, memory_order_relaxed) == key)
+            way = i;
+    }
+    if (way == WAYS)
+        way = atomic_fetch_add(&set->next, 1) % WAYS;
+    memcpy(words, dns->asked.text, dns->asked.length);
+    atomic_store(&set->asked[way].key, 0);
+    for (size_t i = 0; i < WORDS; i++)
+        atomic_store_explicit(&set->asked[way].name[i], words[i], memory_order_relaxed);
+    atomic_store(&set->asked[way].hash, hash_of(words));
+    atomic_store(&set->asked[way].key, key);
+}
+
+/* Write for which name that number was asked. Return false if it was not. */
+static bool find_asked(int fd, uint16_t id, struct dns_name *out)
+{
+    uint64_t key = key_of(fd, id);
+    struct set *set = set_of(key);
+    uint64_t words[WORDS];
+
+    for (unsigned way = 0; way < WAYS; way++) {
+        if (atomic_load(&set->asked[way].key) != key)
+            continue;
+        for (size_t i = 0; i < WORDS; i++)
+            words[i] = atomic_load_explicit(&set->asked[way].name[i], memory_order_relaxed);
+        memcpy(out->text, words, sizeof(words));
+        out->length = strnlen(out->text, sizeof(out->text) - 1);
+        return atomic_load(&set->asked[way].hash) == hash_of(words) && atomic_load(&set->asked[way].key) == key;
     }
     return false;
-}
-
-static void note_asked(uint64_t question)
-{
-    unsigned way;
-
-    if (was_asked(question))
-        return;
-    way = atomic_fetch_add_explicit(&sets[question / 2 % SETS].next, 1, memory_order_relaxed) % WAYS;
-    atomic_store_explicit(&sets[question / 2 % SETS].asked[way], question, memory_order_relaxed);
 }
 
 static void remember(struct dns *dns, const char *given)
@@ -67,22 +104,23 @@ void resolver_answered(const char *name, const void *answer, size_t size)
     errno = saved;
 }
 
-static bool read_question(const uint8_t *bytes, size_t size)
+static bool read_question(int fd, const uint8_t *bytes, size_t size)
 {
     struct dns dns;
 
-    if (!dns_may_be_query(bytes, size) || !dns_begin(&dns, bytes, size))
+    if (!dns_may_be_query(bytes, size) || !dns_begin(&dns, bytes, size) || dns.asked.length == 0)
         return false;
-    note_asked(fingerprint(&dns));
+    note_asked(fd, &dns);
     return true;
 }
 
-/* Return false if it is no answer to a question that was asked. */
-static bool read_answer(const uint8_t *bytes, size_t size)
+/* Return false if it is no answer to a question that was asked. Its name is the one that was asked, whatever the message says: not every program
+ * compares them. */
+static bool read_answer(int fd, const uint8_t *bytes, size_t size)
 {
     struct dns dns;
 
-    if (!dns_begin(&dns, bytes, size) || !was_asked(fingerprint(&dns)))
+    if (!dns_begin(&dns, bytes, size) || !find_asked(fd, dns.id, &dns.asked))
         return false;
     remember(&dns, NULL);
     return true;
@@ -94,12 +132,12 @@ static size_t length_at(const uint8_t *bytes)
 }
 
 /* Read the messages, each after its length (RFC 1035, section 4.2.2), that are here as a whole. Return how much that is. */
-static size_t read_messages(const uint8_t *bytes, size_t size, bool (*read)(const uint8_t *bytes, size_t size), bool *any)
+static size_t read_messages(int fd, const uint8_t *bytes, size_t size, bool (*read)(int fd, const uint8_t *bytes, size_t size), bool *any)
 {
     size_t at = 0;
 
     while (size - at >= 2 && length_at(bytes + at) <= size - at - 2) {
-        *any |= read(bytes + at + 2, length_at(bytes + at));
+        *any |= read(fd, bytes + at + 2, length_at(bytes + at));
         at += 2 + length_at(bytes + at);
     }
     return at;
@@ -204,7 +242,7 @@ void resolver_sends(int fd, const unsigned char *bytes, size_t size, const struc
 {
     int saved = errno;
     bool before = (socket_marks_of(fd) & SOCKET_ASKS_NAMES) != 0;
-    bool any = count > 1 && read_question(bytes, size);
+    bool any = count > 1 && read_question(fd, bytes, size);
     bool stream = false;
     size_t total = 0;
 
@@ -216,11 +254,11 @@ void resolver_sends(int fd, const unsigned char *bytes, size_t size, const struc
             continue;
         /* A message's length may be sent before it. */
         stream |= size == 2 && !any;
-        if (read_question(bytes, size))
+        if (read_question(fd, bytes, size))
             any = true;
         else if (read_tor_request(fd, bytes, size))
             any = stream = before = true;
-        else if (read_messages(bytes, size, read_question, &any) > 0)
+        else if (read_messages(fd, bytes, size, read_question, &any) > 0)
             stream = true;
     }
     if (any && !before)
@@ -237,7 +275,7 @@ void resolver_sends(int fd, const unsigned char *bytes, size_t size, const struc
 }
 
 /* Add to what has come before, as much as there is room, and read what is complete. Return how much was added. */
-static size_t add_piece(struct pieces *place, const uint8_t *bytes, size_t size)
+static size_t add_piece(int fd, struct pieces *place, const uint8_t *bytes, size_t size)
 {
     size_t added = size < sizeof(place->bytes) - place->size ? size : sizeof(place->bytes) - place->size;
     bool any = false;
@@ -250,7 +288,7 @@ static size_t add_piece(struct pieces *place, const uint8_t *bytes, size_t size)
             place->tor = place->size = 0;
         return size;
     }
-    read = read_messages(place->bytes, place->size, read_answer, &any);
+    read = read_messages(fd, place->bytes, place->size, read_answer, &any);
     place->size -= (uint32_t)read;
     memmove(place->bytes, place->bytes + read, place->size);
     return added;
@@ -263,7 +301,7 @@ static void receive_piece(int fd, const uint8_t *bytes, size_t size)
 
     /* Most are whole. */
     if (place == NULL) {
-        size_t read = read_messages(bytes, size, read_answer, &any);
+        size_t read = read_messages(fd, bytes, size, read_answer, &any);
 
         bytes += read;
         size -= read;
@@ -272,7 +310,7 @@ static void receive_piece(int fd, const uint8_t *bytes, size_t size)
     if (place == NULL)
         return;
     while (size > 0) {
-        size_t added = add_piece(place, bytes, size);
+        size_t added = add_piece(fd, place, bytes, size);
 
         bytes += added;
         size -= added;
@@ -283,41 +321,39 @@ static void receive_piece(int fd, const uint8_t *bytes, size_t size)
 }
 
 /* A datagram that was received into several parts. */
-static bool gather(const struct iovec *parts, size_t count, size_t size)
+static void gather(int fd, const struct iovec *parts, size_t count, size_t size)
 {
     struct pieces *place = size <= DNS_MESSAGE_MAX ? new_pieces(-1) : NULL;
     size_t at = 0;
-    bool is;
 
     if (place == NULL)
-        return false;
+        return;
     for (size_t i = 0; i < count && at < size; i++) {
         size_t part = parts[i].iov_len < size - at ? parts[i].iov_len : size - at;
 
-        memcpy(place->bytes + at, parts[i].iov_base, part);
+        if (part > 0)
+            memcpy(place->bytes + at, parts[i].iov_base, part);
         at += part;
     }
-    is = read_answer(place->bytes, at);
-    atomic_store(&place->owner, 0);
+    (void)read_answer(fd, place->bytes, at);
     give_back(place);
-    return is;
 }
 
 void resolver_received(int fd, const struct iovec *parts, size_t count, size_t size)
 {
     int saved = errno;
+    bool stream = (socket_marks_of(fd) & SOCKET_ASKS_IN_STREAM) != 0;
 
-    /* First as a datagram. One whose number and name are those of a question is no piece of anything else. */
-    if (count > 0 && (parts[0].iov_len >= size ? read_answer(parts[0].iov_base, size) : gather(parts, count, size))) {
-        drop_pieces(fd);
-    } else {
-        for (size_t i = 0; i < count && size > 0 && (socket_marks_of(fd) & SOCKET_ASKS_IN_STREAM) != 0; i++) {
-            size_t part = parts[i].iov_len < size ? parts[i].iov_len : size;
+    if (!stream && count > 0 && parts[0].iov_len >= size)
+        (void)read_answer(fd, parts[0].iov_base, size);
+    else if (!stream)
+        gather(fd, parts, count, size);
+    for (size_t i = 0; stream && i < count && size > 0; i++) {
+        size_t part = parts[i].iov_len < size ? parts[i].iov_len : size;
 
-            if (part > 0)
-                receive_piece(fd, parts[i].iov_base, part);
-            size -= part;
-        }
+        if (part > 0)
+            receive_piece(fd, parts[i].iov_base, part);
+        size -= part;
     }
     errno = saved;
 }

@@ -1,5 +1,5 @@
-/* Names that the program resolves by itself: what it asks a name server on a socket, and what it reads there. What was asked is kept, so that an
- * answer counts only for a name of which the program has asked, and nobody who merely sends datagrams can add another. No system call, no lock, no
+/* Names that the program resolves by itself: what it asks a name server on a socket, and what it reads there. What was asked is kept: an answer counts
+ * for the name that was asked for there under its number, and can add no other. No system call, no lock, no
  * allocation; safe in a signal handler and in a forked child; errno is preserved. */
 #ifndef PINSHIM_RESOLVER_H
 #define PINSHIM_RESOLVER_H

@@ -1,6 +1,7 @@
-"""nameserver.py [PORT]: a name server on 127.0.0.1, over UDP and TCP. Every name below pinned.example has the address 127.0.0.1, pinned.example the mail
-server mx.pinned.example and the service _https._tcp.pinned.example at node.pinned.example, port $SERVICE_PORT. Aliases: www is one of host. Of names that begin with
-"stream" UDP gives nothing but that there is more; TCP sends answers in pieces of seven bytes. Prints each question."""
+"""nameserver.py [PORT]: a name server on 127.0.0.1, over UDP and TCP. Every name below pinned.example has the address 127.0.0.1; www.pinned.example is an alias. The
+mail server of pinned.example is mx.pinned.example; the service _https._tcp.NAME.pinned.example is at node.pinned.example, port $NAME. Of names that begin with
+"stream" UDP says nothing but that there is more; TCP sends answers in pieces of seven bytes. The
+question in the answer for liar.pinned.example is one for www.pinned.example. Prints each question."""
 import os
 import socket
 import struct
@@ -33,13 +34,15 @@ def answer(query, stream):
     if name == b"pinned.example" and kind == 15:
         answers.append(record(b"\xc0\x0c", 15, b"\0\1\2mx\xc0\x0c"))
     elif name.startswith(b"_https._tcp.") and kind == 33:
-        answers.append(record(b"\xc0\x0c", 33, struct.pack(">HHH", 0, 1, int(os.environ["SERVICE_PORT"])) + packed(b"node.pinned.example")))
+        answers.append(record(b"\xc0\x0c", 33, struct.pack(">HHH", 0, 1, int(os.environ[labels[2].decode()])) + packed(b"node.pinned.example")))
         further.append(record(packed(b"node.pinned.example"), 1, ADDRESS))
     elif name == b"www.pinned.example" and kind == 1:
         answers.append(record(b"\xc0\x0c", 5, packed(b"host.pinned.example")))
         answers.append(record(packed(b"host.pinned.example"), 1, ADDRESS))
     elif name.endswith(b".pinned.example") and kind == 1:
         answers.append(record(b"\xc0\x0c", 1, ADDRESS))
+    if name == b"liar.pinned.example":
+        query, at = query[:12] + packed(b"www.pinned.example") + query[at + 1:], 12 + len(packed(b"www.pinned.example")) - 1
     head = query[:2] + b"\x85\x80" + struct.pack(">HHHH", 1, len(answers), 0, len(further))
     return head + query[12:at + 5] + b"".join(answers + further)
 
