@@ -90,7 +90,7 @@ static bool look_before(struct outgoing *out, int fd, const struct iovec *parts,
     if (out->required && !required_permits(fd, parts, i, &out->said))
         return false;
     if (may_ask_names(fd, out, to))
-        resolver_sends(fd, out->bytes, out->size, parts, count);
+        resolver_sends(fd, out->bytes, out->size, parts, i);
     return true;
 }
 
