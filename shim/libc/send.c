@@ -19,10 +19,18 @@
 /* What data of interest begins with: hello_may_begin, proxy_may_begin. */
 static const bool interesting[256] = {[18] = true, [22] = true, ['C'] = true, [4] = true, [5] = true};
 
-/* Return true if the data needs no look. /dev/null accepts any pointer without reading. */
-static inline bool is_plain(int fd, const void *bytes, size_t size)
+/* Return true if data that begins so needs no look. /dev/null accepts any pointer without reading. */
+static inline bool begins_plainly(int fd, const void *bytes)
 {
-    return size > 1 && (uintptr_t)bytes >= KERNEL_NEVER_MAPPED && socket_marks_of(fd) == 0 && !interesting[*(const unsigned char *)bytes];
+    return (uintptr_t)bytes >= KERNEL_NEVER_MAPPED && socket_marks_of(fd) == 0 && !interesting[*(const unsigned char *)bytes];
+}
+
+/* The same of the whole. A call that says where the data goes (`to`) may connect, or ask a name server. */
+static inline bool is_plain(int fd, const void *bytes, size_t size, int flags, const struct sockaddr *to)
+{
+    if (to == NULL)
+        return size > 1 && begins_plainly(fd, bytes);
+    return size >= DNS_QUERY_MIN && (flags & MSG_FASTOPEN) == 0 && begins_plainly(fd, bytes) && !dns_may_be_query(bytes, size);
 }
 
 /* The beginning of what a call sends. */
@@ -40,12 +48,6 @@ static bool may_ask_names(int fd, const struct outgoing *out, const struct socka
 {
     return out->size > 1
         && (to != NULL || (socket_marks_of(fd) & (SOCKET_IS_NEW | SOCKET_ASKS_NAMES)) != 0 || (out->bytes[0] == 5 && out->bytes[1] == 0xf0));
-}
-
-/* Return true if a call that sends to this address, where one is given, must be looked at: it connects, or asks a name server. */
-static inline bool begins(const void *bytes, size_t size, int flags, const struct sockaddr *to)
-{
-    return to != NULL && ((flags & MSG_FASTOPEN) != 0 || size < DNS_QUERY_MIN || dns_may_be_query(bytes, size));
 }
 
 static void is_connected(int fd, const struct sockaddr *to, socklen_t length)
@@ -137,7 +139,7 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent)
     { \
         __typeof__(&name) real = (__typeof__(&name))real_now(AT_##name); \
 \
-        if (__builtin_expect(real != NULL && is_plain(fd, bytes, size) && !begins(bytes, size, flags, to), 1)) \
+        if (__builtin_expect(real != NULL && is_plain(fd, bytes, size, flags, to), 1)) \
             return real arguments; \
         return name##_looked_at arguments; \
     }
@@ -154,7 +156,7 @@ static inline bool are_plain(int fd, const struct iovec *parts, size_t count, in
         parts++;
         count--;
     }
-    return count == 0 || (is_plain(fd, parts->iov_base, parts->iov_len) && !begins(parts->iov_base, parts->iov_len, flags, to));
+    return count == 0 || is_plain(fd, parts->iov_base, parts->iov_len, flags, to);
 }
 
 static __attribute__((noinline, cold)) ssize_t writev_looked_at(int fd, const struct iovec *parts, int count)
