@@ -37,7 +37,7 @@ core := $(addprefix core/,config text kernel file host hello roots pins pins_par
 shim := core/log $(addprefix libc/,loader start resolve send receive filter exec) $(core) core/resolved core/dns libc/socket libc/resolver libc/proxy libc/sent libc/guard libc/required core/pinstore \
 	$(addprefix core/,evaluation report proven) \
 	$(addprefix openssl/,state client_decode certs ossl verify_param facts session context conn refuse decide psk client_cert start security told verify handshake exports openssl) \
-	backends libc/dlsym libc/dlsym_entry
+	backends libc/cares libc/dlsym libc/dlsym_entry
 command := main output run doctor learn launch event observed targets objects workers dial lint pin check linked \
 	$(addprefix examine/,examine program wrapper tls_library libraries elf_file preload)
 # Of the shim, beside the core.

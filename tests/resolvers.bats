@@ -190,14 +190,18 @@ CFG
 }
 
 pgbouncer_to() {
-    printf '%s\n' '[databases]' "* = host=www.pinned.example port=$1 user=u" '[pgbouncer]' 'listen_addr = 127.0.0.1' 'listen_port = 6432' 'auth_type = any' 'user = nobody' \
+    printf '%s\n' '[databases]' "* = host=$name port=$1 user=u" '[pgbouncer]' 'listen_addr = 127.0.0.1' 'listen_port = 6432' 'auth_type = any' 'user = nobody' \
         'unix_socket_dir =' 'server_connect_timeout = 3' 'query_wait_timeout = 3' 'server_tls_sslmode = require' >pgbouncer.ini
     server 6432 pgbouncer "$PWD/pgbouncer.ini" -- /usr/lib/postgresql/*/bin/psql 'host=127.0.0.1 port=6432 user=u dbname=d sslmode=disable' -Atc 'select 1'
 }
 
 @test "pgbouncer, which resolves with c-ares, is held to its server's name" {
     read -r good impostor _ <"$LAB/postgres"
-    held www.pinned.example pgbouncer_to "$good" "$impostor"
+    name=www.pinned.example
+    held "$name" pgbouncer_to "$good" "$impostor"
+    # From /etc/hosts.
+    name=listed.pinned.test
+    held "$name" pgbouncer_to "$good" "$impostor"
 }
 
 # Only its smtp has the shim: the master gives that what import_environment says.

@@ -74,13 +74,15 @@ lab_listens() {
     fi
 }
 
-# lab_network: a network of its own, with a loopback device alone, and an /etc/resolv.conf that names 127.0.0.1. What is started with $LAB_INSIDE before it
-# is in it.
+# lab_network: a network of its own, with a loopback device alone, an /etc/resolv.conf that names 127.0.0.1 and an /etc/hosts that lists listed.pinned.test.
+# What is started with $LAB_INSIDE before it is in it.
 lab_network() {
     unshare --net --mount bash -euc '
         ip link set lo up
         printf "nameserver 127.0.0.1\noptions attempts:2 timeout:2\n" >"$1/resolv.conf"
+        printf "127.0.0.1 localhost listed.pinned.test\n" >"$1/hosts"
         mount --bind "$1/resolv.conf" /etc/resolv.conf
+        mount --bind "$1/hosts" /etc/hosts
         touch "$1/network-is-up"
         exec sleep infinity' bash "$LAB" 3>&- &
     echo $! >>"$LAB/pids"
