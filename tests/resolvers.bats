@@ -1,9 +1,11 @@
 # Programs that resolve names by themselves and give OpenSSL none: what they read from their name server tells which rule holds, and under torsocks
 # and proxychains what they asked for. Each reaches the impostor without the shim. In a network of its own, where port 53 is free.
+# shellcheck disable=SC2030,SC2031 # a test is a subshell, and has variables of its own
 
 setup_file() {
     local name
     export BATS_TEST_TIMEOUT=${PINSHIM_TEST_TIMEOUT:-60} NO_NETWORK=
+    # shellcheck source=tests/lib/lab.bash
     . "$BATS_TEST_DIRNAME/lib/lab.bash"
     NO_NETWORK=$(unshare --net --mount true 2>&1) || return 0
     chmod 0755 "$BATS_RUN_TMPDIR"
@@ -36,6 +38,7 @@ teardown_file() {
 
 setup() {
     [ -z "$NO_NETWORK" ] || skip "no network namespace: ${NO_NETWORK#unshare: }"
+    # shellcheck source=tests/lib/programs.bash
     . "$BATS_TEST_DIRNAME/lib/programs.bash"
     cd "$BATS_TEST_TMPDIR" || return 1
     PIN_GOOD=$(lab_spki "$LAB/good.pem")
@@ -171,6 +174,7 @@ frontend in
 backend out
     server-template s 1 $line ssl verify none resolvers dns resolve-prefer ipv4 init-addr none check inter 500ms
 CFG
+    # shellcheck disable=SC2016 # the inner shell's
     server 8080 haproxy -W -f "$PWD/haproxy.cfg" -- bash -c 'for _ in $(seq 40); do curl -sf http://127.0.0.1:8080/ && exit; grep -q refused "$0" && exit 1; sleep 0.1; done' "$PWD/log"
 }
 

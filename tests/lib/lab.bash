@@ -77,6 +77,7 @@ lab_listens() {
 # lab_network: a network of its own, with a loopback device alone, an /etc/resolv.conf that names 127.0.0.1 and an /etc/hosts that lists listed.pinned.test.
 # What is started with $LAB_INSIDE before it is in it.
 lab_network() {
+    # shellcheck disable=SC2016 # the inner shell's
     unshare --net --mount bash -euc '
         ip link set lo up
         printf "nameserver 127.0.0.1\noptions attempts:2 timeout:2\n" >"$1/resolv.conf"
