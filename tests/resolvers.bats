@@ -1,12 +1,15 @@
-# Programs that resolve names by themselves and give OpenSSL none: what they read from their name server tells which rule holds, and under torsocks
-# and proxychains what they asked for. Each reaches the impostor without the shim. In a network of its own, where port 53 is free.
-# shellcheck disable=SC2030,SC2031 # a test is a subshell, and has variables of its own
+#!/usr/bin/env bats
+# Goal: programs that resolve names by themselves and give OpenSSL none are held to the rule of the name: by what they read from their name server, and under
+# torsocks and proxychains by what they asked for. Each reaches the impostor without the shim. In a network of its own, where port 53 is free.
+
+# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# shellcheck disable=SC2030,SC2031,SC2153,SC2154
+
+load lib/programs
 
 setup_file() {
     local name
     export BATS_TEST_TIMEOUT=${PINSHIM_TEST_TIMEOUT:-60} NO_NETWORK=
-    # shellcheck source=tests/lib/lab.bash
-    . "$BATS_TEST_DIRNAME/lib/lab.bash"
     NO_NETWORK=$(unshare --net --mount true 2>&1) || return 0
     chmod 0755 "$BATS_RUN_TMPDIR"
     lab_make "$BATS_FILE_TMPDIR/lab"
@@ -38,8 +41,6 @@ teardown_file() {
 
 setup() {
     [ -z "$NO_NETWORK" ] || skip "no network namespace: ${NO_NETWORK#unshare: }"
-    # shellcheck source=tests/lib/programs.bash
-    . "$BATS_TEST_DIRNAME/lib/programs.bash"
     cd "$BATS_TEST_TMPDIR" || return 1
     PIN_GOOD=$(lab_spki "$LAB/good.pem")
     # As others than root see it.

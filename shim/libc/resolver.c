@@ -172,8 +172,11 @@ static void give_back(struct pieces *place)
 static struct pieces *find_pieces(int fd)
 {
     for (int i = 0; i < PIECES; i++) {
-        if (atomic_load_explicit(&pieces[i].owner, memory_order_relaxed) == fd + 1)
-            return take(&pieces[i]) ? &pieces[i] : NULL;
+        if (atomic_load_explicit(&pieces[i].owner, memory_order_relaxed) != fd + 1 || !take(&pieces[i]))
+            continue;
+        if (atomic_load(&pieces[i].owner) == fd + 1)
+            return &pieces[i];
+        give_back(&pieces[i]);
     }
     return NULL;
 }
