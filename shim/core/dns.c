@@ -75,7 +75,7 @@ bool dns_begin(struct dns *dns, const void *message, size_t size)
         return false;
     dns->id = (uint16_t)two(dns->message);
     questions = two(dns->message + 4);
-    for (int i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++)
         dns->records[i] = two(dns->message + 6 + 2 * i);
     if (questions == 0 || !read_name(dns, HEADER, &dns->asked))
         dns->asked = (struct dns_name) {0};

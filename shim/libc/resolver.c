@@ -88,6 +88,9 @@ static void remember(struct dns *dns, const char *given)
     uint8_t address[16];
 
     while ((name = dns_next(dns, address)) != NULL) {
+        /* The root, and names of others that no host can have. */
+        if (name->length == 0 || (name != &dns->asked && strchr(name->text, '?') != NULL))
+            continue;
         resolved_remember(name->text, address);
         if (given != NULL && name == &dns->asked)
             resolved_remember(given, address);
@@ -146,12 +149,12 @@ static size_t read_messages(int fd, const uint8_t *bytes, size_t size, bool (*re
 /* What has come of an answer that comes in pieces. */
 #define PIECES 16
 static struct pieces {
+    _Atomic uint64_t used; /* when it was used last */
     _Atomic uint32_t user; /* the process that has it at the moment; 0: none. A thread of a parent is gone in the child */
     _Atomic int owner; /* the descriptor, plus 1; 0: free */
-    _Atomic uint64_t used; /* when it was used last */
+    uint32_t size; /* of what is here */
     uint8_t tor; /* how long the name is that Tor was asked for; 0: it is a name server */
     char name[HOST_NAME_MAX_LENGTH + 1];
-    uint32_t size;
     uint8_t bytes[2 + DNS_MESSAGE_MAX];
 } pieces[PIECES];
 static _Atomic uint64_t uses;
