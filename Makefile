@@ -43,7 +43,7 @@ command := main output run doctor learn launch event observed targets objects wo
 # Of the shim, beside the core.
 shared := $(addprefix openssl/,client_decode certs)
 # What unit tests need besides the core.
-in_unit := $(addprefix core/,resolved dns log pinstore) libc/sent openssl/state
+in_unit := $(addprefix core/,resolved dns log pinstore) $(addprefix libc/,sent resolver socket) openssl/state
 
 all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
 
