@@ -59,7 +59,7 @@ static void is_connected(int fd, const struct sockaddr *to, socklen_t length)
 
 static void look_at_opening(int fd, int flags, const struct sockaddr *to, socklen_t length)
 {
-    if (to != NULL && (flags & MSG_FASTOPEN) != 0)
+    if ((uintptr_t)to >= KERNEL_NEVER_MAPPED && (flags & MSG_FASTOPEN) != 0)
         is_connected(fd, to, length);
 }
 

@@ -10,8 +10,8 @@ _Atomic uint8_t socket_marks[SOCKET_MARKS];
 
 #define DESCRIPTORS 4096
 
-/* The address to which each descriptor was connected, for a program whose filter forbids getpeername, and where that may be another. Written and read without a lock; the last word
- * has kind and port, and is 0 while the address is being written. */
+/* The address to which each descriptor was connected, for a program whose filter forbids getpeername, and where that may be another. Written and read
+ * without a lock; the last word has kind and port, and is 0 while the address is being written. */
 static struct connected {
     _Atomic uint64_t address[2];
     _Atomic uint64_t rest; /* port, and above it the number of times that it was written */
