@@ -180,17 +180,22 @@ EXPORT ssize_t writev(int fd, const struct iovec *parts, int count)
     return writev_looked_at(fd, parts, count);
 }
 
-static __attribute__((noinline, cold)) ssize_t sendmsg_looked_at(int fd, const struct msghdr *message, int flags)
+static ssize_t send_message(int fd, const struct msghdr *message, int flags, const void *caller)
 {
     struct outgoing outgoing;
     ssize_t sent;
 
     look_at_opening(fd, flags, message->msg_name, message->msg_namelen);
-    if (!look_before(&outgoing, fd, message->msg_iov, message->msg_iovlen, message->msg_name, message->msg_namelen, __builtin_return_address(0)))
+    if (!look_before(&outgoing, fd, message->msg_iov, message->msg_iovlen, message->msg_name, message->msg_namelen, caller))
         return -1;
     sent = find_sendmsg()(fd, message, flags);
     look_after(&outgoing, fd, sent);
     return sent;
+}
+
+static __attribute__((noinline, cold)) ssize_t sendmsg_looked_at(int fd, const struct msghdr *message, int flags)
+{
+    return send_message(fd, message, flags, __builtin_return_address(0));
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
@@ -204,18 +209,24 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     return sendmsg_looked_at(fd, message, flags);
 }
 
+/* One by one, as the kernel does it, if any must be looked at. */
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
-    struct outgoing outgoing;
+    bool plain = true;
+    int sent = 0;
 
-    for (unsigned i = 0; (uintptr_t)messages >= KERNEL_NEVER_MAPPED && i < count; i++) {
-        const struct msghdr *message = &messages[i].msg_hdr;
+    for (unsigned i = 0; (uintptr_t)messages >= KERNEL_NEVER_MAPPED && i < count && plain; i++)
+        plain = are_plain(fd, messages[i].msg_hdr.msg_iov, messages[i].msg_hdr.msg_iovlen, flags, messages[i].msg_hdr.msg_name);
+    if (plain)
+        return find_sendmmsg()(fd, messages, count, flags);
+    for (; (unsigned)sent < count; sent++) {
+        ssize_t size = send_message(fd, &messages[sent].msg_hdr, flags, __builtin_return_address(0));
 
-        if (!are_plain(fd, message->msg_iov, message->msg_iovlen, flags, message->msg_name)
-            && !look_before(&outgoing, fd, message->msg_iov, message->msg_iovlen, message->msg_name, message->msg_namelen, __builtin_return_address(0)))
-            return -1;
+        if (size < 0)
+            break;
+        messages[sent].msg_len = (unsigned)size;
     }
-    return find_sendmmsg()(fd, messages, count, flags);
+    return sent > 0 ? sent : -1;
 }
 
 /* libc's own connects where it is asked to. Before glibc 2.34 a program with threads has it from libpthread. */
