@@ -317,6 +317,15 @@ static bool is_accepted(const char *rules)
     return good;
 }
 
+/* The target of a rule for it: @unknown if nothing identified it. */
+static void put_target(const struct learnt *learnt, struct text *out)
+{
+    if (strcmp(learnt->target, "unknown target") == 0)
+        text_add(out, "@unknown");
+    else
+        host_print(&learnt->host, out);
+}
+
 /* Return true if the target and the key make a rule, and write it to `line`. */
 static bool make_rule(const struct learnt *learnt, const char *target, char *line, size_t size)
 {
@@ -334,7 +343,7 @@ static bool print_learnt(const struct learnt *learnt, FILE *out)
     struct text text = text_over(target, sizeof(target));
     bool rule;
 
-    host_print(&learnt->host, &text);
+    put_target(learnt, &text);
     rule = make_rule(learnt, target, line, sizeof(line));
     (void)fprintf(out, "\n# %s%s%s\n", learnt->target, learnt->tls[0] != '\0' ? ", " : "", learnt->tls);
     if (learnt->spki[0] == '\0') {
@@ -351,11 +360,13 @@ static bool print_learnt(const struct learnt *learnt, FILE *out)
         (void)fprintf(out, "#   cannot be the target of a rule; its pin is spki-sha256:%s\n", learnt->spki);
         return false;
     }
-    if (learnt->host.kind == HOST_ADDRESS)
+    if (strcmp(learnt->target, "unknown target") == 0)
+        (void)fprintf(out, "#   The program gave OpenSSL neither a name nor an address: the rule is for every such connection.\n");
+    else if (learnt->host.kind == HOST_ADDRESS)
         (void)fprintf(out, "#   The program gave OpenSSL no name. A rule for a name that it resolves to this address holds as well.\n");
     if (learnt->several)
         (void)fprintf(out, "#   Several ports of this host were used: the rule holds at every port.\n");
-    else if (learnt->host.port == 0)
+    else if (learnt->host.port == 0 && learnt->host.kind != HOST_UNREADABLE)
         (void)fprintf(out, "#   The port is not known, or was a proxy's: the rule holds at every port.\n");
     if (learnt->left_out) {
         (void)fprintf(out, "#   Left out, since it refuses a connection that was seen:\n#%s\n", line);
@@ -383,7 +394,7 @@ static struct pins *pins_of(const struct learnt *list)
         char line[600];
         struct text text = text_over(target, sizeof(target));
 
-        host_print(&learnt->host, &text);
+        put_target(learnt, &text);
         (void)fprintf(out, "%s\n", !learnt->left_out && make_rule(learnt, target, line, sizeof(line)) ? line : "#");
     }
     if (fclose(out) == 0)
@@ -403,7 +414,7 @@ static void leave_out_line(struct learnt *list, uint32_t line, const struct obse
     if (list == NULL || list->left_out)
         return;
     list->left_out = true;
-    host_print(&list->host, &text);
+    put_target(list, &text);
     text = text_over(other, sizeof(other));
     host_print(&refused->host, &text);
     output_error("%s is left out, as a comment: its pin refuses a connection to %s that was seen", target, other);

@@ -678,6 +678,17 @@ localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
     equals "$(grep -c '^#   Several ports of this host were used: the rule holds at every port' learnt)" 1
 }
 
+@test "learn writes what is held to @unknown, of a client that nothing identifies" {
+    capture pinshim learn -o learnt -- "$PROGRAMS/memory" bio "$LAB/good.pem" "$LAB/good.key"
+    equals "$STATUS" 0
+    equals "$(grep -v '^#' learnt | grep . | tr -s ' ')" "@unknown spki-sha256:$PIN_GOOD"
+    has "$(<learnt)" '#   The program gave OpenSSL neither a name nor an address'
+    capture pinshim run --pins learnt -- "$PROGRAMS/memory" bio "$LAB/good.pem" "$LAB/good.key"
+    equals "$STATUS" 0
+    capture pinshim run --pins learnt -- "$PROGRAMS/memory" bio "$LAB/impostor.pem" "$LAB/impostor.key"
+    [ "$STATUS" -ne 0 ] || explain 'not refused'
+}
+
 @test "learn takes no proxy's port for the target's" {
     relay "$GOOD"
     capture pinshim learn -o learnt -- curl -sk --noproxy '' -x "http://127.0.0.1:$PORT" -o /dev/null https://www.pinned.example/

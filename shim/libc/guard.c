@@ -328,6 +328,14 @@ static bool may_leave(int fd, const struct hello *hello, enum sent_claim claim, 
     return may;
 }
 
+/* A datagram BIO sends its next ClientHello to whoever has answered the first. The handshake stays the one that was started, and is judged as that. */
+static bool is_answered_elsewhere(int fd, const struct hello *hello)
+{
+    struct sent sent;
+
+    return hello->datagram && sent_find(hello->random, &sent) == SENT_TO_ADDRESS && sent.fd == fd;
+}
+
 /* A ClientHello is to leave, as far as it goes. */
 static bool permits_hello(int fd, const struct hello *hello, const struct sockaddr *to, socklen_t to_length, const void *caller)
 {
@@ -337,6 +345,8 @@ static bool permits_hello(int fd, const struct hello *hello, const struct sockad
     if ((to == NULL || !host_from_sockaddr(to, to_length, &address)) && !socket_peer(fd, &address))
         memset(&address, 0, sizeof(address));
     claim = sent_leaves(hello->random, fd, &address);
+    if (claim == SENT_ASTRAY && is_answered_elsewhere(fd, hello))
+        claim = SENT_ALONG;
     if (claim == SENT_ALONG || config_get()->unjudged == UNJUDGED_ALLOW || socket_inode(fd) == 0 || (claim == SENT_BY_OTHERS && is_judged(caller)))
         return true;
     return may_leave(fd, hello, claim, &address, caller);
