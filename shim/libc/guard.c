@@ -337,7 +337,8 @@ static bool permits_hello(int fd, const struct hello *hello, const struct sockad
     if ((to == NULL || !host_from_sockaddr(to, to_length, &address)) && !socket_peer(fd, &address))
         memset(&address, 0, sizeof(address));
     claim = sent_leaves(hello->random, fd, &address);
-    if (claim == SENT_ALONG || config_get()->unjudged == UNJUDGED_ALLOW || socket_inode(fd) == 0 || (claim == SENT_BY_OTHERS && is_judged(caller)))
+    /* With DTLS the second one may go to whoever has answered the first; its library judges it by where the first one went. */
+    if (claim == SENT_ALONG || (claim == SENT_ASTRAY && hello->datagram) || config_get()->unjudged == UNJUDGED_ALLOW || socket_inode(fd) == 0 || is_judged(caller))
         return true;
     return may_leave(fd, hello, claim, &address, caller);
 }
