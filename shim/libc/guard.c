@@ -347,7 +347,7 @@ static bool permits_hello(int fd, const struct hello *hello, const struct sockad
     claim = sent_leaves(hello->random, fd, &address);
     if (claim == SENT_ASTRAY && is_answered_elsewhere(fd, hello))
         claim = SENT_ALONG;
-    if (claim == SENT_ALONG || config_get()->unjudged == UNJUDGED_ALLOW || socket_inode(fd) == 0 || (claim == SENT_BY_OTHERS && is_judged(caller)))
+    if (claim == SENT_ALONG || config_get()->unjudged == UNJUDGED_ALLOW || socket_inode(fd) == 0 || is_judged(caller))
         return true;
     return may_leave(fd, hello, claim, &address, caller);
 }
