@@ -34,16 +34,16 @@ in_openssl := $(in_libc) -Ishim/openssl
 # What the command and the unit tests stand on as well.
 core := $(addprefix core/,config text kernel file host hello roots pins pins_parse policy plaintext sha2 der pem digest peer path pinfile client_file)
 # What runs in every process comes first, so that it stands together in few pages.
-shim := core/log $(addprefix libc/,loader start resolve send receive filter exec) $(core) core/resolved core/dns libc/socket libc/resolver libc/proxy libc/sent libc/guard libc/required core/pinstore \
+shim := core/log $(addprefix libc/,loader start resolve send receive stdio filter exec) $(core) core/resolved core/dns core/proxy_request libc/socket libc/resolver libc/proxy libc/sent libc/guard libc/required core/pinstore \
 	$(addprefix core/,evaluation report proven) \
-	$(addprefix openssl/,state client_decode certs ossl verify_param facts session context conn refuse decide psk client_cert start security told verify handshake exports openssl) \
+	$(addprefix openssl/,state client_decode certs ossl verify_param through facts session context conn refuse decide psk client_cert start security told verify handshake exports openssl) \
 	backends libc/cares libc/dlsym libc/dlsym_entry
 command := main output run doctor learn launch event observed targets objects workers dial lint pin check linked \
 	$(addprefix examine/,examine program wrapper tls_library libraries elf_file preload)
 # Of the shim, beside the core.
 shared := $(addprefix openssl/,client_decode certs)
 # What unit tests need besides the core.
-in_unit := $(addprefix core/,resolved dns log pinstore) $(addprefix libc/,sent resolver socket) openssl/state
+in_unit := $(addprefix core/,resolved dns proxy_request log pinstore) $(addprefix libc/,sent resolver socket) openssl/state
 
 all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
 
@@ -116,7 +116,7 @@ $(BUILD)/bench/empty.so:
 	$(Q)echo | $(CC) -shared -x c -o $@ -
 
 # With the sources of the shim themselves, so that they are instrumented.
-fuzzed := $(core:%=shim/%.c) shim/core/dns.c
+fuzzed := $(core:%=shim/%.c) shim/core/dns.c shim/core/proxy_request.c
 $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(fuzzed) $(wildcard shim/core/*.h) shim/core/log.c
 	@mkdir -p $(@D)
 	$(Q)clang -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' $(in_openssl) -Icmd -Icmd/examine -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \

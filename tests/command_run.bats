@@ -689,13 +689,13 @@ localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
     [ "$STATUS" -ne 0 ] || explain 'not refused'
 }
 
-@test "learn takes no proxy's port for the target's" {
+@test "learn takes the port that a proxy was asked for, and not the proxy's own" {
     relay "$GOOD"
     capture pinshim learn -o learnt -- curl -sk --noproxy '' -x "http://127.0.0.1:$PORT" -o /dev/null https://www.pinned.example/
     equals "$STATUS" 0
-    equals "$(grep -v '^#' learnt | grep . | tr -s ' ')" "www.pinned.example spki-sha256:$PIN_GOOD"
+    equals "$(grep -v '^#' learnt | grep . | tr -s ' ')" "www.pinned.example:443 spki-sha256:$PIN_GOOD"
     capture pinshim learn -o named -- curl -sk --noproxy '' -x "http://localhost:$PORT" -o /dev/null https://www.pinned.example/
-    equals "$(grep -v '^#' named | grep . | tr -s ' ')" "www.pinned.example spki-sha256:$PIN_GOOD"
+    equals "$(grep -v '^#' named | grep . | tr -s ' ')" "www.pinned.example:443 spki-sha256:$PIN_GOOD"
     # Nor a port in doubt that no proxy was asked on for a port that is not known.
     capture pinshim learn -o resolved -- curl -sk --resolve "www.pinned.example:$GOOD:127.0.0.1" -o /dev/null "https://www.pinned.example:$GOOD/"
     equals "$(grep -v '^#' resolved | grep . | tr -s ' ')" "www.pinned.example:$GOOD spki-sha256:$PIN_GOOD"

@@ -9,7 +9,6 @@ void target_clear(struct target *target)
     target->count = 0;
     target->overflow = false;
     target->named = false;
-    target->proxied = false;
     target->next_resolved = NULL;
 }
 

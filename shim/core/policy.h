@@ -14,7 +14,6 @@ struct target {
     size_t count;
     bool overflow; /* memory ran out: some are missing */
     bool named; /* one of them is a name that the program gave */
-    bool proxied; /* the socket leads to a proxy: its port is not the one that is meant. For the log alone */
     /* Give the names that the program resolved to the address; called only if the program gave no name. Write the next one and return
      * true; false after the last. NULL: none. `cursor` starts at 0 and is for the function's own use. HOST_UNREADABLE stands for names that were
      * resolved and could not be kept. */

@@ -77,18 +77,15 @@ struct strings {
     struct certificate_text client;
 };
 
-/* Append the host after a blank, whole or not at all. A doubtful port gets a question mark; a proxy's port is left out. */
-static void list_host(const struct host *host, bool proxied, struct text *out)
+/* Append the host after a blank, whole or not at all. A doubtful port gets a question mark. */
+static void list_host(const struct host *host, struct text *out)
 {
     char buffer[HOST_NAME_MAX_LENGTH * 4 + 16];
     struct text text = text_over(buffer, sizeof(buffer));
-    struct host listed = *host;
 
-    if (proxied && listed.port_doubtful)
-        listed.port = 0;
     if (host->kind != HOST_UNREADABLE)
-        host_print(&listed, &text);
-    text_add(&text, "%s", listed.kind == HOST_UNREADABLE || (listed.port != 0 && listed.port_doubtful) ? "?" : "");
+        host_print(host, &text);
+    text_add(&text, "%s", host->kind == HOST_UNREADABLE || (host->port != 0 && host->port_doubtful) ? "?" : "");
     if (out->length + text.length + 2 < out->size)
         text_add(out, "%s%s", out->length > 0 ? " " : "", buffer);
 }
@@ -102,11 +99,11 @@ static void list_target(const struct evaluation *evaluation, struct strings *str
     uintptr_t cursor = 0;
 
     for (size_t i = 0; i < target->count; i++)
-        list_host(target_at(target, i), target->proxied, &text);
+        list_host(target_at(target, i), &text);
     text = text_over(strings->resolved, sizeof(strings->resolved));
     while (target->next_resolved != NULL && target->next_resolved(target, &cursor, &host)) {
         host.port = 0;
-        list_host(&host, false, &text);
+        list_host(&host, &text);
     }
 }
 

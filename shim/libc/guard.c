@@ -226,12 +226,15 @@ static void add_library(const void *caller, struct text *out)
     text_add_escaped(out, name, strlen(name), 100);
 }
 
-static bool same_name(const struct host *name, const uint8_t address[static 16])
+/* Return true if the port of `place` is surely that of the name, too. */
+static bool port_is_of(const struct host *name, const struct host *place)
 {
     struct host resolved;
     uintptr_t cursor = 0;
 
-    while (resolved_next(address, &cursor, &resolved)) {
+    if (place->kind == HOST_NAME)
+        return strcmp(place->name, name->name) == 0;
+    while (resolved_next(place->address, &cursor, &resolved)) {
         if (resolved.kind == HOST_NAME && strcmp(resolved.name, name->name) == 0)
             return true;
     }
@@ -249,26 +252,34 @@ static bool next_resolved(const struct target *target, uintptr_t *cursor, struct
     return true;
 }
 
-/* Whom the program means: the SNI, the address, and without an SNI the names that resolved to it. With an encrypted ClientHello inside, the SNI may be
- * that of another host that only stands before the one that is meant. A copy of a judged ClientHello (`hello` NULL) is judged by the address: the
+/* Whom the program means: the SNI, the host that it asked a proxy for, or else the address, and without a name those that resolved to it. With an encrypted
+ * ClientHello inside, the SNI may be that of another host that only stands before the one that is meant. A copy of a judged ClientHello (`hello` NULL) is judged by the address: the
  * library itself is judged by everything else. */
 static void read_target(int fd, const struct hello *hello, const struct host *address, struct target *out)
 {
-    bool proxied = proxy_is_asked(fd);
+    static const struct host unreadable;
+    struct proxied proxied;
+    struct host place;
     struct host host;
+    bool clear;
 
+    proxy_of(fd, &proxied);
+    clear = proxied.asked == PROXY_NOT_ASKED || proxied.asked == PROXY_ASKED;
+    place = proxied.asked == PROXY_ASKED ? proxied.host : *address;
     target_clear(out);
-    out->proxied = proxied;
     if (hello != NULL && hello->sni_length > 0) {
         host_parse(hello->sni, hello->sni_length, &host);
-        if (host.port == 0) {
-            host.port = address->port;
-            host.port_doubtful = proxied || (host.kind == HOST_NAME && !same_name(&host, address->address));
+        if (host.port == 0 && clear) {
+            host.port = place.port;
+            host.port_doubtful = host.kind == HOST_NAME && !port_is_of(&host, &place);
         }
         out->named = host.kind != HOST_ADDRESS && !hello->covered;
         (void)target_add(out, &host);
     }
-    if (address->kind == HOST_ADDRESS && target_add(out, address) != NULL)
+    if (!clear && (!out->named || proxied.asked == PROXY_LOST))
+        (void)target_add(out, &unreadable);
+    out->named |= place.kind == HOST_NAME;
+    if (place.kind != HOST_UNREADABLE && target_add(out, &place) != NULL && place.kind == HOST_ADDRESS)
         out->next_resolved = next_resolved;
 }
 

@@ -1,116 +1,330 @@
 #include "proxy.h"
 
 #include "kernel.h"
+#include "socket.h"
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define SOCKETS 16384
+#ifndef SO_COOKIE
+#define SO_COOKIE 57
+#endif
 
-/* Fingerprints of the connections on which a proxy was asked. By connection, not by descriptor: a connection may have several descriptors, and a
- * number may be another socket's later. A collision replaces the older fingerprint. */
-static _Atomic uint64_t proxied[SOCKETS];
+#define PLACES 32768U
+#define WAYS 256U
 
-/* FNV-1a over both ends of the connection. Return 0 if `fd` is not a connected internet socket. */
-static uint64_t fingerprint(int fd)
+/* What was asked, by descriptor while it is being asked, because a write makes no system call; then by socket, which may have several descriptors, while
+ * a descriptor's number may be another socket's later. A place is taken within WAYS of where its key belongs. It is written and read by whoever has
+ * claimed it; nobody waits for that. */
+#define OF_DESCRIPTOR (UINT64_C(1) << 63)
+#define OF_INODE (UINT64_C(1) << 62)
+static _Atomic uint64_t keys[PLACES]; /* 0: free */
+static struct place {
+    _Atomic bool claimed;
+    _Atomic bool missed; /* something was sent while another thread, or the code that a signal has interrupted, had claimed it */
+    _Atomic bool untold; /* the socket does not have yet what is known of the descriptor */
+    _Atomic bool closed; /* a descriptor of the socket was closed: it gives way first */
+    _Atomic uint32_t age;
+    struct proxy_request request;
+} places[PLACES];
+static _Atomic uint32_t ages;
+static _Atomic bool any; /* place was ever taken */
+static _Atomic uint32_t untold; /* places */
+static _Atomic bool crowded; /* something found no place, or has lost it */
+
+static uint64_t of_descriptor(int fd)
 {
-    struct sockaddr_storage ends[2];
-    socklen_t lengths[2] = {sizeof(ends[0]), sizeof(ends[1])};
-    uint64_t hash = 14695981039346656037U;
-    struct host host;
-
-    if (kernel_call(SYS_getsockname, fd, &ends[0], &lengths[0]) != 0 || kernel_call(SYS_getpeername, fd, &ends[1], &lengths[1]) != 0)
-        return 0;
-    for (int i = 0; i < 2; i++) {
-        if (!host_from_sockaddr((const struct sockaddr *)&ends[i], lengths[i], &host))
-            return 0;
-        for (size_t k = 0; k < sizeof(host.address); k++)
-            hash = (hash ^ host.address[k]) * 1099511628211U;
-        hash = (hash ^ host.port) * 1099511628211U;
-    }
-    return hash | 1;
+    return OF_DESCRIPTOR | (unsigned)fd;
 }
 
-#define ASKED 64
-
-/* Descriptors on which a proxy seems to have been asked since the last handshake, each plus 1. The write itself does not find out which connection
- * that is, because it makes no system call. */
-static _Atomic int asked[ASKED];
-static _Atomic bool any_asked;
-
-static _Atomic int *find_asked(int fd)
+static uint32_t home_of(uint64_t key)
 {
-    for (int i = 0; atomic_load_explicit(&any_asked, memory_order_relaxed) && i < ASKED; i++) {
-        if (atomic_load_explicit(&asked[i], memory_order_relaxed) == fd + 1)
-            return &asked[i];
+    return (uint32_t)((key & OF_DESCRIPTOR) != 0 ? key : key * UINT64_C(0x9e3779b97f4a7c15) >> 32) % PLACES;
+}
+
+/* Claim the place while it has that key. It is claimed for no longer than it takes to copy a few lines, except where a thread was stopped, has
+ * called this from a signal handler, or was lost in a fork. */
+static bool claim(uint32_t at, uint64_t key)
+{
+    for (int i = 0; i < 1000; i++) {
+        if (atomic_load_explicit(&places[at].claimed, memory_order_relaxed)
+            || atomic_exchange_explicit(&places[at].claimed, true, memory_order_acquire))
+            continue;
+        if (atomic_load_explicit(&keys[at], memory_order_relaxed) == key)
+            return true;
+        atomic_store_explicit(&places[at].claimed, false, memory_order_release);
+        break;
+    }
+    return false;
+}
+
+static void let_go(struct place *place)
+{
+    atomic_store_explicit(&place->claimed, false, memory_order_release);
+}
+
+/* Return the place with this key, claimed. NULL: there is none, or `*busy` is the one that cannot be claimed. */
+static struct place *find(uint64_t key, struct place **busy)
+{
+    uint32_t home = home_of(key);
+
+    *busy = NULL;
+    for (uint32_t i = 0; i < WAYS; i++) {
+        uint32_t at = (home + i) % PLACES;
+
+        if (atomic_load_explicit(&keys[at], memory_order_relaxed) != key)
+            continue;
+        if (claim(at, key))
+            return &places[at];
+        if (atomic_load_explicit(&keys[at], memory_order_relaxed) == key)
+            *busy = &places[at];
     }
     return NULL;
 }
 
-static void note_asked(int fd)
+static void set_untold(struct place *place, bool is)
 {
-    bool noted = find_asked(fd) != NULL;
-
-    for (int i = 0; !noted && i < ASKED; i++)
-        noted = atomic_compare_exchange_strong(&asked[i], &(int) {0}, fd + 1);
-    if (!noted)
-        atomic_store(&asked[fd % ASKED], fd + 1);
-    atomic_store_explicit(&any_asked, true, memory_order_relaxed);
+    if (atomic_exchange(&place->untold, is) != is)
+        atomic_fetch_add(&untold, is ? 1 : UINT32_MAX);
 }
 
-/* Note the connection of the descriptor at that place, while it still has it. */
-static void settle(_Atomic int *place)
+static void set_key(struct place *place, uint64_t key)
 {
-    int fd = atomic_load(place) - 1;
-    uint64_t noted;
+    atomic_store(&keys[place - places], key);
+    set_untold(place, (key & OF_DESCRIPTOR) != 0);
+}
 
-    if (fd < 0 || !kernel_allows(SYS_getsockname) || !kernel_allows(SYS_getpeername) || !atomic_compare_exchange_strong(place, &(int) {fd + 1}, 0))
+/* Return true if of these places, both of sockets, the first is to give way sooner. */
+static bool gives_way(const struct place *place, const struct place *other, uint32_t now)
+{
+    return place->closed != other->closed ? place->closed : now - place->age > now - other->age;
+}
+
+/* Take a place for a key that has none, and return it claimed: a free one, or a socket's. NULL: there is none. */
+static struct place *take(uint64_t key)
+{
+    uint32_t home = home_of(key);
+    uint32_t now = atomic_fetch_add(&ages, 1);
+    struct place *place = NULL;
+    uint64_t oldest = 0;
+    uint32_t oldest_at = 0;
+
+    for (uint32_t i = 0; i < WAYS && place == NULL; i++) {
+        uint32_t at = (home + i) % PLACES;
+        uint64_t other = atomic_load_explicit(&keys[at], memory_order_relaxed);
+
+        if (other == 0) {
+            place = claim(at, 0) ? &places[at] : NULL;
+        } else if ((other & OF_DESCRIPTOR) == 0 && (oldest == 0 || gives_way(&places[at], &places[oldest_at], now))) {
+            oldest = other;
+            oldest_at = at;
+        }
+    }
+    if (place == NULL && oldest != 0)
+        place = claim(oldest_at, oldest) ? &places[oldest_at] : NULL;
+    if (place == NULL || (place == &places[oldest_at] && oldest != 0 && !place->closed))
+        atomic_store(&crowded, true);
+    if (place == NULL)
+        return NULL;
+    place->age = now;
+    place->closed = false;
+    atomic_store(&place->missed, false);
+    set_key(place, key);
+    atomic_store_explicit(&any, true, memory_order_relaxed);
+    return place;
+}
+
+/* Let the key have this request, instead of an earlier one. */
+static void store(uint64_t key, const struct proxy_request *request)
+{
+    struct place *busy;
+    struct place *place = find(key, &busy);
+    bool lost = place != NULL && place->request.asked && request->unclear;
+
+    if (place == NULL && busy == NULL)
+        place = take(key);
+    if (place == NULL)
         return;
-    noted = fingerprint(fd);
-    if (noted != 0)
-        atomic_store_explicit(&proxied[noted % SOCKETS], noted, memory_order_relaxed);
+    place->request = *request;
+    place->request.lost |= lost;
+    let_go(place);
 }
 
-/* HTTP's CONNECT (RFC 9110, section 9.3.6), even in pieces, SOCKS 5 (RFC 1928, section 4), SOCKS 4. Data that only looks like a request does no harm:
- * the port then counts as doubtful. */
-static bool asks_proxy(const unsigned char *bytes, size_t size)
+/* Read on in a request. Return true if what is known of it is worth a place. */
+static bool read_on(int fd, struct proxy_request *request, const unsigned char *bytes, size_t size, size_t sent)
 {
-    return memcmp(bytes, "CONNECT", size < 7 ? size : 7) == 0 || (size > 6 && bytes[0] == 5 && bytes[1] == 1 && bytes[2] == 0)
-        || (size > 8 && bytes[0] == 4 && bytes[1] == 1);
+    struct host host;
+
+    proxy_request_read(request, bytes, size, sent);
+    if (proxy_request_goes_on(request)) {
+        socket_mark(fd, SOCKET_ASKS_PROXY);
+        return true;
+    }
+    socket_unmark(fd, SOCKET_ASKS_PROXY);
+    return proxy_request_host(request, &host) != PROXY_NOT_ASKED;
 }
 
-void proxy_sent(int fd, const unsigned char *bytes, size_t size)
+void proxy_sent(int fd, const unsigned char *bytes, size_t size, size_t sent)
 {
-    if (size > 0 && fd >= 0 && asks_proxy(bytes, size))
-        note_asked(fd);
+    struct proxy_request first;
+    struct place *busy = NULL;
+    struct place *place;
+
+    if (size == 0 || fd < 0)
+        return;
+    place = atomic_load_explicit(&any, memory_order_relaxed) ? find(of_descriptor(fd), &busy) : NULL;
+    if (place != NULL) {
+        set_untold(place, true);
+        if (!read_on(fd, &place->request, bytes, size, sent))
+            set_key(place, 0);
+        let_go(place);
+    } else if (busy != NULL) {
+        atomic_store(&busy->missed, true);
+    } else if (!proxy_request_may_begin(bytes[0])) {
+        socket_unmark(fd, SOCKET_ASKS_PROXY);
+    } else {
+        memset(&first, 0, offsetof(struct proxy_request, text));
+        if (read_on(fd, &first, bytes, size, sent))
+            store(of_descriptor(fd), &first);
+    }
+}
+
+uint64_t proxy_socket(int fd)
+{
+    int saved = errno;
+    uint64_t cookie = 0;
+    socklen_t length = sizeof(cookie);
+    struct stat status;
+
+    /* Linux 4.12; unlike an inode, no later socket has the same. */
+    if (kernel_call(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) != 0 || cookie == 0)
+        cookie = errno != ENOTSOCK && errno != EBADF && kernel_call(SYS_fstat, fd, &status) == 0 && S_ISSOCK(status.st_mode)
+            ? OF_INODE | (status.st_ino & ~(OF_DESCRIPTOR | OF_INODE))
+            : 0;
+    errno = saved;
+    return cookie & ~OF_DESCRIPTOR;
+}
+
+/* Let the socket have what is known of its descriptor. */
+static void settle(struct place *place, uint64_t socket)
+{
+    struct host host;
+
+    if (atomic_exchange(&place->missed, false))
+        place->request = (struct proxy_request) {.unclear = true, .lost = true};
+    if (socket != 0 && proxy_request_host(&place->request, &host) != PROXY_NOT_ASKED)
+        store(socket, &place->request);
+    /* Of another file, or the descriptor may have another socket before there is more. */
+    if (socket == 0 ? kernel_allows(SYS_getsockopt) : proxy_request_is_whole(&place->request))
+        set_key(place, 0);
+    else
+        set_untold(place, false);
+}
+
+static void settle_all(void)
+{
+    for (uint32_t i = 0; i < PLACES && atomic_load_explicit(&untold, memory_order_relaxed) > 0; i++) {
+        uint64_t key = atomic_load_explicit(&keys[i], memory_order_relaxed);
+        uint64_t socket;
+
+        if ((key & OF_DESCRIPTOR) == 0 || !atomic_load_explicit(&places[i].untold, memory_order_relaxed))
+            continue;
+        socket = proxy_socket((int)(key & ~OF_DESCRIPTOR));
+        if (!claim(i, key))
+            continue;
+        settle(&places[i], socket);
+        let_go(&places[i]);
+    }
+}
+
+/* Forget what is known by that key. `socket`: which has it from now on; 0: none has. */
+static void forget(uint64_t key, uint64_t socket)
+{
+    struct place *busy;
+    struct place *place = find(key, &busy);
+
+    if (place == NULL)
+        return;
+    if (socket != 0)
+        settle(place, socket);
+    set_key(place, 0);
+    let_go(place);
 }
 
 void proxy_closing(int fd)
 {
-    int saved = errno;
-    _Atomic int *place = fd >= 0 ? find_asked(fd) : NULL;
+    struct place *busy;
+    struct place *place;
+    uint64_t socket;
 
-    if (place != NULL) {
-        settle(place);
-        (void)atomic_compare_exchange_strong(place, &(int) {fd + 1}, 0);
-    }
-    errno = saved;
+    if (fd < 0 || !atomic_load_explicit(&any, memory_order_relaxed))
+        return;
+    socket = proxy_socket(fd);
+    forget(of_descriptor(fd), socket);
+    place = socket != 0 ? find(socket, &busy) : NULL;
+    if (place == NULL)
+        return;
+    place->closed = true;
+    let_go(place);
 }
 
-bool proxy_is_asked(int fd)
+void proxy_connected(int fd)
 {
-    int saved = errno;
-    uint64_t noted;
+    uint64_t socket;
 
-    if (fd < 0 || !atomic_load_explicit(&any_asked, memory_order_relaxed))
-        return false;
-    for (int i = 0; i < ASKED; i++)
-        settle(&asked[i]);
-    noted = fingerprint(fd);
-    errno = saved;
-    /* A descriptor whose connection could not be found out may be any socket with that number. */
-    return (noted != 0 && atomic_load_explicit(&proxied[noted % SOCKETS], memory_order_relaxed) == noted)
-        || find_asked(fd) != NULL;
+    if (fd < 0 || !atomic_load_explicit(&any, memory_order_relaxed))
+        return;
+    forget(of_descriptor(fd), 0);
+    /* What was asked before belongs to the sockets that are open now: how a descriptor gets another one is not always seen. */
+    settle_all();
+    /* It may have been connected before, and dissolved. */
+    socket = proxy_socket(fd);
+    if (socket != 0)
+        forget(socket, 0);
+}
+
+/* Read what is known by that key. Return false if there is nothing. */
+static bool read_place(uint64_t key, struct proxied *out)
+{
+    struct place *busy = NULL;
+    struct place *place = key != 0 ? find(key, &busy) : NULL;
+
+    if (place != NULL) {
+        place->closed = false;
+        out->asked = atomic_load(&place->missed) ? PROXY_LOST : proxy_request_host(&place->request, &out->host);
+        let_go(place);
+    } else if (busy != NULL) {
+        out->asked = PROXY_LOST;
+    }
+    return out->asked != PROXY_NOT_ASKED;
+}
+
+void proxy_of(int fd, struct proxied *out)
+{
+    struct place *busy;
+    struct place *place;
+    uint64_t socket;
+
+    out->asked = PROXY_NOT_ASKED;
+    if (fd < 0 || !atomic_load_explicit(&any, memory_order_relaxed))
+        return;
+    socket = proxy_socket(fd);
+    place = socket != 0 ? find(of_descriptor(fd), &busy) : NULL;
+    if (place != NULL) {
+        if (place->untold)
+            settle(place, socket);
+        let_go(place);
+    }
+    if (read_place(socket, out))
+        return;
+    /* It was asked on another descriptor. */
+    if (socket != 0)
+        settle_all();
+    /* Or the program's filter forbids to find out which socket that is. */
+    if (!read_place(socket, out) && (socket != 0 || !read_place(of_descriptor(fd), out)) && atomic_load(&crowded))
+        out->asked = PROXY_UNCLEAR;
 }

@@ -1,22 +1,29 @@
-/* Which connections lead through a proxy, from what programs send on them. */
+/* Which connections lead through a proxy, and to which host, from what programs send on them. */
 #ifndef PINSHIM_PROXY_H
 #define PINSHIM_PROXY_H
 
-#include "host.h"
+#include "proxy_request.h"
 
-/* Return true if bytes that begin so can be the beginning of a request to a proxy: `C`, SOCKS 4 and 5. */
-static inline bool proxy_may_begin(unsigned char first)
-{
-    return first == 'C' || first == 4 || first == 5;
-}
+/* A call has sent `sent` bytes on `fd`, which begin with the `size` bytes at `bytes`. Makes no system call; safe in a signal handler; errno is preserved. */
+void proxy_sent(int fd, const unsigned char *bytes, size_t size, size_t sent);
 
-/* These bytes were sent on `fd`. Makes no system call; safe in a signal handler; errno is preserved. */
-void proxy_sent(int fd, const unsigned char *bytes, size_t size);
-
-/* `fd` is about to be closed. Safe in a signal handler; errno is preserved. */
+/* `fd` is about to be closed: another descriptor may have the same connection. Safe in a signal handler; errno is preserved. */
 void proxy_closing(int fd);
 
-/* Return true if a proxy was asked on this connection of `fd` to connect to another host: then the socket's port is the proxy's. */
-MUST_CHECK bool proxy_is_asked(int fd);
+/* `fd` has a new connection. errno is preserved. */
+void proxy_connected(int fd);
+
+/* What a program asked a proxy for. */
+struct proxied {
+    enum proxy_asked asked;
+    struct host host; /* PROXY_ASKED: for which host */
+};
+
+/* Find out what a proxy was asked for on the connection of `fd`. errno is preserved. */
+void proxy_of(int fd, struct proxied *out);
+
+/* Return a number that tells the socket `fd` from all others, whatever descriptor it has; 0 if it is none, or if that cannot be found out. errno is
+ * preserved. */
+MUST_CHECK uint64_t proxy_socket(int fd);
 
 #endif

@@ -16,7 +16,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* What data of interest begins with: hello_may_begin, proxy_may_begin. */
+/* What data of interest begins with: hello_may_begin, proxy_request_may_begin. */
 static const bool interesting[256] = {[18] = true, [22] = true, ['C'] = true, [4] = true, [5] = true};
 
 /* Return true if data that begins so needs no look. /dev/null accepts any pointer without reading. */
@@ -104,15 +104,15 @@ static void look_after(const struct outgoing *out, int fd, ssize_t sent)
     if (out->required && sent > 0)
         required_sent(fd, &out->said, out->bytes, out->size, (size_t)sent, out->whole);
     if (sent > 0 && out->size > 0)
-        proxy_sent(fd, out->bytes, (size_t)sent < out->size ? (size_t)sent : out->size);
+        proxy_sent(fd, out->bytes, (size_t)sent < out->size ? (size_t)sent : out->size, (size_t)sent);
 }
 
 static void look_after_one(int fd, const void *bytes, ssize_t sent)
 {
-    if (sent != 1 || !socket_was_connected(fd))
+    if (sent != 1 || !(socket_was_connected(fd) || (socket_marks_of(fd) & SOCKET_ASKS_PROXY) != 0))
         return;
     guard_sent_one(fd, *(const uint8_t *)bytes);
-    proxy_sent(fd, bytes, 1);
+    proxy_sent(fd, bytes, 1, 1);
 }
 
 /* Define the longer way of a function whose data is `bytes` and `size`. */
@@ -264,14 +264,36 @@ EXPORT int connect(int fd, const struct sockaddr *to, socklen_t length)
 
     find_layer();
     errno = saved;
+    if (result == 0 || errno == EINPROGRESS || errno == EINTR)
+        proxy_connected(fd);
     is_connected(fd, result == 0 || errno == EINPROGRESS || errno == EINTR ? to : NULL, length);
     return result;
 }
 
-EXPORT int close(int fd)
+static void closing(int fd)
 {
     guard_closing(fd);
     proxy_closing(fd);
     socket_closing(fd);
+}
+
+/* They close `to`. */
+EXPORT int dup2(int fd, int to)
+{
+    if (fd != to)
+        closing(to);
+    return find_dup2()(fd, to);
+}
+
+EXPORT int dup3(int fd, int to, int flags)
+{
+    if (fd != to)
+        closing(to);
+    return find_dup3()(fd, to, flags);
+}
+
+EXPORT int close(int fd)
+{
+    closing(fd);
     return find_close()(fd);
 }

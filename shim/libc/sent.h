@@ -14,8 +14,8 @@ enum sent_state {
 
 struct sent {
     enum sent_state state;
-    int fd; /* SENT_TO_ADDRESS: the socket's descriptor at that time */
-    struct host to; /* likewise: the destination */
+    int fd; /* SENT_TO_ADDRESS, SENT_ELSEWHERE: the socket's descriptor at that time; -1: there were several */
+    struct host to; /* SENT_TO_ADDRESS: the destination */
 };
 
 /* A judged library has made a ClientHello, and none of it has left yet. Once for each handshake. */

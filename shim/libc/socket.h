@@ -12,6 +12,7 @@ enum socket_mark {
     SOCKET_BEGINS_HELLO = 2, /* the first bytes of a ClientHello were sent on it */
     SOCKET_NEEDS_TLS = 8, /* nothing but TLS, or a request to start it, may be sent on it (tls=required) */
     SOCKET_IS_REFUSED = 4, /* the connection on it was refused */
+    SOCKET_HAS_STREAM = 16, /* a stream of stdio writes to it */
     SOCKET_IS_NEW = 32, /* nothing was sent on it since it was connected */
     SOCKET_ASKS_NAMES = 64, /* a question to a name server was sent on it: what is received must be looked at, too */
     SOCKET_ASKS_IN_STREAM = 128, /* and not as datagrams */

@@ -50,6 +50,8 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
     conn->facts.begun = false;
     conn->facts.random_known = false;
     conn->facts.sent.state = SENT_UNKNOWN;
+    free(conn->request);
+    conn->request = NULL;
     conn->withheld = false;
     conn->suite_refused = false;
     free(conn->early_failure);

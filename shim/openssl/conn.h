@@ -41,6 +41,7 @@ struct conn {
     bool post_handshake_auth; /* see client_cert_allow_requests */
     SSL_SESSION *judged; /* the session that may be resumed; a reference */
     struct facts facts;
+    struct proxy_request *request; /* to a proxy, within this connection; NULL: none */
 };
 
 /* Return the SSL's state, NULL if there is none yet. conn_make makes it then, and returns NULL when memory ran out, which callers treat as a refusal.

@@ -2,6 +2,7 @@
 
 #include "report.h"
 #include "session.h"
+#include "through.h"
 
 #include <errno.h>
 
@@ -14,6 +15,7 @@ enum verdict decide_by_facts(const struct ossl *ossl, SSL *ssl, const struct fac
 enum verdict decide_evaluate(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct presented *presented, struct evaluation *out)
 {
     facts_follow(ossl, ssl, &conn->facts);
+    conn->facts.is_within = through_find(ossl, ssl, &conn->facts.within);
     return decide_by_facts(ossl, ssl, &conn->facts, presented, out);
 }
 

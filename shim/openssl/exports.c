@@ -5,6 +5,7 @@
 #include "psk.h"
 #include "security.h"
 #include "session.h"
+#include "through.h"
 #include "told.h"
 #include "verify.h"
 
@@ -52,13 +53,6 @@ static enum handshake_call origin_of(const struct ossl *ossl, const void *caller
 }
 
 /* If the connection is known to be confirmed, delegate at once. */
-#define DELEGATE_IF_SURE(call) \
-    do { \
-        const struct ossl *sure = conn_sure(ssl); \
- \
-        if (sure != NULL) \
-            return sure->call; \
-    } while (0)
 #define READ_IF_SURE(call, done, failure) \
     do { \
         const struct ossl *sure = conn_sure(ssl); \
@@ -244,27 +238,51 @@ EXPORT int SSL_peek_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
     return MAY_MOVE(CALL_READS) ? after_read(ossl, ssl, real(ssl, buffer, size, done), buffer, done, 0) : 0;
 }
 
+/* Return a write's result. What was written may be a request to a proxy. */
+static inline int after_write(const struct ossl *ossl, SSL *ssl, int result, const void *buffer, size_t size)
+{
+    if (result > 0 && size > 0 && is_usable(ossl) && __builtin_expect(through_may_look(buffer), 0))
+        through_written(ossl, ssl, buffer, size);
+    return result;
+}
+#define WRITE_IF_SURE(call, size) \
+    do { \
+        const struct ossl *sure = conn_sure(ssl); \
+ \
+        if (sure != NULL) { \
+            result = sure->call; \
+            return after_write(sure, ssl, result, buffer, size); \
+        } \
+    } while (0)
+
 EXPORT int SSL_write(SSL *ssl, const void *buffer, int size)
 {
-    DELEGATE_IF_SURE(SSL_write(ssl, buffer, size));
+    int result;
+
+    WRITE_IF_SURE(SSL_write(ssl, buffer, size), result > 0 ? (size_t)result : 0);
     FIND(SSL_write, ssl, -1)
 
-    return size < 0 || MAY_MOVE(CALL_WRITES) ? real(ssl, buffer, size) : -1;
+    result = size < 0 || MAY_MOVE(CALL_WRITES) ? real(ssl, buffer, size) : -1;
+    return after_write(ossl, ssl, result, buffer, result > 0 ? (size_t)result : 0);
 }
 
 EXPORT int SSL_write_ex(SSL *ssl, const void *buffer, size_t size, size_t *done)
 {
-    DELEGATE_IF_SURE(SSL_write_ex(ssl, buffer, size, done));
+    int result;
+
+    WRITE_IF_SURE(SSL_write_ex(ssl, buffer, size, done), result > 0 ? *done : 0);
     FIND(SSL_write_ex, ssl, 0)
 
-    return MAY_MOVE(CALL_WRITES) ? real(ssl, buffer, size, done) : 0;
+    result = MAY_MOVE(CALL_WRITES) ? real(ssl, buffer, size, done) : 0;
+    return after_write(ossl, ssl, result, buffer, result > 0 ? *done : 0);
 }
 
 EXPORT int SSL_write_ex2(SSL *ssl, const void *buffer, size_t size, uint64_t flags, size_t *done)
 {
     FIND(SSL_write_ex2, ssl, 0)
+    int result = MAY_MOVE(CALL_WRITES) ? real(ssl, buffer, size, flags, done) : 0;
 
-    return MAY_MOVE(CALL_WRITES) ? real(ssl, buffer, size, flags, done) : 0;
+    return after_write(ossl, ssl, result, buffer, result > 0 ? *done : 0);
 }
 
 EXPORT ossl_ssize_t SSL_sendfile(SSL *ssl, int fd, off_t offset, size_t size, int flags)

@@ -1,6 +1,5 @@
 #include "facts.h"
 
-#include "proxy.h"
 #include "resolved.h"
 #include "socket.h"
 #include "verify_param.h"
@@ -200,17 +199,17 @@ void facts_follow(const struct ossl *ossl, SSL *ssl, struct facts *facts)
         (void)sent_find(random, &facts->sent);
 }
 
-/* Find the address to which the connection leads, and the socket on which it does (-1: none). A datagram's peer changes to the one that has answered
+/* Find the address to which the connection leads. A datagram's peer changes to the one that has answered
  * last; what counts is where the handshake was started to. */
-static bool read_address(const struct ossl *ossl, SSL *ssl, const struct facts *facts, struct host *address, int *socket)
+static bool read_address(const struct ossl *ossl, SSL *ssl, const struct facts *facts, struct host *address)
 {
+    int fd = ossl->SSL_get_rfd(ssl);
+
     memset(address, 0, sizeof(*address));
-    *socket = ossl->SSL_get_rfd(ssl);
-    if (*socket >= 0 && socket_peer(*socket, address))
+    if (fd >= 0 && socket_peer(fd, address))
         return true;
     if (facts->sent.state != SENT_TO_ADDRESS && read_datagram_peer(ossl, ssl, address))
         return true;
-    *socket = facts->sent.state == SENT_TO_ADDRESS ? facts->sent.fd : -1;
     *address = facts->peer.kind == HOST_ADDRESS || facts->sent.state != SENT_TO_ADDRESS ? facts->peer : facts->sent.to;
     return address->kind == HOST_ADDRESS;
 }
@@ -249,7 +248,7 @@ static bool port_is_of(const struct host *name, const struct host *address)
     return false;
 }
 
-/* The socket's address is the last identity that was added. */
+/* The address is the last identity that was added: the socket's, or the one that a proxy was asked for. */
 static bool next_resolved(const struct target *target, uintptr_t *cursor, struct host *out)
 {
     const struct host *address = target_at(target, target->count - 1);
@@ -260,18 +259,57 @@ static bool next_resolved(const struct target *target, uintptr_t *cursor, struct
     return true;
 }
 
-/* Return true if the SSL runs over another SSL. */
-static bool is_within_another(const struct ossl *ossl, SSL *ssl)
+/* Find out what a proxy was asked for, on the connection itself or on the one within which this one runs. */
+static void find_proxied(const struct ossl *ossl, SSL *ssl, const struct facts *facts, struct proxied *out)
 {
-    BIO *bio = ossl->SSL_get_rbio(ssl);
+    if (facts->is_within) {
+        *out = facts->within;
+        return;
+    }
+    proxy_of(ossl->SSL_get_rfd(ssl), out);
+    if (out->asked == PROXY_NOT_ASKED && (facts->sent.state == SENT_TO_ADDRESS || facts->sent.state == SENT_ELSEWHERE))
+        proxy_of(facts->sent.fd, out);
+}
 
-    return bio != NULL && ossl->BIO_find_type(bio, BIO_TYPE_SSL) != NULL;
+/* Add the host that a proxy was asked for, unless the program named it as well. */
+static void add_asked(struct target *target, const struct host *host)
+{
+    bool known = false;
+
+    target->named |= host->kind == HOST_NAME;
+    for (size_t i = 0; i < target->count; i++)
+        known |= host->kind == HOST_NAME && same_host(target_at(target, i), host);
+    if (!known)
+        (void)target_add(target, host);
+}
+
+/* Give each host that has no port that of the place to which the connection leads. */
+static void add_ports(struct target *target, const struct host *place)
+{
+    for (size_t i = 0; i < target->count; i++) {
+        struct host *host = target_at(target, i);
+
+        if (host->port != 0)
+            continue;
+        host->port = place->port;
+        host->port_doubtful = host->kind != HOST_ADDRESS && !same_host(host, place) && (place->kind != HOST_ADDRESS || !port_is_of(host, place));
+    }
+}
+
+/* A proxy was asked, and it is not known for which host: the port is not known either. Only what has a name is still judged by it; what there is
+ * besides, the proxy's own address at most, must satisfy its rules as well, for this may be no proxy. */
+static void add_unclear(struct target *target, enum proxy_asked asked)
+{
+    static const struct host unreadable;
+
+    if (!target->named || asked == PROXY_LOST)
+        (void)target_add(target, &unreadable);
 }
 
 bool facts_read(const struct ossl *ossl, SSL *ssl, const struct facts *facts, struct target *out, struct host *address)
 {
-    bool proxied;
-    int socket;
+    struct proxied proxied;
+    struct host place;
 
     target_clear(out);
     if (facts->begun && facts->sni != NULL)
@@ -279,20 +317,20 @@ bool facts_read(const struct ossl *ossl, SSL *ssl, const struct facts *facts, st
     add_sni_now(ossl, ssl, facts, out);
     add_verified(ossl, ssl, facts->verifying, out);
     add_told(facts, out);
-    add_connect_bio(ossl, ssl, out);
-    if (!read_address(ossl, ssl, facts, address, &socket))
-        return facts->sent.state == SENT_ELSEWHERE;
-    proxied = proxy_is_asked(socket) || is_within_another(ossl, ssl);
-    out->proxied = proxied;
-    for (size_t i = 0; i < out->count; i++) {
-        struct host *host = target_at(out, i);
-
-        if (host->port != 0)
-            continue;
-        host->port = address->port;
-        host->port_doubtful = proxied || (host->kind != HOST_ADDRESS && !port_is_of(host, address));
-    }
-    if (target_add(out, address) != NULL)
+    if (!read_address(ossl, ssl, facts, address))
+        address->kind = HOST_UNREADABLE;
+    find_proxied(ossl, ssl, facts, &proxied);
+    /* Else it is the proxy's. */
+    if (proxied.asked != PROXY_ASKED)
+        add_connect_bio(ossl, ssl, out);
+    place = proxied.asked == PROXY_ASKED ? proxied.host : *address;
+    if (proxied.asked == PROXY_UNCLEAR || proxied.asked == PROXY_LOST)
+        add_unclear(out, proxied.asked);
+    else if (place.kind != HOST_UNREADABLE)
+        add_ports(out, &place);
+    if (place.kind == HOST_NAME)
+        add_asked(out, &place);
+    else if (place.kind == HOST_ADDRESS && target_add(out, &place) != NULL)
         out->next_resolved = next_resolved;
-    return true;
+    return place.kind != HOST_UNREADABLE || facts->sent.state == SENT_ELSEWHERE;
 }

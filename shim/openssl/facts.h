@@ -4,6 +4,7 @@
 
 #include "ossl.h"
 #include "policy.h"
+#include "proxy.h"
 #include "sent.h"
 
 /* What was recorded of one handshake. */
@@ -12,6 +13,8 @@ struct facts {
     char *sni; /* the SNI that the program had set then; NULL: none */
     bool random_known; /* sent.h knows its client random */
     struct sent sent; /* where its ClientHello was sent, once that is known */
+    bool is_within; /* it runs within another SSL */
+    struct proxied within; /* what that one has asked a proxy for (through.h) */
     struct host peer; /* the peer's address that the program set for QUIC */
     char *told; /* names that the program has checked the certificate for by itself (told.h), each with its length before it; NULL: none */
     size_t told_length;

@@ -24,7 +24,7 @@
  * it is judged as the target that the program meant. */
 static bool only_gives_keys(const struct ossl *ossl, SSL *ssl, const struct conn *conn, const struct presented *presented)
 {
-    const struct facts outer = {.sent = conn->facts.sent, .peer = conn->facts.peer, .verifying = conn->facts.verifying};
+    const struct facts outer = {.sent = conn->facts.sent, .is_within = conn->facts.is_within, .within = conn->facts.within, .peer = conn->facts.peer, .verifying = conn->facts.verifying};
     struct evaluation *evaluation;
     char *names[2] = {NULL, NULL};
     bool gives;

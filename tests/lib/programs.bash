@@ -141,10 +141,10 @@ reader() {
     PORT=$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p;T;q' "$READER")
 }
 
-# relay PORT: a relay and CONNECT proxy before the server at PORT, that keeps what clients sent in $RELAYED; sets $PORT
+# relay PORT [WORD...]: a relay and proxy before the server at PORT, that keeps what clients sent in $RELAYED; sets $PORT
 relay() {
     RELAYED=$(mktemp "$LAB/relay-XXXXXX")
-    /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/relay.py" "$1" "$RELAYED" >"$RELAYED.port" 2>"$RELAYED.err" </dev/null 3>&- &
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/relay.py" "$1" "$RELAYED" "${@:2}" >"$RELAYED.port" 2>"$RELAYED.err" </dev/null 3>&- &
     echo $! >>"$LAB/pids"
     lab_wait test -s "$RELAYED.port" || return 1
     PORT=$(cat "$RELAYED.port")

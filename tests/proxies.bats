@@ -1,0 +1,255 @@
+#!/usr/bin/env bats
+# Goal: a connection through a proxy is judged as the host and port that the proxy was asked for, however it was asked, and never as the proxy.
+
+# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# shellcheck disable=SC2030,SC2031,SC2153
+
+load lib/programs
+
+setup_file() {
+    programs_lab
+    PATHS=$BATS_TEST_DIRNAME/../build/paths
+    relay "$IMPOSTOR"
+    TO_IMPOSTOR=$PORT
+    relay "$GOOD"
+    TO_GOOD=$PORT
+    unwrap "$TO_IMPOSTOR" impostor
+    TLS_TO_IMPOSTOR=$PORT
+    unwrap "$TO_GOOD" impostor
+    TLS_TO_GOOD=$PORT
+    export PATHS TO_IMPOSTOR TO_GOOD TLS_TO_IMPOSTOR TLS_TO_GOOD
+}
+
+teardown_file() {
+    lab_stop
+}
+
+# through RULE-TARGET COMMAND...: the client, in which @PROXY@ stands for the port of a proxy, reaches the good server, and is refused the
+# impostor; by $VIA_GOOD and $VIA_IMPOSTOR these are other proxies
+through() {
+    local target=$1 good=${VIA_GOOD:-$TO_GOOD} impostor=${VIA_IMPOSTOR:-$TO_IMPOSTOR}
+    shift
+    accepted "${@//@PROXY@/$good}"
+    has "$OUT" 'hello from good'
+    refused "${@//@PROXY@/$impostor}"
+    lacks "$OUT" 'hello from'
+    has "$LINE" "refused $target: no pin of $PINS:1 matched"
+}
+
+# asks [WORD...]: build/paths/proxy, which names nothing to OpenSSL and asks for 192.0.2.7
+asks() {
+    through 192.0.2.7:443 "$PATHS/proxy" 127.0.0.1 @PROXY@ nameless host=192.0.2.7 "$@"
+}
+
+curl_by() {
+    through "${TARGET:-192.0.2.7:443}" curl -sk --noproxy '' "$@" "https://${TARGET:-192.0.2.7}/"
+}
+
+with_password() {
+    relay "$IMPOSTOR" auth
+    VIA_IMPOSTOR=$PORT
+    relay "$GOOD" auth
+    VIA_GOOD=$PORT
+}
+
+@test "curl's target decides through proxies of every kind, where it names none to OpenSSL" {
+    local proxy
+    pins "192.0.2.7 spki-sha256:$PIN_GOOD" '127.0.0.1 deny'
+    for proxy in http socks4 socks4a socks5 socks5h; do
+        curl_by -x "$proxy://127.0.0.1:@PROXY@"
+    done
+    curl_by -p -x "http://localhost:@PROXY@"
+}
+
+@test "curl's target decides through a proxy that asks for a password" {
+    pins "192.0.2.7:443 spki-sha256:$PIN_GOOD"
+    with_password
+    curl_by --proxy-anyauth --proxy-user me:secret -x "http://127.0.0.1:@PROXY@"
+    curl_by --proxy-digest --proxy-user me:secret -x "http://127.0.0.1:@PROXY@"
+    curl_by --proxy-user me:secret -x "socks5h://127.0.0.1:@PROXY@"
+    # Of one letter: it could be the type of a message of GSS-API.
+    curl_by --proxy-user u:secret -x "socks5://127.0.0.1:@PROXY@"
+}
+
+@test "curl's target decides through a proxy that is spoken to over TLS, and the proxy is judged as itself" {
+    pins "192.0.2.7:443 spki-sha256:$PIN_GOOD"
+    VIA_GOOD=$TLS_TO_GOOD VIA_IMPOSTOR=$TLS_TO_IMPOSTOR curl_by --proxy-insecure -x "https://127.0.0.1:@PROXY@"
+    pins '127.0.0.1 deny'
+    refused curl -sk --noproxy '' --proxy-insecure -x "https://127.0.0.1:$TLS_TO_GOOD" https://192.0.2.7/
+    has "$LINE" "refused 127.0.0.1:$TLS_TO_GOOD: $PINS:1 says deny"
+}
+
+@test "curl's target decides through a proxy at a UNIX socket" {
+    local name
+    pins "192.0.2.7:443 spki-sha256:$PIN_GOOD"
+    curl -sk --noproxy '' -x socks5h://localhost/nowhere https://192.0.2.7/ 2>&1 | grep -q 'resolve proxy' && skip 'this curl knows no such proxies'
+    for name in good impostor; do
+        relay "$([ $name = good ] && echo "$GOOD" || echo "$IMPOSTOR")" auth "unix=$BATS_TEST_TMPDIR/$name"
+    done
+    VIA_GOOD=$BATS_TEST_TMPDIR/good VIA_IMPOSTOR=$BATS_TEST_TMPDIR/impostor curl_by -x socks5h://localhost@PROXY@
+}
+
+@test "the target of other programs decides through a proxy" {
+    local kind request="printf 'GET / HTTP/1.0\r\n\r\n'"
+    pins "192.0.2.7:443 spki-sha256:$PIN_GOOD"
+    accepted openssl s_client -brief -proxy "127.0.0.1:$TO_GOOD" -connect 192.0.2.7:443
+    refused openssl s_client -brief -proxy "127.0.0.1:$TO_IMPOSTOR" -connect 192.0.2.7:443
+    for kind in http socks4 socks5; do
+        through 192.0.2.7:443 bash -c "$request | ncat --ssl --proxy 127.0.0.1:@PROXY@ --proxy-type $kind 192.0.2.7 443 | grep hello"
+    done
+    # It hands OpenSSL memory, and the proxy's socket to no one.
+    through 192.0.2.7:443 /usr/bin/python3 -c '
+import asyncio, ssl, sys
+class Speaks(asyncio.Protocol):
+    def __init__(self): self.done, self.got = asyncio.get_running_loop().create_future(), b""
+    def data_received(self, data):
+        self.got += data
+        if b"\r\n\r\n" in self.got and not self.done.done() and self.got.startswith(b"HTTP/1.1 200"): self.done.set_result(None)
+    def connection_lost(self, why):
+        if not self.done.done(): self.done.set_exception(why or OSError("lost"))
+async def main():
+    loop = asyncio.get_running_loop()
+    plain, speaks = await loop.create_connection(Speaks, "127.0.0.1", int(sys.argv[1]))
+    plain.write(b"CONNECT 192.0.2.7:443 HTTP/1.1\r\n\r\n")
+    await speaks.done
+    speaks.done, speaks.got = loop.create_future(), b""
+    tls = await loop.start_tls(plain, speaks, ssl._create_unverified_context(), server_hostname="")
+    tls.write(b"GET / HTTP/1.0\r\n\r\n")
+    try: await asyncio.wait_for(speaks.done, 10)
+    except OSError: pass
+    print(speaks.got.decode())
+asyncio.run(main())' @PROXY@
+}
+
+@test "the target of a program under proxychains or torsocks decides" {
+    local kind way name
+    command -v proxychains4 torsocks || skip 'neither is here'
+    pins "192.0.2.7:443 spki-sha256:$PIN_GOOD"
+    for kind in http socks4 socks5; do
+        for way in "$TO_GOOD" "$TO_IMPOSTOR"; do
+            printf '%s\n' strict_chain proxy_dns '[ProxyList]' "$kind 127.0.0.1 $way" >"$BATS_TEST_TMPDIR/chain-$way"
+        done
+        through 192.0.2.7:443 proxychains4 -q -f "$BATS_TEST_TMPDIR/chain-@PROXY@" curl -sk https://192.0.2.7/
+    done
+    through 192.0.2.7:443 torsocks -a 127.0.0.1 -P @PROXY@ curl -sk https://192.0.2.7/
+}
+
+@test "the target decides, whatever call sends the request, whole or in pieces" {
+    local by
+    pins "192.0.2.7 spki-sha256:$PIN_GOOD"
+    for by in write send sendto writev sendmsg fprintf fprintf_chk fputs fputs_unlocked fwrite fwrite_unlocked fputc putc dprintf dprintf_chk; do
+        asks by=$by
+        asks by=$by pieces=7
+        [[ $by == *writev || $by == sendmsg ]] || asks by=$by pieces=1
+    done
+}
+
+@test "the target decides for each protocol, also where the proxy leads to another" {
+    local how
+    pins "192.0.2.7:443 spki-sha256:$PIN_GOOD" 'proxy.example deny'
+    for how in connect four four-a five five-address; do
+        asks ask=$how
+        asks ask=$how pieces=1
+    done
+    with_password
+    asks ask=five-password
+    asks ask=five-password pieces=1
+    asks again
+    asks again pieces=1 by=fputs
+    relay "$IMPOSTOR" chain
+    VIA_IMPOSTOR=$PORT
+    relay "$GOOD" chain
+    VIA_GOOD=$PORT
+    for how in connect four-a five; do
+        asks chain ask=$how
+    done
+}
+
+@test "the target decides on another descriptor of the connection, in a child, and after the one that asked was closed" {
+    pins "192.0.2.7 spki-sha256:$PIN_GOOD"
+    asks on=dup
+    asks on=dup pieces=1
+    asks on=fork
+    asks on=passed
+    asks by=fputs fclose
+    asks by=fprintf fclose on=fork
+}
+
+@test "the target decides where the proxy is spoken to over TLS, by a chain of BIOs or through memory" {
+    pins "192.0.2.7:443 spki-sha256:$PIN_GOOD"
+    VIA_GOOD=$TLS_TO_GOOD VIA_IMPOSTOR=$TLS_TO_IMPOSTOR
+    asks tls
+    asks tls pieces=1
+    asks tls memory
+    pins 'proxy.example deny'
+    refused "$PATHS/proxy" 127.0.0.1 "$TLS_TO_GOOD" tls
+}
+
+@test "the target is remembered among 20,000 other connections to proxies" {
+    pins "192.0.2.7 spki-sha256:$PIN_GOOD"
+    /usr/bin/python3 -c '
+import socket
+listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+print(listener.getsockname()[1], flush=True)
+while True: listener.accept()[0].close()' >"$LAB/sink" 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait test -s "$LAB/sink"
+    asks others=20000 "others-port=$(cat "$LAB/sink")"
+    asks others=20000 "others-port=$(cat "$LAB/sink")" on=dup
+}
+
+@test "what was asked on a connection before says nothing of the next one, whatever becomes of its descriptor" {
+    local how
+    pins "127.0.0.1:$IMPOSTOR spki-sha256:$PIN_GOOD" '192.0.2.7 allow'
+    for how in closed fclosed dissolved replaced; do
+        refused "$PATHS/proxy" 127.0.0.1 "$TO_GOOD" nameless host=192.0.2.7 reuse=$how "direct=$IMPOSTOR"
+        has "$LINE" "refused 127.0.0.1:$IMPOSTOR: no pin of $PINS:1 matched"
+    done
+}
+
+@test "a proxy's own name, address and port have no say in what is behind it" {
+    local host
+    for host in localhost 127.0.0.1; do
+        pins "www.pinned.example:443 spki-sha256:$PIN_GOOD" "$host deny" "www.pinned.example:$TO_GOOD deny" "www.pinned.example:$TO_IMPOSTOR allow"
+        TARGET=www.pinned.example through www.pinned.example:443 curl -sk --noproxy '' -x "http://$host:@PROXY@" https://www.pinned.example/
+        through www.pinned.example:443 /usr/bin/python3 -c '
+import http.client, ssl, sys
+connection = http.client.HTTPSConnection(sys.argv[1], int(sys.argv[2]), context=ssl._create_unverified_context(), timeout=20)
+connection.set_tunnel("www.pinned.example", 443)
+connection.request("GET", "/")
+sys.stdout.write(connection.getresponse().read().decode())' $host @PROXY@
+    done
+}
+
+@test "the name that a proxy was asked for is a target beside the name in the SNI" {
+    pins "www.pinned.example:443 spki-sha256:$PIN_GOOD"
+    through www.pinned.example:443 "$PATHS/proxy" 127.0.0.1 @PROXY@ sni=other.example
+    through www.pinned.example:443 "$PATHS/proxy" 127.0.0.1 @PROXY@ nameless
+    pins "other.example spki-sha256:$PIN_GOOD" 'www.pinned.example allow'
+    through other.example:443 "$PATHS/proxy" 127.0.0.1 @PROXY@ sni=other.example
+}
+
+@test "a request that cannot be read leaves the rules of the address and all those of the name in force" {
+    pins "www.pinned.example:1 spki-sha256:$PIN_GOOD" "www.pinned.example:$TO_IMPOSTOR allow"
+    through www.pinned.example "$PATHS/proxy" 127.0.0.1 @PROXY@ malformed
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD"
+    refused "$PATHS/proxy" 127.0.0.1 "$TO_IMPOSTOR" malformed
+    has "$LINE" "no pin of $PINS:1 matched"
+    # Of a client without a name nothing is known.
+    pins "unrelated.example spki-sha256:$PIN_GOOD"
+    refused "$PATHS/proxy" 127.0.0.1 "$TO_GOOD" malformed nameless
+    has "$LINE" 'refused unknown target: unidentifiable'
+    pins "@unknown spki-sha256:$PIN_GOOD"
+    accepted "$PATHS/proxy" 127.0.0.1 "$TO_GOOD" malformed nameless
+    refused "$PATHS/proxy" 127.0.0.1 "$TO_IMPOSTOR" malformed nameless
+}
+
+@test "a ClientHello that no judged library has made is held to the target, too, and not to the proxy" {
+    pins "192.0.2.7:443 spki-sha256:$PIN_GOOD"
+    local client=(wget -qO- --no-check-certificate -e use_proxy=yes https://192.0.2.7/ -e)
+    refused "${client[@]}" "https_proxy=http://127.0.0.1:$TO_IMPOSTOR"
+    has "$LINE" 'refused 192.0.2.7:443: '
+    pins '127.0.0.1 deny' '192.0.2.7 allow'
+    accepted "${client[@]}" "https_proxy=http://127.0.0.1:$TO_GOOD"
+    has "$OUT" 'hello from good'
+}
