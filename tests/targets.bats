@@ -562,7 +562,13 @@ checks() {
             lacks "$OUT" 'hello from'
             checks $said "$IMPOSTOR" $how $version name=other.example
         done
-        for how in after copy thread own-after; do
+        checks noticed "$GOOD" thread $version
+        has "$OUT" 'hello from good'
+        checks refused "$IMPOSTOR" thread $version
+        has "$OUT" 'handshake: 1, check: 0'
+        has "$LINE" "refused www.pinned.example: no pin of $PINS:1 matched"
+        checks noticed "$IMPOSTOR" thread $version name=other.example
+        for how in after copy own-after; do
             checks noticed "$GOOD" $how $version
             has "$OUT" 'handshake: 1, check: 1'
             has "$OUT" 'hello from good'

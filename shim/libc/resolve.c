@@ -50,7 +50,7 @@ static char *ascii_form(const char *name, void (**release)(void *))
 {
     int (*look_up)(const char *, char **, int);
     char *form = NULL;
-    struct loaded idn2;
+    struct loaded idn2 = {.name = ""};
     void *handle;
 
     if (loader_list("idn2_lookup_ul", &idn2, 1) != 1)

@@ -21,7 +21,7 @@ struct told {
 /* The mark of a certificate. */
 struct mark {
     struct ossl_attached attached;
-    _Atomic(SSL *) ssl; /* see session_presented */
+    _Atomic bool peers; /* see session_presented */
     _Atomic bool spoilt;
     _Atomic(struct told *) told; /* other threads may use the same leaf: names are only added */
     bool digested;
@@ -68,19 +68,19 @@ void session_mark(const struct ossl *ossl, X509 *leaf, const struct peer_digests
         (void)ossl->X509_set_ex_data(leaf, ossl->leaf_index, mark);
 }
 
-void session_presented(const struct ossl *ossl, X509 *leaf, SSL *ssl)
+void session_presented(const struct ossl *ossl, X509 *leaf)
 {
     struct mark *mark = mark_of(ossl, leaf);
 
     if (mark != NULL)
-        atomic_store(&mark->ssl, ssl);
+        atomic_store(&mark->peers, true);
 }
 
-SSL *session_peer(const struct ossl *ossl, X509 *leaf)
+bool session_is_peers(const struct ossl *ossl, X509 *leaf)
 {
     struct mark *mark = mark_of(ossl, leaf);
 
-    return mark != NULL ? atomic_load(&mark->ssl) : NULL;
+    return mark != NULL && atomic_load(&mark->peers);
 }
 
 void session_was_told(const struct ossl *ossl, X509 *leaf, const char *name, size_t length)

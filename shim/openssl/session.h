@@ -10,10 +10,9 @@
  * of it for TLS 1.3 tickets. */
 void session_mark(const struct ossl *ossl, X509 *leaf, const struct peer_digests *digests);
 
-/* The SSL's peer has presented this leaf: the last one of those that share it. session_peer returns that SSL, which may be gone; NULL: the leaf is not
- * marked. */
-void session_presented(const struct ossl *ossl, X509 *leaf, SSL *ssl);
-SSL *session_peer(const struct ossl *ossl, X509 *leaf);
+/* The peer of a client's connection has presented this leaf; whether one has. */
+void session_presented(const struct ossl *ossl, X509 *leaf);
+MUST_CHECK bool session_is_peers(const struct ossl *ossl, X509 *leaf);
 
 /* The leaf's peer was judged for a name that the program checks the certificate for by itself (told.h): a session with it is resumed only if it satisfies
  * the rules for that name, too. */

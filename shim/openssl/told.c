@@ -43,7 +43,7 @@ void told_expect(const struct ossl *ossl, SSL *ssl, X509 *leaf)
 
     if (leaf == NULL)
         return;
-    session_presented(ossl, leaf, ssl);
+    session_presented(ossl, leaf);
     if (last->leaf != leaf || last->ssl != ssl)
         expected[next_expected++ % EXPECTED] = (struct expected) {leaf, signature_of(ossl, leaf), ssl};
 }
@@ -56,7 +56,7 @@ static struct conn *conn_with(const struct ossl *ossl, SSL *ssl, const X509 *lea
     return conn != NULL && leaf != NULL && (conn->verifying == leaf || conn->leaf == leaf) ? conn : NULL;
 }
 
-/* Find the connection whose peer has presented the certificate: of several (resumed ones share it), the last of this thread, else the last one. */
+/* Find this thread's connection whose peer has presented the certificate: of several (resumed ones share it), the last. */
 static struct conn *find_conn(const struct ossl *ossl, X509 *certificate, SSL **ssl)
 {
     struct conn *conn = NULL;
@@ -73,8 +73,6 @@ static struct conn *find_conn(const struct ossl *ossl, X509 *certificate, SSL **
             if (conn != NULL)
                 return conn;
         }
-        if (pass == 0 && (*ssl = session_peer(ossl, certificate)) != NULL && (conn = conn_with(ossl, *ssl, certificate)) != NULL)
-            return conn;
         signature = signature_of(ossl, certificate);
     }
     return NULL;
@@ -103,6 +101,30 @@ static bool judge_again(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     return continues;
 }
 
+/* The certificate is that of another thread's connection, which may be in use or end at any moment: it is judged for this name alone, and what it
+ * presented besides is not known. */
+static bool judge_apart(const struct ossl *ossl, X509 *certificate, const char *name, size_t length)
+{
+    const struct presented presented = {.leaf = certs_from(certificate)};
+    struct evaluation *evaluation = evaluation_new();
+    struct logged logged = {.refusal = false};
+    struct host host;
+    bool continues;
+
+    if (evaluation == NULL)
+        return false;
+    host_parse(name, length, &host);
+    evaluation->target.named = true;
+    evaluation->target_final = true;
+    memset(&evaluation->address, 0, sizeof(evaluation->address));
+    (void)target_add(&evaluation->target, &host);
+    continues = evaluate(&ossl->tls, &presented, evaluation) == VERDICT_ACCEPT
+        || evaluation_decide(&ossl->tls, &presented, evaluation, false, &logged) != DECISION_REFUSE;
+    evaluation_end(evaluation);
+    evaluation_free(evaluation);
+    return continues;
+}
+
 bool told_name(const struct ossl *ossl, X509 *certificate, const char *name, size_t length)
 {
     int saved = errno;
@@ -124,6 +146,9 @@ bool told_name(const struct ossl *ossl, X509 *certificate, const char *name, siz
             conn_keep_leaf(ossl, conn, NULL); /* a verdict that came before the name does not count */
         else
             continues = judge_again(ossl, ssl, conn);
+        session_was_told(ossl, certificate, name, length);
+    } else if (conn == NULL && session_is_peers(ossl, certificate)) {
+        continues = judge_apart(ossl, certificate, name, length);
         session_was_told(ossl, certificate, name, length);
     }
     (void)ossl->ERR_pop_to_mark();

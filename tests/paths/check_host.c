@@ -136,6 +136,9 @@ int main(int argc, char **argv)
     if (result == -2 && peer != NULL)
         check_after(peer, option(argv, "certificate", ""));
     printf("handshake: %d, check: %d\n", done, result);
+    /* Of a connection that another thread may use only the check fails. */
+    if (strcmp(how, "thread") == 0 && result == 0)
+        return 1;
     if (chain != NULL) {
         char answer[4096];
         int got = 0;
