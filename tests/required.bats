@@ -131,3 +131,23 @@ os.write(pipe[1], b"plaintext\n")
 print("fine")' "$PORT"
     equals "$OUT$ERR" fine
 }
+
+@test "through a proxy it is the host that the proxy was asked for" {
+    local say='import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s.sendall(b"CONNECT www.pinned.example:%d HTTP/1.1\r\n\r\n" % int(sys.argv[2]))
+s.recv(4096)
+try: s.sendall(sys.argv[3].encode() + b"\r\n"); print("sent")
+except PermissionError: print("refused")'
+    opportunist smtp good
+    local server=$PORT
+    relay "$server"
+    pins "127.0.0.1 allow" "www.pinned.example:$server spki-sha256:$PIN_GOOD tls=required"
+    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT" "$server" 'AUTH PLAIN hunter2'
+    equals "$OUT" refused
+    has "$(lines refused)" "refused www.pinned.example:$server: what is sent there"
+    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT" "$server" 'EHLO here'
+    equals "$OUT$ERR" sent
+    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT" 1 'AUTH PLAIN hunter2'
+    equals "$OUT$ERR" sent
+}

@@ -5,6 +5,7 @@
 #include "log.h"
 #include "pinstore.h"
 #include "policy.h"
+#include "proxy.h"
 #include "resolved.h"
 #include "socket.h"
 
@@ -35,7 +36,9 @@ static const struct rule *find_rule(const struct pinstore *store, const struct h
     target_clear(target);
     if (store == NULL || store->pins == NULL || !pins_require_tls(store->pins) || target_add(target, address) == NULL)
         return NULL;
-    target->next_resolved = next_resolved;
+    target->named = address->kind == HOST_NAME;
+    if (!target->named)
+        target->next_resolved = next_resolved;
     return policy_requires_tls(store->pins, target);
 }
 
@@ -47,22 +50,64 @@ static bool is_stream(int fd)
     return kernel_call(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type == SOCK_STREAM;
 }
 
+/* Find where the socket leads to. */
+static bool find_lead(int fd, struct host *out)
+{
+    struct proxied proxied;
+
+    proxy_of(fd, &proxied);
+    if (proxied.asked == PROXY_ASKED)
+        *out = proxied.host;
+    return proxied.asked == PROXY_ASKED || socket_peer(fd, out);
+}
+
+static void look_at(int fd, const struct pinstore *store, const struct host *host)
+{
+    struct target target;
+
+    if (find_rule(store, host, &target) != NULL && is_stream(fd)) {
+        if (fd < SOCKETS)
+            memset(&said[fd], 0, sizeof(said[fd]));
+        socket_mark(fd, SOCKET_NEEDS_TLS);
+    } else {
+        socket_unmark(fd, SOCKET_NEEDS_TLS);
+    }
+    target_free(&target);
+}
+
+/* Return the pins if they require TLS of some target; NULL: none to be released. */
+static const struct pinstore *hold_pins(void)
+{
+    const struct pinstore *store = config_get()->unjudged != UNJUDGED_ALLOW ? pinstore_hold() : NULL;
+
+    if (store != NULL && store->pins != NULL && pins_require_tls(store->pins))
+        return store;
+    pinstore_release(store);
+    return NULL;
+}
+
 void required_connects(int fd, const struct sockaddr *to, socklen_t length)
 {
-    const struct pinstore *store = pinstore_hold();
+    const struct pinstore *store = fd >= 0 ? hold_pins() : NULL;
     int saved = errno;
-    struct target target;
     struct host address;
 
-    if (fd >= 0 && config_get()->unjudged != UNJUDGED_ALLOW && store != NULL && store->pins != NULL && pins_require_tls(store->pins) && host_from_sockaddr(to, length, &address)) {
-        if (find_rule(store, &address, &target) != NULL && is_stream(fd)) {
-            if (fd < SOCKETS)
-                memset(&said[fd], 0, sizeof(said[fd]));
-            socket_mark(fd, SOCKET_NEEDS_TLS);
-        } else {
-            socket_unmark(fd, SOCKET_NEEDS_TLS);
-        }
-        target_free(&target);
+    if (store != NULL && host_from_sockaddr(to, length, &address))
+        look_at(fd, store, &address);
+    pinstore_release(store);
+    errno = saved;
+}
+
+void required_asked(int fd)
+{
+    const struct pinstore *store = fd >= 0 ? hold_pins() : NULL;
+    int saved = errno;
+    struct proxied proxied;
+
+    if (store != NULL) {
+        proxy_of(fd, &proxied);
+        if (proxied.asked == PROXY_ASKED)
+            look_at(fd, store, &proxied.host);
     }
     pinstore_release(store);
     errno = saved;
@@ -77,7 +122,7 @@ static enum outcome report_plaintext(int fd)
     const struct rule *rule;
     struct target target;
     struct host address;
-    char where[64];
+    char where[HOST_NAME_MAX_LENGTH * 4 + 16];
     char at[400];
     char reason[600];
     struct text where_text = text_over(where, sizeof(where));
@@ -86,7 +131,7 @@ static enum outcome report_plaintext(int fd)
     struct event event = {.verdict = EVENT_REFUSED, .library = "unjudged", .target = where, .rule = at, .reason = reason};
     enum outcome outcome = STALE;
 
-    if (socket_peer(fd, &address)) {
+    if (find_lead(fd, &address)) {
         rule = find_rule(store, &address, &target);
         if (rule != NULL) {
             outcome = REFUSED;

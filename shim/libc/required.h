@@ -11,6 +11,9 @@
 /* `fd` is being connected to this address: mark it (SOCKET_NEEDS_TLS) if a rule for it, or for a name that resolved to it, says so. */
 void required_connects(int fd, const struct sockaddr *to, socklen_t length);
 
+/* Bytes that may ask a proxy for another host were sent on `fd`: the same for that host. */
+void required_asked(int fd);
+
 /* What is gathered from `parts` is about to be sent on `fd`, which has that mark. Return false if it must fail: errno is set then, and the socket is
  * shut down. Else `*after` is for required_sent, with the number of bytes that the call has sent, and those of them that are known. */
 MUST_CHECK bool required_permits(int fd, const struct iovec *parts, size_t count, struct plaintext *after);

@@ -103,8 +103,13 @@ static void look_after(const struct outgoing *out, int fd, ssize_t sent)
         guard_sent(fd, sent);
     if (out->required && sent > 0)
         required_sent(fd, &out->said, out->bytes, out->size, (size_t)sent, out->whole);
-    if (sent > 0 && out->size > 0)
+    if (sent > 0 && out->size > 0) {
+        bool asks = (socket_marks_of(fd) & SOCKET_ASKS_PROXY) != 0 || proxy_request_may_begin(out->bytes[0]);
+
         proxy_sent(fd, out->bytes, (size_t)sent < out->size ? (size_t)sent : out->size, (size_t)sent);
+        if (asks)
+            required_asked(fd);
+    }
 }
 
 static void look_after_one(int fd, const void *bytes, ssize_t sent)
