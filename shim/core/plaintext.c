@@ -154,6 +154,22 @@ static enum fit fit_tds(struct plaintext *state)
     return size == 8 ? FIT_WHOLE : FIT_MORE;
 }
 
+/* A connection request (X.224, section 13.3) in a TPKT (RFC 1006, section 6). */
+static enum fit fit_rdp(struct plaintext *state)
+{
+    static const uint8_t start[] = {3, 0};
+    size_t size = (size_t)state->held[2] << 8 | state->held[3];
+
+    if (memcmp(state->held, start, state->length < 2 ? state->length : 2) != 0 || (state->length > 3 && (size < 11 || size > 255))
+        || (state->length > 4 && state->held[4] != size - 5) || (state->length > 5 && state->held[5] != 0xe0))
+        return FIT_NONE;
+    if (state->length < 6)
+        return FIT_PREFIX;
+    state->within = WITHIN_PACKET;
+    state->left = (uint16_t)(size - 6);
+    return FIT_MORE;
+}
+
 /* Read the length of a value in BER at `*at`. Return false if it is malformed or, with `*at` beyond the end, not all there. */
 static bool read_length(const struct plaintext *state, size_t *at, size_t *out)
 {
@@ -214,6 +230,8 @@ static enum fit fit_held(struct plaintext *state)
     switch (state->held[0]) {
     case 0x00:
         return fit_postgresql(state);
+    case 0x03:
+        return fit_rdp(state);
     case 0x12:
         return fit_tds(state);
     case 0x20:

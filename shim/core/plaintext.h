@@ -15,7 +15,8 @@ struct plaintext {
 };
 
 /* Return true if a client may send these bytes, after those that it has sent, to a server to which it must speak TLS. They are, in pieces of any size:
- * SSLRequest and GSSENCRequest (PostgreSQL, "Message Formats"), SSLRequest (MySQL, "Protocol::SSLRequest"), PRELOGIN (MS-TDS, 2.2.6.5), the extended
+ * SSLRequest and GSSENCRequest (PostgreSQL, "Message Formats"), SSLRequest (MySQL, "Protocol::SSLRequest"), PRELOGIN (MS-TDS, 2.2.6.5), the connection request of
+ * RDP (MS-RDPBCGR, 2.2.1.1), the extended
  * request StartTLS, and unbinding (RFC 4511, sections 4.14 and 4.3), the header of a stream and starttls (RFC 6120, sections 4.2 and 5.4.2), and in
  * lines the greeting, the question for capabilities, the request for TLS and the goodbye of SMTP and LMTP (RFC 3207), IMAP and POP3 (RFC 2595), FTP
  * (RFC 4217), ManageSieve (RFC 5804) and NNTP (RFC 4642). `state` becomes that after these bytes. A ClientHello is not among them. */
