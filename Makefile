@@ -19,7 +19,7 @@ hardening := -fstack-protector-strong -fno-strict-aliasing -fno-plt
 ifeq ($(findstring -fsanitize,$(CFLAGS)),)
 hardening += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
-rooms = $(in_openssl)
+layers = $(in_openssl)
 common := -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' $(warnings) $(hardening) -MMD -MP
 shim_flags := -fPIC -fvisibility=hidden -ftls-model=initial-exec
 # Without libdl.so.2: only up to glibc 2.33 it is needed, and then loader.c brings it in. Without the start files: what they refer to is
@@ -27,7 +27,7 @@ shim_flags := -fPIC -fvisibility=hidden -ftls-model=initial-exec
 shim_link := -shared -nostartfiles -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,text,-z,noexecstack,-z,nodelete \
 	-Wl,-z,separate-code,-T,shim/segments.ld
 
-# Each room is compiled with the headers of those alone that it may know.
+# Each layer is compiled with only the headers that it may depend on.
 in_core := -Ishim/core
 in_libc := $(in_core) -Ishim/libc
 in_openssl := $(in_libc) -Ishim/openssl
@@ -47,11 +47,11 @@ in_unit := $(addprefix core/,resolved dns proxy_request log pinstore) $(addprefi
 
 all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
 
-$(BUILD)/shim/core/%.o: rooms := $(in_core)
-$(BUILD)/shim/libc/%.o: rooms := $(in_libc)
+$(BUILD)/shim/core/%.o: layers := $(in_core)
+$(BUILD)/shim/libc/%.o: layers := $(in_libc)
 $(BUILD)/shim/%.o: shim/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(common) $(rooms) $(shim_flags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(common) $(layers) $(shim_flags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # Where the command looks for the object; written only when it is another directory than before.
 $(BUILD)/libdir: always
@@ -63,7 +63,7 @@ $(BUILD)/cmd/examine/preload.o: CPPFLAGS += -DPINSHIM_LIBDIR='"$(LIBDIR)"'
 
 $(BUILD)/cmd/%.o: cmd/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(common) $(rooms) -Icmd -Icmd/examine -fPIE $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(common) $(layers) -Icmd -Icmd/examine -fPIE $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # The script is anonymous: a named version would stop the interposition of functions that carry OpenSSL's own.
 $(BUILD)/exports.map: shim/exports.list
@@ -82,7 +82,7 @@ $(BUILD)/pinshim: $(command:%=$(BUILD)/cmd/%.o) $(core:%=$(BUILD)/shim/%.o) $(sh
 
 $(BUILD)/unit/%: tests/unit/%.c $(core:%=$(BUILD)/shim/%.o) $(in_unit:%=$(BUILD)/shim/%.o)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(common) $(rooms) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) -lpthread -Wl,--as-needed -lcrypto
+	$(Q)$(CC) $(common) $(layers) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) -lpthread -Wl,--as-needed -lcrypto
 
 $(BUILD)/programs/%: tests/programs/%.c
 	@mkdir -p $(@D)
@@ -109,7 +109,7 @@ $(BUILD)/bench/%: bench/%.c
 
 $(BUILD)/bench/pins: bench/pins.c $(core:%=$(BUILD)/shim/%.o)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(common) $(rooms) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^)
+	$(Q)$(CC) $(common) $(layers) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.o,$^)
 
 $(BUILD)/bench/empty.so:
 	@mkdir -p $(@D)
@@ -130,7 +130,7 @@ bench := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)) $(BUILD)/b
 fuzz := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 FUZZ_SECONDS ?= 600
 # Tests of what does not need the object.
-without_object := tests/command_pin.bats tests/completion.bats tests/manual.bats tests/fleet.bats
+without_object := tests/command_pin.bats tests/guide.bats tests/completion.bats tests/manual.bats tests/fleet.bats
 
 ## demo        show the main job on real clients and servers
 demo: tools-for-demo
@@ -142,16 +142,16 @@ test: tools
 	$(Q)$(MAKE) --no-print-directory all $(unit) programs servers
 	$(Q)tests/run
 
-## quick       the half of the tests that needs less: no PHP, no Apache, no Node.js and nothing from npm
+## quick       half of the tests, without those that need PHP, Apache, Node.js or npm
 quick: tools-for-quick
 	$(Q)$(MAKE) --no-print-directory all $(unit) programs
 	$(Q)tests/run --quick
 
-## bare        make demo, test and deb on a Debian 12 with nothing else, once more in a mere chroot; as root, and takes half an hour
+## bare        run make demo, test and deb on a minimal Debian 12, and again in a chroot; needs root; takes half an hour
 bare:
 	$(Q)tests/bare
 
-## hollow      show that no test with real clients passes with an empty object
+## hollow      check that every test with real clients fails with an empty library
 hollow: tools
 	$(Q)$(MAKE) --no-print-directory all programs servers
 	$(Q)echo | $(CC) -shared -x c -o $(BUILD)/hollow.so -
@@ -162,7 +162,7 @@ hollow: tools
 matrix: tools
 	$(Q)tests/matrix
 
-## suites      the test suites of OpenSSL and of six that stand on it, with the shim and without: build/suites; takes hours
+## suites      run the test suites of OpenSSL and of six programs that use it, with the shim and without: build/suites; takes hours
 suites:
 	$(Q)tests/suites
 
@@ -172,20 +172,20 @@ clients:
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/clients/run --write
 
-## doctor-table  docs/doctor.md: what pinshim doctor says of sixty programs, and what becomes of their connections
+## doctor-table  write docs/doctor.md: doctor's verdicts for sixty programs, compared with their real connections
 doctor-table:
 	$(Q)tests/tools doctor
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/doctor
 
-## bench       what it costs, with the shim and without: build/results gets a CSV and plots; takes a quarter of an hour
+## bench       run the benchmarks, with the shim and without: CSV and plots in build/results; takes a quarter of an hour
 bench: tools
 	$(Q)tests/tools bench
 	$(Q)bench/run
 
 bench-programs: $(bench)
 
-## fuzz        libFuzzer over the parser, the matcher and the log's lines, FUZZ_SECONDS=600 each; build/fuzz keeps what it finds
+## fuzz        run libFuzzer on the parser, the matcher, log lines and others, FUZZ_SECONDS=600 each; findings are kept in build/fuzz
 fuzz: tools-for-checks $(fuzz:%=$(BUILD)/fuzz/%)
 	$(Q)for name in $(fuzz); do \
 		mkdir -p $(BUILD)/fuzz/found-$$name; \
@@ -196,7 +196,7 @@ fuzz: tools-for-checks $(fuzz:%=$(BUILD)/fuzz/%)
 			"$$(grep -o 'cov: .* corp: [0-9]*' $(BUILD)/fuzz/$$name.log | tail -n 1)"; \
 	done
 
-## soak        minutes of handshakes, connections, broken certificates, and of threads and clients under sanitizers
+## soak        run long tests: handshakes, connections, broken certificates, threads and clients under sanitizers; takes minutes
 soak: tools-for-checks
 	$(Q)$(MAKE) --no-print-directory all programs
 	$(Q)tests/soak
@@ -206,7 +206,7 @@ deb:
 	$(Q)tests/tools deb
 	$(Q)packaging/deb
 
-## fleet       test the package, the container image, the whole host and the Kubernetes component, in whole systems; as root
+## fleet       test the package, the container image, the whole host and the Kubernetes component, in whole systems; needs root
 fleet:
 	$(Q)tests/tools fleet
 	$(Q)$(MAKE) --no-print-directory all programs

@@ -1,4 +1,4 @@
-/* What the measuring programs share: a client and a server that talk through memory. */
+/* Shared by the benchmark programs: a client and a server that are connected in memory. */
 #ifndef BENCH_H
 #define BENCH_H
 
@@ -21,7 +21,7 @@ struct pair {
     SSL *server;
 };
 
-/* Make both contexts; the server shows the certificate, the client verifies nothing: the least work that the shim could be beside. */
+/* Make both contexts; the server presents the certificate, the client verifies nothing, so that the shim's share is as large as possible. */
 static inline struct contexts make_contexts(const char *certificate, const char *key, int version)
 {
     struct contexts out = {SSL_CTX_new(TLS_client_method()), SSL_CTX_new(TLS_server_method())};
@@ -35,7 +35,7 @@ static inline struct contexts make_contexts(const char *certificate, const char 
     return out;
 }
 
-/* Do a handshake over a new pair of BIOs; with that of `session`, where it is not NULL. */
+/* Do a handshake over a new pair of BIOs; resume `session` if it is not NULL. */
 static inline struct pair shake(struct contexts contexts, SSL_SESSION *session)
 {
     struct pair pair = {SSL_new(contexts.client), SSL_new(contexts.server)};

@@ -1,6 +1,6 @@
-/* client tls|tcp PORT CA connections|resumed|latency|bulk COUNT [THREADS]: requests to 127.0.0.1, by TLS that is verified, or by plain TCP.
- * Prints the new connections of a second, each with one request ("resumed": by one TLS session a thread); the median of the microseconds
- * that a request takes on a connection that stays; or the megabytes of a second in which /big arrives, COUNT times. */
+/* client tls|tcp PORT CA connections|resumed|latency|bulk COUNT [THREADS]: requests to 127.0.0.1, over verified TLS or plain TCP.
+ * Prints new connections per second, each with one request ("resumed": one TLS session per thread); the median of the microseconds
+ * that a request takes on an open connection; or the megabytes per second of COUNT downloads of /big. */
 
 #include "bench.h"
 

@@ -1,4 +1,4 @@
-/* What every measuring program has: a clock, and a way out. */
+/* Shared by all benchmark programs: a clock, and an end with a message. */
 #ifndef BENCH_CLOCK_H
 #define BENCH_CLOCK_H
 
@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* Say what was wrong, and end the program. */
+/* Print what was wrong, and exit. */
 _Noreturn static inline void die(const char *what)
 {
     fprintf(stderr, "%s: %s\n", program_invocation_short_name, what);
     exit(1);
 }
 
-/* Return the nanoseconds of a clock that only goes on. */
+/* Return the nanoseconds of the monotonic clock. */
 static inline double now(void)
 {
     struct timespec time;

@@ -26,7 +26,7 @@ bench_handshake() {
                 command=("$programs/tls" "$LAB/$key.pem" "$LAB/$key.key" "tls$version" "$way")
                 turns value 15 "${command[@]}" "$(scaled "$count")" -- "${shim[@]}" "${command[@]}" "$(scaled "$count")" |
                     row "handshake/$way/TLS $version/$key/time" ns
-                # The mean of a few: signatures differ in how long they take.
+                # The mean of several: signatures take different times.
                 count=$(scaled 100)
                 counted "--toggle-collect=measured*" "${command[@]}" "$count" |
                     awk -v n="$count" '{ print $1 / n, $2 / n }' | row "handshake/$way/TLS $version/$key/instructions" instructions '' 1

@@ -1,7 +1,7 @@
-# What a user would take instead: curl's own --pinnedpubkey, and sidecars that a client without TLS talks to and that pin the server.
-# "without" is always the client that goes to the server by itself, with TLS, the CA verified, and no pins.
+# Alternatives to the shim: curl's own --pinnedpubkey, and proxies (sidecars) that pin the server for a client without TLS.
+# "without" is always the client that connects to the server directly, over TLS, verifies the CA, and pins nothing.
 
-# instead_sidecar SERVER stunnel|haproxy [tcp|http]: one that leads to the server and accepts the pinned certificate alone; its port goes
+# instead_sidecar SERVER stunnel|haproxy [tcp|http]: one that connects to the server and accepts only the pinned certificate; its port goes
 # into $PORT, its process into $SIDECAR
 instead_sidecar() {
     PORT=$(lab_free_port)
@@ -20,14 +20,14 @@ instead_sidecar() {
     lab_wait lab_listens "$PORT"
 }
 
-# instead_says hello|nothing COMMAND...: what is received of the server
+# instead_says hello|nothing COMMAND...: checks what is received from the server
 instead_says() {
     local said
     said=$("${@:2}" 2>"$work/said") || said=nothing
     [ "$said" = "$1" ] || { say "$said was received, not $1: ${*:2}"; return 1; }
 }
 
-# instead_all_pin: each of them is shown the good server and the impostor, which the client would trust as well
+# instead_all_pin: checks each of them with the good server and with the impostor, which the client would trust
 instead_all_pin() {
     local server expected sidecar
     for server in "$good" "$impostor"; do
@@ -44,7 +44,7 @@ instead_all_pin() {
     done
 }
 
-# instead_client NAME UNIT ROUNDS MEASUREMENT COUNT [THREADS]: by the small client: alone, with the shim, and through each sidecar
+# instead_client NAME UNIT ROUNDS MEASUREMENT COUNT [THREADS]: measures bench/client alone, with the shim, and through each sidecar
 instead_client() {
     local name=$1 unit=$2 rounds=$3 way=$4 server=$good k=1 sidecar
     shift 3
@@ -60,7 +60,7 @@ instead_client() {
     done
 }
 
-# instead_resident PID: the kilobytes that a process has resident
+# instead_resident PID: the resident memory of a process in kilobytes
 instead_resident() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
 
 # instead_memory: the client and the sidecar together
@@ -72,11 +72,11 @@ instead_memory() {
     columns 1 2 <"$work/memory" | row instead/memory/shim kB
     for name in stunnel haproxy; do
         awk -v more="$(instead_resident "${sidecars[$name]}")" '{ print $1, $3 + more }' "$work/memory" |
-            row "instead/memory/$name" kB "with: the client without TLS and $name after the measurements above"
+            row "instead/memory/$name" kB "with: client without TLS and $name"
     done
 }
 
-# instead_curl NAME UNIT ROUNDS COUNT ARGUMENT...: curl alone, with its own pin, and with the shim; COUNT of something in each run
+# instead_curl NAME UNIT ROUNDS COUNT ARGUMENT...: curl alone, with its own pin, and with the shim; COUNT units in each run
 instead_curl() {
     local name=$1 unit=$2 rounds=$3 count=$4 command
     shift 4

@@ -1,4 +1,4 @@
-# Pins files of 10 to 1,000,000 rules: a name and a pin each.
+# Pins files with 10 to 1,000,000 rules, each a name and a pin.
 
 bench_pins() {
     local count file rounds
@@ -14,7 +14,7 @@ bench_pins() {
             row "pins/load/$count" ns 'without: the file is read once'
         turns time "$rounds" wc -l "$file" -- "$programs/pins" load "$file" "$count" |
             row "pins/process that loads/$count" ns 'without: wc -l'
-        echo "0 $("$programs/pins" memory "$file" "$count")" | row "pins/memory/$count" bytes 'a rule; beyond its digest'
+        echo "0 $("$programs/pins" memory "$file" "$count")" | row "pins/memory/$count" bytes
     done
     for way in hit miss; do
         for count in 10 100 1000 10000 100000 1000000; do

@@ -1,6 +1,6 @@
-/* pins make COUNT >FILE, pins read|load|memory|hit|miss FILE COUNT: a pins file of COUNT rules, a name and a pin each. Prints the nanoseconds in which
- * it is read and no more ("read"), or loaded; the bytes of heap that a rule takes beside its digest; or the nanoseconds in which the rule of a
- * name is found ("hit") or none is ("miss"), names in no order. */
+/* pins make COUNT >FILE, pins read|load|memory|hit|miss FILE COUNT: a pins file with COUNT rules, each a name and a pin. Prints the nanoseconds for
+ * only reading it ("read") or loading it ("load"); the bytes of heap per rule, without the digest; or the nanoseconds for finding the rule of a
+ * name ("hit") or finding that there is none ("miss"), for names in random order. */
 
 #include "clock.h"
 #include "pins.h"

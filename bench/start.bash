@@ -10,16 +10,16 @@ start_program() {
     counted "$@" | row "start/$name/instructions" instructions 'without: an empty preloaded object' 1
 }
 
-# start_files NAME OBJECT COMMAND...: what a start opens or looks for, but for the object itself
+# start_files NAME OBJECT COMMAND...: the file system calls of a start, except for the object itself
 start_files() {
     local name=$1 object=$2
     shift 2
     strace -f -qq -e trace=%file -E "LD_PRELOAD=$object" -E "PINSHIM_PINS=$LAB/pins" -o "$work/strace" "$@" >/dev/null
-    # The call and its first name; an empty one stands for a file that is open already.
+    # The call and its first path; an empty one means a file that is already open.
     grep -o '[a-z0-9_]*([^"]*"[^"]\+"' "$work/strace" | grep -vF -e "$object" -e 'execve(' >"$name" || true
 }
 
-# start_allocations OBJECT COMMAND...: how often a start allocates, as valgrind counts it
+# start_allocations OBJECT COMMAND...: the number of allocations of a start, as counted by valgrind
 start_allocations() {
     local object=$1
     shift
@@ -27,15 +27,15 @@ start_allocations() {
         sed -n 's/.*total heap usage: \([0-9,]*\) allocs.*/\1/p' | tr -d ,
 }
 
-# start_reads NAME COMMAND...: the files that a start reads and the allocations that it makes. A program that makes no SSL_CTX may
-# have no more of either by the shim.
+# start_reads NAME COMMAND...: the file system calls and allocations of a start. A program that creates no SSL_CTX may
+# have no more of either with the shim.
 start_reads() {
     local name=$1 without with
     shift
     start_files "$work/files-without" "$empty" "$@"
     start_files "$work/files-with" "$object" "$@"
     diff "$work/files-without" "$work/files-with" >&2 || { say "the shim makes $name read files"; return 1; }
-    echo "$(wc -l <"$work/files-without") $(wc -l <"$work/files-with")" | row "start/$name/looks at files" calls 'beside the object'
+    echo "$(wc -l <"$work/files-without") $(wc -l <"$work/files-with")" | row "start/$name/file system calls" calls 'not counting those for the library'
     without=$(start_allocations "$empty" "$@")
     with=$(start_allocations "$object" "$@")
     echo "$without $with" | row "start/$name/allocations" calls

@@ -1,4 +1,4 @@
-# Handshakes in several threads while the pins file changes every 10 ms: not at all (quiet), to another file that was there (swap, by a
+# Handshakes in several threads while the pins file does not change (quiet), or changes every 10 ms: to another existing file (swap, by a
 # symbolic link), or to a new copy (rewrite), which the shim reads again and again.
 
 bench_threads() {

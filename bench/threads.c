@@ -1,6 +1,6 @@
 /* threads CERTIFICATE KEY COUNT MILLISECONDS PINS quiet|swap|rewrite: handshakes in COUNT threads at once, which share the contexts.
  * Meanwhile, every 10 ms, PINS is left alone ("quiet"); made a link to PINS.a and PINS.b in turn ("swap"); or replaced by a new copy of
- * PINS.a ("rewrite"). Prints the handshakes of a second. */
+ * PINS.a ("rewrite"). Prints the handshakes per second. */
 
 #include "bench.h"
 

@@ -1,5 +1,5 @@
 /* tls CERTIFICATE KEY tls1.2|tls1.3 full|resumed|nothing|in-turn|record COUNT [BYTES]: a client and a server in one thread.
- * Prints the nanoseconds of one handshake (full, or with the session of the first), of one SSL_read that finds nothing, always on the same
+ * Prints the nanoseconds of one handshake (full, or with the session of the first), of one SSL_read without data, always on the same
  * connection ("nothing") or on two of them in turn ("in-turn"), or of one record of BYTES that the client writes and the server reads. */
 
 #include "bench.h"
@@ -53,7 +53,7 @@ static void work(const char *what, struct contexts contexts, struct pair pair, S
         die("such a measurement");
 }
 
-/* callgrind counts what is done in here alone (bench/run, "counted"). */
+/* callgrind counts only what is done in here (bench/run, "counted"). */
 __attribute__((noinline)) static void measured(const char *what, struct contexts contexts, struct pair pair, SSL *other,
     SSL_SESSION *session, int size, long count)
 {
@@ -81,7 +81,7 @@ int main(int argc, char **argv)
     (void)SSL_read(pair.client, &byte, 1); /* the tickets */
     (void)SSL_read(other, &byte, 1);
     session = SSL_get1_session(pair.client);
-    work(what, contexts, pair, other, session, size, 1); /* what is looked up once */
+    work(what, contexts, pair, other, session, size, 1); /* symbols and the like are looked up once */
     start = now();
     measured(what, contexts, pair, other, session, size, count);
     printf("%.1f\n", (now() - start) / (double)count);

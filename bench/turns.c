@@ -1,6 +1,6 @@
 /* turns time|value|memory ROUNDS [NAME=VALUE...] COMMAND [ARGUMENT...] [-- [NAME=VALUE...] COMMAND [ARGUMENT...]]...
- * Runs the commands in turn, every second round in the opposite order, each with its own additions to the environment. Prints a line a round
- * with a column for each: the nanoseconds that it took, the number that it printed, or the kilobytes that it had resident at most. */
+ * Runs the commands in turn, every second round in the opposite order, each with its own additions to the environment. Prints a line per round
+ * with a column for each: its nanoseconds, the number that it printed, or its maximum resident memory in kilobytes. */
 
 #include "clock.h"
 

@@ -21,23 +21,23 @@
 static const char help[] =
     "usage: pinshim check [OPTION...] [FILE [HOST[:PORT]...]]\n"
     "\n"
-    "Connect to each name and address that the pins file FILE has a rule for, or to\n"
-    "the HOSTs, and say whether a program under the shim would accept that server,\n"
-    "and by which pin. The port is 443 by default. Targets with a * can only be\n"
-    "checked where a HOST is given. Without FILE, it is $PINSHIM_PINS, else\n"
+    "Connects to each name and address that has a rule in the pins file FILE, or to\n"
+    "the HOSTs, and reports whether the shim (libpinshim.so) would accept the server,\n"
+    "and which pin matches. The default port is 443. Targets with a * are checked\n"
+    "only for the HOSTs given. The default FILE is $PINSHIM_PINS, else\n"
     "/etc/pinshim/pins.\n"
     "\n"
-    "  --next FILE           say as well whether a server with this certificate (and\n"
-    "                        the issuers beside it), certificate request or key\n"
-    "                        would be accepted: for the targets that it names, or\n"
-    "                        for all if it names none of them\n"
+    "  --next FILE           also report whether a server with this certificate (and\n"
+    "                        its issuers, if FILE has them), certificate request or\n"
+    "                        key would be accepted: for the targets that it names,\n"
+    "                        or for all if it names none of them\n"
     "  --json                print one JSON object\n"
-    "  --starttls PROTOCOL   " DIAL_PROTOCOLS ": what is spoken\n"
-    "                        before TLS; by default as usual at each port\n"
+    "  --starttls PROTOCOL   " DIAL_PROTOCOLS ": the protocol\n"
+    "                        before TLS; the default depends on the port\n"
     "  --timeout SECONDS     for each server; 10 by default\n"
     "\n"
-    "Exit status: 0 all would be accepted, 1 one would not or could not be asked, or\n"
-    "the pins file is faulty, 2 wrong usage or nothing to check.\n";
+    "Exit status: 0 all would be accepted; 1 a server would not be accepted or could\n"
+    "not be reached, or the pins file is faulty; 2 usage error or nothing to check.\n";
 
 enum answer_kind {
     ANSWER_FAILED = 0, /* the server could not be reached */
@@ -84,7 +84,7 @@ struct row {
     char *target;
     struct host host;
     const char *skipped; /* why it is not checked; NULL: it is */
-    bool next; /* --next is asked for it */
+    bool next; /* --next is checked for it */
 };
 
 struct check {
@@ -110,7 +110,7 @@ static bool no_resolved_names(const struct target *target, uintptr_t *cursor, st
     return false;
 }
 
-/* The target of a program that connects to the host. `address`: the one that was reached; HOST_UNREADABLE: not known. */
+/* The target of a program that connects to the host. `address`: the one that was connected to; HOST_UNREADABLE: not known. */
 static void mean(const struct host *host, const struct host *address, struct target *out)
 {
     memset(out, 0, sizeof(*out));
@@ -127,18 +127,18 @@ static enum answer_kind kind_of(const struct judgement *judgement)
     return judgement->reason == REASON_NO_RULE ? ANSWER_UNPINNED : ANSWER_ACCEPTED;
 }
 
-/* A key alone does not show whether a certificate with it will satisfy pkix, or a pin that is not a key's. */
+/* A key alone does not show whether a certificate with it will satisfy pkix, a cert- pin or a ca- pin. */
 static const char *needs_certificate(const struct check *check, const struct judgement *judgement)
 {
     const struct rules rules = judgement->rules;
 
     if (judgement->reason == REASON_UNTRUSTED)
-        return "pkix asks for more than a key; give the certificate";
+        return "pkix requires a certificate, not only a key; give the certificate";
     for (const struct rule *rule = judgement->reason == REASON_NO_MATCH ? rules.first : NULL; rule != NULL;
          rule = pins_next_rule(check->pins, rules, rule)) {
         for (const struct pin *pin = pins_next_pin(check->pins, rule, NULL); pin != NULL; pin = pins_next_pin(check->pins, rule, pin)) {
             if (pin->kind != PIN_SPKI)
-                return "no pin of its key, and the other pins need a certificate; give that";
+                return "its key is not pinned, and the other pins need a certificate; give the certificate";
         }
     }
     return NULL;
@@ -169,7 +169,7 @@ static void judge(const struct check *check, const struct host *host, const stru
         out->kind = ANSWER_UNKNOWN;
         text_add(&text, "%s", missing);
     } else if (out->kind == ANSWER_UNPINNED) {
-        text_add(&text, "no rule of the file is for this host at this port; is it spelled right?");
+        text_add(&text, "the file has no rule for this host and port; is it spelled right?");
     } else {
         policy_print_reason(check->pins, check->path, &judgement, &text);
     }
@@ -180,7 +180,7 @@ static void judge(const struct check *check, const struct host *host, const stru
         pins_print_pin(check->pins, judgement.matched, &text);
 }
 
-/* Judge the object of --next. `sent` are the certificates that the server sends now: the coming one may have the same issuers. */
+/* Judge the object of --next. `sent` are the certificates that the server sends now: the renewed one may have the same issuers. */
 static void judge_next(const struct check *check, const struct row *row, const struct host *address, const STACK_OF(X509) * sent,
     struct answer *out)
 {
@@ -242,10 +242,10 @@ static void note_outcome(void *arg, size_t job, int outcome)
     char *reason = result->now.reason;
 
     if (outcome == WORKER_TIMED_OUT)
-        (void)snprintf(reason, sizeof(result->now.reason), "no answer within %u seconds, while %s; does the server run, and at this port?",
+        (void)snprintf(reason, sizeof(result->now.reason), "no answer within %u seconds, while %s; is the server running, on this port?",
             check->seconds, result->stage);
     else if (outcome == WORKER_DIED)
-        (void)snprintf(reason, sizeof(result->now.reason), "the process that asked it ended unexpectedly; try again");
+        (void)snprintf(reason, sizeof(result->now.reason), "the process that connected to it ended unexpectedly; try again");
     check->finished++;
     output_progress("%zu of %zu checked", check->finished, check->job_count);
 }
@@ -284,24 +284,24 @@ static void add_targets(struct check *check)
 
         targets_print(check->pins, rule, &target);
         if (rule->action != RULE_PINS) {
-            (void)add_row(check, &host, buffer, rule->action == RULE_ALLOW ? "not checked: it says allow" : "not checked: it says deny");
+            (void)add_row(check, &host, buffer, rule->action == RULE_ALLOW ? "not checked: its rule is allow" : "not checked: its rule is deny");
             continue;
         }
         if (!exact) {
-            (void)add_row(check, &host, buffer, "not checked: give a HOST that it is for");
+            (void)add_row(check, &host, buffer, "not checked: give a HOST that it matches");
             continue;
         }
         if (host.port == 0)
             host.port = DEFAULT_PORT;
-        /* If another line is for that port, this one does not apply there. */
+        /* If another line has that port, this one does not apply there. */
         if (pins_lookup(check->pins, &host).first == rule)
             add_printed(check, host);
         else
-            (void)add_row(check, &host, buffer, "not checked: another line is for port 443; give a HOST with the port");
+            (void)add_row(check, &host, buffer, "not checked: another line applies to port 443; give a HOST with another port");
     }
 }
 
-/* A pins file in the making, with each name that --next is for. */
+/* Builds a pins file with each name that --next is for. */
 static void add_name(void *to, const char *name)
 {
     char **lines = to;
@@ -374,7 +374,7 @@ static void print_table(const struct check *check)
         text_add(&day, "%.10s", result->peer.leaf.not_after);
         text_add(&text, "%s", row->skipped != NULL ? row->skipped : result->now.reason);
         if (refused && result->now.matched[0] == '\0')
-            text_add(&text, "; it shows spki-sha256:%s", result->peer.spki);
+            text_add(&text, "; its pin is spki-sha256:%s", result->peer.spki);
         if (asked)
             text_add(&text, "; next: %s", strcmp(result->next.reason, result->now.reason) == 0 ? "the same" : result->next.reason);
         output_table_add(table, row->skipped != NULL ? TONE_PLAIN : answers[result->now.kind].tone,
@@ -456,7 +456,7 @@ static void print_json(const struct check *check, size_t bad)
     output_json_end(&json);
 }
 
-/* What to do about an answer, by its kind and, where that is a verdict on the server, by its reason. */
+/* What to do about an answer, by its kind and, for a refusal, by its reason. */
 enum advice {
     ADVICE_NONE = 0,
     ADVICE_FAILED,
@@ -474,16 +474,16 @@ enum advice {
 };
 
 static const char *const advices[ADVICES] = {
-    [ADVICE_FAILED] = "failed: that says nothing of their pins; is the name right, does the server run, and can it be reached from here?",
-    [ADVICE_UNPINNED] = "unpinned: write a rule for it, or the HOST and its port as the file has them",
-    [ADVICE_CHANGED] = "refused: where a key has changed for good, ask the server's owner, and put the line in that \"pinshim pin HOST\" prints",
-    [ADVICE_EXPIRED] = "refused: the pin that matches has expired; set a later day if it is still to hold, as the server's owner says",
-    [ADVICE_DENY] = "refused: the file says deny: nothing is to be done, unless the server is to be reached after all",
+    [ADVICE_FAILED] = "failed: the pins were not tested; is the name right, is the server running, and can it be reached from here?",
+    [ADVICE_UNPINNED] = "unpinned: add a rule for this host, or give HOST and port as they are in the file",
+    [ADVICE_CHANGED] = "refused: if the key was changed, confirm that with the server's owner, and add the line that \"pinshim pin HOST\" prints",
+    [ADVICE_EXPIRED] = "refused: the pin that matches has expired; set a later day if the server's owner confirms that it is still valid",
+    [ADVICE_DENY] = "refused: the rule is deny; change it only if the server is to be reached after all",
     [ADVICE_REVOKED] = "refused: the file revokes this key or certificate; do not pin it again: the server needs another, so tell its owner",
-    [ADVICE_UNTRUSTED] = "refused: the pins are not at fault; pkix is not satisfied by the certificate: see to that, or to the trust store",
-    [ADVICE_OTHER] = "refused: see above why",
-    [ADVICE_REPORTED] = "reported: mode=report lets these continue; see above why they would be refused, and fix that before you remove it",
-    [ADVICE_UNKNOWN] = "unknown: give the certificate to --next as soon as there is one",
+    [ADVICE_UNTRUSTED] = "refused: not because of a pin: the certificate does not satisfy pkix; check it and the trust store",
+    [ADVICE_OTHER] = "refused: the reason is in the table",
+    [ADVICE_REPORTED] = "reported: these would be refused without mode=report; fix the reason, which is in the table, before you remove it",
+    [ADVICE_UNKNOWN] = "unknown: give the certificate to --next when you have it",
 };
 
 static enum advice advice_for(const struct answer *answer, bool next)
@@ -533,7 +533,7 @@ static void advise(const struct check *check, size_t bad)
     output_error("%zu of %zu not accepted", bad, check->job_count);
     for (size_t i = ADVICE_NONE + 1; i < ADVICES; i++) {
         if (wanted[i] && i == ADVICE_NEXT)
-            output_error("next refused: no pin matches what is to come; before it is installed, put the line in that "
+            output_error("next refused: no pin matches it; before it is installed on the server, add the line that "
                 "\"pinshim pin --for TARGET %s\" prints", check->next_path);
         else if (wanted[i])
             output_error("%s", advices[i]);
@@ -565,7 +565,7 @@ static int run(struct check *check, bool as_json)
     (void)fflush(stdout);
     free(check->jobs);
     if (check->job_count == 0) {
-        output_error("nothing was checked: no target of %s can be reached by itself; give a HOST", check->path);
+        output_error("nothing was checked: %s has no target that can be connected to; give a HOST", check->path);
         return 2;
     }
     if (bad == 0)
@@ -594,7 +594,7 @@ static int prepare(struct check *check, char **hosts)
 
     check->pins = pins_load(check->path, &reader, NULL, print_error, check);
     if (check->pins == NULL) {
-        output_error("%s is faulty: a program under the shim would have every connection refused; fix it, and see \"pinshim lint\"", check->path);
+        output_error("%s is faulty: the shim would refuse every TLS connection; fix it, see \"pinshim lint\"", check->path);
         return 1;
     }
     pins_read_roots(check->pins, &reader);

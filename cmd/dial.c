@@ -10,13 +10,13 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* The dialogue before TLS starts: send, then read lines up to the one that counts, which must begin with `expected`. */
+/* The dialogue before TLS starts: send, then read lines up to the reply, which must begin with `expected`. */
 struct step {
     const char *send;
     const char *expected;
 };
 
-/* Which line counts: the next; the next that begins with three digits and a blank (RFC 5321, section 4.2.1); the next that begins with the
+/* Which line is the reply: the next; the next that begins with three digits and a blank (RFC 5321, section 4.2.1); the next that begins with the
  * tag (RFC 3501, section 2.2.2). */
 enum reply { REPLY_LINE, REPLY_NUMBER, REPLY_TAG };
 
@@ -83,7 +83,7 @@ static bool begin_postgres(int fd, struct text *problem)
 
     if (send_all(fd, "\0\0\0\10\4\322\26/", 8) && recv(fd, &answer, 1, 0) == 1 && answer == 'S')
         return true;
-    text_add(problem, "the server offers no TLS (postgres); is TLS switched on there?");
+    text_add(problem, "the server offers no TLS (postgres); is TLS enabled there?");
     return false;
 }
 
@@ -103,9 +103,9 @@ static bool begin(int fd, const struct protocol *protocol, struct text *problem)
         } while (answered && !counts(protocol->reply, i == 0, line));
         if (answered && strncmp(line, step->expected, strlen(step->expected)) == 0)
             continue;
-        text_add(problem, "the server does not begin TLS (%s): it %s", protocol->name, answered ? "says \"" : "closed the connection");
+        text_add(problem, "the server does not start TLS (%s): it %s", protocol->name, answered ? "answers \"" : "closed the connection");
         text_add_escaped(problem, line, answered ? strlen(line) : 0, 80);
-        text_add(problem, "%s; --starttls names another protocol, or none", answered ? "\"" : "");
+        text_add(problem, "%s; --starttls selects another protocol, or none", answered ? "\"" : "");
         return false;
     }
     return true;
@@ -167,12 +167,12 @@ static int reach(const struct host *host, unsigned seconds, const char *volatile
     if (fd < 0) {
         text_add(problem, "cannot connect to ");
         host_print(address, problem);
-        text_add(problem, ": %s; does the server run, and at this port?", strerror(error));
+        text_add(problem, ": %s; is the server running, on this port?", strerror(error));
     }
     return fd;
 }
 
-/* Called when the server asks for a client certificate. By then it has proven that it owns the key of its own. It may end the handshake if
+/* Called when the server requests a client certificate. By then it has proven possession of its own key. It may end the handshake if
  * it gets none, so what it has presented is kept here. */
 static int note_request(SSL *ssl, void *arg)
 {
@@ -202,12 +202,12 @@ static void explain(struct text *problem)
     if (ERR_GET_LIB(code) == ERR_LIB_SSL
         && (ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER || ERR_GET_REASON(code) == SSL_R_PACKET_LENGTH_TOO_LONG
             || ERR_GET_REASON(code) == SSL_R_UNSUPPORTED_PROTOCOL))
-        text_add(problem, "; does it speak TLS at this port, from the first byte? If not: --starttls");
+        text_add(problem, "; does it use TLS on this port from the first byte? If not: --starttls");
     else
-        text_add(problem, "; does it speak TLS at this port, and for this name?");
+        text_add(problem, "; does it use TLS on this port, and for this name?");
 }
 
-/* Accept old versions and weak keys: nothing is sent to the server, and its certificate is judged by pins. */
+/* Accept old versions and weak keys: no data are sent to the server, and its certificate is checked against pins. */
 static SSL_CTX *make_context(struct dialled *out)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
@@ -243,7 +243,7 @@ static bool shake_hands(const struct host *host, struct dialled *out, struct tex
         out->chain = X509_chain_up_ref(SSL_get_peer_cert_chain(out->ssl));
     if (sk_X509_num(out->chain) > 0)
         return true;
-    text_add(problem, "the server shows no certificate");
+    text_add(problem, "the server presents no certificate");
     return false;
 }
 
@@ -256,7 +256,7 @@ bool dial(const struct host *host, const char *protocol, unsigned seconds, const
     out->fd = reach(host, seconds, stage, &out->address, problem);
     if (out->fd < 0)
         return false;
-    *stage = "waiting for it to begin TLS";
+    *stage = "waiting for it to start TLS";
     fine = begin(out->fd, find(protocol, host->port), problem);
     *stage = "in the TLS handshake";
     fine = fine && shake_hands(host, out, problem);
@@ -289,7 +289,7 @@ bool dial_host(const char *string, struct host *out, struct text *problem)
     }
     if (host_parse(string, strlen(string), out) != HOST_UNREADABLE)
         host_print(out, &target);
-    /* No rule can be for a host that cannot be a target. */
+    /* A host that cannot be a target can have no rule. */
     if (targets_valid(buffer))
         return true;
     text_add(problem, "this is neither a file nor a host; expected a file's path, or a name, an IPv4 address or an IPv6 address in "

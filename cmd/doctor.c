@@ -1,4 +1,4 @@
-/* pinshim doctor: says whether a program would be covered, why, and what to do. */
+/* pinshim doctor: reports whether a program would be covered, why, and what to do. */
 
 #include "command.h"
 #include "examine.h"
@@ -12,22 +12,22 @@
 static const char help[] =
     "usage: pinshim doctor [--json] [--] CMD [ARGUMENT...]\n"
     "\n"
-    "Says whether the shim would cover CMD: a path, a name that is looked up in PATH,\n"
-    "or a script, which is followed to its interpreter; env, nice, nohup, timeout,\n"
-    "setsid, stdbuf, ionice, chrt, time, taskset and xargs are followed as well. CMD\n"
-    "does not run: its file is read, and its loader is asked what it would map (a\n"
-    "loader that does not belong to root is not asked). There are three verdicts:\n"
+    "Reports whether libpinshim.so (the shim) would check the TLS connections of CMD\n"
+    "(a path, or a name in PATH). For a script, its interpreter is examined; for env,\n"
+    "nice, nohup, timeout, setsid, stdbuf, ionice, chrt, time, taskset and xargs, the\n"
+    "program that they start. CMD is not run; its loader is run with --list, to see\n"
+    "whether it loads the shim, but only if root owns the loader. Three verdicts:\n"
     "\n"
-    "  covered          its TLS is an OpenSSL that the shim interposes\n"
-    "  covered if ...   on the condition that follows: what a program loads or starts\n"
-    "                   later does not show in its file\n"
-    "  not covered      \"pinshim run\" does not start it, unless --force is given\n"
+    "  covered          its TLS goes through an OpenSSL that the shim interposes\n"
+    "  covered if ...   covered under the condition that follows; which libraries a\n"
+    "                   program loads or which programs it starts later is not known\n"
+    "  not covered      \"pinshim run\" starts it only with --force\n"
     "\n"
     "  --json      print one JSON object\n"
     "  --help      print this\n"
     "\n"
-    "Exit status: 0 covered, or covered if; 1 not covered; 2 wrong usage; 126 CMD\n"
-    "cannot be run; 127 it is not found.\n";
+    "Exit status: 0 covered, or covered if; 1 not covered; 2 usage error; 126 CMD\n"
+    "cannot be executed; 127 CMD is not found.\n";
 
 static const struct {
     const char *word;

@@ -22,7 +22,7 @@ int launch_examine(char *const *argv, bool force, struct examination *out)
             output_error("%s is covered if %s", out->program.named, out->reason);
         return 0;
     }
-    /* There is no program to run, or no object to preload. */
+    /* There is no program to run, or no shim to preload. */
     if (out->error != 0 || out->object == NULL) {
         output_error("%s", out->reason);
         output_error("next: %s", out->next);
@@ -32,12 +32,12 @@ int launch_examine(char *const *argv, bool force, struct examination *out)
     }
     output_error("%s is not covered: %s", out->program.named, out->reason);
     if (force) {
-        output_error("it is started all the same (--force): where the shim is not loaded, nothing is pinned");
+        output_error("started anyway (--force): connections that do not go through the shim are not checked");
         return 0;
     }
     output_error("not started; next: %s", out->next);
     program_print(argv, &command);
-    output_error("\"pinshim doctor %s\" shows what was seen; --force starts it all the same, without protection", buffer);
+    output_error("\"pinshim doctor %s\" shows the details; --force starts it anyway, without protection", buffer);
     examination_free(out);
     return LAUNCH_FAILED;
 }

@@ -1,10 +1,10 @@
-/* What `run` and `learn` share: starting a program under the shim, and refusing to. */
+/* What `run` and `learn` share: starting a program with the shim, or refusing to. */
 #ifndef PINSHIM_LAUNCH_H
 #define PINSHIM_LAUNCH_H
 
 #include "examine.h"
 
-/* As env(1) has it. */
+/* As for env(1). */
 enum launch_status { LAUNCH_FAILED = 125, LAUNCH_CANNOT_RUN = 126, LAUNCH_NOT_FOUND = 127 };
 
 /* Examine the command, and refuse it with a message if the shim does not cover it; with `force`, only warn. Return 0, or the status to exit with;

@@ -1,4 +1,4 @@
-/* pinshim learn: runs a program under the shim, with nothing refused, and writes a pins file for the hosts that it connected to. */
+/* pinshim learn: runs a program with the shim preloaded, refuses nothing, and writes a pins file for the hosts that it connected to. */
 
 #include "command.h"
 #include "event.h"
@@ -22,26 +22,28 @@
 static const char help[] =
     "usage: pinshim learn [-o FILE] [-f] [--force] [--] CMD [ARGUMENT...]\n"
     "\n"
-    "Runs CMD under the shim, lets every connection live, and writes a pins file for\n"
-    "the hosts that CMD, and what it started, really spoke to. First CMD is examined,\n"
-    "as by \"pinshim doctor\". A target has its port where that is known; a pin that\n"
-    "would refuse a connection that was seen is left out, as a comment.\n"
+    "Runs CMD with libpinshim.so preloaded, refuses nothing, and writes a pins file\n"
+    "for the hosts that CMD and its child processes connected to over TLS. First it\n"
+    "examines CMD as \"pinshim doctor\" does. Targets have a port where it is known. A\n"
+    "pin that would have refused one of these connections is written as a comment:\n"
+    "for example one for an address that also serves a host with another key.\n"
     "\n"
-    "What the network shows meanwhile is believed: learn on a path that you trust, and\n"
-    "compare the pins with what the servers' owners say.\n"
+    "The servers are not verified: run this on a network that you trust, and compare\n"
+    "the pins with those that the servers' owners give you.\n"
     "\n"
-    "  -o FILE     write there, when CMD has ended (default: standard output)\n"
+    "  -o FILE     write to FILE, when CMD has ended (default: standard output)\n"
     "  -f          replace FILE; without this, an existing FILE is an error, and CMD\n"
     "              is not started\n"
     "  --force     run CMD even if it is not covered\n"
     "  --help      print this\n"
     "\n"
-    "Not seen is what outlives CMD, and what CMD does after it has changed its user\n"
-    "or its root directory: the log is private to who learns.\n"
+    "Connections are missed that processes make after CMD has ended, or after they\n"
+    "have changed their user or root directory: only the user who runs learn can\n"
+    "write to its log.\n"
     "\n"
-    "Exit status: CMD's, or 128 and the number of the signal that ended it; 125 if\n"
-    "CMD was not started, or ended with 0 and nothing could be learnt or written; 126\n"
-    "if CMD cannot be run, 127 if it is not found.\n";
+    "Exit status: CMD's, or 128 + N if signal N ended it; 125 if CMD was not started,\n"
+    "or if it exited with 0 but nothing was learnt or written; 126 if CMD cannot be\n"
+    "executed, 127 if it is not found.\n";
 
 struct learn {
     const char *file; /* NULL: standard output */
@@ -63,7 +65,7 @@ struct learnt {
     char not_after[40];
     char tls[40];
     bool several; /* other connections to the host used other ports */
-    bool left_out; /* its pin would refuse a connection that was made */
+    bool left_out; /* written as a comment: its pin would have refused a connection */
     struct learnt *next;
 };
 
@@ -88,7 +90,7 @@ static void pass_signals(void)
 
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-        /* What nohup has it ignore, the program ignores as well. */
+        /* A signal that is ignored here (nohup) stays ignored, as it is in the program. */
         if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
             (void)sigaction(signals[i], &action, NULL);
     }
@@ -104,7 +106,7 @@ static char *beside(const char *directory, const char *name)
     return path;
 }
 
-/* With a rule that allows everything, every connection is left as it is, and logged with its key. */
+/* With a rule that allows everything, no connection is changed, and each is logged with its key. */
 static bool prepare(struct learn *learn)
 {
     const char *parent = getenv("TMPDIR");
@@ -114,7 +116,7 @@ static bool prepare(struct learn *learn)
 
     text_add(&text, "%s/pinshim-learn-XXXXXX", parent != NULL && parent[0] == '/' ? parent : "/tmp");
     if (text.cut || mkdtemp(learn->directory) == NULL) {
-        output_error("no private directory can be made in %s: %s; next: set TMPDIR to a directory that you may write",
+        output_error("cannot create a private directory in %s: %s; next: set TMPDIR to a directory that you may write to",
             parent != NULL && parent[0] == '/' ? parent : "/tmp", strerror(errno));
         return false;
     }
@@ -126,7 +128,7 @@ static bool prepare(struct learn *learn)
         good = fclose(file) == 0 && good;
     if (good && chmod(learn->pins, 0600) == 0)
         return true;
-    output_error("%s cannot be written: %s; next: make room there, or set TMPDIR to another directory", learn->pins, strerror(errno));
+    output_error("%s cannot be written: %s; next: free some space there, or set TMPDIR to another directory", learn->pins, strerror(errno));
     return false;
 }
 
@@ -347,7 +349,7 @@ static bool print_learnt(const struct learnt *learnt, FILE *out)
     rule = make_rule(learnt, target, line, sizeof(line));
     (void)fprintf(out, "\n# %s%s%s\n", learnt->target, learnt->tls[0] != '\0' ? ", " : "", learnt->tls);
     if (learnt->spki[0] == '\0') {
-        (void)fprintf(out, "#   showed no certificate and no key: there is nothing to pin\n");
+        (void)fprintf(out, "#   presented neither a certificate nor a key: there is nothing to pin\n");
         return false;
     }
     if (learnt->subject[0] != '\0')
@@ -361,25 +363,25 @@ static bool print_learnt(const struct learnt *learnt, FILE *out)
         return false;
     }
     if (strcmp(learnt->target, "unknown target") == 0)
-        (void)fprintf(out, "#   The program gave OpenSSL neither a name nor an address: the rule is for every such connection.\n");
+        (void)fprintf(out, "#   The program gave OpenSSL neither a name nor an address: the rule applies to every such connection.\n");
     else if (learnt->host.kind == HOST_ADDRESS)
-        (void)fprintf(out, "#   The program gave OpenSSL no name. A rule for a name that it resolves to this address holds as well.\n");
+        (void)fprintf(out, "#   The program gave OpenSSL no name. A rule for a name that it resolves to this address applies as well.\n");
     if (learnt->several)
-        (void)fprintf(out, "#   Several ports of this host were used: the rule holds at every port.\n");
+        (void)fprintf(out, "#   Several ports of this host were used: the rule applies to every port.\n");
     else if (learnt->host.port == 0 && learnt->host.kind != HOST_UNREADABLE)
-        (void)fprintf(out, "#   The port is not known, or was a proxy's: the rule holds at every port.\n");
+        (void)fprintf(out, "#   The port is not known, or was a proxy's: the rule applies to every port.\n");
     if (learnt->left_out) {
-        (void)fprintf(out, "#   Left out, since it refuses a connection that was seen:\n#%s\n", line);
+        (void)fprintf(out, "#   A comment, because it would have refused a connection that was seen:\n#%s\n", line);
         return false;
     }
     (void)fprintf(out, "%s\n", line);
     if (learnt->issuer_spki[0] != '\0')
-        (void)fprintf(out, "#%-29s ca-sha256:%s   # backup candidate: what this issuer signs for the name\n", target,
+        (void)fprintf(out, "#%-29s ca-sha256:%s   # possible backup: accepts any certificate of this issuer for the name\n", target,
             learnt->issuer_spki);
     return true;
 }
 
-/* The rules alone: line N is that of the Nth on the list. NULL: there is none. */
+/* The rules without comments: line N is that of the Nth on the list. NULL: there is none. */
 static struct pins *pins_of(const struct learnt *list)
 {
     char *rules = NULL;
@@ -417,10 +419,10 @@ static void leave_out_line(struct learnt *list, uint32_t line, const struct obse
     put_target(list, &text);
     text = text_over(other, sizeof(other));
     host_print(&refused->host, &text);
-    output_error("%s is left out, as a comment: its pin refuses a connection to %s that was seen", target, other);
+    output_error("%s is written as a comment: its pin would have refused a connection to %s", target, other);
 }
 
-/* Leave out the lines that decided. */
+/* Turn the lines that decided into comments. */
 static void leave_out(struct learnt *list, const struct pins *pins, const struct judgement *judgement, const struct observed *refused)
 {
     for (const struct rule *rule = judgement->rules.first; rule != NULL; rule = pins_next_rule(pins, judgement->rules, rule)) {
@@ -452,7 +454,7 @@ static bool judge_observed(const struct observed *observed, struct learnt *list,
                 leave_out(list, pins, &judgement, one);
             } else if (tell) {
                 policy_print_reason(pins, "the file", &judgement, &reason);
-                output_error("a connection that was seen will be refused: %s", buffer);
+                output_error("these pins refuse a connection that was seen: %s", buffer);
             }
         }
     }
@@ -480,10 +482,10 @@ static size_t compose(const struct learnt *list, const char *command, char **who
     text_add_escaped(&text, program_base(command), strlen(program_base(command)), 300);
     (void)fprintf(out, "# Learnt from: %s\n", shown); /* Its arguments may be passwords. */
     (void)fprintf(out, "#\n"
-                       "# What the network showed at that moment is believed here: compare each pin with what the server's owner says.\n"
-                       "# Then give each host a backup pin, that of a key which is kept offline (\"pinshim pin KEY\" prints it): one more line\n"
-                       "# with spki-sha256. Where the issuer is known, its pin is a candidate, as a comment: it accepts more.\n"
-                       "# To let nothing be reached but these hosts, add the line:  * deny\n");
+                       "# The servers were not verified: compare each pin with the one that the server's owner gives you.\n"
+                       "# Then add a backup pin for each host: one more line with the pin of a key that is kept offline (\"pinshim pin KEY\"\n"
+                       "# prints it). Where the issuer is known, its pin follows as a comment: it accepts more certificates.\n"
+                       "# To refuse all other hosts, add the line:  * deny\n");
     for (const struct learnt *learnt = list; learnt != NULL; learnt = learnt->next)
         rules += print_learnt(learnt, out) ? 1 : 0;
     if (fclose(out) != 0)
@@ -500,7 +502,7 @@ static bool write_file(const struct learn *learn, const char *whole)
     (void)umask(mask);
     placed = output_file(learn->file, whole, strlen(whole), 0644 & ~mask, learn->replace);
     if (!placed)
-        output_error("%s cannot be written: %s; next: name another file with -o, the pins follow on standard output", learn->file,
+        output_error("%s cannot be written: %s; next: give another file with -o; the pins follow on standard output", learn->file,
             strerror(errno));
     return placed;
 }
@@ -519,7 +521,7 @@ static bool try_file(const struct learn *learn)
         (void)close(fd);
         (void)unlink(temporary);
     } else {
-        output_error("%s cannot be written: %s; next: name another file with -o, or make its directory", learn->file, strerror(errno));
+        output_error("%s cannot be written: %s; next: give another file with -o, or create its directory", learn->file, strerror(errno));
     }
     free(temporary);
     return fd >= 0;
@@ -544,14 +546,14 @@ static bool report(const struct learn *learn, char *const *argv)
     good = rules > 0 && whole != NULL && is_accepted(whole);
     if (!good) {
         output_error("%s; nothing is written", list == NULL ? "no TLS connection was seen"
-                                                            : "none of the connections that were seen has something to pin");
-        output_error("next: let the command connect; \"pinshim doctor %s\" says whether its TLS can be seen", shown);
+                                                            : "no server presented a key or certificate to pin");
+        output_error("next: make the command connect; \"pinshim doctor %s\" reports whether the shim covers it", shown);
     } else if (learn->file == NULL || !write_file(learn, whole)) {
         good = learn->file == NULL;
         (void)fputs(whole, stdout);
-        good = fflush(stdout) == 0 && good; /* main() says so */
+        good = fflush(stdout) == 0 && good; /* main() prints a message */
     } else {
-        output_error("%zu pin%s written to %s; next: compare, add backup pins, then \"pinshim run --pins %s -- %s\"", rules,
+        output_error("%zu pin%s written to %s; next: compare them, add backup pins, then \"pinshim run --pins %s -- %s\"", rules,
             rules == 1 ? "" : "s", learn->file, learn->file, shown);
     }
     free(whole);
@@ -606,7 +608,7 @@ int learn_main(int argc, char **argv)
     if (status != 0)
         return status < 0 ? 0 : status;
     if (learn.file != NULL && !learn.replace && lstat(learn.file, &there) == 0) {
-        output_error("%s exists and is not replaced; next: name another file, or add -f", learn.file);
+        output_error("%s exists and is not replaced; next: give another file, or add -f", learn.file);
         return LAUNCH_FAILED;
     }
     if (learn.file != NULL && !try_file(&learn))

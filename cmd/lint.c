@@ -18,19 +18,18 @@
 static const char help[] =
     "usage: pinshim lint [--json] [--strict] [FILE]\n"
     "\n"
-    "Name every error of the pins file FILE, as FILE:LINE:COLUMN. Where there is\n"
-    "none, warn of what is likely to hurt later: a target without a backup pin, or\n"
-    "with none that accepts anything any longer, pins of a single certificate, what\n"
-    "has expired or will within 30 days, duplicates, pins that can never match, and\n"
-    "a rule for FTP's port alone.\n"
-    "\"-\" is standard input. Without FILE, it is $PINSHIM_PINS, else\n"
-    "/etc/pinshim/pins.\n"
+    "Reports every error in the pins file FILE as FILE:LINE:COLUMN. If there is none,\n"
+    "warns about likely problems: targets without a backup pin, targets whose pins\n"
+    "have all expired, pins of a single certificate, anything that has expired or\n"
+    "will within 30 days, duplicates, pins that can never match, rules for FTP's port\n"
+    "alone, and ports on which TLS is optional. \"-\" is standard input. The default\n"
+    "FILE is $PINSHIM_PINS, else /etc/pinshim/pins.\n"
     "\n"
     "  --json     print one JSON object\n"
     "  --strict   exit with 1 if there are warnings\n"
     "\n"
     "Exit status: 0 no error (warnings alone: also 0, unless --strict), 1 errors,\n"
-    "2 wrong usage.\n";
+    "2 usage error.\n";
 
 struct finding {
     size_t number; /* in the order in which they were found */
@@ -40,7 +39,7 @@ struct finding {
     char *message;
 };
 
-/* A pin that came from a certificate in a file that a rule names. */
+/* A pin that came from a certificate in a file (spki-file, cert-file, ca-file). */
 struct filed {
     enum pin_kind kind;
     uint8_t digest[32];
@@ -82,7 +81,7 @@ static void warn(struct lint *lint, uint32_t line, const char *format, ...)
     va_start(args, format);
     text_add_va(&message, format, args);
     va_end(args);
-    /* Two pins of a line may lead to the same message. */
+    /* Two pins of a line may cause the same message. */
     for (size_t i = lint->count; i > 0 && lint->findings[i - 1].line == line; i--) {
         if (strcmp(lint->findings[i - 1].message, buffer) == 0)
             return;
@@ -163,19 +162,19 @@ static void warn_of_expiry(struct lint *lint, const struct pin *pin, const char 
         return;
     text_add_date(&day, pin->expires);
     if (left <= 0)
-        warn(lint, pin->line, "the pins of this line expired on %s and accept nothing for %s; delete the line, or set a later day", buffer,
+        warn(lint, pin->line, "the pins of this line expired on %s and no longer match for %s; delete the line, or set a later day", buffer,
             target);
     else if (left <= SOON)
-        warn(lint, pin->line, "the pins of this line expire on %s (days left: %d), and accept nothing for %s from then on; add the "
-            "pin that is to follow, or set a later day", buffer, left, target);
+        warn(lint, pin->line, "the pins of this line expire on %s (days left: %d), and no longer match for %s from then on; add the "
+            "next pin, or set a later day", buffer, left, target);
 }
 
 static void warn_of_file(struct lint *lint, const struct pin *pin, const struct filed *filed)
 {
     static const char *const effects[PIN_KINDS] = {
-        "its key stays pinned; when it is renewed with another key, put the new certificate beside it",
-        "put the renewed certificate beside it before the server shows that",
-        "no path to it is valid any longer after that; put the certificate of the CA that follows beside it",
+        "its key stays pinned; if it is renewed with another key, add the new certificate to the file",
+        "add the renewed certificate to the file before the server uses that",
+        "no chain to it is valid after that; add the CA's next certificate to the file",
     };
     char buffer[16];
     struct text day = text_over(buffer, sizeof(buffer));
@@ -196,9 +195,9 @@ static void warn_of_duplicate(struct lint *lint, const struct pins *pins, const 
         if (!same_pin(pins, other, pin) || (other->line == pin->line && file_of(lint, pins, pin) != NULL))
             continue;
         if (other->line == pin->line)
-            warn(lint, pin->line, "a pin of %s stands twice on this line; delete one", target);
+            warn(lint, pin->line, "the same pin of %s twice on this line; delete one", target);
         else
-            warn(lint, pin->line, "a pin of %s that line %u has already; delete one of them", target, (unsigned)other->line);
+            warn(lint, pin->line, "the same pin of %s as in line %u; delete one of them", target, (unsigned)other->line);
         return;
     }
 }
@@ -215,14 +214,14 @@ static bool is_vetoed(struct lint *lint, const struct pins *pins, const struct p
          veto = pins_next_pin(pins, revoked, veto)) {
         if (!same_pin(pins, veto, &sought))
             continue;
-        warn(lint, pin->line, "a pin of %s that can never match: line %u revokes it; delete the one that is wrong", target,
+        warn(lint, pin->line, "this pin of %s can never match: line %u revokes it; delete the line that is wrong", target,
             (unsigned)veto->line);
         return true;
     }
     return false;
 }
 
-/* A target that depends on one key is lost with it. A CA can issue another certificate. */
+/* If all depends on one key and that is lost, the target is refused. A pin of a CA needs no backup: the CA can issue another certificate. */
 static void warn_of_pins(struct lint *lint, const struct pins *pins, const struct rule *rule, const char *target)
 {
     const struct pin *only = NULL;
@@ -235,7 +234,7 @@ static void warn_of_pins(struct lint *lint, const struct pins *pins, const struc
         warn_of_file(lint, pin, file_of(lint, pins, pin));
         warn_of_duplicate(lint, pins, rule, pin, target);
         if (pin->kind == PIN_CERT)
-            warn(lint, pin->line, "a pin of one certificate: the next renewal of %s breaks it; pin its key instead (spki-)", target);
+            warn(lint, pin->line, "a certificate pin: it no longer matches after the next renewal of %s; pin its key instead (spki-)", target);
         expired |= pin->expires != 0 && pin->expires <= lint->today;
         if (is_vetoed(lint, pins, pin, target) || (pin->expires != 0 && pin->expires <= lint->today))
             continue;
@@ -244,14 +243,14 @@ static void warn_of_pins(struct lint *lint, const struct pins *pins, const struc
         only = pin;
     }
     if (count == 0 && expired)
-        warn(lint, rule->line, "no pin of %s is left that accepts anything: every connection to it %s; add a pin, or set a later day",
-            target, rule->report ? "would be refused now, and is only reported" : "is refused now");
+        warn(lint, rule->line, "no valid pin of %s is left: every connection to it %s; add a pin, or set a later day",
+            target, rule->report ? "would be refused now, but for mode=report" : "is refused now");
     if (count == 1 && !authority)
-        warn(lint, only->line, "no backup pin: if this key is lost, %s is refused until this file is changed; add the pin of a key that is "
-            "kept offline (\"pinshim pin --for %s KEY\" prints it)", target, target);
+        warn(lint, only->line, "no backup pin: if the server has to change this key, %s is refused until this file is changed; add the pin of "
+            "a key that is kept offline (\"pinshim pin --for %s KEY\" prints it)", target, target);
 }
 
-/* A certificate can be valid only for what is known of the target. */
+/* A certificate can be valid only for a name or address that is known. */
 static void warn_of_unknown(struct lint *lint, const struct pins *pins, const struct rule *rule, const char *target)
 {
     bool path = rule->pkix;
@@ -259,8 +258,8 @@ static void warn_of_unknown(struct lint *lint, const struct pins *pins, const st
     for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin))
         path |= pin->kind == PIN_CA;
     if (path && targets_are_unknown(rule))
-        warn(lint, rule->line, "%s is for clients of which no name is known: pkix and ca- pins are satisfied only if the certificate is valid for the "
-            "address, and never if that is not known; pin the key (spki-)", target);
+        warn(lint, rule->line, "%s is for connections without a known name: pkix and ca- pins match only if the certificate is valid for the "
+            "address, and never if that is unknown; pin the key (spki-)", target);
 }
 
 /* FTP's data connections go to other ports of the same host (RFC 959, section 3.2; RFC 4217, section 7). */
@@ -274,11 +273,11 @@ static void warn_of_second_ports(struct lint *lint, const struct pins *pins, con
         return;
     elsewhere.port = 0;
     targets_print(pins, &elsewhere, &every);
-    warn(lint, rule->line, "a rule for port %u alone, and FTP sends the data themselves to other ports of the same host, which have no rule; write %s "
+    warn(lint, rule->line, "a rule for port %u alone: FTP's data connections go to other ports of the host, which have no rule; write %s "
         "without the port", (unsigned)rule->port, buffer);
 }
 
-/* Where programs ask for TLS within a protocol, and may go on without it if it fails. */
+/* Ports of protocols that start TLS on request, whose programs may continue without it. */
 static void warn_of_fallback(struct lint *lint, const struct rule *rule, const char *target)
 {
     static const struct {
@@ -289,7 +288,7 @@ static void warn_of_fallback(struct lint *lint, const struct rule *rule, const c
 
     for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]) && rule->action == RULE_PINS && !rule->tls_required; i++) {
         if (rule->port == ports[i].port)
-            warn(lint, rule->line, "clients of %s may go on in plaintext where TLS is refused (%s); add tls=required, so that nothing but TLS is sent there",
+            warn(lint, rule->line, "%s clients may continue in plaintext if TLS fails (%s); add tls=required, so that only TLS is sent there",
                 ports[i].what, target);
     }
 }
@@ -306,7 +305,7 @@ static void warn_of_clients(struct lint *lint, const struct pins *pins)
         if (until == 0 || until > lint->today + SOON)
             continue;
         text_add_date(&day, until);
-        warn(lint, client->line, "the client certificate in %s %s on %s; put the renewed one in its place, which is picked up at the next "
+        warn(lint, client->line, "the client certificate in %s %s on %s; replace it with the renewed one, which takes effect at the next "
             "handshake", client->paths[CLIENT_CERT], until < lint->today ? "expired" : "expires", buffer);
     }
 }

@@ -1,4 +1,4 @@
-/* pinshim: the command beside the preloaded object. */
+/* pinshim: the command-line tool. */
 
 #include "command.h"
 #include "output.h"
@@ -11,20 +11,20 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *usage;
 } commands[] = {
-    {"run", run_main, "run [--pins F] CMD...  start a program under the shim"},
-    {"doctor", doctor_main, "doctor CMD             say whether a program would be covered"},
-    {"learn", learn_main, "learn [-o F] CMD...    write a pins file for what a program speaks to"},
+    {"run", run_main, "run [--pins F] CMD...  run a program with pinning"},
+    {"doctor", doctor_main, "doctor CMD             report whether a program would be covered"},
+    {"learn", learn_main, "learn [-o F] CMD...    run a program and write pins for its servers"},
     {"pin", pin_main, "pin HOST|FILE...       print pins of servers, certificates and keys"},
-    {"lint", lint_main, "lint [FILE]            name errors of a pins file, and what may hurt"},
-    {"check", check_main, "check [FILE [HOST...]] say which pin matches each server"},
+    {"lint", lint_main, "lint [FILE]            report errors and risks in a pins file"},
+    {"check", check_main, "check [FILE [HOST...]] report whether servers would be accepted now"},
 };
 
 static void print_usage(FILE *out)
 {
-    fprintf(out, "usage: pinshim COMMAND [ARGUMENT...]\n\n");
+    fprintf(out, "usage: pinshim COMMAND [ARGUMENT...]\n\nTLS certificate pinning for unmodified OpenSSL programs.\n\n");
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         fprintf(out, "  pinshim %s\n", commands[i].usage);
-    fprintf(out, "  pinshim --help | --version\n\n\"pinshim help COMMAND\" or \"pinshim COMMAND --help\" says more of each.\n");
+    fprintf(out, "  pinshim --help | --version\n\nFor details: \"pinshim help COMMAND\", or the manual page pinshim(1).\n");
 }
 
 /* Run the command; argv[0] is its name. Return the exit status. */

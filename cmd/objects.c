@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIMIT (4 << 20) /* bytes, as for files that rules name */
+#define LIMIT (4 << 20) /* bytes, as for files in rules (spki-file, ...) */
 
 /* What was found while reading. */
 struct reading {
@@ -113,9 +113,9 @@ static char *read_whole(const char *path, size_t *length, struct text *problem)
     if (ferror(file) != 0)
         text_add(problem, "cannot read it: %m");
     else if (*length == 0)
-        text_add(problem, "there is nothing in it");
+        text_add(problem, "it is empty");
     else if (*length == LIMIT)
-        text_add(problem, "it is too large for certificates and keys");
+        text_add(problem, "it is too large for a file of certificates and keys");
     if (file != stdin)
         (void)fclose(file);
     if (problem->length == 0)
@@ -144,15 +144,15 @@ bool objects_read(const char *path, struct objects *out, struct text *problem)
     if (fine && out->count > 0)
         return true;
     if (fine && reading.encrypted)
-        text_add(problem, "its key is encrypted, and no passphrase is asked for here; give its certificate or request, or its public key "
+        text_add(problem, "its key is encrypted, and pinshim asks for no passphrase; give its certificate or request, or its public key "
             "(\"openssl pkey -in KEY -pubout\" prints it)");
     else if (fine && reading.bag)
-        text_add(problem, "it is PKCS #12, which is encrypted; take the certificates out first (\"openssl pkcs12 -nokeys -in FILE\" "
+        text_add(problem, "it is PKCS #12, which is encrypted; extract the certificates first (\"openssl pkcs12 -nokeys -in FILE\" "
             "prints them)");
     else if (fine)
-        text_add(problem, "there is neither a certificate in it nor a request nor a key");
+        text_add(problem, "it contains no certificate, request or key");
     else
-        text_add(problem, "it has an object that cannot be read; expected certificates, requests or keys in PEM, or one of them in DER");
+        text_add(problem, "it contains an object that cannot be read; expected certificates, requests or keys in PEM, or one of them in DER");
     objects_free(out);
     return false;
 }
@@ -200,7 +200,7 @@ bool objects_spki(const struct object *object, uint8_t out[static 32])
     return length > 0;
 }
 
-/* Give the string to `take`, if a pins file could have it as a target. */
+/* Give the string to `take`, if it can be a target in a pins file. */
 static void take_string(const ASN1_STRING *string, void (*take)(void *to, const char *name), void *to)
 {
     char buffer[HOST_NAME_MAX_LENGTH + 1];

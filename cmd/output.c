@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #define NARROWEST 24 /* columns of a terminal that a folded last column needs */
-#define WIDEST 40 /* what one long cell may make of a column that others stand beside */
-#define BELOW 4 /* where a cell begins that has no room in its line */
+#define WIDEST 40 /* columns to which one long cell may widen its column, but for the last */
+#define BELOW 4 /* where a cell begins that does not fit in its line */
 
 void *output_allocate(void *old, size_t size)
 {
@@ -30,7 +30,7 @@ char *output_copy(const char *string)
     return memcpy(output_allocate(NULL, size), string, size);
 }
 
-/* C0, DEL and, in UTF-8, C1: what a terminal may obey. */
+/* C0, DEL and, in UTF-8, C1: characters that control a terminal. */
 static bool has_control(const char *string)
 {
     for (const unsigned char *at = (const unsigned char *)string; *at != '\0'; at++) {
@@ -52,7 +52,7 @@ char *output_printable(const char *string)
     copy = output_allocate(NULL, length * 4 + 1);
     text = text_over(copy, length * 4 + 1);
     for (size_t i = 0; i < length; i++) {
-        /* One by one: quotes and backslashes are wanted as they are. */
+        /* Byte by byte: quotes and backslashes are not escaped. */
         if (string[i] == '"' || string[i] == '\\')
             text_add(&text, "%c", string[i]);
         else
@@ -92,7 +92,7 @@ int output_bad_usage(const char *command, const char *format, ...)
     va_start(args, format);
     print_message(format, args);
     va_end(args);
-    (void)fprintf(stderr, "pinshim: \"pinshim %s --help\" says how it is used\n", command);
+    (void)fprintf(stderr, "pinshim: see \"pinshim %s --help\"\n", command);
     return 2;
 }
 
@@ -179,7 +179,7 @@ bool output_file(const char *path, const void *bytes, size_t length, mode_t mode
     text_add(&text, "%s.XXXXXX", path);
     fd = mkstemp(temporary);
     placed = fd >= 0 && write_all(fd, bytes, length) && fchmod(fd, mode) == 0 && fsync(fd) == 0;
-    /* link() fails where the name is taken meanwhile. */
+    /* link() fails if the name has been taken meanwhile. */
     placed = placed && (replace ? rename(temporary, path) : link(temporary, path)) == 0;
     saved = errno;
     if (fd >= 0) {
@@ -244,7 +244,7 @@ static void indent(FILE *out, size_t columns)
     (void)fprintf(out, "%*s", (int)columns, "");
 }
 
-/* Return how many bytes of the cell fit into `room` columns: up to a blank, or else, of a word that is too long by itself, a part. */
+/* Return how many bytes of the cell fit into `room` columns: up to a blank, or a part of a word that is too long by itself. */
 static size_t fitting(const char *cell, size_t room)
 {
     size_t blank = 0;

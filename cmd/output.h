@@ -19,7 +19,7 @@ int output_bad_option(const char *command, int answer, char *const *argv);
 /* The same where the arguments are wrong: print the message, and where help is to be had. */
 int output_bad_usage(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Send what was printed on its way. Return false, after a message, if standard output did not take all of it: a full disk, say. */
+/* Flush standard output. Return false, after a message, if it did not take everything (a full disk). */
 MUST_CHECK bool output_flush(void);
 
 /* Return true if colour is wanted there: a terminal that is not dumb, and no NO_COLOR (see no-color.org). */

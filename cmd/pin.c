@@ -16,34 +16,34 @@
 #include <unistd.h>
 
 static const char help[] =
-    "usage: pinshim pin [OPTION...] HOST[:PORT]... | FILE...\n"
+    "usage: pinshim pin [OPTION...] {HOST[:PORT] | FILE}...\n"
     "\n"
-    "Print lines for a pins file: the pin of the key that a server shows now, or of\n"
-    "a certificate (PEM or DER, or a bundle), a certificate request or a key. The\n"
-    "pin of a request or a key is a backup, good before any server shows it. Pins of\n"
-    "issuers come as comments. Arguments are FILEs if they have a slash or such a\n"
-    "file exists; \"-\" is standard input. The port of a HOST is 443 by default. A key\n"
-    "beside a HOST is its backup (that of the HOST before it, else of the first):\n"
+    "Prints lines for a pins file: the pin of a server's current key, or of the\n"
+    "certificates (PEM or DER), certificate requests and keys in a file. A request or\n"
+    "key serves as a backup pin before its certificate is in use. Pins of issuers are\n"
+    "printed as comments. An argument is a FILE if it contains a slash or names an\n"
+    "existing file; \"-\" is standard input. The default port is 443. A key or request\n"
+    "that names no host is a backup for the HOST before it, else for the first HOST:\n"
     "\n"
-    "  pinshim pin www.example.com backup.key >>pins\n"
+    "  pinshim pin www.example.com backup.key >pins\n"
     "\n"
-    "Nothing verifies what a server shows: compare it with what its owner says. What\n"
-    "cannot be used as it stands is printed as a comment that says what to do.\n"
+    "Servers are not verified: compare the pin with the one that the server's owner\n"
+    "gives you. Lines that need editing are printed as comments that say what to do.\n"
     "\n"
-    "  --for TARGET          print this target and no other; @revoked refuses the key\n"
-    "                        everywhere\n"
-    "  --starttls PROTOCOL   " DIAL_PROTOCOLS ": what is spoken\n"
-    "                        before TLS; by default as usual at the port\n"
+    "  --for TARGET          use TARGET in every line; with @revoked a line refuses\n"
+    "                        the key for every target\n"
+    "  --starttls PROTOCOL   " DIAL_PROTOCOLS ": the protocol\n"
+    "                        before TLS; the default depends on the port\n"
     "  --timeout SECONDS     for each server; 10 by default\n"
     "\n"
-    "Exit status: 0 printed; 1 something could not be reached or read, or nothing can\n"
-    "be used as it stands; 2 wrong usage.\n";
+    "Exit status: 0 printed; 1 a server or file could not be read, or every line is a\n"
+    "comment; 2 usage error.\n";
 
 struct pinning {
     const char *target; /* --for; NULL: not given */
-    char last[1100]; /* the HOST that a file is beside: a key there is its backup */
+    char last[1100]; /* the HOST for which a key in a file is a backup */
     bool last_failed;
-    bool usable; /* a line that is no comment was printed */
+    bool usable; /* a line that is not a comment was printed */
     const char *protocol;
     unsigned seconds;
     const char *argument;
@@ -52,9 +52,9 @@ struct pinning {
     int outcome; /* of the child */
 };
 
-/* What a line begins with, and how wide all of those are. */
+/* What lines begin with, and the width of the widest target. */
 struct lines {
-    const char *before; /* "#" for a candidate */
+    const char *before; /* "#" for a comment */
     const char *pin;
     int width;
 };
@@ -95,29 +95,29 @@ static bool revokes(const char *target)
     return target != NULL && strcmp(target, "@revoked") == 0;
 }
 
-/* The same for a line that is meant to be used. It is a comment where nothing says whose it is, which would be an error; and where the server
- * did not show its key, as this one alone would have it refused. */
+/* The same for a line that is meant to be used. It is printed as a comment if no target is known, and if the server did not answer: then
+ * a backup pin alone would make the shim refuse that server. */
 static void print_usable(struct pinning *pinning, const char *target, const struct object *named, const char *pin)
 {
     if (target != NULL && pinning->last_failed && !revokes(target)) {
-        printf("# The server did not show its key now, and alone this line may have it refused: delete its # when that key's line is there.\n");
+        printf("# The server did not answer. A backup pin alone may make the shim refuse it: uncomment this once the server's own pin is in the file.\n");
         (void)print_lines(target, NULL, "#", pin);
     } else if (print_lines(target, named, "", pin)) {
         pinning->usable = true;
     } else {
-        printf("# Nothing says for which server: give its HOST or --for TARGET beside the file, or put its name here and delete the #:\n");
+        printf("# No server is named: give HOST or --for TARGET as well, or replace NAME and uncomment:\n");
         (void)print_lines("NAME", NULL, "#", pin);
     }
 }
 
-/* Write the object's pin of that kind (PIN_SPKI or PIN_CA) as the file spells it. Return false if it cannot be encoded. */
+/* Write the object's pin of that kind (PIN_SPKI or PIN_CA) as in a pins file. Return false if it cannot be encoded. */
 static bool spell(const struct object *object, enum pin_kind kind, char *out, size_t size)
 {
     struct text text = text_over(out, size);
     uint8_t digest[32];
 
     if (!objects_spki(object, digest)) {
-        output_error("a public key cannot be encoded, and is passed over");
+        output_error("a public key cannot be encoded, and is skipped");
         return false;
     }
     pins_print_digest(kind, DIGEST_SHA256, digest, &text);
@@ -134,8 +134,8 @@ static void describe(const char *what, X509 *certificate)
     printf("# %s subject \"%s\", issuer \"%s\", valid until %.10s\n", what, text.leaf.subject, text.leaf.issuer, text.leaf.not_after);
 }
 
-/* Print the pin of what may issue certificates for the target, or for the names of `leaf`: as a comment, to be chosen. There is no choice
- * where a key is to be refused: that of its issuer would take all others with it. */
+/* Print the pin of an issuer of certificates for the target, or for the names of `leaf`, as a comment. Not for @revoked: that would refuse all
+ * certificates of the issuer. */
 static void print_issuer(X509 *certificate, const char *target, const struct object *leaf)
 {
     struct object issuer = {OBJECT_CERTIFICATE, certificate, NULL, NULL};
@@ -143,12 +143,12 @@ static void print_issuer(X509 *certificate, const char *target, const struct obj
 
     if (revokes(target) || !spell(&issuer, PIN_CA, pin, sizeof(pin)))
         return;
-    describe("To accept every certificate for this name from its issuer, delete the # of the next line:", certificate);
+    describe("To accept every certificate of this issuer for the name, uncomment the next line:", certificate);
     if (!print_lines(target, leaf, "#", pin))
         (void)print_lines("NAME", NULL, "#", pin);
 }
 
-/* Return true if a certificate before that one has the same key: the leaf once more, say. */
+/* Return true if a certificate before that one has the same key, as when the leaf is sent twice. */
 static bool is_sent_again(const STACK_OF(X509) * chain, int at)
 {
     const struct tls *tls = linked_tls();
@@ -196,11 +196,11 @@ static int pin_server(void *arg, size_t job)
     leaf.certificate = sk_X509_value(dialled.chain, 0);
     if (!spell(&leaf, PIN_SPKI, pin, sizeof(pin)))
         return 1;
-    printf("# %s showed this at %s on %s, over %s. Nothing has verified it: compare it with what the server's owner says.\n", name,
+    printf("# Key of %s (%s), fetched %s over %s. Not verified: compare it with the pin that the server's owner gives you.\n", name,
         reached, day, SSL_get_version(dialled.ssl));
-    describe("It has", leaf.certificate);
+    describe("Certificate:", leaf.certificate);
     if (dialled.asks)
-        printf("# It asks for a client certificate: client-cert= names one.\n");
+        printf("# The server requests a client certificate: see client-cert= in pins(5).\n");
     (void)print_lines(target, NULL, "", pin);
     for (int i = 1; i < sk_X509_num(dialled.chain); i++) {
         if (!is_sent_again(dialled.chain, i))
@@ -210,7 +210,7 @@ static int pin_server(void *arg, size_t job)
     return 0;
 }
 
-/* Say what the child could not. */
+/* Report what the child could not. */
 static void note_outcome(void *arg, size_t job, int outcome)
 {
     struct pinning *pinning = arg;
@@ -218,10 +218,10 @@ static void note_outcome(void *arg, size_t job, int outcome)
     (void)job;
     pinning->outcome = outcome;
     if (outcome == WORKER_TIMED_OUT)
-        output_error("%s: no answer within %u seconds, while %s; does the server run, and at this port? --timeout sets another limit",
+        output_error("%s: no answer within %u seconds, while %s; is the server running, on this port? --timeout sets another limit",
             pinning->argument, pinning->seconds, *pinning->stage);
     else if (outcome == WORKER_DIED)
-        output_error("%s: the process that asked it ended unexpectedly; try again", pinning->argument);
+        output_error("%s: the process that connected to it ended unexpectedly; try again", pinning->argument);
 }
 
 static void note_name(void *to, const char *name)
@@ -238,8 +238,8 @@ static bool is_named(const struct object *object)
     return named;
 }
 
-/* Return true if the certificate may issue others and is shown by no server itself. One that signs itself is a CA's as well, often, and
- * has the server's name. */
+/* Return true if the certificate is a CA's, and no server's own. A server's self-signed certificate often has the CA flag, too, and names
+ * the server. */
 static bool is_issuer(const struct object *object)
 {
     X509 *certificate = object->certificate;
@@ -253,7 +253,7 @@ static bool is_issuer(const struct object *object)
         && (X509_get_key_usage(certificate) & KU_KEY_CERT_SIGN) != 0;
 }
 
-/* Return the certificate that a server shows: NULL where there are only those of CAs. */
+/* Return the certificate that a server presents; NULL if there are only those of CAs. */
 static const struct object *find_leaf(const struct objects *objects)
 {
     const struct object *leaf = objects_find(objects, OBJECT_CERTIFICATE);
@@ -279,16 +279,16 @@ static void print_certificate(struct pinning *pinning, const struct object *obje
         print_issuer(object->certificate, target, leaf);
         return;
     }
-    /* What is revoked is a key, wherever it stands: @revoked knows no pins of issuers. */
+    /* @revoked refuses a key in the leaf and in issuers, and takes no ca- pins. */
     if (!spell(object, leaf != NULL || refused ? PIN_SPKI : PIN_CA, pin, sizeof(pin)))
         return;
     printf("# %s: a certificate", path);
     if (leaf == NULL && refused)
-        printf(" of a CA. It refuses every server with a certificate from there");
+        printf(" of a CA. The line refuses every server whose certificate it issued");
     else if (leaf == NULL)
-        printf(" of a CA. It accepts a server with a certificate from there for its name");
+        printf(" of a CA. The line accepts a server with a certificate of this CA for its name");
     printf("\n");
-    describe("It has", object->certificate);
+    describe("Certificate:", object->certificate);
     print_usable(pinning, target, leaf, pin);
 }
 
@@ -301,7 +301,7 @@ static void print_backup(struct pinning *pinning, const struct object *object, c
     if (!spell(object, PIN_SPKI, pin, sizeof(pin)))
         return;
     printf("# %s: a %s. %s\n", path, object->kind == OBJECT_KEY ? "key" : "certificate request",
-        revokes(target) ? "It is refused everywhere" : "Its pin is good as a backup");
+        revokes(target) ? "The line refuses it for every target" : "Usable as a backup pin");
     print_usable(pinning, target, object, pin);
 }
 
@@ -395,7 +395,7 @@ static int pin_all(struct pinning *pinning, char **arguments)
             fine &= pin_host(pinning, *argument);
     }
     if (fine && !pinning->usable)
-        output_error("nothing of this can be used as it stands: see the comments");
+        output_error("every line is a comment: see there what to do");
     return fine && pinning->usable ? 0 : 1;
 }
 
@@ -426,7 +426,7 @@ int pin_main(int argc, char **argv)
         }
     }
     if (pinning.target != NULL && strcmp(pinning.target, "@revoked") != 0 && !targets_valid(pinning.target))
-        return output_bad_usage("pin", "\"%s\" cannot be a target; expected one as in a pins file", pinning.target);
+        return output_bad_usage("pin", "\"%s\" cannot be a target; expected a target as in a pins file", pinning.target);
     if (pinning.protocol != NULL && !dial_knows(pinning.protocol))
         return output_bad_usage("pin", "the protocol \"%s\" is not known; expected " DIAL_PROTOCOLS, pinning.protocol);
     if (pinning.seconds == 0)

@@ -1,4 +1,4 @@
-/* pinshim run: starts a program under the shim, or does not start it at all. */
+/* pinshim run: starts a program with the shim preloaded, or does not start it at all. */
 
 #include "client_file.h"
 #include "command.h"
@@ -17,28 +17,30 @@
 static const char help[] =
     "usage: pinshim run [OPTION...] [--] CMD [ARGUMENT...]\n"
     "\n"
-    "Starts CMD with the shim before its OpenSSL. First CMD is examined, as by\n"
-    "\"pinshim doctor\", its loader is asked whether it takes the shim, and the pins\n"
-    "file is checked. Where one of these fails, CMD is not started; where CMD is\n"
-    "covered under a condition, a line on standard error says so. Then this process\n"
-    "becomes CMD: process ID, signals, terminal and exit status are CMD's.\n"
+    "Starts CMD with libpinshim.so (the shim) preloaded. First it examines CMD as\n"
+    "\"pinshim doctor\" does, tests that CMD's loader (ld.so) loads the shim, and\n"
+    "checks the pins file. If any of these fails, CMD is not started. If CMD is\n"
+    "covered only under a condition, that is printed on standard error. Then this\n"
+    "process becomes CMD: process ID, signals, terminal and exit status are CMD's.\n"
     "\n"
     "  --pins F    the pins file (default: $PINSHIM_PINS, else /etc/pinshim/pins)\n"
-    "  --report    log what would be refused, and let it live (PINSHIM_MODE=report)\n"
-    "  --log X     log to stderr, syslog, none, or a file (PINSHIM_LOG)\n"
+    "  --report    only log what would be refused (PINSHIM_MODE=report)\n"
+    "  --log X     log to stderr, syslog, none, or a file (PINSHIM_LOG; here the path\n"
+    "              may be relative)\n"
     "  --log-level LEVEL\n"
     "              what is logged: refused, all or debug (PINSHIM_LOG_LEVEL)\n"
-    "  --json      log one JSON object a line (PINSHIM_LOG_FORMAT=json)\n"
-    "  --force     start CMD even if it is not covered\n"
+    "  --json      log one JSON object per line (PINSHIM_LOG_FORMAT=json)\n"
+    "  --force     start CMD even if it is not covered; a faulty pins file still\n"
+    "              prevents the start\n"
     "  --help      print this\n"
     "\n"
-    "What no option says holds as the environment has it (PINSHIM_MODE, PINSHIM_LOG,\n"
-    "PINSHIM_LOG_FORMAT, PINSHIM_LOG_LEVEL). LD_PRELOAD keeps what it has. The\n"
-    "programs that CMD starts inherit all this, even if CMD cleans their environment\n"
-    "(PINSHIM_INHERIT=force, unless that variable says keep).\n"
+    "Settings without an option are taken from the environment (PINSHIM_MODE,\n"
+    "PINSHIM_LOG, PINSHIM_LOG_FORMAT, PINSHIM_LOG_LEVEL). Other libraries stay in\n"
+    "LD_PRELOAD, after the shim. Programs that CMD starts inherit all this, even if\n"
+    "CMD removes it from their environment, unless PINSHIM_INHERIT is keep.\n"
     "\n"
-    "Exit status: CMD's; 125 if CMD was not started, 126 if it cannot be run, 127 if\n"
-    "it is not found.\n";
+    "Exit status: CMD's; 125 if pinshim did not start CMD; 126 if CMD cannot be\n"
+    "executed, 127 if it is not found.\n";
 
 struct run {
     const char *pins;
@@ -68,16 +70,16 @@ static bool pins_are_good(char *path)
 
     if (file_is_fleeting(path, "the pins file", &problem)) {
         output_error("%s: %s", path, message);
-        output_error("not started; next: put the pins into a file, and name that with --pins");
+        output_error("not started; next: put the pins into a file, and give it with --pins");
         return false;
     }
     pins = pins_load(path, &reader, NULL, print_fault, path);
     good = pins != NULL;
     pins_free(pins);
     if (!good && access(path, F_OK) != 0)
-        output_error("not started; next: name a pins file with --pins, or have \"pinshim learn -o FILE -- CMD\" write a first one");
+        output_error("not started; next: give a pins file with --pins, or write a first one with \"pinshim learn -o FILE -- CMD\"");
     else if (!good)
-        output_error("not started; next: fix the pins file until \"pinshim lint %s\" finds nothing", path);
+        output_error("not started; next: fix the pins file until \"pinshim lint %s\" finds no error", path);
     return good;
 }
 
@@ -110,7 +112,7 @@ static bool environment_is_good(void)
 
     if (config->fault[0] != '\0') {
         output_error("%s", config->fault);
-        output_error("not started; next: set that variable right, or unset it");
+        output_error("not started; next: correct or unset that variable");
         return false;
     }
     if (config->log != LOG_TO_FILE)
@@ -118,7 +120,7 @@ static bool environment_is_good(void)
     fd = open(config->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
     if (fd < 0) {
         output_error("the log %s cannot be written: %s", config->log_file, strerror(errno));
-        output_error("not started; next: name another file with --log, or make its directory");
+        output_error("not started; next: give another file with --log, or create its directory");
         return false;
     }
     (void)close(fd);

@@ -81,7 +81,7 @@ bool targets_valid(const char *target)
     struct pins *pins;
     bool valid;
 
-    /* The parser decides; but not on more than one field, or a comment. */
+    /* The parser decides, but it would also take more than one field, and a comment. */
     if (target[0] == '\0' || strpbrk(target, " \t\r\n#") != NULL)
         return false;
     text_add(&line, "%s deny", target);

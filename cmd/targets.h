@@ -19,7 +19,7 @@ MUST_CHECK bool targets_have_every_port(const struct pins *pins, const struct ru
 /* Append the target as a pins file spells it. */
 void targets_print(const struct pins *pins, const struct rule *rule, struct text *out);
 
-/* Return the pins file that is meant where none is named: what $PINSHIM_PINS says, else /etc/pinshim/pins. */
+/* Return the default pins file: $PINSHIM_PINS, else /etc/pinshim/pins. */
 const char *targets_default_file(void);
 
 /* Return true if the string can stand for a target in a pins file. */

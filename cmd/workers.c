@@ -20,7 +20,7 @@ void *workers_share(size_t size)
     return shared;
 }
 
-/* SIGALRM ends the child wherever it hangs, in the resolver as well; whatever the caller of this command had it do. */
+/* SIGALRM ends the child wherever it hangs, in the resolver too; the caller of this command may have had it ignored. */
 static void set_limit(unsigned seconds)
 {
     sigset_t alarm_only;
@@ -49,7 +49,7 @@ static pid_t start(const struct workers *workers, size_t job)
     _exit(outcome);
 }
 
-/* Wait for one of the children, and tell of it. Return false where there is none. */
+/* Wait for one of the children, and report its end. Return false if there is none. */
 static bool reap(const struct workers *workers, pid_t *children)
 {
     int status;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Goal: every event is told once, on one line, where PINSHIM_LOG says; and whatever becomes of that place (a full disk, a directory that is
-# removed, a closed standard error whose number the program uses again), the verdict and the program are unharmed.
+# Goal: every event is logged once, on one line, where PINSHIM_LOG says; and whatever happens to that destination (a full disk, a removed
+# directory, a closed standard error whose number the program uses again), the verdict stays right and the program is not affected.
 
 # shellcheck disable=SC2030,SC2031,SC2153,SC2154
 
@@ -64,7 +64,7 @@ devices() {
     needs_mounts
 }
 
-# syslog: listens at /dev/log of devices(); heard: sets $HEARD to what came in, a line a datagram, and ends it
+# syslog: starts a listener at /dev/log of devices(); heard: sets $HEARD to what it received, one line per datagram, and stops it
 syslog() {
     /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/syslog.py" "$DEV/log" "$DEV/heard" >"$DEV/listens" 2>&1 3>&- &
     SYSLOG=$!

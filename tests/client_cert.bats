@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
-# Goal: a client certificate goes to a server that has satisfied the rule which has it and that asks, in every way of a handshake; to
-# no other server, and never in the place of the program's own.
+# Goal: a rule's client certificate goes to a server that has satisfied the rule and requests one, in every kind of handshake; to no
+# other server, and never in place of the program's own.
 
-# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# Each bats test runs in a subshell of its own: what it sets is for itself. What is only read here comes from lib/programs.
 # shellcheck disable=SC2030,SC2031,SC2153
 
 load lib/programs

@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
-# Goal: the TLS clients that people really run, as Debian ships them, are held to the pins: with the object preloaded each gets
-# the good server's answer and refuses an impostor whose chain is valid, whether or not it verifies anything itself; and the rule that holds it
-# is the one for what it says of its target. "make clients" runs many more programs.
-# "holds" (lib/helper.bash) does each call three times: bare with the impostor, to see the attack work; preloaded with the good
-# server; preloaded with the impostor. It does so with nginx and with "openssl s_server", over TLS 1.2 and TLS 1.3.
-# Not here: wget and lynx, which Debian builds with GnuTLS.
+# Goal: common TLS clients, as Debian ships them, are pinned: with the shim preloaded each gets the good server's answer and refuses an
+# impostor with a valid chain, whether or not it verifies anything itself; and the rule that applies is the one for the client's target.
+# "make clients" runs many more programs.
+# "holds" (lib/helper.bash) makes each call three times: without the shim to the impostor, to see that the attack works; with the shim to the
+# good server; with the shim to the impostor. It does so with nginx and with "openssl s_server", over TLS 1.2 and TLS 1.3.
+# Without wget and lynx, which Debian builds with GnuTLS.
 
 bats_require_minimum_version 1.5.0
 load lib/helper

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Goal: what "pinshim pin", "lint" and "check" print is right and can be used: pasted, read by a person or by a program, and judged as the
-# shim judges; every error says what to do; through a pipe and on a terminal.
+# Goal: the output of "pinshim pin", "lint" and "check" is right: it can be pasted and read by people and programs, in a pipe and on a
+# terminal; the verdicts are those of the shim; every error says what to do.
 
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153,SC2154
 
@@ -91,7 +91,7 @@ two_pins() {
     pinshim pin
     equals "$STATUS" 2
     equals "$OUT" ''
-    has "$ERR" 'pinshim: "pinshim pin --help" says how it is used'
+    has "$ERR" 'pinshim: see "pinshim pin --help"'
     pinshim check --next
     equals "$STATUS" 2
     has "$ERR" 'pinshim: the option --next needs a value'
@@ -140,7 +140,7 @@ two_pins() {
     export PINSHIM_PINS=$PINS
     pinshim lint
     equals "$STATUS" 0
-    has "$OUT" "$PINS:3: warning: a pin of localhost:$GOOD that line 1 has already"
+    has "$OUT" "$PINS:3: warning: the same pin of localhost:$GOOD as in line 1"
     pinshim check
     equals "$STATUS" 0
     has "$OUT" "$PINS:1 matched"
@@ -200,29 +200,29 @@ warns() {
 
 @test "lint warns of what is likely to hurt, with the line and what to do" {
     pins '' "www.example.com spki-sha256:$PIN_GOOD"
-    warns 2 'no backup pin: if this key is lost, www.example.com is refused'
+    warns 2 'no backup pin: if the server has to change this key, www.example.com is refused'
     pins '* allow' "www.example.com:443 cert-sha256:$(lab_fingerprint "$LAB/good.pem")" "www.example.com:443 spki-sha256:$PIN_RENEWAL"
-    warns 2 'the next renewal of www.example.com:443 breaks it; pin its key instead'
+    warns 2 'it no longer matches after the next renewal of www.example.com:443; pin its key instead'
     pins "$(two_pins '*.example.com')" "*.example.com sha256/$PIN_GOOD"
-    warns 3 'a pin of *.example.com that line 1 has already; delete one'
+    warns 3 'the same pin of *.example.com as in line 1; delete one'
     pins "www.example.com spki-sha256:$PIN_GOOD spki-sha256:$PIN_GOOD spki-sha256:$PIN_RENEWAL"
-    warns 1 'stands twice on this line'
+    warns 1 'the same pin of '
     pins "$(two_pins '[::1]:8443')" "[::1]:8443 spki-sha256:$PIN_CA expires=$(date -u -d '+30 days' +%F)"
-    warns 3 "expire on $(date -u -d '+30 days' +%F) (days left: 30), and accept nothing for [::1]:8443 from then on"
+    warns 3 "expire on $(date -u -d '+30 days' +%F) (days left: 30), and no longer match for [::1]:8443 from then on"
     pins "$(two_pins www.example.com)" "www.example.com spki-sha256:$PIN_CA expires=$(date -u -d '+31 days' +%F)"
     pinshim lint "$PINS"
     equals "$OUT" ''
     pins "$(two_pins www.example.com)" "www.example.com spki-sha256:$PIN_CA expires=$(date -u +%F)"
-    warns 3 "expired on $(date -u +%F) and accept nothing"
+    warns 3 "expired on $(date -u +%F) and no longer match"
     pins "$(two_pins www.example.com)" "www.example.com ca-sha256:$PIN_CA" "@revoked spki-sha256:$PIN_CA"
-    warns 3 'a pin of www.example.com that can never match: line 4 revokes it'
+    warns 3 'this pin of www.example.com can never match: line 4 revokes it'
 }
 
 @test "lint warns of ports on which programs go on in plaintext" {
     local port
     for port in 25 143 389 587 3306 5222 5432; do
         pins "$(two_pins "db.example.com:$port")"
-        warns 1 'may go on in plaintext where TLS is refused (db.example.com'
+        warns 1 'clients may continue in plaintext if TLS fails (db.example.com'
         has "$OUT" 'add tls=required'
         pins "$(two_pins "db.example.com:$port")" "db.example.com:$port tls=required"
         pinshim lint "$PINS"
@@ -234,7 +234,7 @@ warns() {
     local port
     for port in 21 990; do
         pins "$(two_pins "ftp.example.com:$port")" "ftp.example.com:$port tls=required"
-        warns 1 "a rule for port $port alone, and FTP sends the data themselves to other ports of the same host, which have no rule; write ftp.example.com without the port"
+        warns 1 "a rule for port $port alone: FTP's data connections go to other ports of the host, which have no rule; write ftp.example.com without the port"
     done
     pins "$(two_pins '*.example.com:990')" '*.example.com deny' 'www.example.com:21 deny' 'old.example.com:21 allow' "$(two_pins ftp.example.com)" \
         "$(two_pins www.example.com:443)" "$(two_pins @unknown)"
@@ -242,9 +242,9 @@ warns() {
     equals "$STATUS$OUT" 0
     for port in '' :8883; do
         pins "@unknown$port ca-sha256:$PIN_CA"
-        warns 1 "@unknown$port is for clients of which no name is known: pkix and ca- pins are satisfied only if the certificate is valid for the address"
+        warns 1 "@unknown$port is for connections without a known name: pkix and ca- pins match only if the certificate is valid for the address"
         pins "@unknown$port pkix"
-        warns 1 'never if that is not known; pin the key'
+        warns 1 'never if that is unknown; pin the key'
     done
 }
 
@@ -273,15 +273,15 @@ warns() {
 @test "lint says of a target that has only expired pins that it is refused now" {
     pins "www.example.com spki-sha256:$PIN_GOOD expires=2020-01-01" "www.example.com spki-sha256:$PIN_RENEWAL expires=2021-01-01"
     pinshim lint "$PINS"
-    has "$OUT" "$PINS:1: warning: no pin of www.example.com is left that accepts anything: every connection to it is refused now"
+    has "$OUT" "$PINS:1: warning: no valid pin of www.example.com is left: every connection to it is refused now"
     lacks "$OUT" 'no backup'
     pins "www.example.com spki-sha256:$PIN_GOOD expires=2020-01-01 mode=report"
     pinshim lint "$PINS"
-    has "$OUT" 'would be refused now, and is only reported'
+    has "$OUT" 'would be refused now, but for mode=report'
     # With one that is left, it is that which has no backup.
     pins "www.example.com spki-sha256:$PIN_GOOD expires=2020-01-01" "www.example.com spki-sha256:$PIN_RENEWAL"
     pinshim lint "$PINS"
-    lacks "$OUT" 'is left that accepts'
+    lacks "$OUT" 'no valid pin'
     has "$OUT" "$PINS:2: warning: no backup pin"
 }
 
@@ -341,7 +341,7 @@ warns() {
     pinshim pin "localhost:$PORT"
     equals "$STATUS$ERR" 0
     equals "$(pin_lines)" "localhost:$PORT   spki-sha256:$PIN_GOOD"
-    has "$OUT" 'Nothing has verified it'
+    has "$OUT" 'Not verified: '
     has "$OUT" "subject \"CN=good\", issuer \"CN=pinshim test CA\", valid until $(date -u -d '+30 days' +%F)"
     has "$OUT" "#localhost:$PORT   ca-sha256:$PIN_CA"
     cp "$OUT_FILE" "$BATS_TEST_TMPDIR/printed"
@@ -377,7 +377,7 @@ localhost:$PORT   spki-sha256:$PIN_RENEWAL"
         pinshim pin "localhost:$PORT"
         equals "$STATUS$ERR" 0
         has "$OUT" "localhost:$PORT   spki-sha256:$PIN_GOOD"
-        has "$OUT" '# It asks for a client certificate'
+        has "$OUT" '# The server requests a client certificate'
     done
 }
 
@@ -398,7 +398,7 @@ localhost:$PORT   spki-sha256:$PIN_RENEWAL"
     talker unwilling
     pinshim pin --starttls smtp "localhost:$PORT"
     equals "$STATUS" 1
-    has "$ERR" 'the server does not begin TLS (smtp): it says "502 \x1b[31mno"'
+    has "$ERR" 'the server does not start TLS (smtp): it answers "502 \x1b[31mno"'
 }
 
 @test "pin of a certificate, a request and a key, in PEM and DER, gives the same pin, for the names that they are for" {
@@ -422,7 +422,7 @@ www.pinned.example   spki-sha256:$PIN_GOOD
 [::1]                spki-sha256:$PIN_GOOD"
     has "$OUT" "#www.pinned.example   ca-sha256:$PIN_CA"
     pinshim pin --for www.example.com "$LAB/good.key"
-    has "$OUT" 'good as a backup'
+    has "$OUT" 'Usable as a backup pin'
     pinshim pin --for www.example.com "$LAB/ca.pem"
     equals "$(pin_lines)" "www.example.com   ca-sha256:$PIN_CA"
     pinshim pin --for @revoked - <"$LAB/good.pem"
@@ -442,8 +442,8 @@ www.pinned.example   spki-sha256:$PIN_GOOD
         pinshim pin "$file"
         equals "$STATUS" 1
         equals "$(pin_lines)" ''
-        has "$OUT" 'give its HOST or --for TARGET'
-        has "$ERR" 'nothing of this can be used as it stands'
+        has "$OUT" 'give HOST or --for TARGET'
+        has "$ERR" 'every line is a comment'
         # The name is all that is to be put in.
         sed -n 's/^#NAME/www.example.com/p' "$OUT_FILE" >"$BATS_TEST_TMPDIR/named"
         pinshim lint "$BATS_TEST_TMPDIR/named"
@@ -470,7 +470,7 @@ localhost:$GOOD   spki-sha256:$PIN_RENEWAL"
         pinshim pin localhost:1 "$file"
         equals "$STATUS" 1
         equals "$(pin_lines)" ''
-        has "$OUT" 'The server did not show its key now'
+        has "$OUT" 'The server did not answer. A backup pin alone'
         grep -q '^#localhost:1   [a-z]*-sha256:' "$OUT_FILE"
     done
     pinshim pin --for www.example.com "$LAB/renewal.key" localhost:1
@@ -495,7 +495,7 @@ localhost:$GOOD   spki-sha256:$PIN_RENEWAL"
     done
     pinshim pin --for @revoked "$LAB/ca.pem"
     equals "$(pin_lines)" "@revoked   spki-sha256:$PIN_CA"
-    has "$OUT" 'It refuses every server with a certificate from there'
+    has "$OUT" 'The line refuses every server whose certificate it issued'
     cp "$OUT_FILE" "$BATS_TEST_TMPDIR/printed"
     pinshim lint "$BATS_TEST_TMPDIR/printed"
     equals "$STATUS$OUT" 0
@@ -561,9 +561,9 @@ CNF
         # Nothing may ask for a passphrase.
         capture timeout 10 "$PINSHIM" pin "$LAB/$file"
         equals "$STATUS" 1
-        has "$ERR" "pinshim: $LAB/$file: its key is encrypted, and no passphrase is asked for here; give"
+        has "$ERR" "pinshim: $LAB/$file: its key is encrypted, and pinshim asks for no passphrase; give"
     done
-    for file in good.p12:openssl\ pkcs12 cut.pem:'cannot be read; expected' empty.pem:nothing missing.pem:'is the path right?'; do
+    for file in good.p12:openssl\ pkcs12 cut.pem:'cannot be read; expected' empty.pem:empty missing.pem:'is the path right?'; do
         pinshim pin "$LAB/${file%%:*}"
         equals "$STATUS" 1
         has "$ERR" "pinshim: $LAB/${file%%:*}: "
@@ -578,7 +578,7 @@ CNF
     has "$ERR" 'this is a URL; write only the host'
     pinshim pin 127.0.0.1:1
     equals "$STATUS" 1
-    has "$ERR" 'cannot connect to 127.0.0.1:1: Connection refused; does the server run, and at this port?'
+    has "$ERR" 'cannot connect to 127.0.0.1:1: Connection refused; is the server running, on this port?'
     talker smtp
     pinshim pin "localhost:$PORT"
     equals "$STATUS" 1
@@ -612,7 +612,7 @@ CNF
     equals "$STATUS" 1
     grep -qE "^localhost:$GOOD +accepted " "$OUT_FILE"
     grep -qE "^localhost:$IMPOSTOR +refused " "$OUT_FILE"
-    has "$OUT" "no pin of $PINS:2 matched; it shows spki-sha256:$PIN_IMPOSTOR"
+    has "$OUT" "no pin of $PINS:2 matched; its pin is spki-sha256:$PIN_IMPOSTOR"
     has "$ERR" 'pinshim: 1 of 2 not accepted'
     on_terminal check "$PINS"
     equals "$STATUS" 1
@@ -633,22 +633,22 @@ advises() {
     has "$ERR" "pinshim: 1 of 1 not accepted"
     has "$ERR" "$advice"
     equals "$(grep -c ^pinshim: "$ERR_FILE")" 2
-    [[ $advice == *'has changed for good'* ]] || lacks "$ERR" 'pinshim pin HOST'
+    [[ $advice == *'if the key was changed'* ]] || lacks "$ERR" 'pinshim pin HOST'
 }
 
 @test "the advice that check closes with is for what it found" {
     pins "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD"
-    advises 'where a key has changed for good, ask the server'\''s owner'
+    advises 'if the key was changed, confirm that with the server'\''s owner'
     pins "localhost:1 spki-sha256:$PIN_GOOD"
-    advises 'failed: that says nothing of their pins'
+    advises 'failed: the pins were not tested'
     pins "nohost.invalid spki-sha256:$PIN_GOOD"
-    advises 'failed: that says nothing of their pins'
+    advises 'failed: the pins were not tested'
     pins "localhost:$GOOD spki-sha256:$PIN_GOOD expires=2020-01-01"
     advises 'set a later day'
     pins "localhost:$GOOD spki-sha256:$PIN_GOOD" "@revoked spki-sha256:$PIN_GOOD"
     advises 'do not pin it again'
     pins "localhost:$GOOD spki-sha256:$PIN_GOOD pkix"
-    advises 'the pins are not at fault'
+    advises 'the certificate does not satisfy pkix'
     pins "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD mode=report"
     advises 'mode=report'
     pins "localhost:$GOOD spki-sha256:$PIN_GOOD"
@@ -658,9 +658,9 @@ advises() {
     pins "localhost:$GOOD deny" "127.0.0.1:$GOOD allow"
     pinshim check "$PINS" "localhost:$GOOD" "localhost:$IMPOSTOR"
     has "$ERR" 'pinshim: 2 of 2 not accepted'
-    has "$ERR" 'deny: nothing is to be done'
-    has "$ERR" 'unpinned: write a rule'
-    lacks "$ERR" 'changed for good'
+    has "$ERR" 'the rule is deny'
+    has "$ERR" 'unpinned: add a rule'
+    lacks "$ERR" 'if the key was changed'
 }
 
 @test "check asks the HOSTs that are given, by the rules that are for them" {
@@ -685,7 +685,7 @@ advises() {
     # What no rule is for is not pinned: that is no success.
     pinshim check "$PINS" "localhost:$GOOD"
     equals "$STATUS" 1
-    grep -qE "^localhost:$GOOD +unpinned .*no rule of the file is for this host" "$OUT_FILE"
+    grep -qE "^localhost:$GOOD +unpinned .*the file has no rule for this host" "$OUT_FILE"
     pinshim check "$PINS" 'x y'
     equals "$STATUS" 2
 }
@@ -738,14 +738,14 @@ next_is() {
     equals "$STATUS" 0
     pinshim check --next "$LAB/renewal.key" "$PINS"
     equals "$STATUS" 1
-    grep -qE "^localhost:$GOOD +accepted +unknown .*give that\$" "$OUT_FILE"
+    grep -qE "^localhost:$GOOD +accepted +unknown .*give the certificate\$" "$OUT_FILE"
     pins "localhost:$GOOD spki-sha256:$PIN_GOOD pkix" "localhost:$GOOD spki-sha256:$PIN_RENEWAL"
     export SSL_CERT_FILE=$LAB/ca.pem
     pinshim check --next "$LAB/renewal.pem" "$PINS"
     equals "$STATUS" 0
     pinshim check --next "$LAB/renewal.csr" "$PINS"
     equals "$STATUS" 1
-    grep -qE "^localhost:$GOOD +accepted +unknown .*pkix asks for more than a key" "$OUT_FILE"
+    grep -qE "^localhost:$GOOD +accepted +unknown .*pkix requires a certificate" "$OUT_FILE"
 }
 
 @test "check --next: issuers come from its file, or are those that the server sends now" {
@@ -849,7 +849,7 @@ too_wide() {
         pinshim check "$PINS"
         equals "$(wc -l <"$OUT_FILE")" 4
         equals "$(grep -cE '^localhost:[0-9]+ {1,30}(accepted|refused) ' "$OUT_FILE")" 2
-        grep -qF "$long  -  -  not checked: it says deny" "$OUT_FILE"
+        grep -qF "$long  -  -  not checked: its rule is deny" "$OUT_FILE"
     done
 }
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bats
-# Goal: "pinshim run" starts what the shim covers, exactly as it would run without, and nothing else; "pinshim doctor" tells the one from the
-# other and says what it goes by; "pinshim learn" writes pins that "run" then holds a program to.
+# Goal: "pinshim run" starts programs that the shim covers, exactly as they would run without it, and no others; "pinshim doctor" reports
+# whether and why a program is covered; "pinshim learn" writes pins that "run" can then enforce.
 
-# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# Each bats test runs in a subshell of its own: what it sets is for itself. What is only read here comes from lib/programs.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153
 
 load lib/programs
 
-# In a directory with the object that is tested: the command takes the one beside it.
+# The command is copied beside the shim under test, because it uses the one in its own directory.
 setup_file() {
     programs_lab
     mkdir "$LAB/bin" "$LAB/made"
@@ -183,7 +183,7 @@ not_started() {
     under --report --json --log run.log -- sh -c 'cd / && exec curl -sk "https://localhost:$1/"' sh "$IMPOSTOR"
     equals "$STATUS" 0
     has "$OUT" 'hello from impostor'
-    equals "$ERR" 'pinshim: sh is covered if what it starts does TLS with OpenSSL: a shell does none itself, and its children inherit the shim'
+    equals "$ERR" 'pinshim: sh is covered if the programs that it starts do TLS with OpenSSL: a shell itself does no TLS, and its children inherit the shim'
     has "$(cat run.log)" '"verdict":"reported"'
 }
 
@@ -252,11 +252,11 @@ not_started() {
     not_started 'it is for 32-bit x86' "$MADE/i386"
     not_started 'it is for 32-bit machine 20' "$MADE/big-endian"
     not_started 'it would not start without the shim either' "$MADE/missing"
-    not_started 'takes the shim out of its environment' env PINSHIM_PINS=/nowhere curl --version
-    PINSHIM_INHERIT=keep not_started 'takes the shim out of its environment' env -i curl --version
-    PINSHIM_INHERIT=keep not_started 'takes the shim out of its environment' env -u LD_PRELOAD curl --version
-    PINSHIM_INHERIT=keep not_started 'takes the shim out of its environment' env LD_PRELOAD= curl --version
-    not_started 'takes the shim out of its environment' env PINSHIM_MODE=report curl --version
+    not_started 'removes or changes the variables that the shim needs' env PINSHIM_PINS=/nowhere curl --version
+    PINSHIM_INHERIT=keep not_started 'removes or changes the variables that the shim needs' env -i curl --version
+    PINSHIM_INHERIT=keep not_started 'removes or changes the variables that the shim needs' env -u LD_PRELOAD curl --version
+    PINSHIM_INHERIT=keep not_started 'removes or changes the variables that the shim needs' env LD_PRELOAD= curl --version
+    not_started 'removes or changes the variables that the shim needs' env PINSHIM_MODE=report curl --version
 }
 
 @test "run refuses a program with file capabilities" {
@@ -349,7 +349,7 @@ with_object() {
     echo 'int wanted;' | gcc -shared -x c - -o libwanted.so -Wl,-soname,libwanted.so
     echo 'int X509_verify_cert, SSL_connect;' | gcc -shared -x c - -x none -o needy.so -Wl,--no-as-needed ./libwanted.so
     with_object needy.so
-    has "$ERR" 'its loader does not take the shim: '
+    has "$ERR" 'its loader does not load the shim: '
     has "$ERR" 'libwanted.so'
     cp "$LAB/bin/libpinshim.so" everybodys.so
     chmod 0666 everybodys.so
@@ -383,7 +383,7 @@ with_object() {
     doctor starts-others covered-if 0 ./script
     has "$(json 'it["program"]')" dash
     printf '#!/usr/bin/env -S -i sh\n' >script
-    PINSHIM_INHERIT=keep not_started 'takes the shim out of its environment' ./script
+    PINSHIM_INHERIT=keep not_started 'removes or changes the variables that the shim needs' ./script
     printf '#!%s\n' "$MADE/static" >script
     not_started 'it is linked statically' ./script
     printf '#! %s/script2 x\n' "$PWD" >script
@@ -438,7 +438,7 @@ with_object() {
 
 @test "run says in one line what a condition of the cover is, and doctor what to do" {
     under -- "$MADE/plain"
-    equals "$ERR" 'pinshim: '"$MADE/plain"' is covered if what it loads later or starts does TLS with OpenSSL: it has no TLS library itself'
+    equals "$ERR" 'pinshim: '"$MADE/plain"' is covered if libraries that it loads later, or programs that it starts, do TLS with OpenSSL: it has no TLS library itself'
     under -- openssl version
     equals "$ERR" ''
     for name in curl python3 sh "$MADE/plain" "$MADE/later" "$MADE/beside"; do
@@ -446,7 +446,7 @@ with_object() {
         [ "$(json 'it["next"]')" != None ] || explain "no next step for $name"
     done
     capture pinshim doctor curl 'a b'
-    has "$OUT" "next: see which connections are judged: PINSHIM_LOG_LEVEL=all pinshim run -- curl 'a b'"
+    has "$OUT" "next: see which connections are checked: PINSHIM_LOG_LEVEL=all pinshim run -- curl 'a b'"
 }
 
 @test "what run and doctor say can be done again as it stands, and names the program" {
@@ -527,7 +527,7 @@ PY
     doctor openssl covered 0 "$MADE/static-crypto"
     equals "$(json 'it["tls"][0]["crypto"]')" "$MADE/static-crypto"
     capture pinshim doctor "$MADE/static-crypto"
-    has "$OUT" ", loaded at the start, with the libcrypto within $MADE/static-crypto"
+    has "$OUT" ", loaded at start, with the libcrypto within $MADE/static-crypto"
     doctor openssl-later covered-if 0 /usr/bin/python3
     has "$(json 'it["tls"][0]["through"]')" _ssl.
     doctor other-tls not-covered 1 "$MADE/rpath"
@@ -555,7 +555,7 @@ PY
     equals "$STATUS" 0
     has "$OUT" 'not tried: the loader'
     [ ! -e "$LAB/loader-ran" ] || explain 'the loader was started'
-    not_started 'its loader does not take the shim' "$MADE/own-loader"
+    not_started 'its loader does not load the shim' "$MADE/own-loader"
     [ -e "$LAB/loader-ran" ]
 }
 
@@ -644,7 +644,7 @@ PY
     set -- /usr/bin/python3 connect.py "$PORT:127.0.0.1" "$PORT:localhost:localhost"
     capture pinshim learn -o learnt -- "$@"
     equals "$STATUS" 0
-    has "$ERR" "127.0.0.1:$PORT is left out, as a comment: its pin refuses a connection to localhost:$PORT that was seen"
+    has "$ERR" "127.0.0.1:$PORT is written as a comment: its pin would have refused a connection to localhost:$PORT"
     has "$ERR" '1 pin written'
     equals "$(grep -v '^#' learnt | grep . | tr -s ' ')" "localhost:$PORT spki-sha256:$PIN_GOOD"
     has "$(tr -s ' ' <learnt)" "#127.0.0.1:$PORT spki-sha256:$PIN_IMPOSTOR"
@@ -654,7 +654,7 @@ PY
     # Where the name was resolved first, its pin is asked of the connection without a name as well.
     capture pinshim learn -- /usr/bin/python3 connect.py "$PORT:localhost:localhost" "$PORT:127.0.0.1"
     equals "$STATUS" 125
-    has "$ERR" "localhost:$PORT is left out, as a comment: its pin refuses a connection to 127.0.0.1:$PORT that was seen"
+    has "$ERR" "localhost:$PORT is written as a comment: its pin would have refused a connection to 127.0.0.1:$PORT"
     has "$ERR" 'nothing is written'
 }
 
@@ -675,7 +675,7 @@ localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
     equals "$STATUS" 0
     equals "$(grep -v '^#' learnt | grep . | sort | tr -s ' ')" "localhost spki-sha256:$PIN_GOOD
 localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
-    equals "$(grep -c '^#   Several ports of this host were used: the rule holds at every port' learnt)" 1
+    equals "$(grep -c '^#   Several ports of this host were used: the rule applies to every port' learnt)" 1
 }
 
 @test "learn writes what is held to @unknown, of a client that nothing identifies" {
@@ -707,7 +707,7 @@ localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
         curl -sk -o /dev/null "https://127.0.0.1:$2/"' sh "$PORT" "$GOOD"
     equals "$STATUS" 0
     has "$OUT" "# localhost:$PORT, TLSv1.2
-#   showed no certificate and no key: there is nothing to pin"
+#   presented neither a certificate nor a key: there is nothing to pin"
     equals "$(grep -v '^#' <<<"$OUT" | grep . | tr -s ' ')" "127.0.0.1:$GOOD spki-sha256:$PIN_GOOD"
 }
 

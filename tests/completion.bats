@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Goal: bash and zsh complete what pinshim takes, and offer nothing that it does not take.
+# Goal: bash and zsh complete all commands and options of pinshim, and no others.
 
 # shellcheck disable=SC2016
 

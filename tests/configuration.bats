@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
-# Goal: a configuration that is missing, wrong or in an odd place refuses every TLS client handshake with its reason, and
-# touches nothing else; what the environment asks for (mode, log, format, level) is what the program's user gets.
+# Goal: with a configuration that is missing, faulty or in an unusual place, every TLS client handshake is refused with the reason, and
+# nothing else is affected; the settings in the environment (mode, log, format, level) have their effect.
 
-# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# Each bats test runs in a subshell of its own: what it sets is for itself. What is only read here comes from lib/programs.
 # shellcheck disable=SC2030,SC2031,SC2153
 
 load lib/programs

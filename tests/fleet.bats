@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
-# Goal: each way in which the shim reaches machines does reach them, as docs/fleet.md says: the package, the container image, the systemd
-# drop-in, the whole host and the pods of a cluster; and the pins file can be carried out, read back and taken back as it says.
-# Heavy, and as root: "make fleet".
+# Goal: each method of deployment in docs/fleet.md works as described: the package, the container image, the systemd drop-in, the whole host
+# and the pods of a cluster; and so do its commands for distributing, evaluating and rolling back a pins file.
+# Slow, and needs root: "make fleet".
 
-# Every bats test is a subshell of its own: what one sets is meant for it alone.
+# Each bats test runs in a subshell of its own: what it sets is for itself.
 # shellcheck disable=SC2030,SC2031,SC2153
 
 load lib/programs

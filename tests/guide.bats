@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Goal: the guide to mutual TLS does what it says, command by command, as it stands in docs/mutual-tls.md.
+# Goal: the guide to mutual TLS, docs/mutual-tls.md, works as written, command by command.
 
 # shellcheck disable=SC2153 # $STATUS is set by capture
 
@@ -14,11 +14,11 @@ teardown() {
     [ ! -s "$BATS_TEST_TMPDIR/guide/nginx.pid" ] || kill "$(cat "$BATS_TEST_TMPDIR/guide/nginx.pid")"
 }
 
-# indented FILE: what stands in its indented blocks; boxed FILE: the lines of its boxes
+# indented FILE: the lines of its indented blocks; boxed FILE: those of its fenced blocks
 indented() { awk '/^```/ { boxed = !boxed } !boxed && /^    / { print substr($0, 5) }' "$1"; }
 boxed() { awk '/^```/ { boxed = !boxed; next } boxed' "$1"; }
 
-# free_ports: two of them, not the same
+# free_ports: two different ones
 free_ports() {
     /usr/bin/python3 -c 'import socket
 both = [socket.socket(), socket.socket()]
@@ -31,13 +31,13 @@ print(*(each.getsockname()[1] for each in both))'
     mkdir "$BATS_TEST_TMPDIR/guide"
     cd "$BATS_TEST_TMPDIR/guide"
     read -r port impostor_port < <(free_ports)
-    export port impostor_port pinshim=$BATS_TEST_DIRNAME/../build/pinshim shim=$PINSHIM_SO
+    export port impostor_port pinshim=$BATS_TEST_DIRNAME/../build/pinshim
     indented "$guide" >"$BATS_TEST_TMPDIR/script"
     # shellcheck disable=SC2016 # expanded there
     capture bash -eu -o pipefail -c 'trap "kill \$(jobs -p) 2>/dev/null || true" EXIT; . "$1"' - "$BATS_TEST_TMPDIR/script"
     equals "$STATUS" 0
 
-    # Each line of the boxes is printed, in their order.
+    # Each line of the fenced blocks is printed, in this order.
     rest=$OUT
     while read -r line; do
         # shellcheck disable=SC2001 # every character

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
-# Goal: whatever certificate a server shows, the verdict is right, the client continues, and the log gets one line of plain text.
+# Goal: whatever certificate a server presents, the verdict is right, the client does not crash, and the log gets one line of plain text.
 
-# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# Each bats test runs in a subshell of its own: what it sets is for itself. What is only read here comes from lib/programs.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2153
 
 load lib/programs

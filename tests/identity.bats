@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
-# Goal: an identity goes to the server that its rule knows, and to nobody else, whatever the server, the mode or the program does; it may
-# have any usual form; and one that cannot be used is a fault that says which file and why.
+# Goal: a rule's client certificate goes to the server that satisfies the rule, and to no other, whatever the server, the mode or the program
+# does; its files may have any usual format; one that cannot be used is a fault that names the file and the reason.
 
-# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/mutual's.
+# Each bats test runs in a subshell of its own: what it sets is for itself. What is only read here comes from lib/mutual.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2153,SC2154
 
 load lib/programs

@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
-# Goal: under PINSHIM_INHERIT=force a program that starts others cannot lose the shim for them, whichever way it starts them and whatever it does to
-# the environment; all else of their environment is as the program wants it.
+# Goal: with PINSHIM_INHERIT=force the programs that a program starts have the shim, however it starts them and whatever it removes from their
+# environment; the rest of their environment is as the program sets it.
 
-# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# Each bats test runs in a subshell of its own: what it sets is for itself. What is only read here comes from lib/programs.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2153
 
 load lib/programs

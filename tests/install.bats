@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
-# Goal: after "make install" a user's own line works: ld.so, which goes on without an object that it does not find, finds it by its bare name.
-# What is only packed leaves the system alone; what is installed where ld.so does not look is said to need its path.
+# Goal: after "make install" ld.so finds the shim by its bare name (it would start programs without a library that it does not find). Building
+# a package changes nothing in the system; installing where ld.so does not search prints that the full path is needed.
 
-# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# Each bats test runs in a subshell of its own: what it sets is for itself. What is only read here comes from lib/programs.
 # shellcheck disable=SC2030,SC2031,SC2153
 
 load lib/programs

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Goal: the manual pages are well-formed, say what there is, and are installed with the rest.
+# Goal: the manual pages are well-formed and complete, and are installed with the rest.
 
 # shellcheck disable=SC2153
 

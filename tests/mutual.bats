@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
-# Goal: programs that know nothing of client certificates get into servers that ask for one, with the identity of their rule, and show it
-# to nobody else; with nginx, Fastify, and Apache with PHP, as these are run.
+# Goal: programs without client-certificate support can connect to servers that request one, with the certificate of their rule, and present
+# it to no other; with nginx, Fastify, and Apache with PHP, in usual configurations.
 
-# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/mutual's.
+# Each bats test runs in a subshell of its own: what it sets is for itself. What is only read here comes from lib/mutual.
 # shellcheck disable=SC2030,SC2031,SC2153,SC2154
 
 load lib/programs

@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
-# Goal: whichever way a client's handshake is driven, and whatever it offers in place of a certificate, an impostor gets no byte
-# of the program's and the program none of the impostor's; the good server is reached as without the shim.
+# Goal: however a client's handshake is driven, and whatever takes the place of a certificate, an impostor gets no byte of the program's
+# data and the program none of the impostor's; the good server is reached as without the shim.
 
-# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# Each bats test runs in a subshell of its own: what it sets is for itself. What is only read here comes from lib/programs.
 # shellcheck disable=SC2030,SC2031,SC2153,SC2154
 
 load lib/programs

@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
-# Goal: what the pins file says now is in force at the next handshake of a program that runs on; where it says nothing, or nothing
-# that can be used, what it said last goes on, and one line tells why.
+# Goal: a changed pins file is in force at the next handshake of a running program; if it is missing or faulty, the last good pins stay in
+# force, and one line reports why.
 
-# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# Each bats test runs in a subshell of its own: what it sets is for itself. What is only read here comes from lib/programs.
 # shellcheck disable=SC2030,SC2031,SC2153
 
 load lib/programs

@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
-# Goal: what expires can be renewed under a program that runs on: the server's certificate on its backup pin, the client's in place, and
-# no request fails; and an identity that the server no longer takes is turned away, visibly.
+# Goal: certificates can be renewed while a program runs, and no request fails: the server's key by its backup pin, the client's certificate
+# by replacing its file; and a client certificate that the server no longer accepts leads to a line in the log.
 
-# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/mutual's.
+# Each bats test runs in a subshell of its own: what it sets is for itself. What is only read here comes from lib/mutual.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2153,SC2154
 
 load lib/programs

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Goal: every form of rule accepts what it says and nothing else, with real servers: pins of a CA, pkix, files, expiry dates, rules that only
-# report, and what is revoked; and a mistake in a pin is met with help.
+# Goal: every form of rule accepts exactly what it should, with real servers: pins of a CA, pkix, files, expiry dates, mode=report and
+# @revoked; and for common mistakes in a pin the log has a hint.
 
 # shellcheck disable=SC2030,SC2031,SC2153,SC2154
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
-# Goal: the rule that the pins file has for the host that a program meant is the one that decides, in every spelling of target
-# and pin, and however the program told OpenSSL which host that is.
+# Goal: the rule for the host that a program intends to reach is the one that decides, in every spelling of target and pin, and however
+# the program identifies that host to OpenSSL.
 
-# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# Each bats test runs in a subshell of its own: what it sets is for itself. What is only read here comes from lib/programs.
 # shellcheck disable=SC2030,SC2031,SC2153
 
 load lib/programs

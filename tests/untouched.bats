@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
-# Goal: what the pins do not refuse is left as it was, to the last return value, errno and entry of the error queue; what they
-# refuse fails as OpenSSL's own refusal does, before a byte of the program's or a client certificate has gone out.
+# Goal: a connection that is not refused is unchanged, down to return values, errno and the error queue; one that is refused fails like a
+# refusal by OpenSSL itself, before application data or a client certificate has been sent.
 
-# Every bats test is a subshell of its own: what one sets is meant for it alone. What is read and not set here is lib/programs'.
+# Each bats test runs in a subshell of its own: what it sets is for itself. What is only read here comes from lib/programs.
 # shellcheck disable=SC2030,SC2031,SC2153
 
 load lib/programs
@@ -26,7 +26,7 @@ setup() {
     GET="write=GET / HTTP/1.0"$'\r\n\r\n'
 }
 
-# same STEP...: with and without the shim, which says nothing, the program sees the same
+# same STEP...: with the shim, which logs nothing, the program sees the same as without
 same() {
     local without
     capture bare "${PROBE[@]}" "$@"
@@ -38,7 +38,7 @@ same() {
     equals "$OUT" "$without"
 }
 
-# alike STATUS COMMAND...: with and without the shim, which says nothing, the program ends with that status and prints the same
+# alike STATUS COMMAND...: with the shim, which logs nothing, and without, the program ends with that status and prints the same
 alike() {
     local without
     capture bare "${@:2}"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
-# Goal: what only some releases of OpenSSL have is held to the pins there, and so are two releases in one process. Run by
-# tests/matrix, in systems that have them; a program that exits with 77 has not found it. QUIC's clients verify the chain in half of their
-# connections: much of what a callback does is reached only then, and it runs under a lock of OpenSSL's there.
+# Goal: features that only some releases of OpenSSL have are covered, too, and so are two releases in one process. Run by tests/matrix, in
+# systems that have them; a program exits with 77 if its feature is missing. QUIC clients verify the chain in half of their connections:
+# only then is much of a callback's code reached, which there runs under a lock of OpenSSL.
 
 # shellcheck disable=SC2030,SC2031,SC2153,SC2154
 

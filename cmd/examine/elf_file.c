@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Copy `size` bytes at `offset`; false where the file does not have them. */
+/* Copy `size` bytes at `offset`; false if the file is shorter. */
 static bool take(const struct elf *elf, size_t offset, void *out, size_t size)
 {
     if (offset > elf->size || size > elf->size - offset)
@@ -161,7 +161,7 @@ static void read_segments(struct elf *elf)
         read_dynamic(elf);
 }
 
-/* Of a file for another processor no more than its name is wanted; its order of bytes may be the other one. */
+/* Of a file for another processor only that processor's name is needed; the byte order may differ. */
 static bool read_header(struct elf *elf)
 {
     uint8_t ident[EI_NIDENT];

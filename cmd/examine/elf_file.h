@@ -1,4 +1,4 @@
-/* ELF files, read without running them. Nothing in a file is trusted: anything that would lie outside of it counts as absent. */
+/* ELF files, read without running them. Nothing in a file is trusted: what would lie outside of it counts as absent. */
 #ifndef PINSHIM_ELF_FILE_H
 #define PINSHIM_ELF_FILE_H
 

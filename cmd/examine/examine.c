@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-/* What the TLS libraries of a program are, the nearest ones: how many steps lie between them and the program. */
+/* The TLS libraries that are nearest to the program in its dependency graph. */
 struct survey {
     struct examination *out;
     const struct found *openssl;
@@ -93,13 +93,13 @@ static const struct found *note(struct examination *out, const struct tls *tls, 
         end = &(*end)->next;
     *end = found;
     seen_add(&out->seen, "tls", "%s%s%s: %s%s%s%s%s%s", found->name, found->version != NULL ? " " : "", spaced(found->version), path,
-        strcmp(how, "inside") == 0 ? " has it linked in" : strcmp(how, "later") == 0 ? ", loaded later" : ", loaded at the start",
+        strcmp(how, "inside") == 0 ? " has it linked in" : strcmp(how, "later") == 0 ? ", loaded later" : ", loaded at start",
         found->through != NULL ? ", through " : "", spaced(found->through), found->crypto != NULL ? ", with the libcrypto within " : "",
         spaced(found->crypto));
     return found;
 }
 
-/* Append the libraries that lead to this one, the first one first. */
+/* Append the libraries that lead to this one, beginning with the one that the program needs. */
 static void add_way(const struct library *library, const char *root, struct text *out)
 {
     const struct library *by = library->by;
@@ -113,8 +113,8 @@ static void add_way(const struct library *library, const char *root, struct text
     text_add(out, "%s%s", out->length > 0 ? ", " : "", library_name(by));
 }
 
-/* Look at every library. `root` NULL: they are a program's. Else they are those of an object of that name, which the program loads
- * later: as if it needed it. */
+/* Look at every library. `root` NULL: they are a program's. Otherwise they are those of an object of that name that the program loads
+ * later, and count as if the program needed that object. */
 static void survey_libraries(const struct libraries *libraries, const char *root, struct survey *survey)
 {
     for (const struct library *library = libraries->first; library != NULL; library = library->next) {
@@ -128,7 +128,7 @@ static void survey_libraries(const struct libraries *libraries, const char *root
         if (tls.kind == TLS_NONE)
             continue;
         add_way(library, root, &way);
-        /* A library that is another's by its file name is loaded; otherwise its code is within. */
+        /* Another TLS library is either a file of that name, or code linked into this object. */
         found = note(survey->out, &tls, library->path, buffer,
             tls.kind == TLS_INSIDE || (library->depth == 0 && tls.kind == TLS_OTHER) ? "inside" : root != NULL ? "later" : "linked");
         if (usable && (survey->openssl == NULL || depth < survey->openssl_depth)) {
@@ -204,7 +204,7 @@ static void survey_plugins(const char *program, struct survey *survey)
     }
 }
 
-/* Runtimes with a TLS of their own in a language that no preload sees. */
+/* Runtimes with a TLS library of their own, which cannot be interposed. */
 static const char *own_tls(const char *name)
 {
     static const char *const own[][2] = {
@@ -246,20 +246,21 @@ static void decide_without(struct examination *out, const struct libraries *libr
     const struct library *naming = names_libssl(libraries);
 
     if (naming != NULL) {
-        seen_add(&out->seen, "later", "%s can load a libssl by itself", naming->path);
+        seen_add(&out->seen, "later", "%s can load a libssl later", naming->path);
         decide(out, COVER_IF, "later",
-            format("the OpenSSL that it loads later (%s names one) is 1.1.1 to 4.0", library_name(naming)), NULL);
+            format("the OpenSSL that it loads later (%s contains the name of one) is 1.1.1 to 4.0", library_name(naming)), NULL);
         return;
     }
     if (is_shell(name)) {
         decide(out, COVER_IF, "starts-others",
-            output_copy("what it starts does TLS with OpenSSL: a shell does none itself, and its children inherit the shim"),
+            output_copy("the programs that it starts do TLS with OpenSSL: a shell itself does no TLS, and its children inherit the shim"),
             output_copy("run \"pinshim doctor\" on the programs that it starts"));
         return;
     }
     if (libraries_find(libraries, "libcrypto.so") != NULL)
         seen_add(&out->seen, "note", "it uses OpenSSL's cryptography (libcrypto), not its TLS (libssl)");
-    decide(out, COVER_IF, "no-tls", output_copy("what it loads later or starts does TLS with OpenSSL: it has no TLS library itself"), NULL);
+    decide(out, COVER_IF, "no-tls",
+        output_copy("libraries that it loads later, or programs that it starts, do TLS with OpenSSL: it has no TLS library itself"), NULL);
 }
 
 static void decide_other(struct examination *out, const struct survey *survey)
@@ -268,14 +269,14 @@ static void decide_other(struct examination *out, const struct survey *survey)
 
     if (survey->other_is_openssl)
         decide(out, COVER_NOT, "openssl-inside",
-            format("%s is linked into %s, and calls within one object go past a preloaded one", other,
+            format("%s is linked into %s, and calls within one object cannot be interposed", other,
                 survey->other_depth == 0 ? "the program" : program_base(survey->other->path)),
-            output_copy("use a build that is linked to the system's libssl, as Debian's packages are"));
+            output_copy("use a build that is linked to the system's libssl, like Debian's packages"));
     else
         decide(out, COVER_NOT, "other-tls",
-            format("its TLS is %s, and the shim interposes OpenSSL alone%s", other,
-                survey->openssl != NULL ? " (which it has as well)" : ""),
-            output_copy("use a build or a program that does its TLS with OpenSSL, or let it connect through a proxy that is one"));
+            format("its TLS is %s, and the shim interposes only OpenSSL%s", other,
+                survey->openssl != NULL ? " (which the program has, too)" : ""),
+            output_copy("use a build or program that does TLS with OpenSSL, or send its traffic through a pinned TLS proxy that uses OpenSSL"));
     free(other);
 }
 
@@ -291,10 +292,10 @@ static void decide_openssl(struct examination *out, const struct survey *survey)
             output_copy("use OpenSSL 1.1.1 or later"));
     else if (other != NULL)
         decide(out, COVER_IF, "openssl-beside-other",
-            format("it does TLS with %s: what goes through %s is not judged", openssl, other), NULL);
+            format("it does TLS with %s: connections through %s are not checked", openssl, other), NULL);
     else if (later)
         decide(out, COVER_IF, "openssl-later",
-            format("TLS goes through %s: an extension may bring a TLS library of its own", openssl), NULL);
+            format("TLS goes through %s: an extension may use another TLS library", openssl), NULL);
     else
         decide(out, COVER_FULL, "openssl", format("its TLS is %s", openssl), NULL);
     free(openssl);
@@ -314,9 +315,9 @@ static void decide_tls(struct examination *out, const struct libraries *librarie
     survey_libraries(libraries, NULL, &survey);
     survey_plugins(out->program.path, &survey);
     if (elf_imports(&libraries->first->elf, "dlmopen"))
-        seen_add(&out->seen, "note", "it can load libraries into a namespace of their own (dlmopen), where no preloaded object is");
+        seen_add(&out->seen, "note", "it can load libraries into a namespace of their own (dlmopen), without the shim");
     if (strncmp(program_base(out->program.path), "php", 3) == 0)
-        seen_add(&out->seen, "note", "it loads extensions with RTLD_DEEPBIND; the shim takes that flag away");
+        seen_add(&out->seen, "note", "it loads extensions with RTLD_DEEPBIND; the shim removes that flag");
     if (survey.other != NULL && (survey.openssl == NULL || survey.other_depth <= survey.openssl_depth))
         decide_other(out, &survey);
     else if (survey.openssl != NULL)
@@ -325,7 +326,7 @@ static void decide_tls(struct examination *out, const struct libraries *librarie
         decide_without(out, libraries);
 }
 
-/* With more rights than its user's, the loader takes no object from the environment (AT_SECURE). */
+/* In a program with more rights than its user's (AT_SECURE), the loader ignores LD_PRELOAD. */
 static bool has_rights(struct examination *out)
 {
     struct stat status;
@@ -338,20 +339,20 @@ static bool has_rights(struct examination *out)
         decide(out, COVER_NOT, "set-user-id",
             format("it is %s, and the loader ignores LD_PRELOAD in such programs",
                 (status.st_mode & S_ISUID) != 0 ? "set-user-ID" : "set-group-ID"),
-            format("if it starts another program (as sudo does), put \"pinshim run\" behind it: %s pinshim run -- COMMAND",
+            format("if it starts another program (as sudo does), put \"pinshim run\" after it: %s pinshim run -- COMMAND",
                 program_base(path)));
         return true;
     }
     if (getxattr(path, "security.capability", NULL, 0) > 0) {
         seen_add(&out->seen, "rights", "%s has file capabilities (security.capability)", path);
         decide(out, COVER_NOT, "capabilities", output_copy("it has file capabilities, and the loader ignores LD_PRELOAD in such programs"),
-            format("take them away (setcap -r %s) and give the rights in another way, as systemd's AmbientCapabilities=", path));
+            format("remove them (setcap -r %s) and grant the rights in another way, such as systemd's AmbientCapabilities=", path));
         return true;
     }
     return false;
 }
 
-/* The loader tells the libc: each has its own, under a name of its own. */
+/* The loader's name identifies the libc. */
 static bool is_foreign(struct examination *out, const struct elf *elf)
 {
     const char *name = program_base(elf->interpreter);
@@ -376,7 +377,7 @@ static void name_static(struct examination *out, const struct libraries *librari
     survey_libraries(libraries, NULL, &survey);
     if ((libraries->first->elf.flags_1 & DF_1_PIE) == 0 && libraries->first->elf.type == ET_DYN) {
         decide(out, COVER_NOT, "no-program", output_copy("it is a shared object, not a program"),
-            output_copy("name the program that loads it"));
+            output_copy("give the program that loads it"));
         return;
     }
     if (survey.other != NULL) {
@@ -391,7 +392,7 @@ static void name_static(struct examination *out, const struct libraries *librari
         output_copy("use a build that is linked dynamically"));
 }
 
-/* Name the first version of glibc's symbols that the shim needs and the program's libc has not; NULL: none. */
+/* Return the first version of glibc's symbols that the shim needs and the program's libc does not have; NULL: none. */
 static const char *lacking_version(const struct elf *object, const struct libraries *libraries)
 {
     const struct library *libc = libraries_find(libraries, "libc.so.6");
@@ -427,15 +428,15 @@ static bool try_object(struct examination *out, const struct libraries *librarie
     switch (preload_try(elf->interpreter, out->program.path, out->object, &said)) {
     case PRELOAD_MAPPED:
         out->mapped = true;
-        seen_add(&out->seen, "shim", "%s: %s maps it into this program", out->object, elf->interpreter);
+        seen_add(&out->seen, "shim", "%s: %s loads it into this program", out->object, elf->interpreter);
         return true;
     case PRELOAD_INCOMPLETE:
         decide(out, COVER_NOT, "missing-library", format("it would not start without the shim either: %s", buffer),
             output_copy("install what is missing, or set LD_LIBRARY_PATH as the program's own start script does"));
         return false;
     default:
-        decide(out, COVER_NOT, "shim-not-loadable", format("its loader does not take the shim: %s", buffer),
-            format("compare what \"LD_PRELOAD=%s %s --list %s\" says", out->object, elf->interpreter, out->program.path));
+        decide(out, COVER_NOT, "shim-not-loadable", format("its loader does not load the shim: %s", buffer),
+            format("see the output of \"LD_PRELOAD=%s %s --list %s\"", out->object, elf->interpreter, out->program.path));
         return false;
     }
 }
@@ -476,10 +477,10 @@ static void examine_elf(struct examination *out, const struct libraries *librari
     if (out->cover != COVER_NOT && !try_object(out, libraries, trusted))
         return;
     if (out->cover == COVER_FULL && !out->mapped)
-        decide(out, COVER_IF, "untried", format("its loader takes the shim, which was not tried: %s", out->reason), NULL);
+        decide(out, COVER_IF, "untried", format("its loader loads the shim, which was not tried: %s", out->reason), NULL);
 }
 
-/* Some programs leave TLS to another one that they start. Return its path, NULL: none. */
+/* Some programs start another one for TLS. Return its path, NULL: none. */
 static char *helper_of(const char *program)
 {
     static const char *const helpers[][2] = {
@@ -520,7 +521,7 @@ static void examine_program(struct examination *out, bool trusted)
     char *helper = helper_of(started);
 
     if (helper != NULL) {
-        seen_add(&out->seen, "starts", "%s leaves TLS to %s", started, helper);
+        seen_add(&out->seen, "starts", "%s does TLS in %s", started, helper);
         free(out->program.path);
         out->program.path = helper;
     }
@@ -534,7 +535,7 @@ static void examine_program(struct examination *out, bool trusted)
     if (libraries == NULL) {
         out->error = EACCES;
         decide(out, COVER_NOT, "unreadable", format("%s cannot be read", out->program.path),
-            output_copy("examine it as a user who may read it"));
+            output_copy("examine it as a user with read access"));
     } else {
         examine_elf(out, libraries, &object, trusted);
     }
@@ -556,21 +557,21 @@ static void decide_error(struct examination *out)
             break;
         }
         decide(out, COVER_NOT, "not-found", format("\"%s\" is not found", called),
-            output_copy(strchr(called, '/') != NULL ? "look whether the path is right" : "write its path, or add its directory to PATH"));
+            output_copy(strchr(called, '/') != NULL ? "check the path" : "give its path, or add its directory to PATH"));
         break;
     case EISDIR:
-        decide(out, COVER_NOT, "cannot-run", format("\"%s\" is a directory", called), output_copy("name a program in it"));
+        decide(out, COVER_NOT, "cannot-run", format("\"%s\" is a directory", called), output_copy("give a program in it"));
         break;
     case ENOEXEC:
-        decide(out, COVER_NOT, "cannot-run", format("\"%s\" is neither a program nor a script", called), output_copy("name a program"));
+        decide(out, COVER_NOT, "cannot-run", format("\"%s\" is neither a program nor a script", called), output_copy("give a program"));
         break;
     case ELOOP:
         decide(out, COVER_NOT, "cannot-run", format("\"%s\" is a script whose interpreter is a script, too many times over", called),
-            output_copy("name the program that runs in the end"));
+            output_copy("give the program that finally runs"));
         break;
     default:
         decide(out, COVER_NOT, "cannot-run", format("\"%s\" cannot be run: %s", called, strerror(out->error)),
-            output_copy("look at its permissions (ls -l), which must let you read and execute it"));
+            output_copy("check its permissions (ls -l): you must be able to read and execute it"));
         break;
     }
 }
@@ -588,7 +589,7 @@ void examine(char *const *argv, bool trusted, struct examination *out)
         free(before);
         return;
     }
-    /* The program's own search goes by what it is started with. */
+    /* The loader searches by the LD_LIBRARY_PATH that the program is started with. */
     if (out->program.library_path != NULL && setenv("LD_LIBRARY_PATH", out->program.library_path, 1) != 0)
         output_error("the environment cannot be set: %s", strerror(errno));
     examine_program(out, trusted);
@@ -601,11 +602,11 @@ void examine(char *const *argv, bool trusted, struct examination *out)
         struct text text = text_over(buffer, sizeof(buffer));
 
         program_print(argv, &text);
-        out->next = format("see which connections are judged: PINSHIM_LOG_LEVEL=all pinshim run -- %s", buffer);
+        out->next = format("see which connections are checked: PINSHIM_LOG_LEVEL=all pinshim run -- %s", buffer);
     }
     if (out->program.obstacle != NULL && out->cover != COVER_NOT)
         decide(out, COVER_NOT, "environment", output_copy(out->program.obstacle),
-            output_copy("put \"pinshim run\" behind it: env ... pinshim run -- COMMAND"));
+            output_copy("put \"pinshim run\" after it: env ... pinshim run -- COMMAND"));
 }
 
 void examination_free(struct examination *examination)

@@ -25,7 +25,7 @@ const struct library *libraries_find(const struct libraries *libraries, const ch
     return NULL;
 }
 
-/* Map the file at `path` if it is for the program's processor; the loader passes over others. Takes `path`. */
+/* Map the file at `path` if it is for the program's processor; the loader skips others. Takes `path`. */
 static struct library *map(const struct libraries *libraries, char *path)
 {
     struct library *library;
@@ -58,7 +58,7 @@ static char *join(const char *directory, size_t length, const char *name)
     return path;
 }
 
-/* Return one directory of a DT_RPATH with $ORIGIN, $LIB and $PLATFORM in the loader's place; `lib` is what $LIB stands for. */
+/* Return one directory of a DT_RPATH with $ORIGIN, $LIB and $PLATFORM replaced, as the loader does; `lib` is the value of $LIB. */
 static char *expand(const char *entry, size_t length, const struct library *owner, const char *lib)
 {
     const struct {
@@ -120,7 +120,7 @@ static struct library *in_list(const struct libraries *libraries, const char *li
     return NULL;
 }
 
-/* /etc/ld.so.cache as ldconfig of glibc 2.2 and later writes it, alone or behind an older table. */
+/* /etc/ld.so.cache as ldconfig of glibc 2.2 and later writes it, alone or after an older table. */
 struct cache_header {
     char magic[20];
     uint32_t count;

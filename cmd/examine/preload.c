@@ -22,9 +22,9 @@ static bool examine_object(const char *path, struct text *problem)
     struct elf elf;
     bool complete;
 
-    /* The loader parts the list at blanks and colons, and there is no way to write one. */
+    /* The loader splits LD_PRELOAD at blanks and colons, which cannot be escaped. */
     if (strpbrk(path, " :") != NULL) {
-        text_add(problem, "%s has a blank or a colon in its path, which LD_PRELOAD cannot hold", path);
+        text_add(problem, "%s has a blank or a colon in its path, which is not possible in LD_PRELOAD", path);
         return false;
     }
     if (stat(path, &status) != 0 || elf_open(path, &elf) != ELF_READ) {
@@ -34,7 +34,7 @@ static bool examine_object(const char *path, struct text *problem)
     complete = elf_defines(&elf, "X509_verify_cert") && elf_defines(&elf, "SSL_connect");
     elf_close(&elf);
     if (!complete)
-        text_add(problem, "%s is not the shim: it has no function to put before OpenSSL's", path);
+        text_add(problem, "%s is not the shim: it interposes no function of OpenSSL", path);
     else if ((status.st_mode & S_IWOTH) != 0)
         text_add(problem, "%s is world-writable", path);
     return complete && (status.st_mode & S_IWOTH) == 0;
@@ -55,7 +55,7 @@ char *preload_find(struct text *problem)
             path = self;
     }
     if (access(path, F_OK) != 0) {
-        text_add(problem, "%s is not there", path);
+        text_add(problem, "%s does not exist", path);
         return NULL;
     }
     return examine_object(path, problem) ? output_copy(path) : NULL;
@@ -96,7 +96,7 @@ static void list(const char *loader, const char *program, const char *object, in
     _exit(127);
 }
 
-/* Return what the child wrote, with its end, for the caller to free. */
+/* Return what the child wrote, as a string, for the caller to free. */
 static char *gather(int in)
 {
     char *said = output_allocate(NULL, SAID_MAX + 1);
@@ -182,7 +182,7 @@ enum preload_result preload_try(const char *loader, const char *program, const c
     if (said[0] != '\0')
         add_line_with(said, NAME, problem);
     else
-        text_add(problem, "%s --list said nothing", loader);
+        text_add(problem, "%s --list printed nothing", loader);
     free(said);
     free(otherwise);
     return good || without ? PRELOAD_FAILED : PRELOAD_INCOMPLETE;

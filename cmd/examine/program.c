@@ -103,7 +103,7 @@ static char *find(const char *name, const char *path, int *error)
     return NULL;
 }
 
-/* Split the operand of env -S: blanks part it, quotes and backslashes hold it together, ${NAME} is a variable. */
+/* Split the operand of env -S at blanks that are not quoted; ${NAME} is a variable. */
 static void split(const char *string, struct words *out)
 {
     size_t size = strlen(string) + 1;
@@ -143,7 +143,7 @@ static void split(const char *string, struct words *out)
     free(buffer);
 }
 
-/* What env is asked to do before it starts its program. */
+/* What env does before it starts its program. */
 struct env {
     struct words command;
     char *path; /* for PATH; NULL: as it is */
@@ -156,7 +156,7 @@ static bool ours(const char *name, size_t length)
     return (length == 10 && strncmp(name, "LD_PRELOAD", length) == 0) || (length >= 8 && strncmp(name, "PINSHIM_", 8) == 0);
 }
 
-/* Under pinshim run the shim itself puts back what env removes (PINSHIM_INHERIT). */
+/* Under pinshim run the shim itself restores what env removes (PINSHIM_INHERIT). */
 static bool is_put_back(void)
 {
     const char *inherit = getenv("PINSHIM_INHERIT");
@@ -171,7 +171,7 @@ static void hinder(struct program *program, const char *what, bool put_back)
 
     if (program->obstacle != NULL || put_back)
         return;
-    text_add(&text, "env %.200s takes the shim out of its environment", what);
+    text_add(&text, "env %.200s removes or changes the variables that the shim needs", what);
     program->obstacle = output_copy(buffer);
 }
 
@@ -191,7 +191,7 @@ static void assign(struct program *program, struct env *env, const char *word)
     }
 }
 
-/* Read one option of env at `words->at[*i]`. An operand of -S is put in its place. */
+/* Read one option of env at `words->at[*i]`. The operand of -S replaces it. */
 static void read_option(struct program *program, struct env *env, struct words *words, size_t *i)
 {
     static const struct {
@@ -294,7 +294,7 @@ static int read_script(const char *path, char interpreter[static HEAD], char arg
         return errno;
     head[length] = '\0';
     if (strncmp(head, "#!", 2) != 0) {
-        /* As execvp does it. A file with a zero byte is none that a shell would read. */
+        /* As execvp does. A shell does not run a file that contains a zero byte. */
         if (strlen(head) != (size_t)length)
             return ENOEXEC;
         strcpy(interpreter, "/bin/sh"); /* fits */
@@ -405,7 +405,7 @@ static int through_script(struct program *program, struct words *words, const ch
     program->script = true;
     set(&program->subject, output_copy(found));
     set_line(program, interpreter, argument);
-    /* A path always: the kernel does not look into PATH. */
+    /* Always a path: the kernel does not search PATH. */
     text_add(&text, "%s%s", strchr(interpreter, '/') == NULL ? "./" : "", interpreter);
     add_word(&next, path);
     if (argument[0] != '\0')

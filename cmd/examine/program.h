@@ -1,4 +1,4 @@
-/* Which program a command leads to: through PATH, through #! lines, through env, and through wrappers such as nice. */
+/* Which program a command finally runs, by way of PATH, #! lines, env, and wrappers such as nice. */
 #ifndef PINSHIM_PROGRAM_H
 #define PINSHIM_PROGRAM_H
 
@@ -19,7 +19,7 @@ struct program {
     int error; /* 0; or why there is nothing to run, as exec(3) has it: ENOENT, EACCES, ENOEXEC, ELOOP */
     char *first; /* the file to execute for the command itself; NULL: not found */
     char *path; /* what runs in the end, as an absolute path without symbolic links */
-    char *called; /* the name by which that was called */
+    char *called; /* the name under which that was called */
     char *named; /* the same, but for a script its own name */
     char *first_line; /* of the last script; NULL: there was none */
     char *obstacle; /* what clears the environment before it starts; NULL: nothing */

@@ -3,15 +3,15 @@
 #include <ctype.h>
 #include <string.h>
 
-/* Each text that is looked for stands in two parts, for elf_find. */
+/* Each text that is searched for is in two parts, for elf_find. */
 struct mark {
     char first;
     const char *rest;
 };
 
-/* What libssl calls its place in an X509_STORE_CTX, 1.0.2 to 4.0; no program has a reason to say that. */
+/* The name of libssl's ex_data in an X509_STORE_CTX, 1.0.2 to 4.0; no program has a reason to contain it. */
 static const struct mark openssl = {'S', "SL for verify callback"};
-/* File names that its error messages carry. */
+/* File names in its error messages. */
 static const struct mark boringssl = {'s', "sl_key_share.cc"};
 static const struct mark go_tls = {'c', "rypto/tls.(*Conn).clientHandshake"};
 static const struct mark libssl = {'l', "ibssl.so"};
@@ -33,7 +33,7 @@ static bool has_rustls(const struct elf *elf)
     return false;
 }
 
-/* Find "NAME 1.2.3" with a date behind it, as OPENSSL_VERSION_TEXT has it. */
+/* Find "NAME 1.2.3" with a date after it, as in OPENSSL_VERSION_TEXT. */
 static bool find_version(const struct elf *elf, struct mark name, char version[static 40])
 {
     const char *end = (const char *)elf->bytes + elf->size;
@@ -65,7 +65,7 @@ static const struct library *by_name(const struct libraries *libraries, const ch
     return NULL;
 }
 
-/* Read whose version stands in the object. Return true if it is OpenSSL's, and false with a name if it is another's. */
+/* Read the version text in the object. Return true if it is OpenSSL's, and false with a name if it is a fork's. */
 static bool read_kin(const struct elf *elf, struct tls *out)
 {
     if (find_version(elf, (struct mark) {'O', "penSSL "}, out->version)) {
@@ -79,7 +79,7 @@ static bool read_kin(const struct elf *elf, struct tls *out)
     return false;
 }
 
-/* Tell which kin of OpenSSL the object is that has SSL_CTX_new: its version stands in itself or in its libcrypto. */
+/* Find out which fork of OpenSSL an object with SSL_CTX_new is: its version is in the object or in its libcrypto. */
 static bool name_kin(const struct libraries *libraries, const struct library *library, struct tls *out)
 {
     const char *needed;
@@ -121,7 +121,7 @@ static const char *lacking(const struct libraries *libraries, const struct libra
     return NULL;
 }
 
-/* Find the object that exports a libcrypto before the one that libssl is linked to: libssl reaches its functions, and so does the shim. */
+/* Find an object that exports libcrypto's functions before the libcrypto that libssl is linked to: libssl and the shim use those. */
 static const struct library *other_crypto(const struct libraries *libraries)
 {
     for (const struct library *library = libraries->first; library != NULL; library = library->next) {
@@ -156,7 +156,7 @@ static const char *other_by_name(const char *file)
     return NULL;
 }
 
-/* Go's version stands in its build information, behind a header of 32 bytes and its own length, from Go 1.18 on. */
+/* From Go 1.18 on, its version is in its build information, after a header of 32 bytes and the version's length. */
 static void go_version(const struct elf *elf, char version[static 40])
 {
     size_t size;
@@ -189,7 +189,7 @@ struct tls tls_of(const struct libraries *libraries, const struct library *libra
         tls.kind = TLS_OTHER;
         return tls;
     }
-    /* One that holds libcrypto as well may call within itself, where nothing can stand between. */
+    /* If it contains libcrypto as well, calls within it cannot be interposed. */
     if (!program && elf_defines(elf, "SSL_CTX_new") && elf_defines(elf, "SSL_connect") && !elf_defines(elf, "X509_verify_cert")) {
         tls.kind = name_kin(libraries, library, &tls) ? TLS_OPENSSL : TLS_OTHER;
         if (tls.name == NULL)

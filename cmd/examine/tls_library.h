@@ -1,4 +1,4 @@
-/* Which TLS library an object is, or contains. */
+/* Which TLS library an object is or contains. */
 #ifndef PINSHIM_TLS_H
 #define PINSHIM_TLS_H
 

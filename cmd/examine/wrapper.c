@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* As GNU coreutils, findutils and time, and util-linux have them. None reads an option behind its first operand. */
+/* The options of GNU coreutils, findutils and time, and util-linux. None reads an option after its first operand. */
 static const struct wrapper {
     const char *name;
     const char *valued; /* the letters that take a value, in the same word or the next */

@@ -1,4 +1,4 @@
-"""Put one certificate in the place of another into a session's PEM file, as whoever can write that file may.
+"""Replace one certificate by another in a session's PEM file, as anyone who can write to that file could.
 
 usage: forge.py SESSION OLD-CERTIFICATE NEW-CERTIFICATE
 """
@@ -16,7 +16,7 @@ def certificate(path):
 
 
 def field(tag, content):
-    """DER with a length of two bytes, as for everything here."""
+    """DER with a length of two bytes, which fits everything here."""
     return bytes([tag, 0x82]) + len(content).to_bytes(2, "big") + content
 
 

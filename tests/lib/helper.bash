@@ -1,5 +1,5 @@
-# What the tests with real clients share: a good server and an impostor whose chain is just as valid, behind nginx and behind
-# "openssl s_server", and the assertion that a client is held to its pins by the object in $PINSHIM_SO, and by nothing else.
+# Shared by the tests with real clients: a good server and an impostor with an equally valid chain, served by nginx and by
+# "openssl s_server", and the assertion that the shim in $PINSHIM_SO, and nothing else, makes a client refuse the impostor.
 
 PINSHIM_SO=${PINSHIM_SO:-$BATS_TEST_DIRNAME/../build/libpinshim.so}
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
@@ -29,7 +29,7 @@ start_servers() {
     done
 }
 
-# prepare: for setup; $PINNED is what the pins file says of the good server
+# prepare: for setup; $PINNED is the pin of the good server
 prepare() {
     CA=$LAB/ca.pem
     PINS=$BATS_TEST_TMPDIR/pins
@@ -39,17 +39,17 @@ prepare() {
     farewell='alert bad certificate'
 }
 
-# with_servers SERVER...: what "holds" goes through
+# with_servers SERVER...: the servers that "holds" uses
 with_servers() { servers=("$@"); }
 
-# drops_alerts: the client closes the socket without sending what OpenSSL wrote last, as it does on every failure
+# drops_alerts: for a client that closes the socket without sending the alert that OpenSSL wrote, as it does on every failure
 drops_alerts() {
     farewell='peer closed connection in SSL handshake|unexpected eof while reading'
-    # The s_server of 1.1.1 says nothing of that.
+    # The s_server of 1.1.1 does not report that.
     [[ $(openssl version) != *' 1.1.1'* ]] || with_servers 'nginx 1.2' 'nginx 1.3'
 }
 
-# with_pins RULE...: the pins file, a rule a line; the first is line 3
+# with_pins RULE...: writes the pins file, one rule per line; the first is line 3
 with_pins() {
     printf '%s\n' '# pins of the test' '' "$@" >"$PINS"
 }
@@ -58,12 +58,12 @@ with_pins() {
 port_of() { cut -d' ' -f1 "$LAB/at-$1-${2/ /-}"; }
 log_of() { cut -d' ' -f2- "$LAB/at-$1-${2/ /-}"; }
 
-# client COMMAND...: every client is started by this; whether the object is preloaded is decided by "run_client"
+# client COMMAND...: every client is started by this; "run_client" decides whether the shim is preloaded
 client() {
     timeout -k 1 20 env "${client_environment[@]}" "$@"
 }
 
-# request: what a client that only carries bytes is given to send
+# request: the HTTP request for clients that only pass on bytes
 request() {
     printf 'GET / HTTP/1.0\r\nHost: localhost\r\n\r\n'
 }
@@ -80,7 +80,7 @@ run_client() {
     ERR=$(<"$BATS_TEST_TMPDIR/err")
 }
 
-# failed TEXT: ends a test, with the last call
+# failed TEXT: fails the test, and prints the last call
 failed() {
     printf '%s\n' "$CALL: $1" "exit status $STATUS" '--- stdout' "$OUT" '--- stderr' "$ERR" '--- pins' "$(cat "$PINS")" >&2
     return 1
@@ -114,7 +114,7 @@ more_farewells() { [ "$(farewells "$1")" -gt "$2" ]; }
 served() { wc -l <"$LAB/nginx-impostor/access.log"; }
 served_more() { [ "$(served)" -gt "$1" ]; }
 
-# holds HOST LINE FUNCTION: for each of ${servers[@]}, without the object FUNCTION gets the impostor's body; with it, the good
+# holds HOST LINE FUNCTION: for each of ${servers[@]}, without the shim FUNCTION gets the impostor's body; with it, the good
 # server's body, and from the impostor nothing: the rule of HOST in the pins file's LINE refuses it, and all that the impostor
 # gets is a fatal alert
 holds() {
@@ -140,7 +140,7 @@ holds() {
     done
 }
 
-# spares FUNCTION SERVER: no rule concerns this call, and with the object as without it the impostor's body is received
+# spares FUNCTION SERVER: no rule applies to this call, and the impostor's body is received with the shim as without
 spares() {
     run_client shim impostor "$2" "$1"
     received impostor "$2"
@@ -151,7 +151,7 @@ with_port_pins() {
     with_pins "$1:9 deny" "$1:$(port_of good "$2") $PINNED" "$1:$(port_of impostor "$2") $PINNED"
 }
 
-# holds_at_port TARGET FUNCTION: the rule of the port holds at that port, and at no other
+# holds_at_port TARGET FUNCTION: the rule for the port applies to that port, and to no other
 holds_at_port() {
     local server
     for server in "${every_server[@]}"; do
@@ -163,7 +163,7 @@ holds_at_port() {
     done
 }
 
-# holds_with_port TARGET FUNCTION: the rule of the impostor's port, the only one of the file, holds
+# holds_with_port TARGET FUNCTION: the rule for the impostor's port, the only one in the file, applies
 holds_with_port() {
     local server
     for server in "${every_server[@]}"; do
@@ -175,7 +175,7 @@ holds_with_port() {
 
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
-# traces: a test that needs a server's trace; the s_server of Debian 11 is built without
+# traces: for tests that need a server's trace; Debian 11 builds s_server without it
 traces() {
     [[ $(openssl version) != *' 1.1.1'* ]] || skip 'this s_server has no -trace'
 }

@@ -35,7 +35,7 @@ lab_make() {
     lab_cert impostor /CN=impostor
 }
 
-# lab_no_identifiers: extension lines for a certificate without key identifiers, so that only signatures tell who has issued what. 1.1.1 adds
+# lab_no_identifiers: extension lines for a certificate without key identifiers, so that only signatures show who issued what. 1.1.1 adds
 # none, and does not know the word.
 lab_no_identifiers() {
     [[ $(openssl version) == 'OpenSSL 1.'* ]] || printf '%s\n' 'subjectKeyIdentifier=none' 'authorityKeyIdentifier=none'
@@ -55,7 +55,7 @@ lab_free_port() {
     $LAB_INSIDE /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# lab_wait COMMAND...: until the command succeeds, ten seconds at most
+# lab_wait COMMAND...: waits until the command succeeds, ten seconds at most
 lab_wait() {
     local _
     for _ in $(seq 200); do

@@ -1,4 +1,4 @@
-# Helpers of the tests with client certificates: identities, and servers that ask for them. Sourced after lib/programs.
+# Helpers of the tests with client certificates, here called identities, and servers that request them. Sourced after lib/programs.
 
 PASSPHRASE=julio
 CLIENTS=$BATS_TEST_DIRNAME/clients
@@ -23,12 +23,12 @@ identity() {
     chmod 0600 "$LAB/$1.key" "$LAB/$1.plain"
 }
 
-# as NAME: the fields of a rule that offers that identity
+# as NAME: the fields of a rule with that client certificate
 as() {
     echo "client-cert=$LAB/$1.pem client-key=$LAB/$1.key client-key-pass-file=$LAB/pass"
 }
 
-# own NAME: the options by which curl itself shows that identity
+# own NAME: the options with which curl itself presents that client certificate
 own() {
     echo "--cert $LAB/$1.pem --key $LAB/$1.key --pass $PASSPHRASE"
 }
@@ -56,7 +56,7 @@ certificate_list() {
     "${ca[@]}" -gencrl -out "$LAB/crl.pem" 2>>"$LAB/openssl.log"
 }
 
-# asking_nginx NAME [LINE]: an nginx with $LAB/NAME.pem that lets nobody in without a certificate of the CA, and tells whose it was;
+# asking_nginx NAME [LINE]: an nginx with $LAB/NAME.pem that requires a client certificate of the CA, and returns its subject;
 # sets $PORT
 asking_nginx() {
     lab_nginx "$1" "ssl_client_certificate $CA; ssl_verify_client on; ssl_verify_depth 2; ${2:-}
@@ -74,7 +74,7 @@ fastify() {
     PORT=$(cat "$log")
 }
 
-# apache LINE...: an Apache with PHP and $LAB/good.pem, whose pages / and /private/ show who came, and these lines in its
+# apache LINE...: an Apache with PHP and $LAB/good.pem, whose pages / and /private/ show the client's subject, and these lines in its
 # configuration; sets $PORT, and $SITE to its directory
 apache() {
     local modules=/usr/lib/apache2/modules module
@@ -132,7 +132,7 @@ mutual_stop() {
     [ ! -f "$LAB/sites" ] || xargs rm -rf <"$LAB/sites"
 }
 
-# curious NAME [OPTION...]: an openssl s_server with $LAB/NAME.pem that asks for a client certificate and logs whose it gets, in
+# curious NAME [OPTION...]: an openssl s_server with $LAB/NAME.pem that requests a client certificate and logs which it receives, in
 # $CURIOUS; sets $ASKED, its port
 curious() {
     CURIOUS=$(mktemp "$LAB/curious-XXXXXX")
@@ -143,14 +143,14 @@ curious() {
     ASKED=$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p;T;q' "$CURIOUS")
 }
 
-# shown: whose certificates the last curious server was shown. Before 3.2, openssl puts blanks round the =.
+# shown: whose certificates the last curious server received. Before 3.2, openssl puts blanks round the =.
 shown() { sed -n 's/^depth=0 CN \{0,1\}= \{0,1\}//p' "$CURIOUS" | sort -u; }
 
-# got NAME: that identity was among them
+# got NAME: that one was among them
 got() { shown | grep -qx "$1"; }
 
-# got_nothing: none of a program under test was. It serves one connection after the other, so one of our own, with client4's, comes after
-# all that are looked for.
+# got_nothing: none of the program under test was. It serves one connection after the other, so one of our own, with client4's, comes after
+# all that could have been there.
 got_nothing() {
     # shellcheck disable=SC2046 # words
     bare curl -sSk $(own client4) -o "$LAB/own" "https://localhost:$ASKED/" || return 1
@@ -158,7 +158,7 @@ got_nothing() {
     equals "$(shown)" client4
 }
 
-# fetch bare|shim CLIENT PORT VERSION [OPTION...]: what a client that knows of no client certificate gets; sets $STATUS, $OUT and $ERR.
+# fetch bare|shim CLIENT PORT VERSION [OPTION...]: runs a client that has no client certificate; sets $STATUS, $OUT and $ERR.
 # Those named -k verify nothing.
 fetch() {
     local way=$1 client=$2 port=$3 version=$4
@@ -176,7 +176,7 @@ fetch() {
     capture "$way" PINSHIM_LOG_LEVEL=all timeout -k 1 20 "$@"
 }
 
-# offered NAME: the last line on $ERR of an accepted server says that this identity was offered
+# offered NAME: the last line in $ERR about an accepted server says that this client certificate was offered
 offered() {
     has "$(lines accepted | tail -n 1)" "client certificate \"CN=$1\" offered"
 }

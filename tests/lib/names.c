@@ -15,7 +15,7 @@ static const char *answer(const char *name)
     return length >= sizeof(domain) && strcmp(name + length - (sizeof(domain) - 1), domain) == 0 ? "127.0.0.1" : name;
 }
 
-/* Each in one piece of memory, as freeaddrinfo wants them. */
+/* Each in one piece of memory, as freeaddrinfo expects. */
 static int answer_much(uint32_t number, struct addrinfo **found)
 {
     struct whole {

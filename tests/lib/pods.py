@@ -18,7 +18,7 @@ def read(path):
 
 
 def spec_of(workload):
-    """The pod's spec in a workload, or None."""
+    """Return the pod's spec in a workload, or None."""
     spec = workload.get("spec", {})
     if workload["kind"] == "CronJob":
         spec = spec["jobTemplate"]["spec"]
@@ -26,7 +26,7 @@ def spec_of(workload):
 
 
 def name_of(workload):
-    """Of its pod here."""
+    """Return the name of the workload's pod."""
     return workload["metadata"]["name"] if workload["kind"] == "Pod" else workload["kind"].lower()
 
 
@@ -57,19 +57,19 @@ def check(rendered, parts):
             for mount in wanted["containers"][0]["volumeMounts"]:
                 assert mounts.count(mount) == 1 and "subPath" not in mount, (container["name"], mounts)
             assert {mount["name"] for mount in mounts} <= volumes.keys(), mounts
-            # What the test's workloads say of it.
+            # The fields that the test's workloads set.
             for variable in container["env"]:
                 assert variable["name"] != "KEPT" or variable["value"] == "yes", variable
         print(workload["kind"], *[container["name"] for container in others])
 
 
 def matches(pattern, name):
-    """Of Kyverno's patterns those that the policy has."""
+    """Match those of Kyverno's patterns that the policy uses."""
     return name != pattern[1:] if pattern.startswith("!") else pattern == "*"
 
 
 def expand(elements, containers):
-    """A list with conditional anchors becomes one with an element for each container that meets them, those without first."""
+    """Replace elements with conditional anchors by one for each container that matches, after those without anchors."""
     plain = [element for element in elements if "(name)" not in element]
     for element in elements:
         for container in containers:

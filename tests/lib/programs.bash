@@ -1,4 +1,4 @@
-# Helpers of the tests that drive the shim with pins files, small C programs and odd servers.
+# Helpers of the tests that use pins files, small C programs and unusual servers.
 
 # shellcheck source=tests/lib/lab.bash
 . "$BATS_TEST_DIRNAME/lib/lab.bash"
@@ -28,7 +28,7 @@ pins() {
     printf '%s\n' "$@" >"$PINS"
 }
 
-# shim COMMAND...: run a program under the shim and $PINS. No function: env has to start it.
+# shim COMMAND...: run a program with the shim and $PINS. COMMAND cannot be a function, because env starts it.
 shim() {
     env LD_PRELOAD="$PINSHIM_SO${PRELOAD_ALSO:+ $PRELOAD_ALSO}" PINSHIM_PINS="$PINS" "$@"
 }
@@ -47,7 +47,7 @@ capture() {
     ERR=$(tr -d '\0' <"$ERR_FILE")
 }
 
-# needs PROGRAM: the test is for releases that have what PROGRAM is made of
+# needs PROGRAM: skip the test if this release lacks functions that PROGRAM needs
 needs() {
     capture bare "$PATHS/$1"
     [ "$STATUS" -ne 77 ] || skip 'this OpenSSL has none'
@@ -65,7 +65,7 @@ needs_terminal() {
     why=$(/usr/bin/python3 -c 'import os, pty; pty.openpty()' 2>&1) || skip "no pseudo-terminal: $(tail -n 1 <<<"$why")"
 }
 
-# explain MESSAGE: fail, with what the last captured command gave
+# explain MESSAGE: fail, and print the results of the last captured command
 explain() {
     printf '%s\nstatus %s\n--- stdout\n%s\n--- stderr\n%s\n' "$1" "${STATUS:-}" "${OUT:-}" "${ERR:-}"
     return 1
@@ -93,7 +93,7 @@ count_lines() {
     grep -acE "^pinshim\[[0-9]+\]: $1[ :]" <<<"$ERR" || true
 }
 
-# accepted COMMAND...: the program succeeds under the shim, which says nothing
+# accepted COMMAND...: the program succeeds with the shim, which logs nothing
 accepted() {
     capture shim "$@"
     equals "$STATUS" 0
@@ -120,7 +120,7 @@ refused() {
     LINE=$(lines refused)
 }
 
-# judged VERDICT PORT [OPTION...]: what becomes of an openssl s_client that verifies nothing
+# judged VERDICT PORT [OPTION...]: the verdict for an openssl s_client that verifies nothing
 judged() {
     "$1" openssl s_client -brief -connect "127.0.0.1:$2" "${@:3}"
 }
@@ -150,7 +150,7 @@ relay() {
     PORT=$(cat "$RELAYED.port")
 }
 
-# unwrap PORT NAME: takes the TLS off connections, with $LAB/NAME.pem, before the server at PORT; sets $PORT
+# unwrap PORT NAME: terminates TLS, with $LAB/NAME.pem, before the server at PORT; sets $PORT
 unwrap() {
     local out
     out=$(mktemp "$LAB/unwrap-XXXXXX")

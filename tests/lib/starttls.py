@@ -1,4 +1,4 @@
-"""starttls.py CERTIFICATE KEY PROTOCOL: a server that begins as that protocol does and goes over to TLS when it is asked. Prints its port."""
+"""starttls.py CERTIFICATE KEY PROTOCOL: a server that starts with that protocol, and with TLS when the client requests it. Prints its port."""
 import socket
 import ssl
 import sys

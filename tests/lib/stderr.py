@@ -5,7 +5,7 @@ its own what was written there, and exits with the command's status, 124 after 2
 pipe, socket    a pipe, a stream socket, that keep what fits
 full            a pipe without room
 stopped         a terminal whose output is stopped (Ctrl-S)
-background      a terminal that stops a background process when it writes (stty tostop), which this is"""
+background      a terminal that stops background processes that write to it (stty tostop); the command is one"""
 import fcntl
 import os
 import signal
@@ -41,7 +41,7 @@ def run(kind, reader, writer, command):
         mode = termios.tcgetattr(writer)
         mode[3] |= termios.TOSTOP
         termios.tcsetattr(writer, termios.TCSANOW, mode)
-        # Another group has the foreground: this one is left for a new one.
+        # The foreground belongs to another process group: start a new one.
         inner = os.fork()
         if inner:
             _, status = os.waitpid(inner, os.WUNTRACED)
@@ -53,7 +53,7 @@ def run(kind, reader, writer, command):
         termios.tcflow(writer, termios.TCOOFF)
     os.dup2(writer, 2)
     os.close(writer)
-    # Python ignores these, and who is started by it would, too.
+    # Python ignores these, and programs started by it would inherit that.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     os.execvp(command[0], command)

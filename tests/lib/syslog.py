@@ -1,4 +1,4 @@
-"""Stand for a system's log: write each datagram that comes to a socket as a line of a file.
+"""Stand in for syslogd: write each datagram that arrives at a socket as a line of a file.
 
 usage: syslog.py SOCKET FILE; prints a line when it listens. A datagram "end" ends it.
 """

@@ -1,5 +1,5 @@
 """typed.py COMMAND...: runs an interactive shell on a pseudo-terminal, and types the lines of standard input, \\t for the tab key, each when
-the shell has printed its prompt, "ready> ", once more. Prints all that it wrote there."""
+the shell has printed its prompt, "ready> ", again. Prints everything that it wrote there."""
 import os
 import pty
 import re

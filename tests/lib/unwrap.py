@@ -1,4 +1,4 @@
-"""Take the TLS off connections and relay what is within to a port of loopback.
+"""Terminate TLS and relay the plaintext to a port of loopback.
 
 usage: unwrap.py BACKEND-PORT NAME; shows NAME.pem with NAME.key, and prints the port that it listens on.
 """
