@@ -151,3 +151,32 @@ except PermissionError: print("refused")'
     capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT" 1 'AUTH PLAIN hunter2'
     equals "$OUT$ERR" sent
 }
+
+@test "copies of the descriptor, stdio and other spellings of the address are held as well" {
+    local how
+    opportunist smtp good
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD tls=required"
+    for how in plain dup dup2 fcntl any '/dev/tcp' git fdopen; do
+        : >"$CLEAR"
+        case $how in
+        /dev/tcp) capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" bash -c "exec 3<>/dev/tcp/127.0.0.1/$PORT; printf 'AUTH PLAIN secret\r\n' >&3" ;;
+        git) capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" timeout 20 git ls-remote "git://127.0.0.1:$PORT/secret" ;;
+        fdopen) capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" "$PROGRAMS/says" "$PORT" secret ;;
+        *) capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c '
+import fcntl, os, socket, sys
+how, port = sys.argv[1], int(sys.argv[2])
+s = socket.create_connection(("0.0.0.0" if how == "any" else "127.0.0.1", port))
+fd = s.fileno()
+if how == "dup": fd = os.dup(fd)
+if how == "dup2": fd = os.dup2(fd, 77)
+if how == "fcntl": fd = fcntl.fcntl(fd, fcntl.F_DUPFD, 50)
+os.write(fd, b"EHLO here\r\n")
+try: os.write(fd, b"AUTH PLAIN secret\r\n")
+except PermissionError: print("refused")' "$how" "$PORT"
+            equals "$OUT" refused ;;
+        esac
+        sleep 0.2
+        ! grep -qa secret "$CLEAR" || explain "$how: in the clear: $(cat -v "$CLEAR")"
+        equals "$(count_lines refused)" 1
+    done
+}

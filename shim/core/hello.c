@@ -159,7 +159,8 @@ static enum hello_kind skip_tds(struct source *from)
 
     if (status > 1 || (length != END && length < 8))
         return HELLO_NONE;
-    return number_raw(from, 2) == END || number_raw(from, 2) == END ? HELLO_BEGUN : HELLO_CLIENT;
+    (void)number_raw(from, 2);
+    return number_raw(from, 2) == END ? HELLO_BEGUN : HELLO_CLIENT;
 }
 
 /* The header of the record. An encrypted one has another epoch in DTLS; in TLS it looks the same. */
@@ -176,8 +177,11 @@ static enum hello_kind enter_first(struct source *from)
         return HELLO_NONE;
     if (from->datagram && number_raw(from, 2) > 0)
         return HELLO_NONE;
-    if (from->datagram && (number_raw(from, 3) == END || number_raw(from, 3) == END))
-        return HELLO_BEGUN;
+    if (from->datagram) {
+        (void)number_raw(from, 3);
+        if (number_raw(from, 3) == END)
+            return HELLO_BEGUN;
+    }
     length = number_raw(from, 2);
     if (length == END)
         return HELLO_BEGUN;

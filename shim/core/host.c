@@ -106,6 +106,8 @@ enum host_kind host_parse(const char *string, size_t length, struct host *out)
     return out->kind = HOST_NAME;
 }
 
+static const uint8_t unspecified[16];
+
 bool host_from_bytes(int family, const void *bytes, struct host *out)
 {
     memset(out, 0, sizeof(*out));
@@ -117,6 +119,11 @@ bool host_from_bytes(int family, const void *bytes, struct host *out)
     } else {
         return false;
     }
+    /* What is sent to the unspecified address goes to this host (RFC 1122, section 3.2.1.3; the kernel takes the loopback address). */
+    if (memcmp(out->address, unspecified, sizeof(unspecified)) == 0)
+        out->address[15] = 1;
+    else if (memcmp(out->address, mapped_prefix, sizeof(mapped_prefix)) == 0 && memcmp(out->address + 12, unspecified, 4) == 0)
+        memcpy(out->address + 12, (const uint8_t[]) {127, 0, 0, 1}, 4);
     out->kind = HOST_ADDRESS;
     return true;
 }

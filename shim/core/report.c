@@ -164,7 +164,7 @@ void report(const struct tls *tls, const struct presented *presented, const stru
             peer_show_issuer(tls, presented, &strings->peer);
         list_target(evaluation, strings);
     }
-    if (evaluation->client != NULL)
+    if (tls != NULL && evaluation->client != NULL)
         tls->describe(tls, evaluation->client, &strings->client);
     event = (struct event) {
         .verdict = verdict,

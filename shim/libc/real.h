@@ -4,6 +4,7 @@
 
 #include "loader.h"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -25,9 +26,9 @@ int __vdprintf_chk(int fd, int checked, const char *format, va_list args) PRINTF
 /* Functions that are found when the object is loaded. The first call that sends may come from a signal handler, where no symbol may be
  * looked up; and a later look-up for the others would clear the program's dlerror(). */
 #define FOUND_AT_START(each) \
-    each(send) each(sendto) each(sendmsg) each(sendmmsg) each(write) each(writev) each(connect) each(close) each(dup2) each(dup3) each(prctl) each(syscall) \
+    each(send) each(sendto) each(sendmsg) each(sendmmsg) each(write) each(writev) each(connect) each(close) each(dup) each(dup2) each(dup3) each(fcntl) each(fcntl64) each(prctl) each(syscall) \
     each(recv) each(recvfrom) each(recvmsg) each(recvmmsg) each(read) each(readv) each(__recv_chk) each(__recvfrom_chk) each(__read_chk) \
-    each(fdopen) each(fclose) each(fputs) each(fputs_unlocked) each(fputc) each(fputc_unlocked) each(putc) each(putc_unlocked) each(_IO_putc) \
+    each(putchar) each(puts) each(fdopen) each(fclose) each(fputs) each(fputs_unlocked) each(fputc) each(fputc_unlocked) each(putc) each(putc_unlocked) each(_IO_putc) \
     each(fwrite) each(fwrite_unlocked) each(vfprintf) each(__vfprintf_chk) each(vdprintf) each(__vdprintf_chk) \
     each(getaddrinfo) each(gethostbyname) each(gethostbyname2) each(gethostbyname_r) each(gethostbyname2_r)
 

@@ -98,6 +98,17 @@ void required_connects(int fd, const struct sockaddr *to, socklen_t length)
     errno = saved;
 }
 
+void required_copied(int fd, int copy)
+{
+    if (fd < 0 || copy < 0 || fd == copy || (socket_marks_of(fd) & SOCKET_NEEDS_TLS) == 0)
+        return;
+    if (copy < SOCKETS && fd < SOCKETS)
+        said[copy] = said[fd];
+    else if (copy < SOCKETS)
+        memset(&said[copy], 0, sizeof(said[copy]));
+    socket_mark(copy, SOCKET_NEEDS_TLS);
+}
+
 void required_asked(int fd)
 {
     const struct pinstore *store = fd >= 0 ? hold_pins() : NULL;
@@ -152,11 +163,29 @@ static enum outcome report_plaintext(int fd)
     return outcome;
 }
 
+/* Return true for the beginning of a record of TLS (RFC 8446, section 5.1): the ClientHello went out on another descriptor of the socket. */
+static bool is_record(const struct iovec *parts, size_t count)
+{
+    const uint8_t *bytes;
+
+    while (count > 0 && parts->iov_len == 0) {
+        parts++;
+        count--;
+    }
+    bytes = count > 0 ? parts->iov_base : NULL;
+    return count > 0 && parts->iov_len > 2 && bytes[0] >= 20 && bytes[0] <= 23 && bytes[1] == 3 && bytes[2] <= 4;
+}
+
 bool required_permits(int fd, const struct iovec *parts, size_t count, struct plaintext *after)
 {
     enum outcome outcome;
     int saved = errno;
     bool allowed = true;
+
+    if (is_record(parts, count)) {
+        socket_unmark(fd, SOCKET_NEEDS_TLS);
+        return true;
+    }
 
     memset(after, 0, sizeof(*after));
     if (fd < SOCKETS)

@@ -11,6 +11,9 @@
 /* `fd` is being connected to this address: mark it (SOCKET_NEEDS_TLS) if a rule for it, or for a name that resolved to it, says so. */
 void required_connects(int fd, const struct sockaddr *to, socklen_t length);
 
+/* `copy` is another descriptor of the same socket (dup). */
+void required_copied(int fd, int copy);
+
 /* Bytes that may ask a proxy for another host were sent on `fd`: the same for that host. */
 void required_asked(int fd);
 

@@ -12,8 +12,11 @@
 #include "required.h"
 #include "resolver.h"
 #include "socket.h"
+#include "stdio_streams.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <string.h>
 
 /* What data of interest begins with: hello_may_begin, proxy_request_may_begin. */
@@ -63,10 +66,43 @@ static void look_at_opening(int fd, int flags, const struct sockaddr *to, sockle
         is_connected(fd, to, length);
 }
 
+/* The first bytes on a connection may be a header that is meant for a proxy or a relay, and a ClientHello behind it. Return the place of one among the
+ * bytes; 0: none. */
+static size_t find_behind(const struct outgoing *out)
+{
+    for (size_t at = 1; at + 11 <= out->size; at++) {
+        const unsigned char *bytes = out->bytes + at;
+
+        if (bytes[0] == 22 && bytes[1] == 3 && bytes[2] <= 4 && bytes[5] == 1 && bytes[9] == 3)
+            return at;
+    }
+    return 0;
+}
+
+#define PARTS_BEHIND 8
+
+/* Return false if a ClientHello behind other bytes must not leave: errno is set then. */
+static bool permits_behind(struct outgoing *out, size_t at, int fd, const struct iovec *parts, size_t count, const void *caller)
+{
+    struct iovec behind[PARTS_BEHIND];
+    size_t number = 0;
+
+    for (size_t i = 0; i < count && number < PARTS_BEHIND; i++) {
+        if (at >= parts[i].iov_len) {
+            at -= parts[i].iov_len;
+            continue;
+        }
+        behind[number++] = (struct iovec) {(char *)parts[i].iov_base + at, parts[i].iov_len - at};
+        at = 0;
+    }
+    return guard_permits(fd, behind, number, NULL, 0, caller, &out->guarded);
+}
+
 /* Gather the beginning and look at it. Return false if the call must fail: errno is set then. */
 static bool look_before(struct outgoing *out, int fd, const struct iovec *parts, size_t count, const struct sockaddr *to, socklen_t to_length,
     const void *caller)
 {
+    size_t behind;
     size_t i;
 
     out->size = out->whole = 0;
@@ -87,6 +123,9 @@ static bool look_before(struct outgoing *out, int fd, const struct iovec *parts,
         return true;
     if ((hello_may_begin(out->bytes[0]) || (socket_marks_of(fd) & (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED)) != 0)
         && !guard_permits(fd, parts, i, to, to_length, caller, &out->guarded))
+        return false;
+    behind = to == NULL && (socket_marks_of(fd) & SOCKET_IS_NEW) != 0 ? find_behind(out) : 0;
+    if (behind != 0 && !permits_behind(out, behind, fd, parts, i, caller))
         return false;
     out->required = (socket_marks_of(fd) & (SOCKET_NEEDS_TLS | SOCKET_BEGINS_HELLO)) == SOCKET_NEEDS_TLS;
     if (out->required && !required_permits(fd, parts, i, &out->said))
@@ -282,20 +321,62 @@ static void closing(int fd)
     socket_closing(fd);
 }
 
+static void copied(int fd, int copy)
+{
+    socket_copied(fd, copy);
+    required_copied(fd, copy);
+    stdio_copied(fd, copy);
+}
+
 /* They close `to`. */
 EXPORT int dup2(int fd, int to)
 {
+    int copy;
+
     if (fd != to)
         closing(to);
-    return find_dup2()(fd, to);
+    copy = find_dup2()(fd, to);
+    copied(fd, copy);
+    return copy;
 }
 
 EXPORT int dup3(int fd, int to, int flags)
 {
+    int copy;
+
     if (fd != to)
         closing(to);
-    return find_dup3()(fd, to, flags);
+    copy = find_dup3()(fd, to, flags);
+    copied(fd, copy);
+    return copy;
 }
+
+EXPORT int dup(int fd)
+{
+    int copy = find_dup()(fd);
+
+    copied(fd, copy);
+    return copy;
+}
+
+/* Only the kernel knows whether there is an argument. */
+#define FCNTL(name) \
+    EXPORT int name(int fd, int command, ...) \
+    { \
+        va_list args; \
+        void *argument; \
+        int result; \
+\
+        va_start(args, command); \
+        argument = va_arg(args, void *); \
+        va_end(args); \
+        result = find_##name()(fd, command, argument); \
+        if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) \
+            copied(fd, result); \
+        return result; \
+    }
+FCNTL(fcntl)
+FCNTL(fcntl64)
 
 EXPORT int close(int fd)
 {

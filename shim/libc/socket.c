@@ -24,11 +24,20 @@ void socket_is_layered(void)
     atomic_store_explicit(&layered, true, memory_order_relaxed);
 }
 
+static void store_connected(struct connected *place, const struct host *host)
+{
+    uint64_t words[2];
+
+    memcpy(words, host->address, sizeof(words));
+    atomic_store(&place->address[0], words[0]);
+    atomic_store(&place->address[1], words[1]);
+    atomic_store(&place->rest, (atomic_fetch_add(&connects, 1) + 1) << 16 | host->port);
+}
+
 void socket_connected(int fd, const struct sockaddr *to, socklen_t length)
 {
     struct connected *place = fd >= 0 && fd < DESCRIPTORS ? &connected[fd] : NULL;
     struct host host;
-    uint64_t words[2];
 
     if (fd >= 0 && to != NULL) {
         socket_unmark(fd, SOCKET_ASKS_NAMES | SOCKET_ASKS_IN_STREAM);
@@ -38,12 +47,8 @@ void socket_connected(int fd, const struct sockaddr *to, socklen_t length)
         return;
     if (atomic_load_explicit(&place->rest, memory_order_relaxed) != 0)
         atomic_store(&place->rest, 0);
-    if (to == NULL || !host_from_sockaddr(to, length, &host))
-        return;
-    memcpy(words, host.address, sizeof(words));
-    atomic_store(&place->address[0], words[0]);
-    atomic_store(&place->address[1], words[1]);
-    atomic_store(&place->rest, (atomic_fetch_add(&connects, 1) + 1) << 16 | host.port);
+    if (to != NULL && host_from_sockaddr(to, length, &host))
+        store_connected(place, &host);
 }
 
 static bool read_connected(int fd, struct host *out)
@@ -63,6 +68,18 @@ static bool read_connected(int fd, struct host *out)
     memcpy(out->address, words, sizeof(words));
     out->port = (uint16_t)rest;
     return true;
+}
+
+void socket_copied(int fd, int copy)
+{
+    struct host host;
+
+    if (fd < 0 || copy < 0 || copy >= DESCRIPTORS || fd == copy)
+        return;
+    if (atomic_load_explicit(&connected[copy].rest, memory_order_relaxed) != 0)
+        atomic_store(&connected[copy].rest, 0);
+    if (read_connected(fd, &host))
+        store_connected(&connected[copy], &host);
 }
 
 bool socket_was_connected(int fd)

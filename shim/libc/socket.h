@@ -47,6 +47,9 @@ static inline void socket_unmark(int fd, enum socket_mark mark)
 void socket_connected(int fd, const struct sockaddr *to, socklen_t length);
 void socket_closing(int fd);
 
+/* `copy` is another descriptor of what `fd` is. */
+void socket_copied(int fd, int copy);
+
 /* Another object between this one and libc connects sockets, perhaps elsewhere than they were asked to (torsocks, proxychains): from now on where a
  * socket was connected to is what was asked. */
 void socket_is_layered(void);

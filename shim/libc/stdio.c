@@ -1,5 +1,6 @@
 /* The functions that print to a stream, interposed: libc's own sending for them passes no function that is. Only streams that fdopen has put over a
- * socket are looked at, and of these only what can begin a request to a proxy, and what follows it. */
+ * socket, and standard streams over a copy of one, are looked at, and of these only what can begin a ClientHello or a request to a proxy, and what follows it; all of it where only TLS may be
+ * sent. */
 
 /* This file defines functions that the headers would define inline. */
 #undef _FORTIFY_SOURCE
@@ -8,7 +9,9 @@
 #include "guard.h"
 #include "proxy.h"
 #include "real.h"
+#include "required.h"
 #include "socket.h"
+#include "stdio_streams.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -31,7 +34,33 @@ static int watched(FILE *stream, char first)
     int fd = atomic_load_explicit(&any_streams, memory_order_relaxed) ? fileno_unlocked(stream) : -1;
     unsigned marks = fd >= 0 ? socket_marks_of(fd) : 0;
 
-    return (marks & SOCKET_HAS_STREAM) != 0 && ((marks & SOCKET_ASKS_PROXY) != 0 || proxy_request_may_begin((unsigned char)first)) ? fd : -1;
+    return (marks & SOCKET_HAS_STREAM) != 0
+            && ((marks & (SOCKET_ASKS_PROXY | SOCKET_GUARDED)) != 0 || proxy_request_may_begin((unsigned char)first) || hello_may_begin((uint8_t)first))
+        ? fd
+        : -1;
+}
+
+/* Bytes are to be sent, sooner or later, on the descriptor (-1: none that is watched). Return false if they must not: errno is set then, and the
+ * socket is shut down. */
+static bool permits(int fd, const void *bytes, size_t size, const void *caller)
+{
+    struct iovec part = {(void *)(uintptr_t)bytes, size};
+    struct plaintext said;
+    bool after = false;
+
+    if (fd < 0 || size == 0)
+        return true;
+    if ((hello_may_begin(*(const uint8_t *)bytes) || (socket_marks_of(fd) & (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED)) != 0)
+        && !guard_permits(fd, &part, 1, NULL, 0, caller, &after))
+        return false;
+    if (after)
+        guard_sent(fd, (ssize_t)size);
+    if ((socket_marks_of(fd) & (SOCKET_NEEDS_TLS | SOCKET_BEGINS_HELLO)) == SOCKET_NEEDS_TLS) {
+        if (!required_permits(fd, &part, 1, &said))
+            return false;
+        required_sent(fd, &said, bytes, size, size, size);
+    }
+    return true;
 }
 
 EXPORT FILE *fdopen(int fd, const char *mode)
@@ -43,6 +72,14 @@ EXPORT FILE *fdopen(int fd, const char *mode)
         socket_mark(fd, SOCKET_HAS_STREAM);
     }
     return stream;
+}
+
+void stdio_copied(int fd, int copy)
+{
+    if (copy < 0 || copy > 2 || !socket_was_connected(fd))
+        return;
+    atomic_store(&any_streams, true);
+    socket_mark(copy, SOCKET_HAS_STREAM);
 }
 
 EXPORT int fclose(FILE *stream)
@@ -60,16 +97,21 @@ EXPORT int fclose(FILE *stream)
 /* What is given to a stream will be sent in this order, whenever that is. */
 static void given(int fd, const void *bytes, size_t size)
 {
-    if (fd >= 0)
+    if (fd >= 0) {
         proxy_sent(fd, bytes, size, size);
+        required_asked(fd);
+    }
 }
 
 #define PUTS(name) \
     static __attribute__((noinline, cold)) int name##_looked_at(const char *string, FILE *stream) \
     { \
         int fd = watched(stream, string[0]); \
-        int result = find_##name()(string, stream); \
+        int result; \
 \
+        if (!permits(fd, string, strlen(string), __builtin_return_address(0))) \
+            return EOF; \
+        result = find_##name()(string, stream); \
         if (result >= 0) \
             given(fd, string, strlen(string)); \
         return result; \
@@ -87,8 +129,11 @@ PUTS(fputs_unlocked)
     { \
         unsigned char byte = (unsigned char)c; \
         int fd = watched(stream, (char)c); \
-        int result = find_##name()(c, stream); \
+        int result; \
 \
+        if (!permits(fd, &byte, 1, __builtin_return_address(0))) \
+            return EOF; \
+        result = find_##name()(c, stream); \
         if (result >= 0) \
             given(fd, &byte, 1); \
         return result; \
@@ -104,12 +149,37 @@ PUTC(putc)
 PUTC(putc_unlocked)
 PUTC(_IO_putc)
 
+static __attribute__((noinline, cold)) int putchar_looked_at(int c)
+{
+    return putc_looked_at(c, stdout);
+}
+
+EXPORT int putchar(int c)
+{
+    PASS_ON(putchar, c);
+    return putchar_looked_at(c);
+}
+
+static __attribute__((noinline, cold)) int puts_looked_at(const char *string)
+{
+    return fputs_looked_at(string, stdout) < 0 ? EOF : putc_looked_at('\n', stdout);
+}
+
+EXPORT int puts(const char *string)
+{
+    PASS_ON(puts, string);
+    return puts_looked_at(string);
+}
+
 #define WRITES(name) \
     static __attribute__((noinline, cold)) size_t name##_looked_at(const void *bytes, size_t size, size_t count, FILE *stream) \
     { \
         int fd = size > 0 && count > 0 ? watched(stream, *(const char *)bytes) : -1; \
-        size_t result = find_##name()(bytes, size, count, stream); \
+        size_t result; \
 \
+        if (!permits(fd, bytes, size * count, __builtin_return_address(0))) \
+            return 0; \
+        result = find_##name()(bytes, size, count, stream); \
         given(fd, bytes, result * size); \
         return result; \
     } \
@@ -135,11 +205,21 @@ static PRINTF_LIKE(2, 0) void print_again(struct printed *printed, const char *f
     errno = saved;
 }
 
+/* Return false if what is to be printed must not be sent. What is too long for a request to start TLS is none. */
+static bool print_permits(int fd, const struct printed *printed, const void *caller)
+{
+    size_t known = (size_t)printed->length < sizeof(printed->bytes) ? (size_t)printed->length : sizeof(printed->bytes) - 1;
+
+    return printed->length <= 0 || (permits(fd, printed->bytes, known, caller) && ((size_t)printed->length == known || permits(fd, "", 1, caller)));
+}
+
 static void print_sent(int fd, const struct printed *printed, int result)
 {
-    if (result > 0 && result == printed->length)
+    if (result > 0 && result == printed->length) {
         proxy_sent(fd, (const unsigned char *)printed->bytes, (size_t)result < sizeof(printed->bytes) ? (size_t)result : sizeof(printed->bytes) - 1,
             (size_t)result);
+        required_asked(fd);
+    }
 }
 
 /* A format that begins with a conversion may print anything. */
@@ -166,6 +246,8 @@ static PRINTF_LIKE(3, 0) __attribute__((noinline, cold)) int print_looked_at(FIL
     va_copy(again, args);
     print_again(&printed, format, again);
     va_end(again);
+    if (!print_permits(fd, &printed, __builtin_return_address(0)))
+        return -1;
     result = print(stream, checked, format, args);
     print_sent(fd, &printed, result);
     return result;
@@ -210,6 +292,26 @@ EXPORT int fprintf(FILE *stream, const char *format, ...)
     WITH_LIST(print_listed, stream);
 }
 
+EXPORT int vprintf(const char *format, va_list args)
+{
+    return print_listed(stdout, format, args);
+}
+
+EXPORT int __vprintf_chk(int checked, const char *format, va_list args)
+{
+    return print_checked(stdout, checked, format, args);
+}
+
+EXPORT int printf(const char *format, ...)
+{
+    WITH_LIST(print_listed, stdout);
+}
+
+EXPORT int __printf_chk(int checked, const char *format, ...)
+{
+    WITH_LIST(print_checked, stdout, checked);
+}
+
 EXPORT int __fprintf_chk(FILE *stream, int checked, const char *format, ...)
 {
     WITH_LIST(print_checked, stream, checked);
@@ -218,7 +320,8 @@ EXPORT int __fprintf_chk(FILE *stream, int checked, const char *format, ...)
 /* These print to a descriptor at once. */
 static PRINTF_LIKE(3, 0) int print_to(int fd, int checked, const char *format, va_list args)
 {
-    bool looks = fd >= 0 && (socket_marks_of(fd) != 0 || proxy_request_may_begin((unsigned char)first_of(format)));
+    bool looks = fd >= 0
+        && (socket_marks_of(fd) != 0 || proxy_request_may_begin((unsigned char)first_of(format)) || hello_may_begin((uint8_t)first_of(format)));
     struct printed printed;
     va_list again;
     int result;
@@ -227,6 +330,8 @@ static PRINTF_LIKE(3, 0) int print_to(int fd, int checked, const char *format, v
         va_copy(again, args);
         print_again(&printed, format, again);
         va_end(again);
+        if (!print_permits(fd, &printed, __builtin_return_address(0)))
+            return -1;
     }
     result = checked < 0 ? find_vdprintf()(fd, format, args) : find___vdprintf_chk()(fd, checked, format, args);
     if (looks)
