@@ -61,6 +61,8 @@ inherits() {
     inherits python3 -c 'import os, sys; sys.exit(os.waitstatus_to_exitcode(os.waitpid(os.posix_spawnp(sys.argv[1], sys.argv[1:], {}), 0)[1]))'
     inherits perl -e '%ENV = (PATH => "/usr/bin"); exit(system(@ARGV) >> 8)'
     inherits timeout 20 env -i
+    inherits python3 -c 'import ctypes, sys; argv = [a.encode() for a in sys.argv[1:]] + [None]
+ctypes.CDLL("libc.so.6").execve(b"/usr/bin/curl", (ctypes.c_char_p * len(argv))(*argv), (ctypes.c_char_p * 2)(b"PATH=/usr/bin", None))'
 }
 
 @test "all else of the environment is as the program wants it" {

@@ -946,3 +946,19 @@ END
     equals "$ERR" ''
     resolving refused "$GOOD" one.pinned.example
 }
+
+@test "libc's functions that are found in its own handle are seen as well" {
+    local how
+    pins "localhost spki-sha256:$PIN_GOOD"
+    for how in None '"libc.so.6"'; do
+        refused /usr/bin/python3 -c "
+import ctypes, socket, ssl, sys
+port = sys.argv[1]
+found = ctypes.c_void_p()
+ctypes.CDLL($how).getaddrinfo(b'localhost', port.encode(), None, ctypes.byref(found))
+s = ssl._create_unverified_context().wrap_socket(socket.create_connection(('127.0.0.1', int(port))))
+s.sendall(b'GET / HTTP/1.0\r\n\r\n')
+print(s.recv(99))" "$IMPOSTOR"
+        has "$LINE" "refused localhost:$IMPOSTOR"
+    done
+}

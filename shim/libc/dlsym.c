@@ -1,6 +1,5 @@
 /* What dlsym and dlvsym return (called from dlsym_entry.S): for a function that this object interposes, its own. */
 
-#include "dlsym.h"
 
 #include "backend.h"
 #include "loader.h"
@@ -40,16 +39,6 @@ static const void *real_of_loader(const char *name)
     return strcmp(name, "dlvsym") == 0 ? (const void *)loader_real_dlvsym : NULL;
 }
 
-/* Only functions of TLS libraries, of the loader (this object's call libc's own at once), and those that install filters. Other functions of libc are
- * often interposed by several objects. An object that comes after this one and asks libc for such a function would get this object's, and the calls
- * would go in a circle. */
-static void *find_own(const char *name)
-{
-    return name != NULL && (is_of_backend(name) || real_of_loader(name) != NULL || strcmp(name, "prctl") == 0 || strcmp(name, "syscall") == 0)
-        ? loader_own(name)
-        : NULL;
-}
-
 /* Return true if the real function must find the caller on the stack. A search from RTLD_DEFAULT finds this object anyway. */
 static bool caller_matters(void *handle)
 {
@@ -75,11 +64,17 @@ static void *first_in_scope(const struct backend *backend, const char *name, voi
     return loader_find(first, backend->mark, &object) && object.name[0] != '\0' && !object.marked ? first : own;
 }
 
-/* Return this object's function only instead of one in a TLS library, or libc's own: if another object interposes it, too, its function is
- * returned. A NULL is passed on, with dlerror set. */
+/* Return true if it is the function of libc, or of its loader, that this object calls. If another object interposes it, too, it is not: an object that
+ * comes after this one may ask libc for it, and would get this object's, and the calls would go in a circle. */
+static bool is_behind_own(const char *name, const void *found)
+{
+    return found == real_of_loader(name) || (!is_of_backend(name) && found == loader_next(name));
+}
+
+/* Return this object's function only instead of one in a TLS library, or libc's own. A NULL is passed on, with dlerror set. */
 static struct answer replace(const char *name, void *own, void *found)
 {
-    void *instead = found == NULL ? NULL : found == real_of_loader(name) ? own : dlsym_instead(name, found);
+    void *instead = found != NULL && is_behind_own(name, found) ? own : NULL;
     const struct backend *backend = found != NULL && instead == NULL ? backend_of(found) : NULL;
 
     if (instead != NULL)
@@ -89,7 +84,7 @@ static struct answer replace(const char *name, void *own, void *found)
 
 struct answer exports_dlsym(void *handle, const char *name)
 {
-    void *own = caller_matters(handle) ? NULL : find_own(name);
+    void *own = caller_matters(handle) || name == NULL ? NULL : loader_own(name);
 
     loader_ready();
     return own == NULL ? not_answered : replace(name, own, loader_real_dlsym(handle, name));
@@ -97,7 +92,7 @@ struct answer exports_dlsym(void *handle, const char *name)
 
 struct answer exports_dlvsym(void *handle, const char *name, const char *version)
 {
-    void *own = caller_matters(handle) ? NULL : find_own(name);
+    void *own = caller_matters(handle) || name == NULL ? NULL : loader_own(name);
 
     loader_ready();
     return own == NULL ? not_answered : replace(name, own, loader_real_dlvsym(handle, name, version));

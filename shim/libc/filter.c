@@ -1,7 +1,6 @@
 /* The functions that install a seccomp filter, interposed: what handshakes need is read before. */
 
 #include "backend.h"
-#include "dlsym.h"
 #include "guard.h"
 #include "exec.h"
 #include "kernel.h"
@@ -107,15 +106,4 @@ EXPORT long syscall(long number, ...)
     if (number == SYS_execve || number == SYS_execveat)
         return exec_call(call, pass_call);
     return installs(call, &program) ? pass_filter(call, program) : pass_call(call);
-}
-
-/* For a program that asks dlsym for libc's function. Not if another object between this one and libc interposes it: the calls would go in a circle.
- * */
-void *dlsym_instead(const char *name, const void *found)
-{
-    if (strcmp(name, "prctl") == 0 && found == (const void *)find_prctl())
-        return (void *)prctl;
-    if (strcmp(name, "syscall") == 0 && found == (const void *)find_syscall())
-        return (void *)syscall;
-    return NULL;
 }
