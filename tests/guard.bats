@@ -120,7 +120,7 @@ raw() {
 @test "a ClientHello is held however it is handed to the kernel" {
     local how
     pinned
-    for how in whole gathered writev many copied passed child records tds datagram datagram-to pair again; do
+    for how in whole gathered writev many copied passed child records tds behind stdio handle datagram datagram-to pair again; do
         raw nothing "$how"
     done
     # Its first bytes say nothing to anybody.
@@ -130,7 +130,7 @@ raw() {
     raw all pipe
     raw all file
     pins '* allow'
-    for how in whole gathered writev bytes pieces records datagram pair; do
+    for how in whole gathered writev bytes pieces records behind stdio handle datagram pair; do
         raw all "$how"
     done
 }

@@ -1,7 +1,7 @@
 """Sends a ClientHello of no library at all to a server of its own, in one of many ways, and prints how much of it has arrived.
 
 usage: raw_hello.py HOW [SNI]. HOW: whole, bytes, pieces, gathered, writev, many (sendmmsg), copied (dup), passed (to another process), child, records,
-tds, datagram, datagram-to, pair (a pair of sockets), pipe, file, again (twice). Prints "N of M", and the error if there was one.
+tds, behind (a header of a relay), stdio, handle (by libc's own), datagram, datagram-to, pair (a pair of sockets), pipe, file, again (twice). Prints "N of M", and the error if there was one.
 """
 import ctypes
 import os
@@ -78,11 +78,13 @@ error = ""
 data = datagram() if kind == socket.SOCK_DGRAM else hello(40 if how == "records" else 16384)
 if how == "tds":
     data = bytes.fromhex("1201010000000100") + data
+if how == "behind":
+    data = b"PROXY TCP4 192.0.2.1 192.0.2.7 40000 443\r\n" + data
 
 
 def send(out):
     fd = out.fileno()
-    if how in ("whole", "records", "tds", "datagram"):
+    if how in ("whole", "behind", "records", "tds", "datagram"):
         out.send(data)
     elif how == "again":
         for _ in range(2):
@@ -103,6 +105,17 @@ def send(out):
         other = os.dup(fd)
         os.write(other, data)
         os.close(other)
+    elif how == "stdio":
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.fdopen.restype = ctypes.c_void_p
+        stream = ctypes.c_void_p(libc.fdopen(os.dup(fd), b"w"))
+        sent = libc.fwrite(data, 1, len(data), stream)
+        if libc.fclose(stream) != 0 or sent != len(data):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    elif how == "handle":
+        libc = ctypes.CDLL("libc.so.6", use_errno=True)
+        if libc.send(fd, data, len(data), 0) < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     elif how == "datagram-to":
         out.sendto(data, listening.getsockname())
 
