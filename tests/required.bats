@@ -180,3 +180,79 @@ except PermissionError: print("refused")' "$how" "$PORT"
         equals "$(count_lines refused)" 1
     done
 }
+
+@test "s-nail, which was not told to use TLS, sends no password" {
+    snail() {
+        # shellcheck disable=SC2016
+        echo 'echo hello | exec timeout 20 s-nail -n -S v15-compat -S mta=smtp://bob:hunter2@localhost:$PORT -S smtp-auth=plain -S from=a@localhost -s s b@localhost'
+    }
+    opportunist smtp good
+    pins "localhost spki-sha256:$PIN_GOOD"
+    capture shim snail
+    grep -qa AGJvYgBodW50ZXIy "$CLEAR" || explain "nothing in the clear without tls=required: $(cat -v "$CLEAR")"
+    : >"$CLEAR"
+    pins "localhost spki-sha256:$PIN_GOOD tls=required"
+    capture shim snail
+    ! grep -qa AGJvYgBodW50ZXIy "$CLEAR" || explain "in the clear: $(cat -v "$CLEAR")"
+    equals "$(count_lines refused)" 1
+}
+
+settled() {
+    grep -q status=sent "$BOX/log" || [ "$(grep -c status=deferred "$BOX/log")" -gt 2 ]
+}
+
+# postfix_may: sends a mail through the server at $PORT, with TLS if that works; its log goes to $LOGGED, the shim's to $SAID
+postfix_may() {
+    local service
+    # Where Postfix's own user may search.
+    BOX=$(mktemp -d /tmp/postfix-XXXXXX) && cp "$PINS" "$BOX/pins" && chmod 755 "$BOX" && mkdir "$BOX"/{conf,queue,data} && chown postfix "$BOX/data"
+    cat >"$BOX/conf/main.cf" <<CF
+compatibility_level = 3.6
+queue_directory = $BOX/queue
+data_directory = $BOX/data
+maillog_file = $BOX/log
+maillog_file_prefixes = $BOX
+myhostname = here.example
+mydestination =
+inet_interfaces = loopback-only
+inet_protocols = ipv4
+relayhost = [localhost]:$PORT
+smtp_tls_security_level = may
+smtp_host_lookup = native
+minimal_backoff_time = 1s
+queue_run_delay = 1s
+import_environment = MAIL_CONFIG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME LD_PRELOAD=$PINSHIM_SO PINSHIM_PINS=$BOX/pins PINSHIM_LOG=$BOX/shim
+CF
+    : >"$BOX/shim" && chmod 666 "$BOX/shim"
+    for service in 'pickup unix n - n 60 1 pickup' 'cleanup unix n - n - 0 cleanup' 'qmgr unix n - n 300 1 qmgr' 'tlsmgr unix - - n 1000? 1 tlsmgr' \
+        'rewrite unix - - n - - trivial-rewrite' 'bounce unix - - n - 0 bounce' 'defer unix - - n - 0 bounce' 'smtp unix - - n - - smtp' 'postlog unix-dgram n - n - 1 postlogd'; do
+        echo "$service"
+    done >"$BOX/conf/master.cf"
+    postfix -c "$BOX/conf" start >"$BOX/out" 2>&1 3>&- || explain "$(cat "$BOX/out" "$BOX/log")"
+    printf 'Subject: hello\n\nhunter2\n' | sendmail -C "$BOX/conf" -f a@here.example b@there.example
+    # It goes on in plaintext when it tries again.
+    lab_wait settled || cat "$BOX/log"
+    postfix -c "$BOX/conf" stop >"$BOX/out" 2>&1 || true
+    SAID=$(cat "$BOX/shim") LOGGED=$(cat "$BOX/log")
+    rm -rf "$BOX"
+}
+
+@test "Postfix with opportunistic TLS sends no mail in the clear" {
+    [ "$(id -u)" -eq 0 ] || skip 'needs root'
+    local bin=$PATH
+    PATH=/usr/sbin:$PATH
+    opportunist smtp impostor
+    pins "localhost spki-sha256:$PIN_GOOD"
+    postfix_may
+    grep -qa hunter2 "$CLEAR" || explain "nothing in the clear without tls=required: $(cat -v "$CLEAR") $LOGGED"
+    : >"$CLEAR"
+    pins "localhost spki-sha256:$PIN_GOOD tls=required"
+    postfix_may
+    ! grep -qa hunter2 "$CLEAR" || explain "in the clear: $(cat -v "$CLEAR")"
+    has "$SAID" 'says tls=required'
+    opportunist smtp good
+    postfix_may
+    has "$LOGGED" 'status=sent'
+    ! grep -qa hunter2 "$CLEAR" || explain "in the clear: $(cat -v "$CLEAR")"
+    PATH=$bin
+}

@@ -68,6 +68,9 @@ def lines(peer):
         if line is None:
             return
         verb = line.upper().split(b" ")[0]
+        if line.upper() == b"AUTH PLAIN":
+            peer.peer.sendall(b"334 \r\n")
+            peer.line()
         peer.peer.sendall(answers.get(verb, other))
         if verb in (b"STARTTLS", b"STLS"):
             peer.secure()
