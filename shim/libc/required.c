@@ -127,7 +127,7 @@ void required_asked(int fd)
 enum outcome { STALE, REPORTED, REFUSED };
 
 /* What becomes of plaintext on this socket. The descriptor may be another file's since it was marked, if its end was not seen (fclose). */
-static enum outcome report_plaintext(int fd)
+static enum outcome report_plaintext(int fd, bool told)
 {
     const struct pinstore *store = pinstore_hold();
     const struct rule *rule;
@@ -155,7 +155,8 @@ static enum outcome report_plaintext(int fd)
             text_add(&text, "what is sent there is neither TLS nor a request to start it, and %s says tls=required", at);
             if (outcome == REPORTED)
                 event.verdict = EVENT_REPORTED;
-            log_event(&event);
+            if (!told)
+                log_event(&event);
         }
         target_free(&target);
     }
@@ -194,11 +195,14 @@ bool required_permits(int fd, const struct iovec *parts, size_t count, struct pl
         allowed = plaintext_allows(after, parts[i].iov_base, parts[i].iov_len);
     if (allowed)
         return true;
-    outcome = report_plaintext(fd);
-    if (outcome == REFUSED)
+    outcome = report_plaintext(fd, fd < SOCKETS && said[fd].length > PLAINTEXT_HELD);
+    if (outcome == REFUSED) {
         guard_shut(fd);
-    else
+        if (fd < SOCKETS)
+            said[fd] = (struct plaintext) {.length = PLAINTEXT_HELD + 1}; /* nothing more is allowed, and that was logged */
+    } else {
         socket_unmark(fd, SOCKET_NEEDS_TLS);
+    }
     errno = outcome == REFUSED ? EACCES : saved;
     return outcome != REFUSED;
 }

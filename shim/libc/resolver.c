@@ -172,14 +172,18 @@ static void give_back(struct pieces *place)
     atomic_store(&place->user, 0);
 }
 
+#define TRIES 1000 /* another thread has a place for a moment only, unless this one has interrupted it */
+
 static struct pieces *find_pieces(int fd)
 {
     for (int i = 0; i < PIECES; i++) {
-        if (atomic_load_explicit(&pieces[i].owner, memory_order_relaxed) != fd + 1 || !take(&pieces[i]))
-            continue;
-        if (atomic_load(&pieces[i].owner) == fd + 1)
-            return &pieces[i];
-        give_back(&pieces[i]);
+        for (int tries = 0; tries < TRIES && atomic_load_explicit(&pieces[i].owner, memory_order_relaxed) == fd + 1; tries++) {
+            if (!take(&pieces[i]))
+                continue;
+            if (atomic_load(&pieces[i].owner) == fd + 1)
+                return &pieces[i];
+            give_back(&pieces[i]);
+        }
     }
     return NULL;
 }
@@ -187,20 +191,33 @@ static struct pieces *find_pieces(int fd)
 /* Take a place that is free, or else the one that was not used for longest. */
 static struct pieces *new_pieces(int fd)
 {
-    struct pieces *found = NULL;
+    for (int tries = 0; tries < TRIES; tries++) {
+        struct pieces *found = NULL;
+        int owner = 0;
 
-    for (int i = 0; i < PIECES && (found == NULL || atomic_load(&found->owner) != 0); i++) {
-        if (atomic_load(&pieces[i].user) == kernel_process())
+        for (int i = 0; i < PIECES && (found == NULL || owner != 0); i++) {
+            int one = atomic_load(&pieces[i].owner);
+
+            if (atomic_load(&pieces[i].user) == kernel_process())
+                continue;
+            if (found == NULL || one == 0 || atomic_load(&pieces[i].used) < atomic_load(&found->used)) {
+                found = &pieces[i];
+                owner = one;
+            }
+        }
+        if (found == NULL || !take(found))
             continue;
-        if (found == NULL || atomic_load(&pieces[i].owner) == 0 || atomic_load(&pieces[i].used) < atomic_load(&found->used))
-            found = &pieces[i];
+        /* Another thread may have taken it since, and given it back. */
+        if (atomic_load(&found->owner) != owner) {
+            give_back(found);
+            continue;
+        }
+        found->size = 0;
+        found->tor = 0;
+        atomic_store(&found->owner, fd + 1);
+        return found;
     }
-    if (found == NULL || !take(found))
-        return NULL;
-    found->size = 0;
-    found->tor = 0;
-    atomic_store(&found->owner, fd + 1);
-    return found;
+    return NULL;
 }
 
 static void drop_pieces(int fd)
