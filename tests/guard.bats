@@ -120,8 +120,11 @@ raw() {
 @test "a ClientHello is held however it is handed to the kernel" {
     local how
     pinned
-    for how in whole gathered writev many copied passed child records tds behind stdio handle datagram datagram-to pair again; do
+    for how in whole gathered writev pwritev2 many copied passed child records tds behind stdio handle datagram datagram-to pair again; do
         raw nothing "$how"
+    done
+    for how in write writev pwritev2 sendto sendmsg sendmmsg; do
+        raw nothing "syscall-$how"
     done
     # Its first bytes say nothing to anybody.
     raw beginning bytes
@@ -130,7 +133,8 @@ raw() {
     raw all pipe
     raw all file
     pins '* allow'
-    for how in whole gathered writev bytes pieces records behind stdio handle datagram pair; do
+    for how in whole gathered writev pwritev2 many bytes pieces records behind stdio handle datagram pair \
+        syscall-{write,writev,pwritev2,sendto,sendmsg,sendmmsg}; do
         raw all "$how"
     done
 }

@@ -580,6 +580,7 @@ alike_all() {
 
 @test "a buffer that a call does not read is not read" {
     alike 0 "$PROGRAMS/unread" null
+    alike 0 "$PROGRAMS/unread" parts
     unshare --net true 2>/dev/null || skip 'no network namespace may be made here'
     alike 0 unshare --net "$PROGRAMS/unread" ring
 }

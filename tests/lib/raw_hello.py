@@ -1,6 +1,6 @@
 """Sends a ClientHello of no library at all to a server of its own, in one of many ways, and prints how much of it has arrived.
 
-usage: raw_hello.py HOW [SNI]. HOW: whole, bytes, pieces, gathered, writev, many (sendmmsg), copied (dup), passed (to another process), child, records,
+usage: raw_hello.py HOW [SNI]. HOW: whole, bytes, pieces, gathered, writev, pwritev2, many (sendmmsg), syscall-NAME (by syscall(3)), copied (dup), passed (to another process), child, records,
 tds, behind (a header of a relay), stdio, handle (by libc's own), datagram, datagram-to, pair (a pair of sockets), pipe, file, again (twice). Prints "N of M", and the error if there was one.
 """
 import ctypes
@@ -41,12 +41,23 @@ class Msghdr(ctypes.Structure):
                 ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t), ("flags", ctypes.c_int), ("len", ctypes.c_uint)]
 
 
-def send_many(fd, data):
+NUMBERS = {"x86_64": {"write": 1, "writev": 20, "sendto": 44, "sendmsg": 46, "sendmmsg": 307, "pwritev2": 328},
+           "aarch64": {"write": 64, "writev": 66, "sendto": 206, "sendmsg": 211, "sendmmsg": 269, "pwritev2": 287}}[os.uname().machine]
+
+
+def call(fd, data, name, raw):
     buffer = ctypes.create_string_buffer(data, len(data))
     iov = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), len(data))
     header = Msghdr(None, 0, ctypes.addressof(iov), 1, None, 0, 0, 0)
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.sendmmsg(fd, ctypes.byref(header), 1, 0) < 0:
+    number = [ctypes.c_long(NUMBERS[name])] if raw else []
+    length, none = ctypes.c_size_t(len(data)), ctypes.c_long(0)
+    arguments = {"write": [buffer, length], "sendto": [buffer, length, none, none, none], "writev": [iov, ctypes.c_long(1)],
+                 "pwritev2": [iov, ctypes.c_long(1), ctypes.c_long(-1), ctypes.c_long(-1), none], "sendmsg": [ctypes.byref(header), none],
+                 "sendmmsg": [ctypes.byref(header), ctypes.c_long(1), none]}[name]
+    if not raw and name == "pwritev2":  # the kernel has the offset in two parts
+        del arguments[3]
+    if getattr(libc, "syscall" if raw else name)(*number, ctypes.c_long(fd), *arguments) < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
@@ -100,7 +111,11 @@ def send(out):
     elif how == "writev":
         os.writev(fd, [data[:1], data[1:50], data[50:]])
     elif how == "many":
-        send_many(fd, data)
+        call(fd, data, "sendmmsg", False)
+    elif how == "pwritev2":
+        call(fd, data, how, False)
+    elif how.startswith("syscall-"):
+        call(fd, data, how.partition("-")[2], True)
     elif how == "copied":
         other = os.dup(fd)
         os.write(other, data)
