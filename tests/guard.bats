@@ -120,7 +120,7 @@ raw() {
 @test "a ClientHello is held however it is handed to the kernel" {
     local how
     pinned
-    for how in whole gathered writev pwritev2 many copied passed child records tds behind stdio handle datagram datagram-to pair again; do
+    for how in whole gathered writev pwritev2 many copied passed child records tds behind stdio handle datagram datagram-to pair again reused; do
         raw nothing "$how"
     done
     for how in write writev pwritev2 sendto sendmsg sendmmsg; do
@@ -129,11 +129,19 @@ raw() {
     # Its first bytes say nothing to anybody.
     raw beginning bytes
     raw beginning pieces
+    # However many have begun: nobody knows for whom those beyond are.
+    for how in crowd crowd-of-bytes; do
+        capture shim timeout 60 /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/raw_hello.py" "$how"
+        has "$OUT" " of 380 Permission denied"
+        lacks "$OUT" '380 of 380'
+        has "$(lines refused)" 'refused 127.0.0.1:'
+        has "$(lines refused)" 'unidentifiable'
+    done
     # What is no socket is nobody's connection.
     raw all pipe
     raw all file
     pins '* allow'
-    for how in whole gathered writev pwritev2 many bytes pieces records behind stdio handle datagram pair \
+    for how in whole gathered writev pwritev2 many bytes pieces crowd crowd-of-bytes reused records behind stdio handle datagram pair \
         syscall-{write,writev,pwritev2,sendto,sendmsg,sendmmsg}; do
         raw all "$how"
     done

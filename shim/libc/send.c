@@ -153,11 +153,11 @@ static void look_after(const struct outgoing *out, int fd, ssize_t sent)
     }
 }
 
-static void look_after_one(int fd, const void *bytes, ssize_t sent)
+static void look_after_one(int fd, const void *bytes, ssize_t sent, const void *caller)
 {
     if (sent != 1 || !(socket_was_connected(fd) || (socket_marks_of(fd) & SOCKET_ASKS_PROXY) != 0))
         return;
-    guard_sent_one(fd, *(const uint8_t *)bytes);
+    guard_sent_one(fd, *(const uint8_t *)bytes, caller);
     proxy_sent(fd, bytes, 1, 1);
 }
 
@@ -171,7 +171,7 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent)
 \
         if (size == 0 || (size == 1 && (socket_marks_of(fd) & SOCKET_GUARDED) == 0)) { \
             sent = find_##name() arguments; \
-            look_after_one(fd, bytes, size == 1 ? sent : 0); \
+            look_after_one(fd, bytes, size == 1 ? sent : 0, __builtin_return_address(0)); \
             return sent; \
         } \
         look_at_opening(fd, flags, to, to_length); \
@@ -345,7 +345,7 @@ static __attribute__((noinline, cold)) long send_parts(const long call[static 7]
         return pass(call);
     if (count == 1 && parts->iov_len == 1 && (socket_marks_of(fd) & SOCKET_GUARDED) == 0) {
         sent = pass(call);
-        look_after_one(fd, parts->iov_base, sent);
+        look_after_one(fd, parts->iov_base, sent, caller);
         return sent;
     }
     look_at_opening(fd, flags, to, length);

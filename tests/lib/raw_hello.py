@@ -1,7 +1,8 @@
 """Sends a ClientHello of no library at all to a server of its own, in one of many ways, and prints how much of it has arrived.
 
 usage: raw_hello.py HOW [SNI]. HOW: whole, bytes, pieces, gathered, writev, pwritev2, many (sendmmsg), syscall-NAME (by syscall(3)), copied (dup), passed (to another process), child, records,
-tds, behind (a header of a relay), stdio, handle (by libc's own), datagram, datagram-to, pair (a pair of sockets), pipe, file, again (twice). Prints "N of M", and the error if there was one.
+tds, behind (a header of a relay), stdio, handle (by libc's own), datagram, datagram-to, pair (a pair of sockets), pipe, file, again (twice),
+crowd (in pieces, when a hundred others have begun), crowd-of-bytes, reused (on a descriptor on which one has begun, and which was closed by a system call). Prints "N of M", and the error if there was one.
 """
 import ctypes
 import os
@@ -41,8 +42,8 @@ class Msghdr(ctypes.Structure):
                 ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t), ("flags", ctypes.c_int), ("len", ctypes.c_uint)]
 
 
-NUMBERS = {"x86_64": {"write": 1, "writev": 20, "sendto": 44, "sendmsg": 46, "sendmmsg": 307, "pwritev2": 328},
-           "aarch64": {"write": 64, "writev": 66, "sendto": 206, "sendmsg": 211, "sendmmsg": 269, "pwritev2": 287}}[os.uname().machine]
+NUMBERS = {"x86_64": {"close": 3, "write": 1, "writev": 20, "sendto": 44, "sendmsg": 46, "sendmmsg": 307, "pwritev2": 328},
+           "aarch64": {"close": 57, "write": 64, "writev": 66, "sendto": 206, "sendmsg": 211, "sendmmsg": 269, "pwritev2": 287}}[os.uname().machine]
 
 
 def call(fd, data, name, raw):
@@ -84,6 +85,8 @@ def receive():
 
 if kind == socket.SOCK_STREAM:
     listening.listen()
+others = socket.create_server(("127.0.0.1", 0), backlog=200)
+others_at = others.getsockname()
 receiver = threading.Thread(target=receive)
 error = ""
 data = datagram() if kind == socket.SOCK_DGRAM else hello(40 if how == "records" else 16384)
@@ -116,6 +119,27 @@ def send(out):
         call(fd, data, how, False)
     elif how.startswith("syscall-"):
         call(fd, data, how.partition("-")[2], True)
+    elif how.startswith("crowd"):
+        others = []
+        for _ in range(100):
+            others.append(socket.create_connection(others_at))
+            try:
+                for at in range(5):
+                    others[-1].send(data[at:at + 1])
+            except OSError:
+                pass
+        size = 1 if how == "crowd-of-bytes" else 7
+        for at in range(0, len(data), size):
+            os.write(fd, data[at:at + size])
+    elif how == "reused":
+        other = socket.create_connection(others_at)
+        number = other.detach()
+        os.write(number, data[:7])
+        ctypes.CDLL(None).syscall(ctypes.c_long(NUMBERS["close"]), ctypes.c_long(number))
+        again = socket.socket()
+        assert again.fileno() == number
+        again.connect(listening.getsockname())
+        again.send(data)
     elif how == "copied":
         other = os.dup(fd)
         os.write(other, data)
@@ -158,7 +182,7 @@ if how in ("pair", "pipe", "file"):
 
 receiver.start()
 out = socket.socket(socket.AF_INET, kind)
-if how != "datagram-to":
+if how not in ("datagram-to", "reused"):
     out.connect(listening.getsockname())
 try:
     if how in ("passed", "child"):
