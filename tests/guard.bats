@@ -215,7 +215,10 @@ raw() {
     pins 'localhost nonsense'
     capture shim wget -qO- --tries=1 --no-check-certificate "https://localhost:$IMPOSTOR/"
     equals "$OUT" ''
-    has "$(lines refused)" 'configuration fault'
+    equals "$(count_lines refused)" 1
+    has "$(lines refused)" "configuration fault: $PINS:1:11: "
+    equals "$(count_lines fault)" 1
+    has "$(lines fault)" "$PINS:1:11: "
     # shellcheck disable=SC2016 # the port is the inner shell's
     capture shim bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" && printf "GET / HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$IMPOSTOR"
     equals "$ERR" ''

@@ -116,6 +116,21 @@ except BrokenPipeError as e: print("broken")'
     equals "$OUT$ERR" ''
 }
 
+@test "a pins file that has become faulty says so where the last good one refuses plaintext" {
+    pins "localhost spki-sha256:$PIN_GOOD tls=required"
+    opportunist smtp good
+    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c '
+import os, socket, ssl, sys
+s = socket.create_connection(("localhost", int(sys.argv[1])))
+with open(os.environ["PINSHIM_PINS"], "a") as pins: pins.write("nonsense\n")
+ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+try: s.sendall(b"GET / HTTP/1.1\r\n")
+except PermissionError: print("refused")' "$PORT"
+    equals "$OUT" refused
+    equals "$(count_lines refused)" 1
+    has "$(lines fault)" "$PINS:2:"
+}
+
 @test "a server's sockets that get the descriptor of one that was closed unseen are not disturbed" {
     pins "localhost spki-sha256:$PIN_GOOD tls=required"
     opportunist smtp good

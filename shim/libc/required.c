@@ -155,6 +155,7 @@ static enum outcome report_plaintext(int fd)
             text_add(&text, "what is sent there is neither TLS nor a request to start it, and %s says tls=required", at);
             if (outcome == REPORTED)
                 event.verdict = EVENT_REPORTED;
+            pinstore_log_faults(store);
             log_event(&event);
         }
         target_free(&target);
