@@ -87,7 +87,7 @@ refused_by_fault() {
     done
     PINS=/dev/stdin
     # shellcheck disable=SC2016 # expanded there
-    capture bash -c 'LD_PRELOAD=$0 PINSHIM_PINS=/dev/stdin "${@:2}" <"$1"' "$PINSHIM_SO" "$file" "${CURL[@]}" "$URL_GOOD"
+    capture bash -c 'LD_PRELOAD=$0 PINSHIM_PINS=/dev/stdin "${@:2}" <"$1"' "$SHIM_SO" "$file" "${CURL[@]}" "$URL_GOOD"
     equals "$STATUS" 60
     has "$(lines fault)" "/dev/stdin: $why"
     # In a directory from which a program was started.

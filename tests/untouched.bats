@@ -73,7 +73,7 @@ client_for() {
     local version
     pins '* deny'
     reader_under_the_shim() {
-        local -x LD_PRELOAD=$PINSHIM_SO PINSHIM_PINS=$PINS
+        local -x LD_PRELOAD=$SHIM_SO PINSHIM_PINS=$PINS
         reader good -Verify 1 -verify_return_error -CAfile "$LAB/ca.pem"
     }
     reader_under_the_shim
@@ -102,7 +102,7 @@ client_for() {
 
 @test "an nginx under the shim serves and verifies its clients, and its own connections to servers are pinned" {
     nginx_under_the_shim() {
-        local -x LD_PRELOAD=$PINSHIM_SO PINSHIM_PINS=$PINS
+        local -x LD_PRELOAD=$SHIM_SO PINSHIM_PINS=$PINS
         lab_nginx front "ssl_client_certificate $LAB/ca.pem; ssl_verify_client on; proxy_ssl_server_name on;
             proxy_ssl_name www.pinned.example; location /good { proxy_pass https://127.0.0.1:$GOOD; }
             location /impostor { proxy_pass https://127.0.0.1:$IMPOSTOR; }"
