@@ -70,6 +70,7 @@ for i in range(3): context.wrap_socket(socket.create_connection(("127.0.0.1", in
     capture shim wget -qO- --tries=1 --no-check-certificate "https://localhost:$GOOD/"
     equals "$STATUS" 0
     equals "$(count_lines notice)" 1
+    # shellcheck disable=SC2016 # the port is the inner shell's
     capture shim bash -c 'ls / >/dev/null; exec 3<>"/dev/tcp/127.0.0.1/$0"; printf "GET / HTTP/1.0\r\n\r\n" >&3; cat <&3 >/dev/null' "$GOOD"
     equals "$ERR" ''
     unset PINSHIM_PIN PINSHIM_MODES

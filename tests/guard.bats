@@ -218,11 +218,14 @@ raw() {
         has "$(lines refused)" 'refused 127.0.0.1:'
         has "$(lines refused)" 'unidentifiable'
     done
+    # Where it cannot be asked what a descriptor is, nor what standard error is.
+    capture shim /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/raw_hello.py" filtered
+    equals "$OUT" '0 of 380 Permission denied'
     # What is no socket is nobody's connection.
     raw all pipe
     raw all file
     pins '* allow'
-    for how in whole gathered writev pwritev2 many bytes pieces crowd crowd-of-bytes reused records behind stdio handle datagram pair \
+    for how in whole gathered writev pwritev2 many bytes pieces crowd crowd-of-bytes reused filtered records behind stdio handle datagram pair \
         syscall-{write,writev,pwritev2,sendto,sendmsg,sendmmsg}; do
         raw all "$how"
     done

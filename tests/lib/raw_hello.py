@@ -1,8 +1,9 @@
 """Sends a ClientHello of no library at all to a server of its own, in one of many ways, and prints how much of it has arrived.
 
-usage: raw_hello.py HOW [SNI]. HOW: whole, bytes, pieces, gathered, writev, pwritev2, many (sendmmsg), syscall-NAME (by syscall(3)), copied (dup), passed (to another process), child, records,
-tds, behind (a header of a relay), stdio, handle (by libc's own), datagram, datagram-to, pair (a pair of sockets), pipe, file, again (twice),
-crowd (in pieces, when a hundred others have begun), crowd-of-bytes, reused (on a descriptor on which one has begun, and which was closed by a system call). Prints "N of M", and the error if there was one.
+usage: raw_hello.py HOW [SNI]. HOW: whole, bytes, pieces, gathered, writev, pwritev2, many (sendmmsg), syscall-NAME (by syscall(3)), copied (dup),
+passed (to another process), child, records, tds, behind (a header of a relay), stdio, handle (by libc's own), datagram, datagram-to, pair (a pair of
+sockets), pipe, file, again (twice), crowd (in pieces, when a hundred others have begun), crowd-of-bytes, reused (on a descriptor on which one has
+begun, and which was closed by a system call), filtered (seccomp(2) refuses fstat). Prints "N of M", and the error if there was one.
 """
 import ctypes
 import os
@@ -42,8 +43,8 @@ class Msghdr(ctypes.Structure):
                 ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t), ("flags", ctypes.c_int), ("len", ctypes.c_uint)]
 
 
-NUMBERS = {"x86_64": {"close": 3, "write": 1, "writev": 20, "sendto": 44, "sendmsg": 46, "sendmmsg": 307, "pwritev2": 328},
-           "aarch64": {"close": 57, "write": 64, "writev": 66, "sendto": 206, "sendmsg": 211, "sendmmsg": 269, "pwritev2": 287}}[os.uname().machine]
+NUMBERS = {"x86_64": {"close": 3, "fstat": 5, "write": 1, "writev": 20, "sendto": 44, "sendmsg": 46, "sendmmsg": 307, "pwritev2": 328},
+           "aarch64": {"close": 57, "fstat": 80, "write": 64, "writev": 66, "sendto": 206, "sendmsg": 211, "sendmmsg": 269, "pwritev2": 287}}[os.uname().machine]
 
 
 def call(fd, data, name, raw):
@@ -140,6 +141,15 @@ def send(out):
         assert again.fileno() == number
         again.connect(listening.getsockname())
         again.send(data)
+    elif how == "filtered":
+        # A filter that refuses fstat(2): load the number; is it that? EPERM; else allow.
+        filter_ = struct.pack("HBBIHBBIHBBIHBBI", 0x20, 0, 0, 0, 0x15, 0, 1, NUMBERS["fstat"], 6, 0, 0, 0x50001, 6, 0, 0, 0x7fff0000)
+        buffer = ctypes.create_string_buffer(filter_, len(filter_))
+        program = struct.pack("HxxxxxxQ", 4, ctypes.addressof(buffer))
+        libc = ctypes.CDLL(None)
+        assert libc.prctl(38, ctypes.c_long(1), ctypes.c_long(0), ctypes.c_long(0), ctypes.c_long(0)) == 0
+        assert libc.prctl(22, ctypes.c_long(2), ctypes.c_char_p(program), ctypes.c_long(0), ctypes.c_long(0)) == 0
+        out.send(data)
     elif how == "copied":
         other = os.dup(fd)
         os.write(other, data)
