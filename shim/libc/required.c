@@ -18,6 +18,7 @@
 /* What was said on each descriptor, and where it leads to. A descriptor beyond has nothing said on it each time: a request that is sent in pieces is
  * refused there. */
 static struct plaintext said[SOCKETS];
+static _Atomic bool told[SOCKETS]; /* a refusal was logged: a stream gives its bytes one by one */
 
 /* The address is the last identity that was added. */
 static bool next_resolved(const struct target *target, uintptr_t *cursor, struct host *out)
@@ -66,8 +67,10 @@ static void look_at(int fd, const struct pinstore *store, const struct host *hos
     struct target target;
 
     if (find_rule(store, host, &target) != NULL && is_stream(fd)) {
-        if (fd < SOCKETS)
+        if (fd < SOCKETS) {
             memset(&said[fd], 0, sizeof(said[fd]));
+            atomic_store(&told[fd], false);
+        }
         socket_mark(fd, SOCKET_NEEDS_TLS);
     } else {
         socket_unmark(fd, SOCKET_NEEDS_TLS);
@@ -106,6 +109,8 @@ void required_copied(int fd, int copy)
         said[copy] = said[fd];
     else if (copy < SOCKETS)
         memset(&said[copy], 0, sizeof(said[copy]));
+    if (copy < SOCKETS)
+        atomic_store(&told[copy], fd < SOCKETS && atomic_load(&told[fd]));
     socket_mark(copy, SOCKET_NEEDS_TLS);
 }
 
@@ -156,7 +161,8 @@ static enum outcome report_plaintext(int fd)
             if (outcome == REPORTED)
                 event.verdict = EVENT_REPORTED;
             pinstore_log_faults(store);
-            log_event(&event);
+            if (outcome == REPORTED || fd >= SOCKETS || !atomic_exchange(&told[fd], true))
+                log_event(&event);
         }
         target_free(&target);
     }
