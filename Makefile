@@ -139,7 +139,7 @@ demo: tools-for-demo
 
 ## test        run the unit tests and the tests with real clients and servers
 test: tools
-	$(Q)$(MAKE) --no-print-directory all $(unit) programs servers
+	$(Q)$(MAKE) --no-print-directory all $(unit) programs servers runtimes
 	$(Q)tests/run
 
 ## quick       half of the tests, without those that need PHP, Apache, Node.js or npm
@@ -155,7 +155,7 @@ bare:
 hollow: tools
 	$(Q)$(MAKE) --no-print-directory all programs servers
 	$(Q)echo | $(CC) -shared -x c -o $(BUILD)/hollow.so -
-	$(Q)PINSHIM_SO=$(CURDIR)/$(BUILD)/hollow.so tests/run $(filter-out $(without_object),$(wildcard tests/*.bats)) | tee $(BUILD)/hollow.log | tail -n 1
+	$(Q)SHIM_SO=$(CURDIR)/$(BUILD)/hollow.so tests/run $(filter-out $(without_object),$(wildcard tests/*.bats)) | tee $(BUILD)/hollow.log | tail -n 1
 	$(Q)if grep '^ok' $(BUILD)/hollow.log; then exit 1; fi
 
 ## matrix      run path programs and clients in whole systems with OpenSSL 1.1.1 to 4.0, and on arm64; takes an hour
@@ -229,6 +229,15 @@ $(BUILD)/fastify/server.js: $(wildcard tests/servers/fastify/*)
 	$(Q)cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund
 	$(Q)cp tests/servers/fastify/server.js $@
 
+# Programs of the npm registry that have a TLS library within.
+runtimes: $(BUILD)/runtimes/fetched
+$(BUILD)/runtimes/fetched: $(wildcard tests/stacks/runtimes/*)
+	@mkdir -p $(@D)
+	@echo 'fetching Node.js, Bun and Deno, for the tests, from the npm registry: 150 MB, and 360 MB on the disk'
+	$(Q)cp tests/stacks/runtimes/package*.json $(@D)
+	$(Q)cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund
+	$(Q)touch $@
+
 tools-for-checks:
 	$(Q)tests/tools check
 
@@ -280,6 +289,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: always all demo test quick bare hollow matrix clients suites doctor-table bench bench-programs fuzz soak deb fleet check programs paths servers tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
+.PHONY: always all demo test quick bare hollow matrix clients suites doctor-table bench bench-programs fuzz soak deb fleet check programs paths servers runtimes tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)

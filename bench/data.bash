@@ -11,6 +11,14 @@ data_call() {
         awk -v n="$count" '{ print $1 / n, $2 / n }' | row "data/$name/instructions" instructions '' "$calls"
 }
 
+# write_call FUNCTION: what a call costs that sends, and whose data is of no interest
+write_call() {
+    local count
+    count=$(scaled 5000)
+    counted "--toggle-collect=measured*" "$programs/writes" "$1" "$count" |
+        awk -v n="$count" '{ print $1 / n, $2 / n }' | row "data/$1/instructions" instructions '' 1
+}
+
 bench_data() {
     local command=("$programs/client" tls "$good" "$LAB/trusted.pem" bulk "$(scaled 8)")
     with_pins "$LAB/pins"
@@ -18,5 +26,9 @@ bench_data() {
     data_call 'SSL_read without data on two connections in turn' 1000000 1 in-turn
     data_call 'record of 1 byte' 100000 2 record 1
     data_call 'record of 16 kB' 10000 2 record 16384
+    local function
+    for function in write send sendto writev pwritev2 sendmsg sendmmsg syscall; do
+        write_call "$function"
+    done
     turns value 15 "${command[@]}" -- "${shim[@]}" "${command[@]}" | row 'data/bulk transfer/throughput' MB/s
 }

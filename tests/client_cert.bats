@@ -368,7 +368,7 @@ try:
     while chunk := os.read(fd, 4096): text += chunk
 except OSError:
     pass
-print(text.decode(), "status", os.waitpid(pid, 0)[1] >> 8)' "$PINSHIM_SO" "$CLIENT" "$LAB/good"
+print(text.decode(), "status", os.waitpid(pid, 0)[1] >> 8)' "$SHIM_SO" "$CLIENT" "$LAB/good"
     equals "$STATUS" 0
     has "$OUT" 'its key is encrypted, and no client-key-pass-file= gives the passphrase'
     has "$OUT" 'status 1'

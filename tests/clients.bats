@@ -10,7 +10,7 @@ bats_require_minimum_version 1.5.0
 load lib/helper
 
 setup_file() {
-    export BATS_TEST_TIMEOUT=${PINSHIM_TEST_TIMEOUT:-60}
+    export BATS_TEST_TIMEOUT=${SHIM_TEST_TIMEOUT:-60}
     start_servers
 }
 

@@ -11,8 +11,8 @@ load lib/programs
 setup_file() {
     programs_lab
     mkdir "$LAB/bin" "$LAB/made"
-    cp "$BATS_TEST_DIRNAME/../build/pinshim" "$PINSHIM_SO" "$LAB/bin/"
-    [ "${PINSHIM_SO##*/}" = libpinshim.so ] || mv "$LAB/bin/${PINSHIM_SO##*/}" "$LAB/bin/libpinshim.so"
+    cp "$BATS_TEST_DIRNAME/../build/pinshim" "$SHIM_SO" "$LAB/bin/"
+    [ "${SHIM_SO##*/}" = libpinshim.so ] || mv "$LAB/bin/${SHIM_SO##*/}" "$LAB/bin/libpinshim.so"
     export PATH=$LAB/bin:/usr/sbin:/usr/bin:/sbin:/bin MADE=$LAB/made
     export PIN_CA
     PIN_CA=$(lab_spki "$LAB/ca.pem")

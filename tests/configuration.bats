@@ -53,6 +53,30 @@ refused_by_fault() {
     refused_by_fault "$PINS: the pins file is world-writable; expected "
 }
 
+@test "an unknown variable is said once, in processes that do a handshake" {
+    export PINSHIM_PIN=x PINSHIM_MODES=report
+    capture shim /usr/bin/python3 -c 'import os, socket, ssl, sys
+os.environ.clear()
+context = ssl._create_unverified_context()
+for i in range(3): context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), server_hostname="www.pinned.example").close()' "$GOOD"
+    equals "$STATUS" 0
+    equals "$(count_lines notice)" 1
+    has "$(lines notice)" 'notice: pinshim has no variable of this name, and it has no effect: '
+    has "$(lines notice)" PINSHIM_PIN
+    has "$(lines notice)" PINSHIM_MODES
+    equals "$(wc -l <<<"$ERR")" 1
+    capture shim "${CURL[@]}" "$URL_IMPOSTOR"
+    equals "$STATUS $(count_lines notice) $(count_lines refused)" '60 1 1'
+    capture shim wget -qO- --tries=1 --no-check-certificate "https://localhost:$GOOD/"
+    equals "$STATUS" 0
+    equals "$(count_lines notice)" 1
+    # shellcheck disable=SC2016 # the port is the inner shell's
+    capture shim bash -c 'ls / >/dev/null; exec 3<>"/dev/tcp/127.0.0.1/$0"; printf "GET / HTTP/1.0\r\n\r\n" >&3; cat <&3 >/dev/null' "$GOOD"
+    equals "$ERR" ''
+    unset PINSHIM_PIN PINSHIM_MODES
+    accepted "${CURL[@]}" "$URL_GOOD"
+}
+
 @test "a pins file that its group may write is used" {
     chmod 0664 "$PINS"
     accepted "${CURL[@]}" "$URL_GOOD"
@@ -87,7 +111,7 @@ refused_by_fault() {
     done
     PINS=/dev/stdin
     # shellcheck disable=SC2016 # expanded there
-    capture bash -c 'LD_PRELOAD=$0 PINSHIM_PINS=/dev/stdin "${@:2}" <"$1"' "$PINSHIM_SO" "$file" "${CURL[@]}" "$URL_GOOD"
+    capture bash -c 'LD_PRELOAD=$0 PINSHIM_PINS=/dev/stdin "${@:2}" <"$1"' "$SHIM_SO" "$file" "${CURL[@]}" "$URL_GOOD"
     equals "$STATUS" 60
     has "$(lines fault)" "/dev/stdin: $why"
     # In a directory from which a program was started.

@@ -432,7 +432,7 @@ $commands"
 
 # machine NAME PORT: one connection of a machine, which logs to a file of its own
 machine() {
-    capture env LD_PRELOAD="$PINSHIM_SO:$NAMES" PINSHIM_PINS="$WORK/etc/pins" PINSHIM_LOG="$WORK/$1.log" PINSHIM_LOG_FORMAT=json \
+    capture env LD_PRELOAD="$SHIM_SO:$NAMES" PINSHIM_PINS="$WORK/etc/pins" PINSHIM_LOG="$WORK/$1.log" PINSHIM_LOG_FORMAT=json \
         PINSHIM_LOG_LEVEL=all curl -sSk "https://www.pinned.example:$2/"
 }
 
@@ -480,7 +480,7 @@ www.pinned.example:$IMPOSTOR reported $PIN_IMPOSTOR 1 two.log"
     equals "$STATUS: $OUT" '0: '
 
     # Enforced, and taken back, in a program that runs on.
-    coproc AGAIN { exec env LD_PRELOAD="$PINSHIM_SO:$NAMES" PINSHIM_PINS="$WORK/etc/pins" PINSHIM_LOG="$WORK/three.log" \
+    coproc AGAIN { exec env LD_PRELOAD="$SHIM_SO:$NAMES" PINSHIM_PINS="$WORK/etc/pins" PINSHIM_LOG="$WORK/three.log" \
         PINSHIM_LOG_FORMAT=json "$PROGRAMS/again" www.pinned.example "$IMPOSTOR" 3>&-; }
     running=$AGAIN_PID
     echo connect >&"${AGAIN[1]}"

@@ -9,7 +9,8 @@ load lib/programs
 setup_file() {
     programs_lab
     STACKS=$BATS_TEST_DIRNAME/../build/stacks
-    export STACKS
+    RUNTIMES=$BATS_TEST_DIRNAME/../build/runtimes/node_modules
+    export STACKS RUNTIMES
 }
 
 teardown_file() {
@@ -40,18 +41,98 @@ guarded() {
     equals "$(count_lines refused)" 0
 }
 
+# Without verification, and with the lab's CA
 pinned() {
     pins "localhost spki-sha256:$PIN_GOOD"
 }
 
-@test "GnuTLS: wget" {
+@test "GnuTLS: wget and lynx" {
     pinned
     guarded GnuTLS wget -qO- --tries=1 --no-check-certificate https://localhost:@PORT@/
+    pinned
+    guarded GnuTLS wget -qO- --tries=1 --ca-certificate="$LAB/ca.pem" https://localhost:@PORT@/
+    pinned
+    guarded GnuTLS env SSL_CERT_FILE="$LAB/ca.pem" lynx -dump https://localhost:@PORT@/
 }
 
 @test "GnuTLS under libcurl: git" {
     pinned
     guarded GnuTLS git -c http.sslVerify=false ls-remote https://localhost:@PORT@/
+    pinned
+    guarded GnuTLS git -c http.sslCAInfo="$LAB/ca.pem" ls-remote https://localhost:@PORT@/
+}
+
+@test "a program's OpenSSL is judged as ever beside a GnuTLS that is not" {
+    pinned
+    relay "$IMPOSTOR"
+    local both='
+import ctypes, socket, ssl, sys
+def judged(port):
+    context = ssl._create_unverified_context()
+    try:
+        with context.wrap_socket(socket.create_connection(("localhost", port)), server_hostname="localhost") as peer:
+            peer.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return peer.makefile().read().split("\n")[-2]
+    except ssl.SSLError as error:
+        return error.reason
+def guarded(port):
+    curl = ctypes.CDLL("libcurl-gnutls.so.4")
+    curl.curl_easy_init.restype = ctypes.c_void_p
+    handle = ctypes.c_void_p(curl.curl_easy_init())
+    for option, value in (64, 0), (81, 0), (10002, b"https://localhost:%d/" % port):
+        curl.curl_easy_setopt(handle, ctypes.c_int(option), ctypes.c_long(value) if isinstance(value, int) else ctypes.c_char_p(value))
+    sys.stdout.flush()
+    return curl.curl_easy_perform(handle)
+good, impostor = int(sys.argv[1]), int(sys.argv[2])
+print(judged(good), guarded(impostor), judged(good), judged(impostor), judged(good))'
+    capture bare /usr/bin/python3 -c "$both" "$GOOD" "$PORT"
+    has "$OUT" 'hello from good 0 hello from good hello from impostor hello from good'
+    : >"$RELAYED"
+    PINSHIM_LOG_LEVEL=all capture shim /usr/bin/python3 -c "$both" "$GOOD" "$PORT"
+    has "$OUT" 'hello from good 35 hello from good CERTIFICATE_VERIFY_FAILED hello from good'
+    equals "$(count_lines accepted) $(count_lines refused)" '3 2'
+    has "$(lines refused)" 'the TLS is that of GnuTLS'
+}
+
+@test "Node.js of its own makers: https, fetch, a worker thread" {
+    local how node
+    for node in "$RUNTIMES"/node-linux-*/bin/node; do
+        for how in https fetch worker; do
+            pinned
+            guarded 'the program itself' env NODE_TLS_REJECT_UNAUTHORIZED=0 "$node" --no-warnings "$BATS_TEST_DIRNAME/stacks/Node.mjs" "$how" @PORT@
+            has "$OUT" 'hello from impostor'
+            pinned
+            guarded 'the program itself' env NODE_EXTRA_CA_CERTS="$LAB/ca.pem" "$node" "$BATS_TEST_DIRNAME/stacks/Node.mjs" "$how" @PORT@
+            has "$OUT" 'hello from impostor'
+        done
+    done
+}
+
+@test "BoringSSL: Bun" {
+    local bun
+    bun=$(echo "$RUNTIMES"/@oven/bun-linux-*/bin/bun)
+    pinned
+    guarded 'the program itself' "$bun" -e \
+        'const answer = await fetch("https://localhost:@PORT@/", { tls: { rejectUnauthorized: false } }); process.stdout.write(await answer.text())'
+    has "$OUT" 'hello from impostor'
+    pinned
+    guarded 'the program itself' env NODE_EXTRA_CA_CERTS="$LAB/ca.pem" "$bun" -e \
+        'const answer = await fetch("https://localhost:@PORT@/"); process.stdout.write(await answer.text())'
+    has "$OUT" 'hello from impostor'
+}
+
+@test "rustls: Deno" {
+    local deno
+    deno=$(echo "$RUNTIMES"/@deno/linux-*/deno)
+    # shellcheck disable=SC2016 # the program's own
+    local get='console.log(await (await fetch("https://localhost:@PORT@/")).text())'
+    export DENO_DIR=$BATS_TEST_TMPDIR/deno DENO_NO_UPDATE_CHECK=1
+    pinned
+    guarded 'the program itself' "$deno" eval --unsafely-ignore-certificate-errors "$get"
+    has "$OUT" 'hello from impostor'
+    pinned
+    guarded 'the program itself' "$deno" eval --cert "$LAB/ca.pem" "$get"
+    has "$OUT" 'hello from impostor'
 }
 
 @test "GnuTLS: gnutls-cli, with TLS and with DTLS" {
@@ -120,17 +201,32 @@ raw() {
 @test "a ClientHello is held however it is handed to the kernel" {
     local how
     pinned
-    for how in whole gathered writev many copied passed child records tds behind stdio handle datagram datagram-to pair again; do
+    for how in whole gathered writev pwritev2 many copied passed child records tds behind stdio handle datagram datagram-to pair again reused; do
         raw nothing "$how"
+    done
+    for how in write writev pwritev2 sendto sendmsg sendmmsg; do
+        raw nothing "syscall-$how"
     done
     # Its first bytes say nothing to anybody.
     raw beginning bytes
     raw beginning pieces
+    # However many have begun: nobody knows for whom those beyond are.
+    for how in crowd crowd-of-bytes; do
+        capture shim timeout 60 /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/raw_hello.py" "$how"
+        has "$OUT" " of 380 Permission denied"
+        lacks "$OUT" '380 of 380'
+        has "$(lines refused)" 'refused 127.0.0.1:'
+        has "$(lines refused)" 'unidentifiable'
+    done
+    # Where it cannot be asked what a descriptor is, nor what standard error is.
+    capture shim /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/raw_hello.py" filtered
+    equals "$OUT" '0 of 380 Permission denied'
     # What is no socket is nobody's connection.
     raw all pipe
     raw all file
     pins '* allow'
-    for how in whole gathered writev bytes pieces records behind stdio handle datagram pair; do
+    for how in whole gathered writev pwritev2 many bytes pieces crowd crowd-of-bytes reused filtered records behind stdio handle datagram pair \
+        syscall-{write,writev,pwritev2,sendto,sendmsg,sendmmsg}; do
         raw all "$how"
     done
 }
@@ -203,7 +299,10 @@ raw() {
     pins 'localhost nonsense'
     capture shim wget -qO- --tries=1 --no-check-certificate "https://localhost:$IMPOSTOR/"
     equals "$OUT" ''
-    has "$(lines refused)" 'configuration fault'
+    equals "$(count_lines refused)" 1
+    has "$(lines refused)" "configuration fault: $PINS:1:11: "
+    equals "$(count_lines fault)" 1
+    has "$(lines fault)" "$PINS:1:11: "
     # shellcheck disable=SC2016 # the port is the inner shell's
     capture shim bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" && printf "GET / HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$IMPOSTOR"
     equals "$ERR" ''

@@ -6,7 +6,7 @@
 load lib/programs
 
 setup_file() {
-    export BATS_TEST_TIMEOUT=${PINSHIM_TEST_TIMEOUT:-120}
+    export BATS_TEST_TIMEOUT=${SHIM_TEST_TIMEOUT:-120}
 }
 
 teardown() {

@@ -66,7 +66,7 @@ ctypes.CDLL("libc.so.6").execve(b"/usr/bin/curl", (ctypes.c_char_p * len(argv))(
 }
 
 @test "all else of the environment is as the program wants it" {
-    local expected=$'PATH=/usr/bin:/bin\nKEPT=as it\'s\nLD_PRELOAD='$PINSHIM_SO$'\nPINSHIM_INHERIT=force\nPINSHIM_PINS='$PINS
+    local expected=$'PATH=/usr/bin:/bin\nKEPT=as it\'s\nLD_PRELOAD='$SHIM_SO$'\nPINSHIM_INHERIT=force\nPINSHIM_PINS='$PINS
     local way
 
     for way in execve execv execvp vfork posix_spawn; do
@@ -94,15 +94,15 @@ ctypes.CDLL("libc.so.6").execve(b"/usr/bin/curl", (ctypes.c_char_p * len(argv))(
     gcc -shared -x c -o "$other" - <<<'int other;'
     cp "$other" "$asan"
     capture shim env LD_PRELOAD="$other" env
-    has "$OUT" "LD_PRELOAD=$PINSHIM_SO:$other"
+    has "$OUT" "LD_PRELOAD=$SHIM_SO:$other"
     capture shim env LD_PRELOAD="$asan:$other" env
-    has "$OUT" "LD_PRELOAD=$asan:$PINSHIM_SO:$other"
+    has "$OUT" "LD_PRELOAD=$asan:$SHIM_SO:$other"
     # As an object before the shim's, and by names that only look alike
-    capture shim env LD_PRELOAD="$other $PINSHIM_SO" env
-    has "$OUT" "LD_PRELOAD=$other $PINSHIM_SO"
-    cp "$other" "$BATS_TEST_TMPDIR/not${PINSHIM_SO##*/}"
-    capture shim env LD_PRELOAD="$BATS_TEST_TMPDIR/not${PINSHIM_SO##*/}" env
-    has "$OUT" "LD_PRELOAD=$PINSHIM_SO:$BATS_TEST_TMPDIR/not${PINSHIM_SO##*/}"
+    capture shim env LD_PRELOAD="$other $SHIM_SO" env
+    has "$OUT" "LD_PRELOAD=$other $SHIM_SO"
+    cp "$other" "$BATS_TEST_TMPDIR/not${SHIM_SO##*/}"
+    capture shim env LD_PRELOAD="$BATS_TEST_TMPDIR/not${SHIM_SO##*/}" env
+    has "$OUT" "LD_PRELOAD=$SHIM_SO:$BATS_TEST_TMPDIR/not${SHIM_SO##*/}"
 }
 
 @test "an object that the other program will not find is said" {
@@ -115,7 +115,7 @@ int main(void) { puts("hello"); return 0; }'
     capture shim chroot "$root" /bin/hello
     equals "$OUT" hello
     equals "$(count_lines notice)" 1
-    has "$(lines notice)" "$PINSHIM_SO is not there for the programs that this one starts"
+    has "$(lines notice)" "$SHIM_SO is not there for the programs that this one starts"
     PINSHIM_INHERIT=keep capture shim chroot "$root" /bin/hello
     equals "$ERR" ''
 }

@@ -14,8 +14,8 @@ setup_file() {
     export MADE
     chmod 0755 "$MADE"
     mkdir "$MADE/tree"
-    tar -C "$BATS_TEST_DIRNAME/.." -c --exclude=./.git --exclude=./build/fastify --exclude=./build/deb . | tar -C "$MADE/tree" -x
-    cp "$PINSHIM_SO" "$MADE/tree/build/libpinshim.so"
+    tar -C "$BATS_TEST_DIRNAME/.." -c --exclude=./.git --exclude=./build/fastify --exclude=./build/runtimes --exclude=./build/deb . | tar -C "$MADE/tree" -x
+    cp "$SHIM_SO" "$MADE/tree/build/libpinshim.so"
     cp "$LAB/ca.pem" "$MADE"
     echo "localhost spki-sha256:$PIN_GOOD" >"$MADE/pins"
 }

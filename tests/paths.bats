@@ -727,7 +727,7 @@ resumes() {
 
 @test "another preloaded object finds what stands next after it" {
     local order program
-    for order in "$LAB/helper.so $PINSHIM_SO" "$PINSHIM_SO $LAB/helper.so"; do
+    for order in "$LAB/helper.so $SHIM_SO" "$SHIM_SO $LAB/helper.so"; do
         capture env LD_PRELOAD="$order" PINSHIM_PINS="$PINS" "$PATHS/connect" 127.0.0.1 "$GOOD"
         has "$OUT" 'hello from good'
         has "$ERR" 'helper: gethostname the same'
@@ -737,11 +737,11 @@ resumes() {
         equals "$(count_lines refused)" 1
     done
     for program in connect by_dlsym; do
-        capture env LD_PRELOAD="$LAB/helper.so $PINSHIM_SO" PINSHIM_PINS="$PINS" "$PATHS/$program" 127.0.0.1 "$GOOD" SSL_connect
+        capture env LD_PRELOAD="$LAB/helper.so $SHIM_SO" PINSHIM_PINS="$PINS" "$PATHS/$program" 127.0.0.1 "$GOOD" SSL_connect
         has "$OUT" 'hello from good'
         has "$ERR" 'helper: SSL_connect'
     done
-    capture env LD_PRELOAD="$LAB/helper.so $PINSHIM_SO" PINSHIM_PINS="$PINS" "$PATHS/by_dlsym" 127.0.0.1 "$IMPOSTOR" SSL_connect
+    capture env LD_PRELOAD="$LAB/helper.so $SHIM_SO" PINSHIM_PINS="$PINS" "$PATHS/by_dlsym" 127.0.0.1 "$IMPOSTOR" SSL_connect
     equals "$STATUS" 1
     equals "$(count_lines refused)" 1
 }
@@ -777,9 +777,9 @@ resumes() {
 
 @test "where dlsym is nowhere to be found, programs without TLS live and clients reach nobody" {
     local program without=$BATS_TEST_TMPDIR/without.so
-    sed -e 's/dlerror/dlnrror/g' -e 's/__libc_dlopen_mode/__libc_dlopen_node/g' "$PINSHIM_SO" >"$without"
-    run -1 cmp -s "$PINSHIM_SO" "$without"
-    PINSHIM_SO=$without
+    sed -e 's/dlerror/dlnrror/g' -e 's/__libc_dlopen_mode/__libc_dlopen_node/g' "$SHIM_SO" >"$without"
+    run -1 cmp -s "$SHIM_SO" "$without"
+    SHIM_SO=$without
     capture shim sh -c 'echo running | cat && getent hosts localhost'
     equals "$STATUS" 0
     has "$OUT" running

@@ -56,7 +56,7 @@ held() {
 shim() {
     local command
     command=$(declare -f "$1" >/dev/null && "$1" || printf '%s' "$*")
-    env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" PORT="$PORT" HOME="$BATS_TEST_TMPDIR" bash -c "$command"
+    env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" PORT="$PORT" HOME="$BATS_TEST_TMPDIR" bash -c "$command"
 }
 
 psql_prefer() {
@@ -95,31 +95,46 @@ try:
 except PermissionError as e: print(e.errno)
 except BrokenPipeError as e: print("broken")'
     opportunist smtp good
-    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT"
+    capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT"
     equals "$OUT" 13
     equals "$(count_lines refused)" 1
     has "$(lines refused)" "refused 127.0.0.1:$PORT: what is sent there is neither TLS nor a request to start it, and $PINS:1 says tls=required"
     equals "$(cat "$CLEAR")" ''
-    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" PINSHIM_UNJUDGED=allow /usr/bin/python3 -c "$say" "$PORT"
+    capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" PINSHIM_UNJUDGED=allow /usr/bin/python3 -c "$say" "$PORT"
     equals "$OUT$ERR" ''
     for mode in PINSHIM_MODE=report PINSHIM_UNJUDGED=report; do
-        capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" $mode /usr/bin/python3 -c "$say" "$PORT"
+        capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" $mode /usr/bin/python3 -c "$say" "$PORT"
         equals "$OUT" ''
         equals "$(count_lines reported)" 1
     done
     pins "localhost spki-sha256:$PIN_GOOD tls=required mode=report"
-    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT"
+    capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT"
     equals "$OUT$(count_lines reported)" 1
     # Another port, and another host
     pins "localhost:1 spki-sha256:$PIN_GOOD tls=required" "other.example spki-sha256:$PIN_GOOD tls=required"
-    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT"
+    capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT"
     equals "$OUT$ERR" ''
+}
+
+@test "a pins file that has become faulty says so where the last good one refuses plaintext" {
+    pins "localhost spki-sha256:$PIN_GOOD tls=required"
+    opportunist smtp good
+    capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c '
+import os, socket, ssl, sys
+s = socket.create_connection(("localhost", int(sys.argv[1])))
+with open(os.environ["PINSHIM_PINS"], "a") as pins: pins.write("nonsense\n")
+ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+try: s.sendall(b"GET / HTTP/1.1\r\n")
+except PermissionError: print("refused")' "$PORT"
+    equals "$OUT" refused
+    equals "$(count_lines refused)" 1
+    has "$(lines fault)" "$PINS:2:"
 }
 
 @test "a server's sockets that get the descriptor of one that was closed unseen are not disturbed" {
     pins "localhost spki-sha256:$PIN_GOOD tls=required"
     opportunist smtp good
-    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c '
+    capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c '
 import os, socket, sys
 s = socket.create_connection(("localhost", int(sys.argv[1])))
 os.closerange(s.fileno(), s.fileno() + 1)
@@ -143,12 +158,12 @@ except PermissionError: print("refused")'
     local server=$PORT
     relay "$server"
     pins "127.0.0.1 allow" "www.pinned.example:$server spki-sha256:$PIN_GOOD tls=required"
-    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT" "$server" 'AUTH PLAIN hunter2'
+    capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT" "$server" 'AUTH PLAIN hunter2'
     equals "$OUT" refused
     has "$(lines refused)" "refused www.pinned.example:$server: what is sent there"
-    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT" "$server" 'EHLO here'
+    capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT" "$server" 'EHLO here'
     equals "$OUT$ERR" sent
-    capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT" 1 'AUTH PLAIN hunter2'
+    capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT" 1 'AUTH PLAIN hunter2'
     equals "$OUT$ERR" sent
 }
 
@@ -159,10 +174,10 @@ except PermissionError: print("refused")'
     for how in plain dup dup2 fcntl any '/dev/tcp' git fdopen; do
         : >"$CLEAR"
         case $how in
-        /dev/tcp) capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" bash -c "exec 3<>/dev/tcp/127.0.0.1/$PORT; printf 'AUTH PLAIN secret\r\n' >&3" ;;
-        git) capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" timeout 20 git ls-remote "git://127.0.0.1:$PORT/secret" ;;
-        fdopen) capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" "$PROGRAMS/says" "$PORT" secret ;;
-        *) capture env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c '
+        /dev/tcp) capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" bash -c "exec 3<>/dev/tcp/127.0.0.1/$PORT; printf 'AUTH PLAIN secret\r\n' >&3" ;;
+        git) capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" timeout 20 git ls-remote "git://127.0.0.1:$PORT/secret" ;;
+        fdopen) capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" "$PROGRAMS/says" "$PORT" secret ;;
+        *) capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c '
 import fcntl, os, socket, sys
 how, port = sys.argv[1], int(sys.argv[2])
 s = socket.create_connection(("0.0.0.0" if how == "any" else "127.0.0.1", port))
@@ -221,7 +236,7 @@ smtp_tls_security_level = may
 smtp_host_lookup = native
 minimal_backoff_time = 1s
 queue_run_delay = 1s
-import_environment = MAIL_CONFIG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME LD_PRELOAD=$PINSHIM_SO PINSHIM_PINS=$BOX/pins PINSHIM_LOG=$BOX/shim
+import_environment = MAIL_CONFIG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME LD_PRELOAD=$SHIM_SO PINSHIM_PINS=$BOX/pins PINSHIM_LOG=$BOX/shim
 CF
     : >"$BOX/shim" && chmod 666 "$BOX/shim"
     for service in 'pickup unix n - n 60 1 pickup' 'cleanup unix n - n - 0 cleanup' 'qmgr unix n - n 300 1 qmgr' 'tlsmgr unix - - n 1000? 1 tlsmgr' \

@@ -9,7 +9,7 @@ load lib/programs
 
 setup_file() {
     local name
-    export BATS_TEST_TIMEOUT=${PINSHIM_TEST_TIMEOUT:-60} NO_NETWORK=
+    export BATS_TEST_TIMEOUT=${SHIM_TEST_TIMEOUT:-60} NO_NETWORK=
     NO_NETWORK=$(unshare --net --mount true 2>&1) || return 0
     chmod 0755 "$BATS_RUN_TMPDIR"
     lab_make "$BATS_FILE_TMPDIR/lab"
@@ -77,7 +77,7 @@ turn() {
 held() {
     local good=${3:-$GOOD} impostor=${4:-$IMPOSTOR} under
     pins "$1 sha256//$PIN_GOOD"
-    under=("PINSHIM_PINS=$PINS" "PINSHIM_LOG=$PWD/log" "LD_PRELOAD=${FIRST:+$FIRST }$PINSHIM_SO${LAST:+ $LAST}")
+    under=("PINSHIM_PINS=$PINS" "PINSHIM_LOG=$PWD/log" "LD_PRELOAD=${FIRST:+$FIRST }$SHIM_SO${LAST:+ $LAST}")
     turn "LD_PRELOAD=${FIRST:-}${LAST:-}" "$2" "$impostor"
     has "$SAID" 'hello from impostor'
     turn "${under[@]}" "$2" "$good"
@@ -124,7 +124,7 @@ asking() { inside "$BATS_TEST_DIRNAME/../build/paths/asks" "$1" "${options[@]}";
 @test "an answer counts for the name that was asked for, not for the one that it gives" {
     pins "www.pinned.example sha256//$PIN_GOOD"
     options=(name=liar.pinned.example)
-    turn "PINSHIM_PINS=$PINS" "PINSHIM_LOG=$PWD/log" "LD_PRELOAD=$PINSHIM_SO" asking "$IMPOSTOR"
+    turn "PINSHIM_PINS=$PINS" "PINSHIM_LOG=$PWD/log" "LD_PRELOAD=$SHIM_SO" asking "$IMPOSTOR"
     has "$SAID" 'hello from impostor'
     NAME=liar.pinned.example asks
 }

@@ -33,7 +33,7 @@ start() {
     : >"$ANSWERS"
     ERR_FILE=$DIR/err
     # No function: this must be the program's own process.
-    env LD_PRELOAD="$PINSHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 "$CLIENTS/loop.py" localhost "$1" verify "$2" "$CA" \
+    env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 "$CLIENTS/loop.py" localhost "$1" verify "$2" "$CA" \
         >"$ANSWERS" 2>"$ERR_FILE" </dev/null 3>&- &
     PROGRAM=$!
 }

@@ -73,7 +73,7 @@ client_for() {
     local version
     pins '* deny'
     reader_under_the_shim() {
-        local -x LD_PRELOAD=$PINSHIM_SO PINSHIM_PINS=$PINS
+        local -x LD_PRELOAD=$SHIM_SO PINSHIM_PINS=$PINS
         reader good -Verify 1 -verify_return_error -CAfile "$LAB/ca.pem"
     }
     reader_under_the_shim
@@ -102,7 +102,7 @@ client_for() {
 
 @test "an nginx under the shim serves and verifies its clients, and its own connections to servers are pinned" {
     nginx_under_the_shim() {
-        local -x LD_PRELOAD=$PINSHIM_SO PINSHIM_PINS=$PINS
+        local -x LD_PRELOAD=$SHIM_SO PINSHIM_PINS=$PINS
         lab_nginx front "ssl_client_certificate $LAB/ca.pem; ssl_verify_client on; proxy_ssl_server_name on;
             proxy_ssl_name www.pinned.example; location /good { proxy_pass https://127.0.0.1:$GOOD; }
             location /impostor { proxy_pass https://127.0.0.1:$IMPOSTOR; }"
@@ -580,6 +580,7 @@ alike_all() {
 
 @test "a buffer that a call does not read is not read" {
     alike 0 "$PROGRAMS/unread" null
+    alike 0 "$PROGRAMS/unread" parts
     unshare --net true 2>/dev/null || skip 'no network namespace may be made here'
     alike 0 unshare --net "$PROGRAMS/unread" ring
 }

@@ -123,6 +123,30 @@ static void read_pins(void)
         fault("PINSHIM_PINS", value, "a shorter path");
 }
 
+static bool is_known(const char *name, size_t length)
+{
+    for (int i = 0; config_variables[i] != NULL; i++) {
+        if (strncmp(config_variables[i], name, length) == 0 && config_variables[i][length] == '\0')
+            return true;
+    }
+    return false;
+}
+
+static void read_unknown(void)
+{
+    struct text text = text_over(config.unknown, sizeof(config.unknown));
+
+    for (char **at = getauxval(AT_SECURE) != 0 ? NULL : environ; at != NULL && *at != NULL; at++) {
+        size_t length = strncmp(*at, "PINSHIM_", 8) == 0 ? strcspn(*at, "=") : 0;
+
+        if (length == 0 || is_known(*at, length))
+            continue;
+        if (text.length > 0)
+            text_add_string(&text, ", ");
+        text_add_escaped(&text, *at, length, 80);
+    }
+}
+
 const struct config *config_get(void)
 {
     int seen = atomic_load_explicit(&state, memory_order_acquire);
@@ -134,6 +158,7 @@ const struct config *config_get(void)
         read_directory();
         read_pins();
         read_log();
+        read_unknown();
         config.mode = (enum config_mode)choose("PINSHIM_MODE", modes, "enforce or report");
         config.unjudged = (enum config_unjudged)choose("PINSHIM_UNJUDGED", guards, "refuse, report or allow");
         config.format = (enum config_format)choose("PINSHIM_LOG_FORMAT", formats, "text or json");

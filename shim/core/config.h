@@ -20,6 +20,7 @@ struct config {
     enum config_level level;
     bool inherits; /* PINSHIM_INHERIT=force */
     char fault[256]; /* what is wrong with the environment; empty: nothing */
+    char unknown[256]; /* what else the environment has of PINSHIM_*, printable: names, separated by commas */
     const char *pins; /* as the user named it, for messages: the last part of pins_file */
     char pins_file[PATH_MAX]; /* absolute, for opening */
     char directory[PATH_MAX]; /* in which the program was started, with a slash, where a relative path is meant to be in it; empty: not known */

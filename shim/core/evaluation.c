@@ -118,6 +118,25 @@ static void notice_unnamed(const struct evaluation *evaluation)
     log_event(&event);
 }
 
+/* At the first decision of the process: one that does no TLS hears nothing of it. */
+static void notice_unknown_variables(void)
+{
+    static _Atomic uint32_t noticed; /* the process, plus 1 */
+    const struct config *config = config_get();
+    char reason[400];
+    struct text text = text_over(reason, sizeof(reason));
+    const struct event event = {.verdict = EVENT_NOTICE, .reason = reason};
+    uint32_t process;
+
+    if (config->unknown[0] == '\0')
+        return;
+    process = kernel_process() + 1;
+    if (atomic_exchange(&noticed, process) == process)
+        return;
+    text_add(&text, "pinshim has no variable of this name, and it has no effect: %s", config->unknown);
+    log_event(&event);
+}
+
 /* Log which of the pins that were applied have expired or will within two weeks: once a day for each line. */
 static void notice(const struct evaluation *evaluation)
 {
@@ -125,6 +144,7 @@ static void notice(const struct evaluation *evaluation)
     const struct pins *pins = evaluation->store != NULL ? evaluation->store->pins : NULL;
     const struct rules rules = evaluation->judgement.rules;
 
+    notice_unknown_variables();
     if (evaluation->judgement.unnamed)
         notice_unnamed(evaluation);
     for (const struct rule *rule = pins != NULL ? rules.first : NULL; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {

@@ -21,12 +21,17 @@ void guard_prepare(void)
         pinstore_release(evaluation_pins(NULL));
 }
 
-/* Return the inode, by which a socket is known whatever descriptors it has; 0: it is none. */
+/* Return the inode, by which a socket is known whatever descriptors it has; 0: it is none. Where the program's filter forbids to ask, everything may
+ * be one. */
 static uint64_t socket_inode(int fd)
 {
     struct stat status;
     int saved = errno;
-    bool is = kernel_call(SYS_fstat, fd, &status) == 0 && S_ISSOCK(status.st_mode);
+    bool is;
+
+    if (kernel_is_filtered() && !kernel_allows(SYS_fstat))
+        return 1;
+    is = kernel_call(SYS_fstat, fd, &status) == 0 && S_ISSOCK(status.st_mode);
 
     errno = saved;
     return is ? status.st_ino : 0;
@@ -56,14 +61,19 @@ void guard_shut(int fd)
 /* The sockets that are to be shut down. The descriptor's number alone may be another file's by now. */
 static _Atomic uint64_t refused[REFUSED];
 
+static void refuse_more(int fd, uint64_t inode)
+{
+    atomic_store(&refused[fd % REFUSED], inode);
+    socket_mark(fd, SOCKET_IS_REFUSED);
+}
+
 void guard_shut_after_alert(int fd)
 {
     struct host peer;
 
     if (fd < 0 || !socket_peer(fd, &peer))
         return;
-    atomic_store(&refused[fd % REFUSED], socket_inode(fd));
-    socket_mark(fd, SOCKET_IS_REFUSED);
+    refuse_more(fd, socket_inode(fd));
 }
 
 /* What a refused client of a judged library may still send: an alert, in clear text or in what looks like data (TLS 1.3), with a ChangeCipherSpec
@@ -100,6 +110,7 @@ static bool permits_refused(int fd, const struct iovec *parts, size_t count, boo
 /* ClientHellos that are sent in pieces, up to the one with the SNI. */
 static struct started {
     _Atomic int fd; /* plus 1; 0: free */
+    uint64_t inode; /* the descriptor may be another file's by now */
     size_t size; /* of what was sent */
     size_t tried; /* with what is being sent */
     uint8_t bytes[LONGEST_START];
@@ -123,19 +134,30 @@ static void end_started(int fd)
         atomic_store(&start->fd, 0);
 }
 
-/* Return NULL if there is no room. */
-static struct started *make_started(int fd)
+static struct started *take_started(int i, int before, int fd, uint64_t inode)
 {
-    for (int i = 0; i < STARTED; i++) {
-        int none = 0;
+    if (!atomic_compare_exchange_strong(&started[i].fd, &before, fd + 1))
+        return NULL;
+    started[i].size = started[i].tried = 0;
+    started[i].inode = inode;
+    socket_mark(fd, SOCKET_BEGINS_HELLO);
+    return &started[i];
+}
 
-        if (atomic_compare_exchange_strong(&started[i].fd, &none, fd + 1)) {
-            started[i].size = started[i].tried = 0;
-            socket_mark(fd, SOCKET_BEGINS_HELLO);
-            return &started[i];
-        }
+/* Return NULL if there is no room: there is where a descriptor has become another file's without a call that was seen (close_range). */
+static struct started *make_started(int fd, uint64_t inode)
+{
+    struct started *start = NULL;
+
+    for (int i = 0; i < STARTED && start == NULL; i++)
+        start = take_started(i, 0, fd, inode);
+    for (int i = 0; i < STARTED && start == NULL; i++) {
+        int other = atomic_load(&started[i].fd);
+
+        if (other != 0 && socket_inode(other - 1) != started[i].inode)
+            start = take_started(i, other, fd, inode);
     }
-    return NULL;
+    return start;
 }
 
 static void add_tried(struct started *start, const struct iovec *parts, size_t count)
@@ -159,17 +181,6 @@ void guard_sent(int fd, ssize_t sent)
         guard_shut(fd);
     if (start != NULL && sent > 0)
         start->size = start->tried - start->size > (size_t)sent ? start->size + (size_t)sent : start->tried;
-}
-
-void guard_sent_one(int fd, uint8_t byte)
-{
-    struct iovec part = {&byte, 1};
-    struct started *start;
-
-    if (!hello_may_begin(byte) || !socket_was_connected(fd) || (start = make_started(fd)) == NULL)
-        return;
-    add_tried(start, &part, 1);
-    start->size = start->tried;
 }
 
 void guard_closing(int fd)
@@ -326,6 +337,8 @@ static bool may_leave(int fd, const struct hello *hello, enum sent_claim claim, 
     evaluation->target_final = true;
     read_target(fd, claim == SENT_ASTRAY ? NULL : hello, address, &evaluation->target);
     if (evaluate(NULL, &nothing, evaluation) == VERDICT_REFUSE && evaluation->store != NULL) {
+        if (evaluation->judgement.host.kind == HOST_UNREADABLE && address->kind != HOST_UNREADABLE)
+            evaluation->judgement.host = *address;
         if (evaluation->judgement.reason != REASON_FAULT && evaluation->judgement.reason != REASON_DENY) {
             explain(evaluation, caller, &remark);
             evaluation->remark = buffer;
@@ -363,15 +376,37 @@ static bool permits_hello(int fd, const struct hello *hello, const struct sockad
     return may_leave(fd, hello, claim, &address, caller);
 }
 
+/* Of a ClientHello that cannot be put together it is not known for whom it is. */
+static void covers_name(struct hello *hello)
+{
+    hello->sni[0] = '\0';
+    hello->sni_length = 1; /* a name that no host has */
+    hello->covered = true;
+}
+
+/* Nor which random it has. */
+static void is_unread(uint64_t inode, struct hello *out)
+{
+    memset(out, 0, sizeof(*out));
+    memcpy(out->random + 8, &inode, sizeof(inode)); /* by which it is logged once */
+    covers_name(out);
+}
+
 static bool permits_beginning(int fd, const struct iovec *parts, size_t count, const struct sockaddr *to, socklen_t to_length, const void *caller,
     bool *after)
 {
     struct started *start = (socket_marks_of(fd) & SOCKET_BEGINS_HELLO) != 0 ? find_started(fd) : NULL;
+    uint64_t inode = start != NULL ? socket_inode(fd) : 0;
     struct iovec whole;
     enum hello_kind kind;
     struct hello hello;
     struct sent sent;
+    bool more;
 
+    if (start != NULL && start->inode != inode) {
+        end_started(fd);
+        start = NULL;
+    }
     if (start != NULL) {
         add_tried(start, parts, count);
         whole = (struct iovec) {start->bytes, start->tried};
@@ -380,17 +415,23 @@ static bool permits_beginning(int fd, const struct iovec *parts, size_t count, c
     }
     kind = hello_read(parts, count, &hello);
     /* There may be more to come that says whom it is for. Nobody can answer what has left by now. */
-    if ((kind == HELLO_BEGUN || (kind == HELLO_CLIENT && !hello.whole && hello.sni_length == 0 && sent_find(hello.random, &sent) == SENT_UNKNOWN))
-        && (start == NULL || start->tried < LONGEST_START)) {
-        if (start == NULL && socket_inode(fd) != 0 && (start = make_started(fd)) != NULL)
+    more = kind == HELLO_BEGUN || (kind == HELLO_CLIENT && !hello.whole && hello.sni_length == 0 && sent_find(hello.random, &sent) == SENT_UNKNOWN);
+    if (more && start == NULL && (inode = socket_inode(fd)) == 0)
+        return true;
+    if (more && (start == NULL || start->tried < LONGEST_START)) {
+        if (start == NULL && (start = make_started(fd, inode)) != NULL)
             add_tried(start, parts, count);
         *after = start != NULL;
-        if (start != NULL || kind == HELLO_BEGUN)
+        if (start != NULL)
             return true;
     }
     end_started(fd);
-    if (kind != HELLO_CLIENT)
+    if (kind == HELLO_NONE)
         return true;
+    if (kind == HELLO_BEGUN)
+        is_unread(inode, &hello);
+    else if (more)
+        covers_name(&hello);
     if (permits_hello(fd, &hello, to, to_length, caller)) {
         socket_unmark(fd, SOCKET_NEEDS_TLS);
         return true;
@@ -399,6 +440,30 @@ static bool permits_beginning(int fd, const struct iovec *parts, size_t count, c
         shut(fd);
     errno = EACCES;
     return false;
+}
+
+void guard_sent_one(int fd, uint8_t byte, const void *caller)
+{
+    struct iovec part = {&byte, 1};
+    struct started *start;
+    struct hello hello;
+    int saved = errno;
+    uint64_t inode;
+
+    if (!hello_may_begin(byte) || !socket_was_connected(fd) || (inode = socket_inode(fd)) == 0)
+        return;
+    start = make_started(fd, inode);
+    if (start != NULL) {
+        add_tried(start, &part, 1);
+        start->size = start->tried;
+    } else {
+        is_unread(inode, &hello);
+        if (!permits_hello(fd, &hello, NULL, 0, caller)) {
+            shut(fd);
+            refuse_more(fd, inode);
+        }
+    }
+    errno = saved;
 }
 
 bool guard_permits(int fd, const struct iovec *parts, size_t count, const struct sockaddr *to, socklen_t to_length, const void *caller, bool *after)

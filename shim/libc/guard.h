@@ -12,7 +12,7 @@ MUST_CHECK bool guard_permits(int fd, const struct iovec *parts, size_t count, c
 void guard_sent(int fd, ssize_t sent);
 
 /* The same for a single byte that has been sent: programs write one to find out whether there is memory at an address. */
-void guard_sent_one(int fd, uint8_t byte);
+void guard_sent_one(int fd, uint8_t byte, const void *caller);
 
 /* `fd` is about to be closed. Safe in a signal handler. */
 void guard_closing(int fd);

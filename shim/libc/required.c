@@ -155,6 +155,7 @@ static enum outcome report_plaintext(int fd, bool told)
             text_add(&text, "what is sent there is neither TLS nor a request to start it, and %s says tls=required", at);
             if (outcome == REPORTED)
                 event.verdict = EVENT_REPORTED;
+            pinstore_log_faults(store);
             if (!told)
                 log_event(&event);
         }

@@ -11,6 +11,7 @@
 #include "real.h"
 #include "required.h"
 #include "resolver.h"
+#include "send.h"
 #include "socket.h"
 #include "stdio_streams.h"
 
@@ -18,14 +19,15 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 /* What data of interest begins with: hello_may_begin, proxy_request_may_begin. */
-static const bool interesting[256] = {[18] = true, [22] = true, ['C'] = true, [4] = true, [5] = true};
+static const uint8_t interesting[256] = {[18] = 1, [22] = 1, ['C'] = 1, [4] = 1, [5] = 1};
 
 /* Return true if data that begins so needs no look. /dev/null accepts any pointer without reading. */
 static inline bool begins_plainly(int fd, const void *bytes)
 {
-    return (uintptr_t)bytes >= KERNEL_NEVER_MAPPED && socket_marks_of(fd) == 0 && !interesting[*(const unsigned char *)bytes];
+    return (uintptr_t)bytes >= KERNEL_NEVER_MAPPED && (socket_marks_of(fd) | interesting[*(const uint8_t *)bytes]) == 0;
 }
 
 /* The same of the whole. A call that says where the data goes (`to`) may connect, or ask a name server. */
@@ -151,11 +153,11 @@ static void look_after(const struct outgoing *out, int fd, ssize_t sent)
     }
 }
 
-static void look_after_one(int fd, const void *bytes, ssize_t sent)
+static void look_after_one(int fd, const void *bytes, ssize_t sent, const void *caller)
 {
     if (sent != 1 || !(socket_was_connected(fd) || (socket_marks_of(fd) & SOCKET_ASKS_PROXY) != 0))
         return;
-    guard_sent_one(fd, *(const uint8_t *)bytes);
+    guard_sent_one(fd, *(const uint8_t *)bytes, caller);
     proxy_sent(fd, bytes, 1, 1);
 }
 
@@ -169,7 +171,7 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent)
 \
         if (size == 0 || (size == 1 && (socket_marks_of(fd) & SOCKET_GUARDED) == 0)) { \
             sent = find_##name() arguments; \
-            look_after_one(fd, bytes, size == 1 ? sent : 0); \
+            look_after_one(fd, bytes, size == 1 ? sent : 0, __builtin_return_address(0)); \
             return sent; \
         } \
         look_at_opening(fd, flags, to, to_length); \
@@ -193,9 +195,14 @@ LOOKED_AT(send, (int fd, const void *bytes, size_t size, int flags), (fd, bytes,
 LOOKED_AT(sendto, (int fd, const void *bytes, size_t size, int flags, const struct sockaddr *to, socklen_t length),
     (fd, bytes, size, flags, to, length), flags, to, length)
 
+/* The kernel refuses more than so many parts, or messages, without reading them. */
+#define MOST_PARTS 1024
+
 /* Return true if the gathered data needs no look. */
-static inline bool are_plain(int fd, const struct iovec *parts, size_t count, int flags, const struct sockaddr *to)
+static bool are_plain(int fd, const struct iovec *parts, size_t count, int flags, const struct sockaddr *to)
 {
+    if (count > MOST_PARTS || (uintptr_t)parts < KERNEL_NEVER_MAPPED)
+        return true;
     while (count > 0 && parts->iov_len == 0) {
         parts++;
         count--;
@@ -203,74 +210,170 @@ static inline bool are_plain(int fd, const struct iovec *parts, size_t count, in
     return count == 0 || is_plain(fd, parts->iov_base, parts->iov_len, flags, to);
 }
 
-static __attribute__((noinline, cold)) ssize_t writev_looked_at(int fd, const struct iovec *parts, int count)
+/* The same, but quickly: false also where the first part is empty. */
+static inline bool begin_plainly(int fd, const struct iovec *parts, int flags, const struct sockaddr *to)
 {
+    return (uintptr_t)parts >= KERNEL_NEVER_MAPPED && is_plain(fd, parts->iov_base, parts->iov_len, flags, to);
+}
+
+/* Define a function that sends `count` of `parts` to where `fd` is connected, and its longer way. */
+#define GATHERED(name, parameters, arguments) \
+    static __attribute__((noinline, cold)) ssize_t name##_looked_at parameters \
+    { \
+        struct outgoing outgoing = {.size = 0}; \
+        __typeof__(&name) real = find_##name(); \
+        bool plain = are_plain(fd, parts, count > 0 ? (size_t)count : 0, 0, NULL); \
+        ssize_t sent; \
+\
+        if (real == NULL) { \
+            errno = ENOSYS; \
+            return -1; \
+        } \
+        if (!plain && !look_before(&outgoing, fd, parts, (size_t)count, NULL, 0, __builtin_return_address(0))) \
+            return -1; \
+        sent = real arguments; \
+        if (!plain) \
+            look_after(&outgoing, fd, sent); \
+        return sent; \
+    } \
+    EXPORT ssize_t name parameters \
+    { \
+        __typeof__(&name) real = (__typeof__(&name))real_now(AT_##name); \
+\
+        if (__builtin_expect(real != NULL && count > 0 && begin_plainly(fd, parts, 0, NULL), 1)) \
+            return real arguments; \
+        return name##_looked_at arguments; \
+    }
+
+GATHERED(writev, (int fd, const struct iovec *parts, int count), (fd, parts, count))
+/* With the offset -1 they are writev; with any other one they cannot send on a socket, as pwrite and pwritev cannot. Not every libc has them. */
+GATHERED(pwritev2, (int fd, const struct iovec *parts, int count, off_t offset, int flags), (fd, parts, count, offset, flags))
+GATHERED(pwritev64v2, (int fd, const struct iovec *parts, int count, off64_t offset, int flags), (fd, parts, count, offset, flags))
+
+static inline bool message_begins_plainly(int fd, const struct msghdr *message, int flags)
+{
+    if ((uintptr_t)message < KERNEL_NEVER_MAPPED || message->msg_iovlen == 0)
+        return false;
+    /* Apart, since most have no address. */
+    if (__builtin_expect(message->msg_name == NULL, 1))
+        return begin_plainly(fd, message->msg_iov, 0, NULL);
+    return begin_plainly(fd, message->msg_iov, flags, message->msg_name);
+}
+
+static bool message_is_plain(int fd, const struct msghdr *message, int flags)
+{
+    return (uintptr_t)message < KERNEL_NEVER_MAPPED || are_plain(fd, message->msg_iov, message->msg_iovlen, flags, message->msg_name);
+}
+
+/* Send by `pass`, a message; by sendmsg itself if that is NULL. */
+static ssize_t send_message(int fd, const struct msghdr *message, int flags, const void *caller, send_passing *pass)
+{
+    const long call[7] = {SYS_sendmsg, fd, (long)message, flags};
+    bool plain = message_is_plain(fd, message, flags);
     struct outgoing outgoing;
     ssize_t sent;
 
-    if (!look_before(&outgoing, fd, parts, count > 0 ? (size_t)count : 0, NULL, 0, __builtin_return_address(0)))
-        return -1;
-    sent = find_writev()(fd, parts, count);
-    look_after(&outgoing, fd, sent);
-    return sent;
-}
-
-EXPORT ssize_t writev(int fd, const struct iovec *parts, int count)
-{
-    __typeof__(&writev) real = (__typeof__(&writev))real_now(AT_writev);
-
-    if (__builtin_expect(real != NULL && are_plain(fd, parts, count > 0 ? (size_t)count : 0, 0, NULL), 1))
-        return real(fd, parts, count);
-    return writev_looked_at(fd, parts, count);
-}
-
-static ssize_t send_message(int fd, const struct msghdr *message, int flags, const void *caller)
-{
-    struct outgoing outgoing;
-    ssize_t sent;
-
-    look_at_opening(fd, flags, message->msg_name, message->msg_namelen);
-    if (!look_before(&outgoing, fd, message->msg_iov, message->msg_iovlen, message->msg_name, message->msg_namelen, caller))
-        return -1;
-    sent = find_sendmsg()(fd, message, flags);
-    look_after(&outgoing, fd, sent);
+    if (!plain) {
+        look_at_opening(fd, flags, message->msg_name, message->msg_namelen);
+        if (!look_before(&outgoing, fd, message->msg_iov, message->msg_iovlen, message->msg_name, message->msg_namelen, caller))
+            return -1;
+    }
+    sent = pass != NULL ? pass(call) : find_sendmsg()(fd, message, flags);
+    if (!plain)
+        look_after(&outgoing, fd, sent);
     return sent;
 }
 
 static __attribute__((noinline, cold)) ssize_t sendmsg_looked_at(int fd, const struct msghdr *message, int flags)
 {
-    return send_message(fd, message, flags, __builtin_return_address(0));
+    return send_message(fd, message, flags, __builtin_return_address(0), NULL);
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     __typeof__(&sendmsg) real = (__typeof__(&sendmsg))real_now(AT_sendmsg);
 
-    if (__builtin_expect(real != NULL
-                && ((uintptr_t)message < KERNEL_NEVER_MAPPED || are_plain(fd, message->msg_iov, message->msg_iovlen, flags, message->msg_name)),
-            1))
+    if (__builtin_expect(real != NULL && message_begins_plainly(fd, message, flags), 1))
         return real(fd, message, flags);
     return sendmsg_looked_at(fd, message, flags);
 }
 
-/* One by one, as the kernel does it, if any must be looked at. */
-EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+static inline bool messages_are_plain(int fd, const struct mmsghdr *messages, unsigned count, int flags)
 {
     bool plain = true;
+
+    for (unsigned i = 0; (uintptr_t)messages >= KERNEL_NEVER_MAPPED && i < count && i < MOST_PARTS && plain; i++)
+        plain = message_begins_plainly(fd, &messages[i].msg_hdr, flags) || message_is_plain(fd, &messages[i].msg_hdr, flags);
+    return plain;
+}
+
+/* One by one, as the kernel does it. */
+static int send_messages(int fd, struct mmsghdr *messages, unsigned count, int flags, const void *caller, send_passing *pass)
+{
     int sent = 0;
 
-    for (unsigned i = 0; (uintptr_t)messages >= KERNEL_NEVER_MAPPED && i < count && plain; i++)
-        plain = are_plain(fd, messages[i].msg_hdr.msg_iov, messages[i].msg_hdr.msg_iovlen, flags, messages[i].msg_hdr.msg_name);
-    if (plain)
-        return find_sendmmsg()(fd, messages, count, flags);
-    for (; (unsigned)sent < count; sent++) {
-        ssize_t size = send_message(fd, &messages[sent].msg_hdr, flags, __builtin_return_address(0));
+    for (; (unsigned)sent < count && sent < MOST_PARTS; sent++) {
+        ssize_t size = send_message(fd, &messages[sent].msg_hdr, flags, caller, pass);
 
         if (size < 0)
             break;
         messages[sent].msg_len = (unsigned)size;
     }
     return sent > 0 ? sent : -1;
+}
+
+EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    __typeof__(&sendmmsg) real = (__typeof__(&sendmmsg))real_now(AT_sendmmsg);
+
+    if (real != NULL && messages_are_plain(fd, messages, count, flags))
+        return real(fd, messages, count, flags);
+    return send_messages(fd, messages, count, flags, __builtin_return_address(0), NULL);
+}
+
+/* The data of a call that has one buffer, or several. */
+static __attribute__((noinline, cold)) long send_parts(const long call[static 7], send_passing *pass, const void *caller, const struct iovec *parts, size_t count)
+{
+    int fd = (int)call[1];
+    int flags = call[0] == SYS_sendto ? (int)call[4] : 0;
+    const struct sockaddr *to = call[0] == SYS_sendto ? (const struct sockaddr *)call[5] : NULL;
+    socklen_t length = to != NULL ? (socklen_t)call[6] : 0;
+    struct outgoing outgoing;
+    long sent;
+
+    if (are_plain(fd, parts, count, flags, to))
+        return pass(call);
+    if (count == 1 && parts->iov_len == 1 && (socket_marks_of(fd) & SOCKET_GUARDED) == 0) {
+        sent = pass(call);
+        look_after_one(fd, parts->iov_base, sent, caller);
+        return sent;
+    }
+    look_at_opening(fd, flags, to, length);
+    if (!look_before(&outgoing, fd, parts, count, to, length, caller))
+        return -1;
+    sent = pass(call);
+    look_after(&outgoing, fd, sent);
+    return sent;
+}
+
+long send_call(const long call[static 7], send_passing *pass, const void *caller)
+{
+    const struct iovec whole = {(void *)call[2], (size_t)call[3]};
+
+    switch (call[0]) {
+    case SYS_write:
+        if (is_plain((int)call[1], whole.iov_base, whole.iov_len, 0, NULL))
+            break;
+        return send_parts(call, pass, caller, &whole, 1);
+    case SYS_sendto: return send_parts(call, pass, caller, &whole, 1);
+    case SYS_writev:
+    case SYS_pwritev2: return send_parts(call, pass, caller, (const struct iovec *)call[2], (size_t)(call[3] > 0 ? call[3] : 0));
+    case SYS_sendmsg: return send_message((int)call[1], (const struct msghdr *)call[2], (int)call[3], caller, pass);
+    case SYS_sendmmsg:
+        if (!messages_are_plain((int)call[1], (struct mmsghdr *)call[2], (unsigned)call[3], (int)call[4]))
+            return send_messages((int)call[1], (struct mmsghdr *)call[2], (unsigned)call[3], (int)call[4], caller, pass);
+    }
+    return pass(call);
 }
 
 /* libc's own connects where it is asked to. Before glibc 2.34 a program with threads has it from libpthread. */

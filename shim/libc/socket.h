@@ -25,7 +25,7 @@ enum socket_mark {
 
 /* By the descriptor's lower 16 bits: where two descriptors share a place, data of the other one is looked at in vain. Written and read in signal
  * handlers and without a lock. */
-extern _Atomic uint8_t socket_marks[SOCKET_MARKS];
+extern __attribute__((visibility("hidden"))) _Atomic uint8_t socket_marks[SOCKET_MARKS];
 
 static inline unsigned socket_marks_of(int fd)
 {

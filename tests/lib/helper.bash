@@ -1,9 +1,9 @@
 # Shared by the tests with real clients: a good server and an impostor with an equally valid chain, served by nginx and by
-# "openssl s_server", and the assertion that the shim in $PINSHIM_SO, and nothing else, makes a client refuse the impostor.
+# "openssl s_server", and the assertion that the shim in $SHIM_SO, and nothing else, makes a client refuse the impostor.
 
-PINSHIM_SO=${PINSHIM_SO:-$BATS_TEST_DIRNAME/../build/libpinshim.so}
+SHIM_SO=${SHIM_SO:-$BATS_TEST_DIRNAME/../build/libpinshim.so}
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
-export PINSHIM_SO PATH
+export SHIM_SO PATH
 unset LD_PRELOAD PINSHIM_PINS PINSHIM_MODE PINSHIM_LOG PINSHIM_LOG_FORMAT PINSHIM_LOG_LEVEL
 unset SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
@@ -72,7 +72,7 @@ request() {
 run_client() {
     local way=$1 name=$2 server=$3 function=$4
     client_environment=()
-    [ "$way" = bare ] || client_environment=("LD_PRELOAD=$PINSHIM_SO" "PINSHIM_PINS=$PINS")
+    [ "$way" = bare ] || client_environment=("LD_PRELOAD=$SHIM_SO" "PINSHIM_PINS=$PINS")
     CALL="$function, $way, with the $name $server"
     STATUS=0
     "$function" "$(port_of "$name" "$server")" "${server##* }" >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" </dev/null || STATUS=$?

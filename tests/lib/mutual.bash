@@ -5,7 +5,7 @@ CLIENTS=$BATS_TEST_DIRNAME/clients
 
 # mutual_lab: the lab of this file, with client1 to client4, whose keys are encrypted; for setup_file
 mutual_lab() {
-    export BATS_TEST_TIMEOUT=${PINSHIM_TEST_TIMEOUT:-120}
+    export BATS_TEST_TIMEOUT=${SHIM_TEST_TIMEOUT:-120}
     lab_make "$BATS_FILE_TMPDIR/lab"
     CA=$LAB/ca.pem
     export LAB CA

@@ -4,13 +4,13 @@
 . "$BATS_TEST_DIRNAME/lib/lab.bash"
 
 bats_require_minimum_version 1.5.0
-PINSHIM_SO=${PINSHIM_SO:-$BATS_TEST_DIRNAME/../build/libpinshim.so}
+SHIM_SO=${SHIM_SO:-$BATS_TEST_DIRNAME/../build/libpinshim.so}
 PROGRAMS=$BATS_TEST_DIRNAME/../build/programs
-export PINSHIM_SO PROGRAMS
+export SHIM_SO PROGRAMS
 
 # programs_lab: the lab of this file, with a good server and an impostor (nginx); for setup_file
 programs_lab() {
-    export BATS_TEST_TIMEOUT=${PINSHIM_TEST_TIMEOUT:-60}
+    export BATS_TEST_TIMEOUT=${SHIM_TEST_TIMEOUT:-60}
     lab_make "$BATS_FILE_TMPDIR/lab"
     lab_nginx good
     GOOD=$PORT
@@ -30,7 +30,7 @@ pins() {
 
 # shim COMMAND...: run a program with the shim and $PINS. COMMAND cannot be a function, because env starts it.
 shim() {
-    env LD_PRELOAD="$PINSHIM_SO${PRELOAD_ALSO:+ $PRELOAD_ALSO}" PINSHIM_PINS="$PINS" "$@"
+    env LD_PRELOAD="$SHIM_SO${PRELOAD_ALSO:+ $PRELOAD_ALSO}" PINSHIM_PINS="$PINS" "$@"
 }
 
 # bare COMMAND...: the same without the shim

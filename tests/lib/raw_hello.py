@@ -1,7 +1,9 @@
 """Sends a ClientHello of no library at all to a server of its own, in one of many ways, and prints how much of it has arrived.
 
-usage: raw_hello.py HOW [SNI]. HOW: whole, bytes, pieces, gathered, writev, many (sendmmsg), copied (dup), passed (to another process), child, records,
-tds, behind (a header of a relay), stdio, handle (by libc's own), datagram, datagram-to, pair (a pair of sockets), pipe, file, again (twice). Prints "N of M", and the error if there was one.
+usage: raw_hello.py HOW [SNI]. HOW: whole, bytes, pieces, gathered, writev, pwritev2, many (sendmmsg), syscall-NAME (by syscall(3)), copied (dup),
+passed (to another process), child, records, tds, behind (a header of a relay), stdio, handle (by libc's own), datagram, datagram-to, pair (a pair of
+sockets), pipe, file, again (twice), crowd (in pieces, when a hundred others have begun), crowd-of-bytes, reused (on a descriptor on which one has
+begun, and which was closed by a system call), filtered (seccomp(2) refuses fstat). Prints "N of M", and the error if there was one.
 """
 import ctypes
 import os
@@ -41,12 +43,23 @@ class Msghdr(ctypes.Structure):
                 ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t), ("flags", ctypes.c_int), ("len", ctypes.c_uint)]
 
 
-def send_many(fd, data):
+NUMBERS = {"x86_64": {"close": 3, "fstat": 5, "write": 1, "writev": 20, "sendto": 44, "sendmsg": 46, "sendmmsg": 307, "pwritev2": 328},
+           "aarch64": {"close": 57, "fstat": 80, "write": 64, "writev": 66, "sendto": 206, "sendmsg": 211, "sendmmsg": 269, "pwritev2": 287}}[os.uname().machine]
+
+
+def call(fd, data, name, raw):
     buffer = ctypes.create_string_buffer(data, len(data))
     iov = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), len(data))
     header = Msghdr(None, 0, ctypes.addressof(iov), 1, None, 0, 0, 0)
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.sendmmsg(fd, ctypes.byref(header), 1, 0) < 0:
+    number = [ctypes.c_long(NUMBERS[name])] if raw else []
+    length, none = ctypes.c_size_t(len(data)), ctypes.c_long(0)
+    arguments = {"write": [buffer, length], "sendto": [buffer, length, none, none, none], "writev": [iov, ctypes.c_long(1)],
+                 "pwritev2": [iov, ctypes.c_long(1), ctypes.c_long(-1), ctypes.c_long(-1), none], "sendmsg": [ctypes.byref(header), none],
+                 "sendmmsg": [ctypes.byref(header), ctypes.c_long(1), none]}[name]
+    if not raw and name == "pwritev2":  # the kernel has the offset in two parts
+        del arguments[3]
+    if getattr(libc, "syscall" if raw else name)(*number, ctypes.c_long(fd), *arguments) < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
@@ -73,6 +86,8 @@ def receive():
 
 if kind == socket.SOCK_STREAM:
     listening.listen()
+others = socket.create_server(("127.0.0.1", 0), backlog=200)
+others_at = others.getsockname()
 receiver = threading.Thread(target=receive)
 error = ""
 data = datagram() if kind == socket.SOCK_DGRAM else hello(40 if how == "records" else 16384)
@@ -100,7 +115,41 @@ def send(out):
     elif how == "writev":
         os.writev(fd, [data[:1], data[1:50], data[50:]])
     elif how == "many":
-        send_many(fd, data)
+        call(fd, data, "sendmmsg", False)
+    elif how == "pwritev2":
+        call(fd, data, how, False)
+    elif how.startswith("syscall-"):
+        call(fd, data, how.partition("-")[2], True)
+    elif how.startswith("crowd"):
+        others = []
+        for _ in range(100):
+            others.append(socket.create_connection(others_at))
+            try:
+                for at in range(5):
+                    others[-1].send(data[at:at + 1])
+            except OSError:
+                pass
+        size = 1 if how == "crowd-of-bytes" else 7
+        for at in range(0, len(data), size):
+            os.write(fd, data[at:at + size])
+    elif how == "reused":
+        other = socket.create_connection(others_at)
+        number = other.detach()
+        os.write(number, data[:7])
+        ctypes.CDLL(None).syscall(ctypes.c_long(NUMBERS["close"]), ctypes.c_long(number))
+        again = socket.socket()
+        assert again.fileno() == number
+        again.connect(listening.getsockname())
+        again.send(data)
+    elif how == "filtered":
+        # A filter that refuses fstat(2): load the number; is it that? EPERM; else allow.
+        filter_ = struct.pack("HBBIHBBIHBBIHBBI", 0x20, 0, 0, 0, 0x15, 0, 1, NUMBERS["fstat"], 6, 0, 0, 0x50001, 6, 0, 0, 0x7fff0000)
+        buffer = ctypes.create_string_buffer(filter_, len(filter_))
+        program = struct.pack("HxxxxxxQ", 4, ctypes.addressof(buffer))
+        libc = ctypes.CDLL(None)
+        assert libc.prctl(38, ctypes.c_long(1), ctypes.c_long(0), ctypes.c_long(0), ctypes.c_long(0)) == 0
+        assert libc.prctl(22, ctypes.c_long(2), ctypes.c_char_p(program), ctypes.c_long(0), ctypes.c_long(0)) == 0
+        out.send(data)
     elif how == "copied":
         other = os.dup(fd)
         os.write(other, data)
@@ -143,7 +192,7 @@ if how in ("pair", "pipe", "file"):
 
 receiver.start()
 out = socket.socket(socket.AF_INET, kind)
-if how != "datagram-to":
+if how not in ("datagram-to", "reused"):
     out.connect(listening.getsockname())
 try:
     if how in ("passed", "child"):

@@ -1,8 +1,10 @@
-/* unread ring|null: sends what is in a packet socket's ring, or writes to /dev/null: calls that succeed without a look at their buffer, which is
- * none. Prints what they return. */
+/* unread ring|null|parts: sends what is in a packet socket's ring, or writes to /dev/null: calls that succeed without a look at their buffer, which is
+ * none; or hands the kernel parts and messages that it does not read. Prints what they return. */
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
@@ -11,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -18,6 +21,7 @@
 #define FRAME 2048
 
 static void *volatile nothing; /* as the compiler does not know */
+static volatile int most = INT_MAX;
 
 static int die(const char *what)
 {
@@ -59,7 +63,46 @@ static int null(void)
     return 0;
 }
 
+static void show(const char *what, ssize_t returned)
+{
+    printf("%s: %zd %s\n", what, returned, returned < 0 ? strerror(errno) : "");
+}
+
+static int parts(void)
+{
+    char data[] = "\x16\3\1";
+    void *nowhere = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct iovec part = {data, 3};
+    struct msghdr none = {.msg_iovlen = 1};
+    struct msghdr empty = {.msg_iov = nowhere};
+    struct msghdr many = {.msg_iov = &part, .msg_iovlen = 1UL << 40};
+    struct mmsghdr message = {.msg_hdr = none};
+    int fds[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0)
+        die("a pair of sockets");
+    show("writev of no parts", writev(fds[0], nothing, 1));
+    show("writev of nothing", writev(fds[0], nowhere, 0));
+    show("writev of too many", writev(fds[0], &part, most));
+    show("writev of fewer than none", writev(fds[0], &part, -most));
+    show("pwritev2 of no parts", pwritev2(fds[0], nothing, 1, -1, 0));
+    show("pwritev2 at an offset", pwritev2(fds[0], &part, 1, 0, 0));
+    show("sendmsg of none", sendmsg(fds[0], nothing, 0));
+    show("sendmsg of no parts", sendmsg(fds[0], &none, 0));
+    show("sendmsg of nothing", sendmsg(fds[0], &empty, 0));
+    show("sendmsg of too many", sendmsg(fds[0], &many, 0));
+    show("sendmmsg of none", sendmmsg(fds[0], nothing, 1, 0));
+    show("sendmmsg of no parts", sendmmsg(fds[0], &message, 1, 0));
+    show("write by syscall", syscall(SYS_write, fds[0], nothing, 3));
+    show("writev by syscall", syscall(SYS_writev, fds[0], nothing, 1));
+    show("sendmsg by syscall", syscall(SYS_sendmsg, fds[0], &many, 0));
+    show("sendmmsg by syscall", syscall(SYS_sendmmsg, fds[0], nothing, 1, 0));
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "parts") == 0)
+        return parts();
     return argc > 1 && strcmp(argv[1], "ring") == 0 ? ring() : null();
 }
