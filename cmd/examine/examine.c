@@ -318,27 +318,31 @@ static char *beside(const struct found *found, const char *how)
     return text;
 }
 
+/* Say where the code is that is not a library of its own. */
+static char *place(const struct found *found, unsigned depth)
+{
+    return depth == 0 ? output_copy(" linked into the program") : format(" linked into %s", program_base(found->path));
+}
+
 static void decide_other(struct examination *out, const struct survey *survey)
 {
     const char *code = survey->other_is_openssl ? "openssl-inside" : "other-tls";
     char *other = described(survey->other);
     char *openssl = beside(survey->unusable == NULL ? survey->openssl : NULL, "judged");
-    char *place = !survey->other_is_openssl      ? output_copy("")
-                  : survey->other_depth == 0     ? output_copy(" linked into the program")
-                                                 : format(" linked into %s", program_base(survey->other->path));
+    char *where = survey->other_is_openssl ? place(survey->other, survey->other_depth) : output_copy("");
     char *next = output_copy(survey->other_is_openssl
                                  ? "use a build that is linked to the system's libssl, like Debian's packages"
                                  : "use a build or program that does TLS with OpenSSL, or send its traffic through a pinned TLS proxy that uses OpenSSL");
 
     if (is_unguarded())
         decide(out, HOLD_NEITHER, code, format("its TLS is %s%s, which cannot be judged, and PINSHIM_UNJUDGED=allow switches the guard off%s", other,
-            place, openssl), next);
+            where, openssl), next);
     else
         decide(out, HOLD_GUARDED, code, format("its TLS is %s%s, which cannot be judged: connections to targets that the rules pin or deny are %s%s",
-            other, place, guarded_how(), openssl), next);
+            other, where, guarded_how(), openssl), next);
     free(other);
     free(openssl);
-    free(place);
+    free(where);
 }
 
 static void decide_openssl(struct examination *out, const struct survey *survey)
@@ -369,15 +373,18 @@ static bool decide_unseen(struct examination *out, const struct survey *survey)
 {
     const struct found *unseen = survey->unseen;
     char *name;
+    char *where;
 
     if (unseen == NULL || (survey->openssl != NULL && survey->openssl_depth < survey->unseen_depth)
         || (survey->other != NULL && survey->other_depth < survey->unseen_depth))
         return false;
     name = described(unseen);
+    where = survey->unseen_depth > 0 && unseen->through == NULL ? place(unseen, survey->unseen_depth) : output_copy("");
     decide(out, HOLD_NEITHER, "system-calls",
-        format("its %s is %s, and Go makes its system calls itself, so that the shim does not see what is sent",
-            strcmp(unseen->name, "Go") == 0 ? "language" : "TLS", name),
+        format("its %s is %s%s, and Go makes its system calls itself, so that the shim does not see what is sent",
+            strcmp(unseen->name, "Go") == 0 ? "language" : "TLS", name, where),
         output_copy("use a program that is not written in Go, or send its traffic through a pinned TLS proxy that uses OpenSSL"));
+    free(where);
     free(name);
     return true;
 }
