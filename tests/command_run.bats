@@ -130,7 +130,7 @@ not_started() {
     under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$GOOD/"
     equals "$STATUS" 0
     has "$OUT" 'hello from good'
-    equals "$(echo "$ERR")" ''
+    equals "$ERR" ''
     under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$IMPOSTOR/"
     equals "$STATUS" 60
     equals "$OUT" ''
@@ -660,6 +660,20 @@ of_process() {
     cp "$object" "$MADE/lib/libgnutls.so.30" .
     LD_PRELOAD=./libpinshim.so /usr/bin/python3 -c "import ctypes; ctypes.CDLL('./libgnutls.so.30'); import os; os.unlink('libpinshim.so'); os.unlink('libgnutls.so.30'); $waits" 3>&- &
     of_process other-tls guarded 0
+    # Where the mapping cannot be followed, what is at its place now counts; if that is gone, too, nothing is said of it.
+    cp "$MADE/lib/libgnutls.so.30" .
+    LD_PRELOAD=$object /usr/bin/python3 -c "import ctypes, os; ctypes.CDLL('./libgnutls.so.30'); os.unlink('libgnutls.so.30'); $waits" 3>&- &
+    lab_wait test -e started
+    if [ "$(id -u)" -eq 0 ]; then
+        capture setpriv --bounding-set=-sys_admin,-checkpoint_restore pinshim doctor --json --pid "$!"
+        has "$(json 'it["verdict"] + " if " + it["condition"]')" "judged if the libraries"
+        has "$(json 'it["condition"]')" "/libgnutls.so.30, which is loaded but cannot be read, does no TLS"
+        cp "$MADE/lib/libgnutls.so.30" .
+        capture setpriv --bounding-set=-sys_admin,-checkpoint_restore pinshim doctor --json --pid "$!"
+        equals "$(json 'it["verdict"]')" guarded
+    fi
+    kill "$!"
+    rm started
     printf '#include <fcntl.h>\n#include <unistd.h>\nint main(void) { open("started", O_CREAT, 0600); sleep(60); return 0; }\n' >waits.c
     gcc -static -o waits waits.c
     LD_PRELOAD=$object ./waits 3>&- &

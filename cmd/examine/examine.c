@@ -63,6 +63,16 @@ static void decide_if(struct examination *out, enum hold hold, const char *code,
     out->condition = condition;
 }
 
+/* Add to the condition; takes `more`. */
+static void add_condition(struct examination *out, char *more)
+{
+    char *before = out->condition;
+
+    out->condition = before != NULL ? format("%s, and %s", before, more) : output_copy(more);
+    free(before);
+    free(more);
+}
+
 static bool is_set_to(const char *variable, const char *value)
 {
     const char *now = getenv(variable);
@@ -421,6 +431,8 @@ static void decide_tls(struct examination *out, const struct libraries *librarie
         survey_plugins(out->program.path, &survey);
     if (elf_imports(&libraries->first->elf, "dlmopen"))
         seen_add(&out->seen, "note", "it can load libraries into a namespace of their own (dlmopen), without the shim");
+    if (libraries_find(libraries, "liburing.so") != NULL)
+        seen_add(&out->seen, "note", "it can send by io_uring (liburing), which the shim does not see");
     if (strncmp(program_base(out->program.path), "php", 3) == 0)
         seen_add(&out->seen, "note", "it loads extensions with RTLD_DEEPBIND; the shim removes that flag");
     if (decide_unseen(out, &survey))
@@ -434,8 +446,7 @@ static void decide_tls(struct examination *out, const struct libraries *librarie
     if (survey.unseen != NULL && out->hold != HOLD_NEITHER) {
         char *unseen = described(survey.unseen);
 
-        free(out->condition);
-        out->condition = format("it does no TLS with %s, which is neither", unseen);
+        add_condition(out, format("it does no TLS with %s, which is neither", unseen));
         free(unseen);
     }
     look_for_fallback(out, libraries);
@@ -591,12 +602,8 @@ static void examine_elf(struct examination *out, const struct libraries *librari
     decide_tls(out, libraries, false);
     if (out->hold != HOLD_NEITHER && !try_object(out, libraries, trusted))
         return;
-    if (out->hold != HOLD_NEITHER && !out->mapped) {
-        char *condition = format("%s%sits loader loads the shim, which was not tried", spaced(out->condition), out->condition != NULL ? ", and " : "");
-
-        free(out->condition);
-        out->condition = condition;
-    }
+    if (out->hold != HOLD_NEITHER && !out->mapped)
+        add_condition(out, output_copy("its loader loads the shim, which was not tried"));
 }
 
 /* Some programs start another one for TLS. Return its path, NULL: none. */
@@ -780,6 +787,8 @@ void examine_process(pid_t pid, struct examination *out)
     if (out->mapped) {
         seen_add(&out->seen, "shim", "%s is loaded in the process", out->object);
         decide_tls(out, libraries, true);
+        if (libraries->missing != NULL && out->hold != HOLD_NEITHER)
+            add_condition(out, format("%s, which is loaded but cannot be read, does no TLS", libraries->missing));
     } else if (libraries->first->elf.whole && libraries->first->elf.interpreter == NULL) {
         name_static(out, libraries);
     } else {

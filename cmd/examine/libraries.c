@@ -274,8 +274,8 @@ struct libraries *libraries_of(const char *path)
 }
 
 /* Read one line of /proc/PID/maps: "START-END PERMISSIONS OFFSET DEVICE INODE   PATH". Return the path of code, within the line; NULL where it is
- * none of a file. What is to be opened goes to `at`: after the file was replaced, only the mapping itself leads to it. */
-static char *read_mapping(pid_t pid, char *line, struct text *at)
+ * none of a file. If the file was replaced or removed, the mapping itself, which leads to it, goes to `mapping`. */
+static char *read_mapping(pid_t pid, char *line, struct text *mapping)
 {
     static const char deleted[] = " (deleted)";
     const char *execute = strchr(line, ' ');
@@ -288,11 +288,24 @@ static char *read_mapping(pid_t pid, char *line, struct text *at)
         return NULL;
     if (strlen(path) > strlen(deleted) && strcmp(path + strlen(path) - strlen(deleted), deleted) == 0) {
         path[strlen(path) - strlen(deleted)] = '\0';
-        text_add(at, "/proc/%d/map_files/%.*s", (int)pid, (int)length, line);
-    } else {
-        text_add(at, "/proc/%d/root%s", (int)pid, path);
+        text_add(mapping, "/proc/%d/map_files/%.*s", (int)pid, (int)length, line);
     }
     return path;
+}
+
+/* Open what is mapped. To follow a mapping takes root's rights; without them, what the file was replaced by is taken in its place. Return false if it
+ * cannot be read. */
+static bool open_mapped(const struct libraries *libraries, pid_t pid, const char *path, const char *mapping, struct library **out)
+{
+    char at[PATH_MAX + 64];
+    struct text text = text_over(at, sizeof(at));
+
+    *out = mapping[0] != '\0' ? map_at(libraries, mapping, output_copy(path)) : NULL;
+    if (*out != NULL)
+        return true;
+    text_add(&text, "/proc/%d/root%s", (int)pid, path);
+    *out = map_at(libraries, at, output_copy(path));
+    return *out != NULL || access(at, R_OK) == 0 || (mapping[0] != '\0' && access(mapping, R_OK) == 0);
 }
 
 /* Take the first library out of the list that is called `name`; NULL: whatever it is called. */
@@ -372,9 +385,9 @@ struct libraries *libraries_mapped(pid_t pid, const char *name, char **object)
         return NULL;
     }
     while (getline(&line, &size, maps) > 0) {
-        char buffer[PATH_MAX + 64];
-        struct text at = text_over(buffer, sizeof(buffer));
-        const char *found = read_mapping(pid, line, &at);
+        char buffer[128];
+        struct text mapping = text_over(buffer, sizeof(buffer));
+        const char *found = read_mapping(pid, line, &mapping);
         struct library *library;
 
         if (found == NULL || strcmp(found, libraries->first->path) == 0 || (*object != NULL && strcmp(found, *object) == 0))
@@ -383,7 +396,8 @@ struct libraries *libraries_mapped(pid_t pid, const char *name, char **object)
             *object = output_copy(found);
             continue;
         }
-        library = map_at(libraries, buffer, output_copy(found));
+        if (!open_mapped(libraries, pid, found, buffer, &library) && libraries->missing == NULL)
+            libraries->missing = output_copy(found);
         if (library == NULL)
             continue;
         library->next = mapped;

@@ -17,7 +17,7 @@ struct library {
 struct libraries {
     struct library *first; /* the program */
     struct library *last;
-    char *missing; /* the first library that was not found, NULL: none */
+    char *missing; /* the first library that was not found or cannot be read, NULL: none */
     const struct library *missing_by;
 };
 
@@ -26,7 +26,7 @@ struct libraries {
 struct libraries *libraries_of(const char *path);
 
 /* The same for what is mapped into the process `pid` now; what nothing needs, it has loaded by itself. `*object` is the path of the file called
- * `name` among that, which is left out, for the caller to free, or NULL. Return NULL with errno set if the process cannot be looked at. */
+ * `name` among that, which is left out, for the caller to free, or NULL. What cannot be read is missing. Return NULL with errno set if the process cannot be looked at. */
 struct libraries *libraries_mapped(pid_t pid, const char *name, char **object);
 void libraries_free(struct libraries *libraries);
 
