@@ -506,8 +506,8 @@ static void name_static(struct examination *out, const struct libraries *librari
             output_copy("give the program that loads it"));
         return;
     }
-    if (survey.other != NULL) {
-        char *other = described(survey.other);
+    if (survey.other != NULL || survey.unseen != NULL) {
+        char *other = described(survey.other != NULL ? survey.other : survey.unseen);
 
         decide(out, HOLD_NEITHER, "static", format("it is linked statically, with %s: nothing can be preloaded", other),
             output_copy("use a build that is linked to the system's libssl"));
