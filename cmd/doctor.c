@@ -1,4 +1,4 @@
-/* pinshim doctor: reports whether a program would be covered, why, and what to do. */
+/* pinshim doctor: reports whether a program would be judged or guarded, why, and what to do. */
 
 #include "command.h"
 #include "examine.h"
@@ -11,6 +11,7 @@
 
 static const char help[] =
     "usage: pinshim doctor [--json] [--] CMD [ARGUMENT...]\n"
+    "       pinshim doctor [--json] --pid PID\n"
     "\n"
     "Reports whether libpinshim.so (the shim) would check the TLS connections of CMD\n"
     "(a path, or a name in PATH). For a script, its interpreter is examined; for env,\n"
@@ -18,32 +19,43 @@ static const char help[] =
     "program that they start. CMD is not run; its loader is run with --list, to see\n"
     "whether it loads the shim, but only if root owns the loader. Three verdicts:\n"
     "\n"
-    "  covered          its TLS goes through an OpenSSL that the shim interposes\n"
-    "  covered if ...   covered under the condition that follows; which libraries a\n"
-    "                   program loads or which programs it starts later is not known\n"
-    "  not covered      \"pinshim run\" starts it only with --force\n"
+    "  judged      its TLS goes through an OpenSSL that the shim interposes\n"
+    "  guarded     its TLS is another library's, which cannot be judged: connections\n"
+    "              to targets that the rules pin or deny are refused\n"
+    "  neither     the shim is not loaded into it, or does not see what it sends;\n"
+    "              \"pinshim run\" starts it only with --force\n"
     "\n"
+    "\"judged if ...\" holds under the condition that follows: which libraries a program\n"
+    "loads later, and which programs it starts, is not known.\n"
+    "\n"
+    "  --pid PID   examine this process, by what is loaded into it now\n"
     "  --json      print one JSON object\n"
     "  --help      print this\n"
     "\n"
-    "Exit status: 0 covered, or covered if; 1 not covered; 2 usage error; 126 CMD\n"
-    "cannot be executed; 127 CMD is not found.\n";
+    "Exit status: 0 judged or guarded; 1 neither; 2 usage error; 126 CMD cannot be\n"
+    "executed, or PID not examined; 127 not found.\n";
 
 static const struct {
     const char *word;
-    const char *sentence;
     enum tone tone;
 } verdicts[] = {
-    [COVER_NOT] = {"not-covered", "not covered:", TONE_BAD},
-    [COVER_IF] = {"covered-if", "covered if", TONE_DOUBT},
-    [COVER_FULL] = {"covered", "covered:", TONE_GOOD},
+    [HOLD_NEITHER] = {"neither", TONE_BAD},
+    [HOLD_GUARDED] = {"guarded", TONE_DOUBT},
+    [HOLD_JUDGED] = {"judged", TONE_GOOD},
 };
+
+/* Return -1 if it is none. */
+static pid_t read_pid(const char *word)
+{
+    return word[0] != '\0' && strlen(word) < 10 && word[strspn(word, "0123456789")] == '\0' ? (pid_t)atol(word) : -1;
+}
 
 static void print_text(const struct examination *examination)
 {
     static const char *const headings[] = {"WHAT", "SEEN"};
     struct output_table *table = output_table_new(2, headings, 2);
     char *shown = output_printable(examination->program.named);
+    char *condition = examination->condition != NULL ? output_printable(examination->condition) : NULL;
     char *reason = output_printable(examination->reason);
     char *next = examination->next != NULL ? output_printable(examination->next) : NULL;
 
@@ -54,31 +66,39 @@ static void print_text(const struct examination *examination)
         output_table_add(table, TONE_PLAIN, cells);
         free(text);
     }
-    printf("%s: %s%s%s %s\n", shown, output_tone(stdout, verdicts[examination->cover].tone), verdicts[examination->cover].sentence,
-        output_tone(stdout, TONE_PLAIN), reason);
+    printf("%s: %s%s%s%s%s: %s\n", shown, output_tone(stdout, condition != NULL ? TONE_DOUBT : verdicts[examination->hold].tone),
+        verdicts[examination->hold].word, output_tone(stdout, TONE_PLAIN), condition != NULL ? " if " : "", condition != NULL ? condition : "",
+        reason);
     if (next != NULL)
         printf("next: %s\n", next);
+    if (examination->plaintext != NULL)
+        printf("plaintext: %s\n", examination->plaintext);
     if (examination->seen != NULL) {
         printf("\n");
         output_table_print(table, stdout);
     }
     output_table_free(table);
     free(shown);
+    free(condition);
     free(reason);
     free(next);
 }
 
-static void print_json(const char *command, const struct examination *examination)
+static void print_json(const char *command, const char *process, const struct examination *examination)
 {
     struct output_json json = {.out = stdout};
 
     output_json_open(&json, NULL, '{');
     output_json_string(&json, "command", command);
+    if (process != NULL)
+        output_json_number(&json, "pid", read_pid(process));
     output_json_string(&json, "program", examination->program.path);
-    output_json_string(&json, "verdict", verdicts[examination->cover].word);
+    output_json_string(&json, "verdict", verdicts[examination->hold].word);
+    output_json_string(&json, "condition", examination->condition);
     output_json_string(&json, "code", examination->code);
     output_json_string(&json, "reason", examination->reason);
     output_json_string(&json, "next", examination->next);
+    output_json_string(&json, "plaintext", examination->plaintext);
     output_json_string(&json, "shim", examination->object);
     output_json_bool(&json, "mapped", examination->mapped);
     output_json_open(&json, "tls", '[');
@@ -107,11 +127,13 @@ static void print_json(const char *command, const struct examination *examinatio
 
 int doctor_main(int argc, char **argv)
 {
-    enum { JSON = 256, HELP };
+    enum { JSON = 256, PID, HELP };
     static const struct option options[] = {
-        {"json", no_argument, NULL, JSON}, {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0}};
+        {"json", no_argument, NULL, JSON}, {"pid", required_argument, NULL, PID}, {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0}};
     struct examination examination;
     bool json = false;
+    const char *process = NULL;
+    pid_t pid = 0;
     int status;
     int option;
 
@@ -120,6 +142,12 @@ int doctor_main(int argc, char **argv)
         case JSON:
             json = true;
             break;
+        case PID:
+            process = optarg;
+            pid = read_pid(process);
+            if (pid <= 0)
+                return output_bad_usage("doctor", "\"%s\" is not a process ID; expected a decimal number", process);
+            break;
         case HELP:
             (void)fputs(help, stdout);
             return 0;
@@ -127,11 +155,14 @@ int doctor_main(int argc, char **argv)
             return output_bad_option("doctor", option, argv);
         }
     }
-    if (optind == argc)
-        return output_bad_usage("doctor", "doctor needs a command to examine");
-    examine(argv + optind, false, &examination);
+    if ((process == NULL) == (optind == argc))
+        return output_bad_usage("doctor", process == NULL ? "doctor needs a command to examine" : "doctor takes --pid or a command, not both");
+    if (process != NULL)
+        examine_process(pid, &examination);
+    else
+        examine(argv + optind, false, &examination);
     if (json)
-        print_json(argv[optind], &examination);
+        print_json(process != NULL ? NULL : argv[optind], process, &examination);
     else
         print_text(&examination);
     /* Once is enough on a terminal. */

@@ -9,6 +9,18 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Say what is not as with a program whose TLS is judged; else nothing. */
+static void print_restriction(const struct examination *examination)
+{
+    const char *condition = examination->condition;
+
+    if (examination->hold == HOLD_GUARDED)
+        output_error("%s is guarded%s%s: %s; next: %s", examination->program.named, condition != NULL ? " if " : "",
+            condition != NULL ? condition : "", examination->reason, examination->next);
+    else if (condition != NULL)
+        output_error("%s is judged if %s: %s", examination->program.named, condition, examination->reason);
+}
+
 int launch_examine(char *const *argv, bool force, struct examination *out)
 {
     char buffer[4096];
@@ -18,8 +30,7 @@ int launch_examine(char *const *argv, bool force, struct examination *out)
     examine(argv, true, out);
     status = examination_status(out);
     if (status == 0) {
-        if (out->cover == COVER_IF)
-            output_error("%s is covered if %s", out->program.named, out->reason);
+        print_restriction(out);
         return 0;
     }
     /* There is no program to run, or no shim to preload. */
@@ -30,7 +41,7 @@ int launch_examine(char *const *argv, bool force, struct examination *out)
         examination_free(out);
         return status;
     }
-    output_error("%s is not covered: %s", out->program.named, out->reason);
+    output_error("%s is neither judged nor guarded: %s", out->program.named, out->reason);
     if (force) {
         output_error("started anyway (--force): connections that do not go through the shim are not checked");
         return 0;

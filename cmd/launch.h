@@ -7,7 +7,7 @@
 /* As for env(1). */
 enum launch_status { LAUNCH_FAILED = 125, LAUNCH_CANNOT_RUN = 126, LAUNCH_NOT_FOUND = 127 };
 
-/* Examine the command, and refuse it with a message if the shim does not cover it; with `force`, only warn. Return 0, or the status to exit with;
+/* Examine the command, and refuse it with a message if it would be neither judged nor guarded; with `force`, only warn. Return 0, or the status to exit with;
  * then `out` is freed. */
 MUST_CHECK int launch_examine(char *const *argv, bool force, struct examination *out);
 

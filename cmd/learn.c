@@ -34,7 +34,7 @@ static const char help[] =
     "  -o FILE     write to FILE, when CMD has ended (default: standard output)\n"
     "  -f          replace FILE; without this, an existing FILE is an error, and CMD\n"
     "              is not started\n"
-    "  --force     run CMD even if it is not covered\n"
+    "  --force     run CMD even if it is neither judged nor guarded\n"
     "  --help      print this\n"
     "\n"
     "Connections are missed that processes make after CMD has ended, or after they\n"
@@ -547,7 +547,7 @@ static bool report(const struct learn *learn, char *const *argv)
     if (!good) {
         output_error("%s; nothing is written", list == NULL ? "no TLS connection was seen"
                                                             : "no server presented a key or certificate to pin");
-        output_error("next: make the command connect; \"pinshim doctor %s\" reports whether the shim covers it", shown);
+        output_error("next: make the command connect; \"pinshim doctor %s\" reports whether it is judged", shown);
     } else if (learn->file == NULL || !write_file(learn, whole)) {
         good = learn->file == NULL;
         (void)fputs(whole, stdout);

@@ -19,9 +19,10 @@ static const char help[] =
     "\n"
     "Starts CMD with libpinshim.so (the shim) preloaded. First it examines CMD as\n"
     "\"pinshim doctor\" does, tests that CMD's loader (ld.so) loads the shim, and\n"
-    "checks the pins file. If any of these fails, CMD is not started. If CMD is\n"
-    "covered only under a condition, that is printed on standard error. Then this\n"
-    "process becomes CMD: process ID, signals, terminal and exit status are CMD's.\n"
+    "checks the pins file. If any of these fails, CMD is not started. If CMD is only\n"
+    "guarded (its connections to pinned targets are refused), or judged under a\n"
+    "condition, that is printed on standard error. Then this process becomes CMD:\n"
+    "process ID, signals, terminal and exit status are CMD's.\n"
     "\n"
     "  --pins F    the pins file (default: $PINSHIM_PINS, else /etc/pinshim/pins)\n"
     "  --report    only log what would be refused (PINSHIM_MODE=report)\n"
@@ -30,8 +31,8 @@ static const char help[] =
     "  --log-level LEVEL\n"
     "              what is logged: refused, all or debug (PINSHIM_LOG_LEVEL)\n"
     "  --json      log one JSON object per line (PINSHIM_LOG_FORMAT=json)\n"
-    "  --force     start CMD even if it is not covered; a faulty pins file still\n"
-    "              prevents the start\n"
+    "  --force     start CMD even if it is neither judged nor guarded; a faulty pins\n"
+    "              file still prevents the start\n"
     "  --help      print this\n"
     "\n"
     "Settings without an option are taken from the environment (PINSHIM_MODE,\n"
@@ -59,8 +60,8 @@ static void print_fault(void *arg, uint32_t line, uint32_t column, const char *m
         output_error("%s:%u:%u: %s", (const char *)arg, (unsigned)line, (unsigned)column, message);
 }
 
-/* Read the pins as the shim will. */
-static bool pins_are_good(char *path)
+/* Read the pins as the shim will. Say what of the program they do not hold. */
+static bool pins_are_good(char *path, const struct examination *examination)
 {
     struct pins_reader reader = {.read = pinfile_read, .read_client = client_file_read, .tls = linked_tls(), .beside = path};
     char message[300];
@@ -75,6 +76,8 @@ static bool pins_are_good(char *path)
     }
     pins = pins_load(path, &reader, NULL, print_fault, path);
     good = pins != NULL;
+    if (good && examination->plaintext != NULL && !pins_require_tls(pins))
+        output_error("%s: %s", examination->program.named, examination->plaintext);
     pins_free(pins);
     if (!good && access(path, F_OK) != 0)
         output_error("not started; next: give a pins file with --pins, or write a first one with \"pinshim learn -o FILE -- CMD\"");
@@ -186,7 +189,7 @@ int run_main(int argc, char **argv)
     set_environment(&run, pins);
     status = launch_examine(argv + first, run.force, &examination);
     if (status == 0) {
-        status = environment_is_good() && pins_are_good(pins) ? launch_exec(&examination, argv + first) : (int)LAUNCH_FAILED;
+        status = environment_is_good() && pins_are_good(pins, &examination) ? launch_exec(&examination, argv + first) : (int)LAUNCH_FAILED;
         examination_free(&examination);
     }
     free(pins);

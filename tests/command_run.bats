@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Goal: "pinshim run" starts programs that the shim covers, exactly as they would run without it, and no others; "pinshim doctor" reports
-# whether and why a program is covered; "pinshim learn" writes pins that "run" can then enforce.
+# Goal: "pinshim run" starts programs that the shim judges or guards, exactly as they would run without it, and no others; "pinshim doctor"
+# reports which a program is, and why; "pinshim learn" writes pins that "run" can then enforce.
 
 # Each bats test runs in a subshell of its own: what it sets is for itself. What is only read here comes from lib/programs.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2153
@@ -78,6 +78,14 @@ make_programs() {
     gcc -o "$MADE/go-without" "$MADE/go.c"
     echo >"$MADE/info"
     objcopy --add-section .go.buildinfo="$MADE/info" "$MADE/go-without" "$MADE/go"
+    objcopy --add-section .go.buildinfo="$MADE/info" "$MADE/plain" "$MADE/go-alone"
+    echo 'const char *go(void) { return "crypto/tls.(*Conn).clientHandshake"; }' | library deep/libgo.so
+    objcopy --add-section .go.buildinfo="$MADE/info" "$MADE/deep/libgo.so"
+    echo 'const char *go(void); const char *uses(void) { return go(); }' | library deep/libusesgo.so "$MADE/deep/libgo.so"
+    made with-go -Wl,--no-as-needed,-rpath,'$ORIGIN/deep' "$MADE/deep/libgo.so" -lssl
+    made go-beside -Wl,--no-as-needed,-rpath,'$ORIGIN/deep',--disable-new-dtags,-rpath-link,"$MADE/deep" -lssl "$MADE/deep/libusesgo.so"
+    echo 'int pq(void) { return 0; }' | library lib/libpq.so.5
+    made libpq -Wl,--no-as-needed,-rpath,'$ORIGIN/lib' -lssl "$MADE/lib/libpq.so.5"
     gcc -o "$MADE/inside" "$BATS_TEST_DIRNAME/paths/connect.c" -D_GNU_SOURCE -l:libssl.a -l:libcrypto.a -lpthread -ldl
     gcc -o "$MADE/static-crypto" "$BATS_TEST_DIRNAME/paths/connect.c" -D_GNU_SOURCE -lssl -l:libcrypto.a -lpthread -ldl
     printf '#include <dlfcn.h>\nint main(void) { return dlopen("libssl.so.3", RTLD_NOW) == 0; }\n' >"$MADE/later.c"
@@ -102,11 +110,11 @@ json() {
     /usr/bin/python3 -c 'import json, sys; it = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$OUT_FILE" "$1"
 }
 
-# doctor CODE VERDICT STATUS COMMAND...: what doctor says of it
+# doctor CODE VERDICT STATUS COMMAND...: what doctor says of it; VERDICT ends in -if where there is a condition
 doctor() {
     capture pinshim doctor --json -- "${@:4}"
     [ -n "$OUT" ] || explain "doctor says nothing of $4"
-    [ "$(json 'it["code"]') $(json 'it["verdict"]') $STATUS" = "$1 $2 $3" ] || explain "of $4, not $1 $2 $3"
+    [ "$(json 'it["code"] + " " + it["verdict"] + ("-if" if "condition" in it else "")') $STATUS" = "$1 $2 $3" ] || explain "of $4, not $1 $2 $3"
 }
 
 # not_started TEXT COMMAND...: run refuses with the text, says what to do, and the command did not run
@@ -122,7 +130,7 @@ not_started() {
     under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$GOOD/"
     equals "$STATUS" 0
     has "$OUT" 'hello from good'
-    equals "$(grep -v 'pinshim: curl is covered if ' <<<"$ERR")" ''
+    equals "$ERR" ''
     under -- curl -sS --cacert "$LAB/ca.pem" "https://localhost:$IMPOSTOR/"
     equals "$STATUS" 60
     equals "$OUT" ''
@@ -183,7 +191,7 @@ not_started() {
     under --report --json --log run.log -- sh -c 'cd / && exec curl -sk "https://localhost:$1/"' sh "$IMPOSTOR"
     equals "$STATUS" 0
     has "$OUT" 'hello from impostor'
-    equals "$ERR" 'pinshim: sh is covered if the programs that it starts do TLS with OpenSSL: a shell itself does no TLS, and its children inherit the shim'
+    equals "$ERR" 'pinshim: sh is judged if the programs that it starts are: a shell itself does no TLS, and its children inherit the shim'
     has "$(cat run.log)" '"verdict":"reported"'
 }
 
@@ -264,30 +272,88 @@ not_started() {
     not_started 'it has file capabilities' "$MADE/capable"
 }
 
-@test "run refuses what does its TLS with another library" {
-    not_started 'its TLS is GnuTLS' "$MADE/gnutls"
-    not_started 'its TLS is GnuTLS' wget --version
-    not_started 'its TLS is NSS' "$MADE/nss"
-    not_started 'its TLS is BoringSSL' "$MADE/boringssl"
-    not_started 'its TLS is LibreSSL 3.8.2' "$MADE/libressl"
-    not_started 'its TLS is rustls' "$MADE/rustls"
-    not_started "its TLS is Go's crypto/tls" "$MADE/go"
+@test "run starts what does its TLS with another library, and says in one line what becomes of it" {
+    local name library
+    while read -r name library; do
+        under -- "$MADE/$name"
+        [ "$STATUS" -eq 0 ] || explain "not started: $name"
+        equals "$(wc -l <<<"$ERR")" 1
+        has "$ERR" "$MADE/$name is guarded: its TLS is $library"
+        has "$ERR" 'which cannot be judged: connections to targets that the rules pin or deny are refused; next: use '
+    done <<'TEXT'
+gnutls GnuTLS (libgnutls.so.30)
+nss NSS (libssl3.so)
+boringssl BoringSSL (libboring.so)
+libressl LibreSSL 3.8.2 (liblibre.so)
+rustls rustls
+TEXT
+    under --report -- "$MADE/gnutls"
+    has "$ERR" 'which cannot be judged: connections to targets that the rules pin or deny are only reported;'
+    under -- "$MADE/both"
+    has "$ERR" 'are refused; that of OpenSSL '
+    under -- "$MADE/beside"
+    equals "$STATUS $OUT $ERR" '0 ran '
+    under -- wget -qO- --tries=1 --no-check-certificate "https://localhost:$IMPOSTOR/"
+    equals "$OUT" ''
+    has "$ERR" 'pinshim: wget is guarded: its TLS is GnuTLS (libgnutls.so.30), which '
+    has "$(lines refused)" "refused localhost:$IMPOSTOR: the TLS is that of GnuTLS"
     not_started 'OpenSSL 1.0.2u (libssl.so.1.0.0) lacks ' "$MADE/old-openssl"
     under -- "$MADE/go-without"
     equals "$STATUS" 0
 }
 
-@test "run refuses a program that has OpenSSL within, whose impostor nothing would stop" {
-    not_started 'is linked into the program' "$MADE/inside" localhost "$IMPOSTOR"
+@test "run refuses what makes its system calls itself, and says where such a library is a small part of a program" {
+    not_started "its TLS is Go's crypto/tls" "$MADE/go"
+    not_started 'its language is Go, and Go makes its system calls itself' "$MADE/go-alone"
+    not_started "its TLS is Go's crypto/tls linked into libgo.so, and Go makes" "$MADE/with-go"
+    under -- "$MADE/go-beside"
+    equals "$STATUS $OUT" '0 ran'
+    has "$ERR" "is judged if it does no TLS with Go's crypto/tls (libgo.so, through libusesgo.so), which is neither: its TLS is OpenSSL "
+}
+
+@test "run starts a program that has OpenSSL within, which sends nothing to an impostor" {
+    under -- "$MADE/inside" localhost "$IMPOSTOR"
+    equals "$STATUS" 1
+    lacks "$OUT" 'hello from'
+    has "$ERR" "$MADE/inside is guarded: its TLS is OpenSSL "
+    has "$ERR" ' linked into the program, which cannot be judged: '
+    equals "$(count_lines refused)" 1
+}
+
+@test "where PINSHIM_UNJUDGED switches the guard off, what would be guarded is neither" {
+    export PINSHIM_UNJUDGED=allow
+    doctor other-tls neither 1 "$MADE/gnutls"
+    doctor openssl-beside-other judged-if 0 "$MADE/beside"
+    doctor openssl judged 0 openssl
+    not_started 'and PINSHIM_UNJUDGED=allow switches the guard off' "$MADE/inside" localhost "$IMPOSTOR"
     under --force -- "$MADE/inside" localhost "$IMPOSTOR"
     has "$OUT" 'hello from impostor'
     has "$ERR" '(--force)'
 }
 
+@test "doctor and run say where libpq would go on in plaintext, unless the rules or the environment hinder it" {
+    doctor openssl judged 0 "$MADE/libpq"
+    has "$(json 'it["plaintext"]')" 'libpq.so.5 by default connects again in plaintext (sslmode=prefer); next: add tls=required'
+    capture pinshim doctor "$MADE/libpq"
+    has "$OUT" 'plaintext: after a refusal, libpq.so.5 by default '
+    under -- "$MADE/libpq"
+    equals "$ERR" "pinshim: $MADE/libpq: after a refusal, libpq.so.5 by default connects again in plaintext (sslmode=prefer); next: add tls=required to the rules for its servers (pins(5)), or set PGSSLMODE=require"
+    PGSSLMODE=verify-full under -- "$MADE/libpq"
+    equals "$ERR" ''
+    PGSSLMODE=allow under -- "$MADE/libpq"
+    has "$ERR" tls=required
+    # What is not pinned may speak plaintext: run leaves that variable alone.
+    under -- sh -c 'echo "${PGSSLMODE-unset}"'
+    equals "$OUT" unset
+    pins "localhost spki-sha256:$PIN_GOOD tls=required"
+    under -- "$MADE/libpq"
+    equals "$STATUS $OUT $ERR" '0 ran '
+}
+
 @test "with --force run starts what it would refuse, and warns" {
     under --force -- "$MADE/static"
     equals "$STATUS $OUT" '0 ran'
-    has "$ERR" 'is not covered: it is linked statically'
+    has "$ERR" 'is neither judged nor guarded: it is linked statically'
     under --force -- no-such-tool
     equals "$STATUS" 127
 }
@@ -380,7 +446,7 @@ with_object() {
     under -- ./script
     equals "$STATUS" 60
     has "$(lines refused)" "refused localhost:$IMPOSTOR"
-    doctor starts-others covered-if 0 ./script
+    doctor starts-others judged-if 0 ./script
     has "$(json 'it["program"]')" dash
     printf '#!/usr/bin/env -S -i sh\n' >script
     PINSHIM_INHERIT=keep not_started 'removes or changes the variables that the shim needs' ./script
@@ -411,7 +477,8 @@ with_object() {
     echo 'int SSL_CTX_new, SSL_connect, X509_verify_cert; const char *what = "SSL for verify callback OpenSSL 3.0.19 "; int use(void) { return 0; }' |
         gcc -shared -fPIC -x c - -o libboth.so -Wl,-soname,libboth.so
     echo 'int use(void); int main(void) { return use(); }' | gcc -x c - -x none -o both ./libboth.so -Wl,-rpath,"$PWD"
-    not_started 'is linked into libboth.so' ./both
+    under -- ./both
+    has "$ERR" './both is guarded: its TLS is OpenSSL 3.0.19 linked into libboth.so, which cannot be judged'
 }
 
 @test "ordinary wrappers are followed to their command, and told nothing of where they start none" {
@@ -421,40 +488,41 @@ with_object() {
         '/usr/bin/time -p' '/usr/bin/time -f %e -o x' 'taskset 1' 'taskset -c 0,1' 'xargs -n 1 -I{} -0' 'xargs -d x --max-procs 2' \
         'env A=1 nice timeout 9 nohup setsid stdbuf -oL env B=2'; do
         # shellcheck disable=SC2086
-        not_started 'gnutls is not covered: its TLS is GnuTLS' $wrapper "$MADE/gnutls"
+        not_started 'static is neither judged nor guarded: it is linked statically' $wrapper "$MADE/static"
     done
     for wrapper in 'nice' 'ionice -p' 'taskset -p' 'chrt -p' 'timeout --help' 'xargs -r'; do
         # shellcheck disable=SC2086
-        doctor no-tls covered-if 0 $wrapper
+        doctor no-tls judged-if 0 $wrapper
     done
-    doctor static not-covered 1 nice -n 5 "$MADE/static"
+    doctor static neither 1 nice -n 5 "$MADE/static"
     # What starts it in a way of its own is not known.
-    doctor no-tls covered-if 0 setarch -R wget
+    doctor no-tls judged-if 0 setarch -R wget
     under -- nice timeout 9 "$MADE/plain"
     equals "$STATUS $OUT" '0 ran'
     under -- stdbuf -oL curl -sk "https://localhost:$IMPOSTOR/"
     equals "$STATUS" 60
 }
 
-@test "run says in one line what a condition of the cover is, and doctor what to do" {
+@test "run says in one line what the condition of a verdict is, and doctor what to do" {
     under -- "$MADE/plain"
-    equals "$ERR" 'pinshim: '"$MADE/plain"' is covered if libraries that it loads later, or programs that it starts, do TLS with OpenSSL: it has no TLS library itself'
+    equals "$ERR" 'pinshim: '"$MADE/plain"' is judged if the libraries that it loads later, and the programs that it starts, do TLS with OpenSSL: it has no TLS library itself'
     under -- openssl version
     equals "$ERR" ''
-    for name in curl python3 sh "$MADE/plain" "$MADE/later" "$MADE/beside"; do
-        doctor "$(pinshim doctor --json "$name" | sed -n 's/.*"code":"\([^"]*\)".*/\1/p')" covered-if 0 "$name" 'a b'
-        [ "$(json 'it["next"]')" != None ] || explain "no next step for $name"
+    for name in sh "$MADE/plain" "$MADE/go-beside" "$MADE/gnutls" "$MADE/inside"; do
+        capture pinshim doctor --json "$name"
+        equals "$STATUS" 0
+        json 'it["next"]' >/dev/null || explain "no next step for $name"
     done
-    capture pinshim doctor curl 'a b'
-    has "$OUT" "next: see which connections are checked: PINSHIM_LOG_LEVEL=all pinshim run -- curl 'a b'"
+    capture pinshim doctor "$MADE/plain" 'a b'
+    has "$OUT" "next: see which connections are checked: PINSHIM_LOG_LEVEL=all pinshim run -- $MADE/plain 'a b'"
 }
 
 @test "what run and doctor say can be done again as it stands, and names the program" {
-    under -- env A=1 "$MADE/gnutls" "it's" 'a b'
-    has "$ERR" "$MADE/gnutls is not covered: its TLS is GnuTLS"
-    has "$ERR" "\"pinshim doctor env A=1 $MADE/gnutls 'it'\\''s' 'a b'\" shows"
+    under -- env A=1 "$MADE/static" "it's" 'a b'
+    has "$ERR" "$MADE/static is neither judged nor guarded: it is linked statically"
+    has "$ERR" "\"pinshim doctor env A=1 $MADE/static 'it'\\''s' 'a b'\" shows"
     capture pinshim doctor env "$MADE/gnutls"
-    has "$OUT" "$MADE/gnutls: not covered: "
+    has "$OUT" "$MADE/gnutls: guarded: "
 }
 
 @test "doctor says nothing twice on a terminal" {
@@ -486,51 +554,52 @@ PY
     equals "$STATUS $OUT" '0 -2'
 }
 
-@test "doctor tells apart what is covered, what may be, and what is not" {
-    doctor openssl covered 0 openssl
-    doctor openssl-later covered-if 0 /usr/bin/python3
-    doctor openssl-later covered-if 0 perl
-    doctor openssl-later covered-if 0 ruby
-    doctor openssl-beside-other covered-if 0 "$MADE/beside"
-    doctor later covered-if 0 "$MADE/later"
-    doctor starts-others covered-if 0 sh
-    doctor no-tls covered-if 0 "$MADE/plain"
-    doctor static not-covered 1 "$MADE/static"
-    doctor static not-covered 1 "$MADE/static-pie"
-    doctor no-program not-covered 1 "$MADE/lib/libssl3.so"
-    doctor libc not-covered 1 "$MADE/musl"
-    doctor set-user-id not-covered 1 "$MADE/set-user-id"
-    doctor set-user-id not-covered 1 "$MADE/set-group-id"
-    doctor architecture not-covered 1 "$MADE/arm64"
-    doctor architecture not-covered 1 "$MADE/i386"
-    PINSHIM_INHERIT=keep doctor environment not-covered 1 env -i openssl version
-    doctor openssl covered 0 env -i openssl version
-    doctor missing-library not-covered 1 "$MADE/missing"
-    doctor openssl-inside not-covered 1 "$MADE/inside"
-    doctor openssl-unusable not-covered 1 "$MADE/old-openssl"
-    for name in gnutls nss rpath both by-path boringssl libressl rustls go; do
-        doctor other-tls not-covered 1 "$MADE/$name"
+@test "doctor tells apart what is judged, what is guarded, and what is neither" {
+    doctor openssl judged 0 openssl
+    doctor openssl-later judged 0 /usr/bin/python3
+    doctor openssl-later judged 0 perl
+    doctor openssl-later judged 0 ruby
+    doctor openssl-beside-other judged 0 "$MADE/beside"
+    doctor later judged 0 "$MADE/later"
+    doctor starts-others judged-if 0 sh
+    doctor no-tls judged-if 0 "$MADE/plain"
+    doctor static neither 1 "$MADE/static"
+    doctor static neither 1 "$MADE/static-pie"
+    doctor no-program neither 1 "$MADE/lib/libssl3.so"
+    doctor libc neither 1 "$MADE/musl"
+    doctor set-user-id neither 1 "$MADE/set-user-id"
+    doctor set-user-id neither 1 "$MADE/set-group-id"
+    doctor architecture neither 1 "$MADE/arm64"
+    doctor architecture neither 1 "$MADE/i386"
+    PINSHIM_INHERIT=keep doctor environment neither 1 env -i openssl version
+    doctor openssl judged 0 env -i openssl version
+    doctor missing-library neither 1 "$MADE/missing"
+    doctor openssl-inside guarded 0 "$MADE/inside"
+    doctor openssl-unusable neither 1 "$MADE/old-openssl"
+    for name in gnutls nss rpath both by-path boringssl libressl rustls; do
+        doctor other-tls guarded 0 "$MADE/$name"
     done
-    doctor not-found not-covered 127 no-such-tool
-    doctor cannot-run not-covered 126 "$MADE"
+    doctor system-calls neither 1 "$MADE/go"
+    doctor not-found neither 127 no-such-tool
+    doctor cannot-run neither 126 "$MADE"
     has "$ERR" 'pinshim: '
 }
 
 @test "doctor names the version of OpenSSL and the way to it, as ldd finds it" {
-    doctor openssl covered 0 openssl
+    doctor openssl judged 0 openssl
     equals "$(json 'it["tls"][0]["name"] + " " + it["tls"][0]["version"]')" "$(openssl version | cut -d' ' -f1,2)"
     capture pinshim doctor --json curl
     equals "$(json '[t["path"] for t in it["tls"] if t["name"] == "OpenSSL"][0]')" "$(ldd /usr/bin/curl | awk '$1 ~ /^libssl/ { print $3 }')"
     equals "$(json '[t["through"] for t in it["tls"] if t["name"] == "OpenSSL"][0]')" libcurl.so.4
     equals "$(json 'it["mapped"]')" True
     equals "$(json '[t.get("crypto") for t in it["tls"] if t["name"] == "OpenSSL"][0]')" None
-    doctor openssl covered 0 "$MADE/static-crypto"
+    doctor openssl judged 0 "$MADE/static-crypto"
     equals "$(json 'it["tls"][0]["crypto"]')" "$MADE/static-crypto"
     capture pinshim doctor "$MADE/static-crypto"
     has "$OUT" ", loaded at start, with the libcrypto within $MADE/static-crypto"
-    doctor openssl-later covered-if 0 /usr/bin/python3
+    doctor openssl-later judged 0 /usr/bin/python3
     has "$(json 'it["tls"][0]["through"]')" _ssl.
-    doctor other-tls not-covered 1 "$MADE/rpath"
+    doctor other-tls guarded 0 "$MADE/rpath"
     equals "$(json 'it["tls"][0]["path"]')" "$(ldd "$MADE/rpath" | awk '/libgnutls/ { print $3 }')"
     equals "$(json 'it["tls"][0]["through"]')" libbetween.so
     LD_LIBRARY_PATH=$MADE/lib capture pinshim doctor "$MADE/plain"
@@ -544,7 +613,7 @@ PY
     echo "$MADE/empty" >conf
     ldconfig -C "$PWD/cache" -f conf
     capture unshare --mount sh -c 'mount --bind cache /etc/ld.so.cache && pinshim doctor --json "$1"' sh "$MADE/by-cache"
-    equals "$STATUS" 1
+    equals "$STATUS" 0
     equals "$(json 'it["tls"][0]["path"]')" "$MADE/empty/libbearssl.so.7"
 }
 
@@ -559,17 +628,86 @@ PY
     [ -e "$LAB/loader-ran" ]
 }
 
+# Of $!: what doctor says of it in the end. What starts it is the process itself until then.
+of_process() {
+    lab_wait test -e started
+    capture pinshim doctor --json --pid "$!"
+    kill "$!"
+    rm started
+    [ "$(json 'it["code"] + " " + it["verdict"] + ("-if" if "condition" in it else "")') $STATUS" = "$*" ] || explain "not $*"
+}
+
+@test "doctor --pid goes by what is loaded into a process now" {
+    local waits='import time; open("started", "w"); time.sleep(60)' object=$LAB/bin/libpinshim.so
+    export PINSHIM_PINS=$PINS
+    /usr/bin/python3 -c "import ssl; $waits" 3>&- &
+    of_process not-loaded neither 1
+    has "$(json 'it["next"]')" 'start its program with "pinshim run"'
+    LD_PRELOAD=$object /usr/bin/python3 -c "import ssl; $waits" 3>&- &
+    of_process openssl judged 0
+    equals "$(json 'it["program"]')" "$(readlink -f /usr/bin/python3)"
+    has "$(json 'it["seen"]')" "PINSHIM_PINS=$PINS"
+    has "$(json 'it["tls"][0]["through"]')" _ssl.
+    equals "$(json 'it["tls"][0]["how"] + " " + it["tls"][0]["version"]')" "mapped $(openssl version | cut -d' ' -f2)"
+    LD_PRELOAD=$object /usr/bin/python3 -c "$waits" 3>&- &
+    of_process no-tls judged-if 0
+    LD_PRELOAD=$object /usr/bin/python3 -c "import ctypes, ssl; ctypes.CDLL('$MADE/lib/libgnutls.so.30'); $waits" 3>&- &
+    of_process other-tls guarded 0
+    has "$(json 'it["reason"]')" 'that of OpenSSL '
+    PINSHIM_UNJUDGED=allow LD_PRELOAD=$object /usr/bin/python3 -c "import ctypes; ctypes.CDLL('$MADE/lib/libgnutls.so.30'); $waits" 3>&- &
+    of_process other-tls neither 1
+    # The object, and the libraries, that were replaced since.
+    cp "$object" "$MADE/lib/libgnutls.so.30" .
+    LD_PRELOAD=./libpinshim.so /usr/bin/python3 -c "import ctypes; ctypes.CDLL('./libgnutls.so.30'); import os; os.unlink('libpinshim.so'); os.unlink('libgnutls.so.30'); $waits" 3>&- &
+    of_process other-tls guarded 0
+    # Where the mapping cannot be followed, what is at its place now counts; if that is gone, too, nothing is said of it.
+    cp "$MADE/lib/libgnutls.so.30" .
+    LD_PRELOAD=$object /usr/bin/python3 -c "import ctypes, os; ctypes.CDLL('./libgnutls.so.30'); os.unlink('libgnutls.so.30'); $waits" 3>&- &
+    lab_wait test -e started
+    if [ "$(id -u)" -eq 0 ]; then
+        capture setpriv --bounding-set=-sys_admin,-checkpoint_restore pinshim doctor --json --pid "$!"
+        has "$(json 'it["verdict"] + " if " + it["condition"]')" "judged if the libraries"
+        has "$(json 'it["condition"]')" "/libgnutls.so.30, which is loaded but cannot be read, does no TLS"
+        cp "$MADE/lib/libgnutls.so.30" .
+        capture setpriv --bounding-set=-sys_admin,-checkpoint_restore pinshim doctor --json --pid "$!"
+        equals "$(json 'it["verdict"]')" guarded
+    fi
+    kill "$!"
+    rm started
+    printf '#include <fcntl.h>\n#include <unistd.h>\nint main(void) { open("started", O_CREAT, 0600); sleep(60); return 0; }\n' >waits.c
+    gcc -static -o waits waits.c
+    LD_PRELOAD=$object ./waits 3>&- &
+    of_process static neither 1
+}
+
+@test "doctor --pid says of which process it cannot tell" {
+    /bin/true &
+    wait "$!"
+    capture pinshim doctor --pid "$!"
+    equals "$STATUS" 127
+    has "$ERR" "there is no process $! with a program"
+    [ "$(id -u)" -ne 0 ] || capture setpriv --reuid 65534 --regid 65534 --clear-groups pinshim doctor --pid "$$"
+    [ "$(id -u)" -ne 0 ] || equals "$STATUS" 126
+    for word in 0 -1 1x '' 99999999999; do
+        capture pinshim doctor --pid "$word"
+        equals "$STATUS" 2
+        has "$ERR" "\"$word\" is not a process ID"
+    done
+    capture pinshim doctor --pid 1 curl
+    equals "$STATUS" 2
+}
+
 @test "doctor prints for people on a terminal, in colour unless NO_COLOR is set, and plainly into a pipe" {
     capture pinshim doctor openssl
-    has "$OUT" 'openssl: covered: its TLS is OpenSSL'
+    has "$OUT" 'openssl: judged: its TLS is OpenSSL'
     has "$OUT" "$LAB/bin/libpinshim.so: "
     lacks "$OUT" $'\e'
     needs_terminal
     capture env TERM=xterm script -qec 'pinshim doctor openssl' /dev/null
     has "$OUT" $'\e['
-    has "$OUT" 'covered:'
+    has "$OUT" 'judged'
     capture env TERM=xterm NO_COLOR=1 script -qec 'pinshim doctor openssl' /dev/null
-    has "$OUT" 'openssl: covered: its TLS is OpenSSL'
+    has "$OUT" 'openssl: judged: its TLS is OpenSSL'
     lacks "$OUT" $'\e['
     cp "$MADE/plain" $'evil\e[31m'
     capture pinshim doctor $'./evil\e[31m'
@@ -741,7 +879,7 @@ localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
     equals "$(echo learnt* meanwhile*)" 'learnt meanwhile'
 }
 
-@test "learn writes nothing where nothing was spoken to, and does not start what is not covered" {
+@test "learn writes nothing where nothing was spoken to, and does not start what is neither judged nor guarded" {
     capture pinshim learn -o learnt -- true
     equals "$STATUS" 125
     has "$ERR" 'no TLS connection was seen; nothing is written'

@@ -28,7 +28,7 @@ printf "%s\n" "${COMPREPLY[@]}"' _ "$@"
     completes 'check' pinshim c
     completes '--version' pinshim --v
     completes '-- --force --help --json --log --log-level --pins --report' pinshim run --
-    completes '-- --help --json' pinshim doctor --
+    completes '-- --help --json --pid' pinshim doctor --
     completes '--for --help --starttls --timeout' pinshim pin --
     completes '--help --json --strict' pinshim lint -
     completes '--help --json --next --starttls --timeout' pinshim check pins -
@@ -49,6 +49,7 @@ printf "%s\n" "${COMPREPLY[@]}"' _ "$@"
     completes 'basename' pinshim run --pins x --json basenam
     completes 'basename' pinshim learn -o x -- basenam
     completes 'basename' pinshim doctor -- basenam
+    completes '' pinshim doctor --pid basenam
     # What follows is the command's.
     completes '' pinshim run basename --
     completes '' pinshim run -- basename --
@@ -66,6 +67,14 @@ COMP_WORDS=(pinshim check pins some) COMP_CWORD=3
 _pinshim
 printf "%s\n" "${COMPREPLY[@]}"'
     has "$OUT" somewhere.example
+}
+
+@test "bash completes process IDs" {
+    capture bash --norc -c '. "$COMPLETION/pinshim"
+COMP_WORDS=(pinshim doctor --pid "$1") COMP_CWORD=3
+_pinshim
+printf "%s\n" "${COMPREPLY[@]}"' _ "$$"
+    grep -qx "$$" "$OUT_FILE"
 }
 
 @test "a tab in bash and in zsh completes" {

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <glob.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,6 +24,9 @@ struct survey {
     const struct found *other;
     unsigned other_depth;
     bool other_is_openssl; /* linked into an object */
+    const struct found *unseen; /* what makes its system calls itself */
+    unsigned unseen_depth;
+    bool process; /* it runs: what is loaded later is loaded now */
 };
 
 static char *format(const char *form, ...) PRINTF_LIKE(1, 2);
@@ -40,14 +44,52 @@ static char *format(const char *form, ...)
 }
 
 /* The verdict; takes `reason` and `next`. */
-static void decide(struct examination *out, enum cover cover, const char *code, char *reason, char *next)
+static void decide(struct examination *out, enum hold hold, const char *code, char *reason, char *next)
 {
+    free(out->condition);
     free(out->reason);
     free(out->next);
-    out->cover = cover;
+    out->hold = hold;
     out->code = code;
+    out->condition = NULL;
     out->reason = reason;
     out->next = next;
+}
+
+/* The same, if something is so besides; takes `condition`, too. */
+static void decide_if(struct examination *out, enum hold hold, const char *code, char *condition, char *reason, char *next)
+{
+    decide(out, hold, code, reason, next);
+    out->condition = condition;
+}
+
+/* Add to the condition; takes `more`. */
+static void add_condition(struct examination *out, char *more)
+{
+    char *before = out->condition;
+
+    out->condition = before != NULL ? format("%s, and %s", before, more) : output_copy(more);
+    free(before);
+    free(more);
+}
+
+static bool is_set_to(const char *variable, const char *value)
+{
+    const char *now = getenv(variable);
+
+    return now != NULL && strcmp(now, value) == 0;
+}
+
+/* The guard does nothing. */
+static bool is_unguarded(void)
+{
+    return is_set_to("PINSHIM_UNJUDGED", "allow");
+}
+
+/* What the guard does. */
+static const char *guarded_how(void)
+{
+    return is_set_to("PINSHIM_UNJUDGED", "report") || is_set_to("PINSHIM_MODE", "report") ? "only reported" : "refused";
 }
 
 static const char *spaced(const char *text)
@@ -93,7 +135,10 @@ static const struct found *note(struct examination *out, const struct tls *tls, 
         end = &(*end)->next;
     *end = found;
     seen_add(&out->seen, "tls", "%s%s%s: %s%s%s%s%s%s", found->name, found->version != NULL ? " " : "", spaced(found->version), path,
-        strcmp(how, "inside") == 0 ? " has it linked in" : strcmp(how, "later") == 0 ? ", loaded later" : ", loaded at start",
+        strcmp(how, "inside") == 0       ? " has it linked in"
+            : strcmp(how, "later") == 0  ? ", loaded later"
+            : strcmp(how, "mapped") == 0 ? ", loaded now"
+                                         : ", loaded at start",
         found->through != NULL ? ", through " : "", spaced(found->through), found->crypto != NULL ? ", with the libcrypto within " : "",
         spaced(found->crypto));
     return found;
@@ -124,13 +169,24 @@ static void survey_libraries(const struct libraries *libraries, const char *root
         struct text way = text_over(buffer, sizeof(buffer));
         const struct found *found;
         bool usable = tls.kind == TLS_OPENSSL || tls.kind == TLS_UNUSABLE;
+        bool inside = tls.kind == TLS_INSIDE || tls.kind == TLS_UNSEEN || (library->depth == 0 && tls.kind == TLS_OTHER);
 
         if (tls.kind == TLS_NONE)
             continue;
         add_way(library, root, &way);
         /* Another TLS library is either a file of that name, or code linked into this object. */
         found = note(survey->out, &tls, library->path, buffer,
-            tls.kind == TLS_INSIDE || (library->depth == 0 && tls.kind == TLS_OTHER) ? "inside" : root != NULL ? "later" : "linked");
+            inside                ? "inside"
+                : survey->process ? "mapped"
+                : root != NULL    ? "later"
+                                  : "linked");
+        if (tls.kind == TLS_UNSEEN) {
+            if (survey->unseen == NULL || depth < survey->unseen_depth) {
+                survey->unseen = found;
+                survey->unseen_depth = depth;
+            }
+            continue;
+        }
         if (usable && (survey->openssl == NULL || depth < survey->openssl_depth)) {
             survey->openssl = found;
             survey->openssl_depth = depth;
@@ -247,64 +303,122 @@ static void decide_without(struct examination *out, const struct libraries *libr
 
     if (naming != NULL) {
         seen_add(&out->seen, "later", "%s can load a libssl later", naming->path);
-        decide(out, COVER_IF, "later",
-            format("the OpenSSL that it loads later (%s contains the name of one) is 1.1.1 to 4.0", library_name(naming)), NULL);
+        decide(out, HOLD_JUDGED, "later", format("it loads OpenSSL later: %s contains the name of a libssl", library_name(naming)), NULL);
         return;
     }
     if (is_shell(name)) {
-        decide(out, COVER_IF, "starts-others",
-            output_copy("the programs that it starts do TLS with OpenSSL: a shell itself does no TLS, and its children inherit the shim"),
+        decide_if(out, HOLD_JUDGED, "starts-others", output_copy("the programs that it starts are"),
+            output_copy("a shell itself does no TLS, and its children inherit the shim"),
             output_copy("run \"pinshim doctor\" on the programs that it starts"));
         return;
     }
     if (libraries_find(libraries, "libcrypto.so") != NULL)
         seen_add(&out->seen, "note", "it uses OpenSSL's cryptography (libcrypto), not its TLS (libssl)");
-    decide(out, COVER_IF, "no-tls",
-        output_copy("libraries that it loads later, or programs that it starts, do TLS with OpenSSL: it has no TLS library itself"), NULL);
+    decide_if(out, HOLD_JUDGED, "no-tls", output_copy("the libraries that it loads later, and the programs that it starts, do TLS with OpenSSL"),
+        output_copy("it has no TLS library itself"), NULL);
+}
+
+/* Name what is judged or guarded beside what the verdict is about. */
+static char *beside(const struct found *found, const char *how)
+{
+    char *one = found != NULL ? described(found) : NULL;
+    char *text = one != NULL ? format("; that of %s is %s", one, how) : output_copy("");
+
+    free(one);
+    return text;
+}
+
+/* Say where the code is that is not a library of its own. */
+static char *place(const struct found *found, unsigned depth)
+{
+    return depth == 0 ? output_copy(" linked into the program") : format(" linked into %s", program_base(found->path));
 }
 
 static void decide_other(struct examination *out, const struct survey *survey)
 {
+    const char *code = survey->other_is_openssl ? "openssl-inside" : "other-tls";
     char *other = described(survey->other);
+    char *openssl = beside(survey->unusable == NULL ? survey->openssl : NULL, "judged");
+    char *where = survey->other_is_openssl ? place(survey->other, survey->other_depth) : output_copy("");
+    char *next = output_copy(survey->other_is_openssl
+                                 ? "use a build that is linked to the system's libssl, like Debian's packages"
+                                 : "use a build or program that does TLS with OpenSSL, or send its traffic through a pinned TLS proxy that uses OpenSSL");
 
-    if (survey->other_is_openssl)
-        decide(out, COVER_NOT, "openssl-inside",
-            format("%s is linked into %s, and calls within one object cannot be interposed", other,
-                survey->other_depth == 0 ? "the program" : program_base(survey->other->path)),
-            output_copy("use a build that is linked to the system's libssl, like Debian's packages"));
+    if (is_unguarded())
+        decide(out, HOLD_NEITHER, code, format("its TLS is %s%s, which cannot be judged, and PINSHIM_UNJUDGED=allow switches the guard off%s", other,
+            where, openssl), next);
     else
-        decide(out, COVER_NOT, "other-tls",
-            format("its TLS is %s, and the shim interposes only OpenSSL%s", other,
-                survey->openssl != NULL ? " (which the program has, too)" : ""),
-            output_copy("use a build or program that does TLS with OpenSSL, or send its traffic through a pinned TLS proxy that uses OpenSSL"));
+        decide(out, HOLD_GUARDED, code, format("its TLS is %s%s, which cannot be judged: connections to targets that the rules pin or deny are %s%s",
+            other, where, guarded_how(), openssl), next);
     free(other);
+    free(openssl);
+    free(where);
 }
 
 static void decide_openssl(struct examination *out, const struct survey *survey)
 {
     char *openssl = described(survey->openssl);
     char *other = survey->other != NULL ? described(survey->other) : NULL;
+    char *held = beside(survey->other, "guarded");
     bool later = strcmp(survey->openssl->how, "later") == 0;
 
     if (survey->unusable != NULL)
-        decide(out, COVER_NOT, "openssl-unusable",
+        decide(out, HOLD_NEITHER, "openssl-unusable",
             format("its %s lacks %s: the shim would refuse every connection", openssl, survey->unusable),
             output_copy("use OpenSSL 1.1.1 or later"));
+    else if (other != NULL && is_unguarded())
+        decide_if(out, HOLD_JUDGED, "openssl-beside-other", format("it does no TLS with %s", other),
+            format("its TLS is %s, and PINSHIM_UNJUDGED=allow switches the guard off", openssl), NULL);
     else if (other != NULL)
-        decide(out, COVER_IF, "openssl-beside-other",
-            format("it does TLS with %s: connections through %s are not checked", openssl, other), NULL);
-    else if (later)
-        decide(out, COVER_IF, "openssl-later",
-            format("TLS goes through %s: an extension may use another TLS library", openssl), NULL);
+        decide(out, HOLD_JUDGED, "openssl-beside-other", format("its TLS is %s%s", openssl, held), NULL);
     else
-        decide(out, COVER_FULL, "openssl", format("its TLS is %s", openssl), NULL);
+        decide(out, HOLD_JUDGED, later ? "openssl-later" : "openssl", format("its TLS is %s", openssl), NULL);
     free(openssl);
     free(other);
+    free(held);
 }
 
-static void decide_tls(struct examination *out, const struct libraries *libraries)
+/* Go, also with cgo. Where it is a library that lies farther off than another TLS library, that one is taken for the program's own. */
+static bool decide_unseen(struct examination *out, const struct survey *survey)
 {
-    struct survey survey = {.out = out};
+    const struct found *unseen = survey->unseen;
+    char *name;
+    char *where;
+
+    if (unseen == NULL || (survey->openssl != NULL && survey->openssl_depth < survey->unseen_depth)
+        || (survey->other != NULL && survey->other_depth < survey->unseen_depth))
+        return false;
+    name = described(unseen);
+    where = survey->unseen_depth > 0 && unseen->through == NULL ? place(unseen, survey->unseen_depth) : output_copy("");
+    decide(out, HOLD_NEITHER, "system-calls",
+        format("its %s is %s%s, and Go makes its system calls itself, so that the shim does not see what is sent",
+            strcmp(unseen->name, "Go") == 0 ? "language" : "TLS", name, where),
+        output_copy("use a program that is not written in Go, or send its traffic through a pinned TLS proxy that uses OpenSSL"));
+    free(where);
+    free(name);
+    return true;
+}
+
+/* libpq's default, sslmode=prefer, connects again without TLS after a refusal. */
+static void look_for_fallback(struct examination *out, const struct libraries *libraries)
+{
+    static const char *const strict[] = {"require", "verify-ca", "verify-full"};
+    const struct library *libpq = libraries_find(libraries, "libpq.so");
+
+    for (size_t i = 0; i < sizeof(strict) / sizeof(strict[0]); i++) {
+        if (is_set_to("PGSSLMODE", strict[i]))
+            return;
+    }
+    if (libpq == NULL || out->hold == HOLD_NEITHER)
+        return;
+    out->plaintext = format("after a refusal, %s by default connects again in plaintext (sslmode=prefer); next: add tls=required to the rules"
+        " for its servers (pins(5)), or set PGSSLMODE=require", library_name(libpq));
+    seen_add(&out->seen, "plaintext", "%s, PGSSLMODE is %s", libpq->path, getenv("PGSSLMODE") != NULL ? getenv("PGSSLMODE") : "not set");
+}
+
+static void decide_tls(struct examination *out, const struct libraries *libraries, bool process)
+{
+    struct survey survey = {.out = out, .process = process};
     struct tls own = {.kind = TLS_OTHER, .name = own_tls(program_base(out->program.path))};
 
     if (own.name != NULL) {
@@ -313,17 +427,29 @@ static void decide_tls(struct examination *out, const struct libraries *librarie
         return;
     }
     survey_libraries(libraries, NULL, &survey);
-    survey_plugins(out->program.path, &survey);
+    if (!process)
+        survey_plugins(out->program.path, &survey);
     if (elf_imports(&libraries->first->elf, "dlmopen"))
         seen_add(&out->seen, "note", "it can load libraries into a namespace of their own (dlmopen), without the shim");
+    if (libraries_find(libraries, "liburing.so") != NULL)
+        seen_add(&out->seen, "note", "it can send by io_uring (liburing), which the shim does not see");
     if (strncmp(program_base(out->program.path), "php", 3) == 0)
         seen_add(&out->seen, "note", "it loads extensions with RTLD_DEEPBIND; the shim removes that flag");
+    if (decide_unseen(out, &survey))
+        return;
     if (survey.other != NULL && (survey.openssl == NULL || survey.other_depth <= survey.openssl_depth))
         decide_other(out, &survey);
     else if (survey.openssl != NULL)
         decide_openssl(out, &survey);
     else
         decide_without(out, libraries);
+    if (survey.unseen != NULL && out->hold != HOLD_NEITHER) {
+        char *unseen = described(survey.unseen);
+
+        add_condition(out, format("it does no TLS with %s, which is neither", unseen));
+        free(unseen);
+    }
+    look_for_fallback(out, libraries);
 }
 
 /* In a program with more rights than its user's (AT_SECURE), the loader ignores LD_PRELOAD. */
@@ -336,7 +462,7 @@ static bool has_rights(struct examination *out)
         seen_add(&out->seen, "rights", "%s is %s (mode %04o, owner %u, group %u)", path,
             (status.st_mode & S_ISUID) != 0 ? "set-user-ID" : "set-group-ID", (unsigned)(status.st_mode & 07777), (unsigned)status.st_uid,
             (unsigned)status.st_gid);
-        decide(out, COVER_NOT, "set-user-id",
+        decide(out, HOLD_NEITHER, "set-user-id",
             format("it is %s, and the loader ignores LD_PRELOAD in such programs",
                 (status.st_mode & S_ISUID) != 0 ? "set-user-ID" : "set-group-ID"),
             format("if it starts another program (as sudo does), put \"pinshim run\" after it: %s pinshim run -- COMMAND",
@@ -345,7 +471,7 @@ static bool has_rights(struct examination *out)
     }
     if (getxattr(path, "security.capability", NULL, 0) > 0) {
         seen_add(&out->seen, "rights", "%s has file capabilities (security.capability)", path);
-        decide(out, COVER_NOT, "capabilities", output_copy("it has file capabilities, and the loader ignores LD_PRELOAD in such programs"),
+        decide(out, HOLD_NEITHER, "capabilities", output_copy("it has file capabilities, and the loader ignores LD_PRELOAD in such programs"),
             format("remove them (setcap -r %s) and grant the rights in another way, such as systemd's AmbientCapabilities=", path));
         return true;
     }
@@ -360,7 +486,7 @@ static bool is_foreign(struct examination *out, const struct elf *elf)
     seen_add(&out->seen, "loader", "%s", elf->interpreter);
     if (strncmp(name, "ld-linux", 8) == 0)
         return false;
-    decide(out, COVER_NOT, "libc",
+    decide(out, HOLD_NEITHER, "libc",
         format("its C library is %s (loader %s), and the shim is made for glibc",
             strncmp(name, "ld-musl", 7) == 0     ? "musl"
                 : strncmp(name, "linker", 6) == 0 ? "Android's"
@@ -376,19 +502,19 @@ static void name_static(struct examination *out, const struct libraries *librari
 
     survey_libraries(libraries, NULL, &survey);
     if ((libraries->first->elf.flags_1 & DF_1_PIE) == 0 && libraries->first->elf.type == ET_DYN) {
-        decide(out, COVER_NOT, "no-program", output_copy("it is a shared object, not a program"),
+        decide(out, HOLD_NEITHER, "no-program", output_copy("it is a shared object, not a program"),
             output_copy("give the program that loads it"));
         return;
     }
-    if (survey.other != NULL) {
-        char *other = described(survey.other);
+    if (survey.other != NULL || survey.unseen != NULL) {
+        char *other = described(survey.other != NULL ? survey.other : survey.unseen);
 
-        decide(out, COVER_NOT, "static", format("it is linked statically, with %s: nothing can be preloaded", other),
+        decide(out, HOLD_NEITHER, "static", format("it is linked statically, with %s: nothing can be preloaded", other),
             output_copy("use a build that is linked to the system's libssl"));
         free(other);
         return;
     }
-    decide(out, COVER_NOT, "static", output_copy("it is linked statically: nothing can be preloaded"),
+    decide(out, HOLD_NEITHER, "static", output_copy("it is linked statically: nothing can be preloaded"),
         output_copy("use a build that is linked dynamically"));
 }
 
@@ -431,11 +557,11 @@ static bool try_object(struct examination *out, const struct libraries *librarie
         seen_add(&out->seen, "shim", "%s: %s loads it into this program", out->object, elf->interpreter);
         return true;
     case PRELOAD_INCOMPLETE:
-        decide(out, COVER_NOT, "missing-library", format("it would not start without the shim either: %s", buffer),
+        decide(out, HOLD_NEITHER, "missing-library", format("it would not start without the shim either: %s", buffer),
             output_copy("install what is missing, or set LD_LIBRARY_PATH as the program's own start script does"));
         return false;
     default:
-        decide(out, COVER_NOT, "shim-not-loadable", format("its loader does not load the shim: %s", buffer),
+        decide(out, HOLD_NEITHER, "shim-not-loadable", format("its loader does not load the shim: %s", buffer),
             format("see the output of \"LD_PRELOAD=%s %s --list %s\"", out->object, elf->interpreter, out->program.path));
         return false;
     }
@@ -455,7 +581,7 @@ static void examine_elf(struct examination *out, const struct libraries *librari
 
         text = text_over(own, sizeof(own));
         elf_print_machine(object, &text);
-        decide(out, COVER_NOT, "architecture", format("it is for %s, and this shim is for %s", machine, own),
+        decide(out, HOLD_NEITHER, "architecture", format("it is for %s, and this shim is for %s", machine, own),
             format("build the shim for %s", machine));
         return;
     }
@@ -469,15 +595,15 @@ static void examine_elf(struct examination *out, const struct libraries *librari
         seen_add(&out->seen, "note", "%s, which %s needs, was not found here", libraries->missing, library_name(libraries->missing_by));
     version = lacking_version(object, libraries);
     if (version != NULL) {
-        decide(out, COVER_NOT, "shim-not-loadable", format("its glibc has no %s, which the shim needs", version),
+        decide(out, HOLD_NEITHER, "shim-not-loadable", format("its glibc has no %s, which the shim needs", version),
             output_copy("use glibc 2.31 or later"));
         return;
     }
-    decide_tls(out, libraries);
-    if (out->cover != COVER_NOT && !try_object(out, libraries, trusted))
+    decide_tls(out, libraries, false);
+    if (out->hold != HOLD_NEITHER && !try_object(out, libraries, trusted))
         return;
-    if (out->cover == COVER_FULL && !out->mapped)
-        decide(out, COVER_IF, "untried", format("its loader loads the shim, which was not tried: %s", out->reason), NULL);
+    if (out->hold != HOLD_NEITHER && !out->mapped)
+        add_condition(out, output_copy("its loader loads the shim, which was not tried"));
 }
 
 /* Some programs start another one for TLS. Return its path, NULL: none. */
@@ -528,13 +654,13 @@ static void examine_program(struct examination *out, bool trusted)
     free(out->object);
     out->object = preload_find(&text);
     if (out->object == NULL || elf_open(out->object, &object) != ELF_READ) {
-        decide(out, COVER_NOT, "no-shim", format("the shim cannot be used: %s", problem), output_copy("install it with \"make install\""));
+        decide(out, HOLD_NEITHER, "no-shim", format("the shim cannot be used: %s", problem), output_copy("install it with \"make install\""));
         return;
     }
     libraries = libraries_of(out->program.path);
     if (libraries == NULL) {
         out->error = EACCES;
-        decide(out, COVER_NOT, "unreadable", format("%s cannot be read", out->program.path),
+        decide(out, HOLD_NEITHER, "unreadable", format("%s cannot be read", out->program.path),
             output_copy("examine it as a user with read access"));
     } else {
         examine_elf(out, libraries, &object, trusted);
@@ -551,26 +677,26 @@ static void decide_error(struct examination *out)
     case ENOENT:
     case ENOTDIR:
         if (out->program.script) {
-            decide(out, COVER_NOT, "not-found",
+            decide(out, HOLD_NEITHER, "not-found",
                 format("the script %s begins with \"%s\", and \"%s\" is not found", out->program.subject, out->program.first_line, called),
                 output_copy("install that interpreter, or fix the script's first line"));
             break;
         }
-        decide(out, COVER_NOT, "not-found", format("\"%s\" is not found", called),
+        decide(out, HOLD_NEITHER, "not-found", format("\"%s\" is not found", called),
             output_copy(strchr(called, '/') != NULL ? "check the path" : "give its path, or add its directory to PATH"));
         break;
     case EISDIR:
-        decide(out, COVER_NOT, "cannot-run", format("\"%s\" is a directory", called), output_copy("give a program in it"));
+        decide(out, HOLD_NEITHER, "cannot-run", format("\"%s\" is a directory", called), output_copy("give a program in it"));
         break;
     case ENOEXEC:
-        decide(out, COVER_NOT, "cannot-run", format("\"%s\" is neither a program nor a script", called), output_copy("give a program"));
+        decide(out, HOLD_NEITHER, "cannot-run", format("\"%s\" is neither a program nor a script", called), output_copy("give a program"));
         break;
     case ELOOP:
-        decide(out, COVER_NOT, "cannot-run", format("\"%s\" is a script whose interpreter is a script, too many times over", called),
+        decide(out, HOLD_NEITHER, "cannot-run", format("\"%s\" is a script whose interpreter is a script, too many times over", called),
             output_copy("give the program that finally runs"));
         break;
     default:
-        decide(out, COVER_NOT, "cannot-run", format("\"%s\" cannot be run: %s", called, strerror(out->error)),
+        decide(out, HOLD_NEITHER, "cannot-run", format("\"%s\" cannot be run: %s", called, strerror(out->error)),
             output_copy("check its permissions (ls -l): you must be able to read and execute it"));
         break;
     }
@@ -597,16 +723,79 @@ void examine(char *const *argv, bool trusted, struct examination *out)
         && (before != NULL ? setenv("LD_LIBRARY_PATH", before, 1) : unsetenv("LD_LIBRARY_PATH")) != 0)
         output_error("the environment cannot be set: %s", strerror(errno));
     free(before);
-    if (out->cover == COVER_IF && out->next == NULL) {
+    if (out->condition != NULL && out->next == NULL) {
         char buffer[4096];
         struct text text = text_over(buffer, sizeof(buffer));
 
         program_print(argv, &text);
         out->next = format("see which connections are checked: PINSHIM_LOG_LEVEL=all pinshim run -- %s", buffer);
     }
-    if (out->program.obstacle != NULL && out->cover != COVER_NOT)
-        decide(out, COVER_NOT, "environment", output_copy(out->program.obstacle),
+    if (out->program.obstacle != NULL && out->hold != HOLD_NEITHER)
+        decide(out, HOLD_NEITHER, "environment", output_copy(out->program.obstacle),
             output_copy("put \"pinshim run\" after it: env ... pinshim run -- COMMAND"));
+}
+
+/* Take over what the process was started with, of that which the verdict depends on. */
+static void take_environment(pid_t pid, struct examination *out)
+{
+    static const char *const wanted[] = {"PINSHIM_PINS", "PINSHIM_MODE", "PINSHIM_UNJUDGED", "PGSSLMODE"};
+    char path[64];
+    struct text text = text_over(path, sizeof(path));
+    char *variable = NULL;
+    size_t size = 0;
+    FILE *file;
+
+    text_add(&text, "/proc/%d/environ", (int)pid);
+    file = fopen(path, "re");
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+        (void)unsetenv(wanted[i]);
+    while (file != NULL && getdelim(&variable, &size, '\0', file) > 0) {
+        size_t length = strcspn(variable, "=");
+
+        for (size_t i = 0; variable[length] == '=' && i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+            if (strlen(wanted[i]) != length || strncmp(variable, wanted[i], length) != 0)
+                continue;
+            seen_add(&out->seen, "environment", "%s", variable);
+            if (setenv(wanted[i], variable + length + 1, 1) != 0)
+                output_error("the environment cannot be set: %s", strerror(errno));
+        }
+    }
+    free(variable);
+    if (file != NULL)
+        (void)fclose(file);
+}
+
+void examine_process(pid_t pid, struct examination *out)
+{
+    struct libraries *libraries;
+
+    memset(out, 0, sizeof(*out));
+    out->program.named = format("process %d", (int)pid);
+    libraries = libraries_mapped(pid, "libpinshim.so", &out->object);
+    if (libraries == NULL) {
+        out->error = errno;
+        decide(out, HOLD_NEITHER, out->error == ENOENT ? "not-found" : "unreadable",
+            out->error == ENOENT ? format("there is no process %d with a program", (int)pid)
+                                 : format("process %d cannot be examined: %s", (int)pid, strerror(out->error)),
+            output_copy(out->error == ENOENT ? "check the process ID" : "examine it as its user, or as root"));
+        return;
+    }
+    out->program.path = output_copy(libraries->first->path);
+    seen_add(&out->seen, "program", "%s", out->program.path);
+    take_environment(pid, out);
+    out->mapped = out->object != NULL;
+    if (out->mapped) {
+        seen_add(&out->seen, "shim", "%s is loaded in the process", out->object);
+        decide_tls(out, libraries, true);
+        if (libraries->missing != NULL && out->hold != HOLD_NEITHER)
+            add_condition(out, format("%s, which is loaded but cannot be read, does no TLS", libraries->missing));
+    } else if (libraries->first->elf.whole && libraries->first->elf.interpreter == NULL) {
+        name_static(out, libraries);
+    } else {
+        decide(out, HOLD_NEITHER, "not-loaded", output_copy("the shim is not loaded in the process"),
+            output_copy("end it, and start its program with \"pinshim run\""));
+    }
+    libraries_free(libraries);
 }
 
 void examination_free(struct examination *examination)
@@ -623,8 +812,10 @@ void examination_free(struct examination *examination)
     }
     seen_free(examination->seen);
     program_free(&examination->program);
+    free(examination->condition);
     free(examination->reason);
     free(examination->next);
+    free(examination->plaintext);
     free(examination->object);
     memset(examination, 0, sizeof(*examination));
 }
@@ -633,5 +824,5 @@ int examination_status(const struct examination *examination)
 {
     if (examination->error != 0)
         return examination->error == ENOENT || examination->error == ENOTDIR ? 127 : 126;
-    return examination->cover == COVER_NOT ? 1 : 0;
+    return examination->hold == HOLD_NEITHER ? 1 : 0;
 }

@@ -1,11 +1,16 @@
 #include "libraries.h"
 
+#include "basename.h"
 #include "file.h"
 #include "output.h"
 
 #include <elf.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LIBRARIES_MAX 4096
 
@@ -25,13 +30,14 @@ const struct library *libraries_find(const struct libraries *libraries, const ch
     return NULL;
 }
 
-/* Map the file at `path` if it is for the program's processor; the loader skips others. Takes `path`. */
-static struct library *map(const struct libraries *libraries, char *path)
+/* Map the file that is to be found at `at`, and is to be called `path`, if it is for the program's processor; the loader skips others. Takes
+ * `path`. */
+static struct library *map_at(const struct libraries *libraries, const char *at, char *path)
 {
     struct library *library;
     struct elf elf;
 
-    if (elf_open(path, &elf) != ELF_READ) {
+    if (elf_open(at, &elf) != ELF_READ) {
         free(path);
         return NULL;
     }
@@ -45,6 +51,11 @@ static struct library *map(const struct libraries *libraries, char *path)
     library->path = path;
     library->elf = elf;
     return library;
+}
+
+static struct library *map(const struct libraries *libraries, char *path)
+{
+    return map_at(libraries, path, path);
 }
 
 static char *join(const char *directory, size_t length, const char *name)
@@ -204,14 +215,27 @@ static struct library *search(const struct libraries *libraries, const struct li
     return found;
 }
 
+static bool is_called(const struct library *library, const char *name)
+{
+    return strcmp(library_name(library), name) == 0 || (library->elf.soname != NULL && strcmp(library->elf.soname, name) == 0)
+        || strcmp(library->path, name) == 0;
+}
+
 static bool is_there(const struct libraries *libraries, const char *name)
 {
     for (const struct library *library = libraries->first; library != NULL; library = library->next) {
-        if (strcmp(library_name(library), name) == 0 || (library->elf.soname != NULL && strcmp(library->elf.soname, name) == 0)
-            || strcmp(library->path, name) == 0)
+        if (is_called(library, name))
             return true;
     }
     return false;
+}
+
+static void append(struct libraries *libraries, struct library *found, const struct library *by)
+{
+    found->by = by;
+    found->depth = by->depth + 1;
+    libraries->last->next = found;
+    libraries->last = found;
 }
 
 struct libraries *libraries_of(const char *path)
@@ -242,13 +266,146 @@ struct libraries *libraries_of(const char *path)
                 }
                 continue;
             }
-            found->by = by;
-            found->depth = by->depth + 1;
-            libraries->last->next = found;
-            libraries->last = found;
+            append(libraries, found, by);
             count++;
         }
     }
+    return libraries;
+}
+
+/* Read one line of /proc/PID/maps: "START-END PERMISSIONS OFFSET DEVICE INODE   PATH". Return the path of code, within the line; NULL where it is
+ * none of a file. If the file was replaced or removed, the mapping itself, which leads to it, goes to `mapping`. */
+static char *read_mapping(pid_t pid, char *line, struct text *mapping)
+{
+    static const char deleted[] = " (deleted)";
+    const char *execute = strchr(line, ' ');
+    char *path = strchr(line, '/');
+    size_t length = strcspn(line, " ");
+
+    line[strcspn(line, "\n")] = '\0';
+    if (path == NULL || execute == NULL || strlen(execute) < 5 || execute[3] != 'x' || strncmp(path, "/dev/", 5) == 0
+        || strncmp(path, "/memfd:", 7) == 0)
+        return NULL;
+    if (strlen(path) > strlen(deleted) && strcmp(path + strlen(path) - strlen(deleted), deleted) == 0) {
+        path[strlen(path) - strlen(deleted)] = '\0';
+        text_add(mapping, "/proc/%d/map_files/%.*s", (int)pid, (int)length, line);
+    }
+    return path;
+}
+
+/* Open what is mapped. To follow a mapping takes root's rights; without them, what the file was replaced by is taken in its place. Return false if it
+ * cannot be read. */
+static bool open_mapped(const struct libraries *libraries, pid_t pid, const char *path, const char *mapping, struct library **out)
+{
+    char at[PATH_MAX + 64];
+    struct text text = text_over(at, sizeof(at));
+
+    *out = mapping[0] != '\0' ? map_at(libraries, mapping, output_copy(path)) : NULL;
+    if (*out != NULL)
+        return true;
+    text_add(&text, "/proc/%d/root%s", (int)pid, path);
+    *out = map_at(libraries, at, output_copy(path));
+    return *out != NULL || access(at, R_OK) == 0 || (mapping[0] != '\0' && access(mapping, R_OK) == 0);
+}
+
+/* Take the first library out of the list that is called `name`; NULL: whatever it is called. */
+static struct library *take(struct library **list, const char *name)
+{
+    for (; *list != NULL; list = &(*list)->next) {
+        struct library *library = *list;
+
+        if (name != NULL && !is_called(library, name))
+            continue;
+        *list = library->next;
+        library->next = NULL;
+        return library;
+    }
+    return NULL;
+}
+
+/* Put what is mapped into the loader's order. */
+static void put_in_order(struct libraries *libraries, struct library *mapped)
+{
+    struct library *found;
+
+    for (const struct library *by = libraries->first; by != NULL; by = by->next) {
+        const char *name;
+
+        for (size_t i = 0; (name = elf_needed(&by->elf, i)) != NULL; i++) {
+            while ((found = take(&mapped, name)) != NULL)
+                append(libraries, found, by);
+        }
+        if (by->next == NULL && (found = take(&mapped, NULL)) != NULL)
+            append(libraries, found, libraries->first);
+    }
+}
+
+/* Return the program of the process; NULL with errno set. */
+static struct library *map_program(const struct libraries *libraries, pid_t pid)
+{
+    char link[64];
+    char path[PATH_MAX];
+    struct text text = text_over(link, sizeof(link));
+    ssize_t length;
+    struct library *program;
+
+    text_add(&text, "/proc/%d/exe", (int)pid);
+    length = readlink(link, path, sizeof(path) - 1);
+    if (length < 0)
+        return NULL;
+    path[length] = '\0';
+    errno = ENOEXEC;
+    program = map_at(libraries, link, output_copy(path));
+    return program;
+}
+
+struct libraries *libraries_mapped(pid_t pid, const char *name, char **object)
+{
+    struct libraries *libraries = output_allocate(NULL, sizeof(*libraries));
+    struct library *mapped = NULL;
+    char path[64];
+    struct text text = text_over(path, sizeof(path));
+    char *line = NULL;
+    size_t size = 0;
+    FILE *maps;
+
+    *object = NULL;
+    memset(libraries, 0, sizeof(*libraries));
+    text_add(&text, "/proc/%d/maps", (int)pid);
+    maps = fopen(path, "re");
+    if (maps != NULL)
+        libraries->first = libraries->last = map_program(libraries, pid);
+    if (libraries->first == NULL) {
+        int error = errno;
+
+        if (maps != NULL)
+            (void)fclose(maps);
+        free(libraries);
+        errno = error;
+        return NULL;
+    }
+    while (getline(&line, &size, maps) > 0) {
+        char buffer[128];
+        struct text mapping = text_over(buffer, sizeof(buffer));
+        const char *found = read_mapping(pid, line, &mapping);
+        struct library *library;
+
+        if (found == NULL || strcmp(found, libraries->first->path) == 0 || (*object != NULL && strcmp(found, *object) == 0))
+            continue;
+        if (*object == NULL && strcmp(program_base(found), name) == 0) {
+            *object = output_copy(found);
+            continue;
+        }
+        if (!open_mapped(libraries, pid, found, buffer, &library) && libraries->missing == NULL)
+            libraries->missing = output_copy(found);
+        if (library == NULL)
+            continue;
+        library->next = mapped;
+        mapped = library;
+    }
+    free(line);
+    (void)fclose(maps);
+    put_in_order(libraries, mapped);
     return libraries;
 }
 

@@ -4,6 +4,8 @@
 
 #include "elf_file.h"
 
+#include <sys/types.h>
+
 struct library {
     char *path;
     struct elf elf;
@@ -15,13 +17,17 @@ struct library {
 struct libraries {
     struct library *first; /* the program */
     struct library *last;
-    char *missing; /* the first library that was not found, NULL: none */
+    char *missing; /* the first library that was not found or cannot be read, NULL: none */
     const struct library *missing_by;
 };
 
 /* Find what the ELF file at `path` needs, and what that needs, as ld.so(8) says: DT_RPATH, LD_LIBRARY_PATH, DT_RUNPATH, /etc/ld.so.cache, the
  * standard directories. Return it, to be freed with libraries_free; NULL if the file cannot be read as ELF. */
 struct libraries *libraries_of(const char *path);
+
+/* The same for what is mapped into the process `pid` now; what nothing needs, it has loaded by itself. `*object` is the path of the file called
+ * `name` among that, which is left out, for the caller to free, or NULL. What cannot be read is missing. Return NULL with errno set if the process cannot be looked at. */
+struct libraries *libraries_mapped(pid_t pid, const char *name, char **object);
 void libraries_free(struct libraries *libraries);
 
 /* Return the last part of the library's path. */

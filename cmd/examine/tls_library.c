@@ -208,9 +208,9 @@ struct tls tls_of(const struct libraries *libraries, const struct library *libra
     } else if (has(elf, boringssl)) {
         tls.kind = TLS_OTHER;
         tls.name = "BoringSSL";
-    } else if (is_go(elf) && has(elf, go_tls)) {
-        tls.kind = TLS_OTHER;
-        tls.name = "Go's crypto/tls";
+    } else if (is_go(elf) && (program || has(elf, go_tls))) {
+        tls.kind = TLS_UNSEEN;
+        tls.name = has(elf, go_tls) ? "Go's crypto/tls" : "Go";
         go_version(elf, tls.version);
     } else if (has_rustls(elf)) {
         tls.kind = TLS_OTHER;

@@ -10,6 +10,7 @@ enum tls_kind {
     TLS_UNUSABLE, /* likewise, but without a function that the shim needs */
     TLS_INSIDE, /* OpenSSL linked into the object: its calls bypass the shim */
     TLS_OTHER, /* another library, or code of another in the object */
+    TLS_UNSEEN, /* code that makes its system calls itself: nothing of it passes through libc */
 };
 
 struct tls {
