@@ -259,7 +259,7 @@ CF
 python_to() { inside /usr/bin/python3 "$BATS_TEST_DIRNAME/clients/resolving.py" "$1" "$way"; }
 
 @test "a client with dnspython is held, over UDP, TCP and asynchronously" {
-    for way in udp tcp async; do held www.pinned.example python_to; done
+    for way in udp tcp async copy split; do held www.pinned.example python_to; done
 }
 
 perl_to() { inside perl "$BATS_TEST_DIRNAME/clients/resolving.pl" "$1" "$way"; }

@@ -936,6 +936,13 @@ END
     has "$LINE" "refused www.pinned.example:$IMPOSTOR: no pin of $PINS:1 matched"
     pins 'www.pinned.example deny'
     refused "${client[@]}" "$GOOD" verified=.pinned.example
+    # Where none was resolved, it could be any.
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    refused openssl s_client -brief -noservername -verify_hostname .pinned.example -connect "127.0.0.1:$IMPOSTOR"
+    has "$LINE" 'unidentifiable'
+    pins "www.pinned.example spki-sha256:$PIN_GOOD" "@unknown spki-sha256:$PIN_GOOD"
+    accepted openssl s_client -brief -noservername -verify_hostname .pinned.example -connect "127.0.0.1:$GOOD"
+    refused openssl s_client -brief -noservername -verify_hostname .pinned.example -connect "127.0.0.1:$IMPOSTOR"
 }
 
 @test "a name that was merely resolved is no target of a client that names another one" {

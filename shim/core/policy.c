@@ -9,6 +9,7 @@ void target_clear(struct target *target)
     target->count = 0;
     target->overflow = false;
     target->named = false;
+    target->pattern = false;
     target->next_resolved = NULL;
 }
 

@@ -13,6 +13,7 @@ struct target {
     struct host *more; /* the rest; NULL: none */
     size_t count;
     bool overflow; /* memory ran out: some are missing */
+    bool pattern; /* the program told which names it takes (".example.com") */
     bool named; /* one of them is a name that the program gave */
     /* Give the names that the program resolved to the address; called only if the program gave no name. Write the next one and return
      * true; false after the last. NULL: none. `cursor` starts at 0 and is for the function's own use. HOST_UNREADABLE stands for names that were

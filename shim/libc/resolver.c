@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 
 /* The questions, by descriptor and number. A new one replaces the oldest of its set. It is written and read without a lock: while the key is 0 it is
  * being written, and the hash shows whether what was read is whole. */
@@ -118,13 +120,20 @@ static bool read_question(int fd, const uint8_t *bytes, size_t size)
 }
 
 /* Return false if it is no answer to a question that was asked. Its name is the one that was asked, whatever the message says: not every program
- * compares them. */
+ * compares them. On a connection to a name server the question may have been missed: then it is the answer's own. */
 static bool read_answer(int fd, const uint8_t *bytes, size_t size)
 {
+    struct dns_name said;
     struct dns dns;
 
-    if (!dns_begin(&dns, bytes, size) || !find_asked(fd, dns.id, &dns.asked))
+    if (!dns_begin(&dns, bytes, size))
         return false;
+    said = dns.asked;
+    if (!find_asked(fd, dns.id, &dns.asked)) {
+        if (!socket_asks_server(fd) || said.length == 0)
+            return false;
+        dns.asked = said;
+    }
     remember(&dns, NULL);
     return true;
 }
@@ -259,6 +268,19 @@ static bool read_tor_reply(const struct pieces *place)
     if (place->bytes[0] == 5 && place->bytes[1] == 0 && host_from_bytes(size == 16 ? AF_INET6 : AF_INET, place->bytes + 4, &host))
         resolved_remember(place->name, host.address);
     return true;
+}
+
+void resolver_connected(int fd)
+{
+    int saved = errno;
+    int type = 0;
+    socklen_t length = sizeof(type);
+
+    socket_mark(fd, SOCKET_ASKS_NAMES);
+    if (kernel_call(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM)
+        socket_mark(fd, SOCKET_ASKS_IN_STREAM);
+    drop_pieces(fd);
+    errno = saved;
 }
 
 void resolver_sends(int fd, const unsigned char *bytes, size_t size, const struct iovec *parts, size_t count)

@@ -11,6 +11,9 @@
 /* Remember the addresses in an answer that libc has received; `name` is that which the program gave (NULL: none). */
 void resolver_answered(const char *name, const void *answer, size_t size);
 
+/* `fd` was connected to the port of name servers: its answers are read, even if their questions are not seen. */
+void resolver_connected(int fd);
+
 /* These parts, which begin with the `size` bytes at `bytes`, are about to be sent on `fd`: it is newly connected, or questions were asked on it before, or
  * the call says where they go. */
 void resolver_sends(int fd, const unsigned char *bytes, size_t size, const struct iovec *parts, size_t count);

@@ -58,6 +58,8 @@ static bool may_ask_names(int fd, const struct outgoing *out, const struct socka
 static void is_connected(int fd, const struct sockaddr *to, socklen_t length)
 {
     socket_connected(fd, to, length);
+    if (to != NULL && socket_asks_server(fd))
+        resolver_connected(fd);
     if (to != NULL)
         required_connects(fd, to, length);
 }

@@ -80,6 +80,13 @@ void socket_copied(int fd, int copy)
         atomic_store(&connected[copy].rest, 0);
     if (read_connected(fd, &host))
         store_connected(&connected[copy], &host);
+    socket_unmark(copy, SOCKET_ASKS_NAMES | SOCKET_ASKS_IN_STREAM);
+    socket_mark(copy, socket_marks_of(fd) & (SOCKET_ASKS_NAMES | SOCKET_ASKS_IN_STREAM));
+}
+
+bool socket_asks_server(int fd)
+{
+    return fd >= 0 && fd < DESCRIPTORS && (uint16_t)atomic_load_explicit(&connected[fd].rest, memory_order_relaxed) == 53;
 }
 
 bool socket_was_connected(int fd)

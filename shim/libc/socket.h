@@ -47,6 +47,9 @@ static inline void socket_unmark(int fd, enum socket_mark mark)
 void socket_connected(int fd, const struct sockaddr *to, socklen_t length);
 void socket_closing(int fd);
 
+/* Return true if it was connected to the port of name servers. */
+MUST_CHECK bool socket_asks_server(int fd);
+
 /* `copy` is another descriptor of what `fd` is. */
 void socket_copied(int fd, int copy);
 

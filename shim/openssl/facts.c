@@ -30,11 +30,25 @@ static void add_named(struct target *target, const char *string, size_t length)
     (void)target_add(target, &host);
 }
 
-/* Add a name to verify. A pattern (".example.com", X509_VERIFY_PARAM_set1_host) is not a host. */
+/* Add a name to verify. A pattern (".example.com", X509_VERIFY_PARAM_set1_host) is not a host: it counts only if no name is known. */
 static void add_to_verify(struct target *target, const char *string, size_t length)
 {
     if (length == 0 || string[0] != '.')
         add_named(target, string, length);
+    else
+        target->pattern = true;
+}
+
+/* The program said which names it takes, and nothing says which of them it means. */
+static void add_pattern(struct target *target, const struct host *place)
+{
+    static const struct host pattern = {.kind = HOST_UNREADABLE, .name = "."};
+    struct host resolved;
+    uintptr_t cursor = 0;
+
+    if (target->pattern && !target->named && place->kind != HOST_NAME
+        && !(place->kind == HOST_ADDRESS && resolved_next(place->address, &cursor, &resolved)))
+        (void)target_add(target, &pattern);
 }
 
 /* Add the SNI that the SSL has now: a renegotiation may have another. On a resumption under TLS 1.2 it is the session's, which an
@@ -328,6 +342,7 @@ bool facts_read(const struct ossl *ossl, SSL *ssl, const struct facts *facts, st
         add_unclear(out, proxied.asked);
     else if (place.kind != HOST_UNREADABLE)
         add_ports(out, &place);
+    add_pattern(out, &place);
     if (place.kind == HOST_NAME)
         add_asked(out, &place);
     else if (place.kind == HOST_ADDRESS && target_add(out, &place) != NULL)
