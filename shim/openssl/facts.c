@@ -42,7 +42,7 @@ static void add_to_verify(struct target *target, const char *string, size_t leng
 /* The program said which names it takes, and nothing says which of them it means. */
 static void add_pattern(struct target *target, const struct host *place)
 {
-    static const struct host pattern = {.kind = HOST_UNREADABLE, .name = "."};
+    static const struct host pattern = {.kind = HOST_UNREADABLE, .name = "a pattern of names"};
     struct host resolved;
     uintptr_t cursor = 0;
 
