@@ -47,7 +47,7 @@ static const struct {
 /* Return -1 if it is none. */
 static pid_t read_pid(const char *word)
 {
-    return word[0] != '\0' && strlen(word) < 10 && word[strspn(word, "0123456789")] == '\0' ? (pid_t)atol(word) : -1;
+    return word[0] != '\0' && strlen(word) < 10 && word[strspn(word, "0123456789")] == '\0' ? (pid_t)strtol(word, NULL, 10) : -1;
 }
 
 static void print_text(const struct examination *examination)

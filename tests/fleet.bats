@@ -203,7 +203,7 @@ contained() {
         "$CONTAINER" -- "$@"
 }
 
-@test "the image starts its command by pinshim run, and none that is not covered" {
+@test "the image starts its command by pinshim run, and none that is neither judged nor guarded" {
     local entrypoint
     CONTAINED=()
     image
