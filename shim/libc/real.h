@@ -18,6 +18,8 @@
 
 /* What no header declares without optimization. */
 int _IO_putc(int c, FILE *stream);
+int __printf_chk(int checked, const char *format, ...) PRINTF_LIKE(2, 3);
+int __vprintf_chk(int checked, const char *format, va_list args) PRINTF_LIKE(2, 0);
 int __fprintf_chk(FILE *stream, int checked, const char *format, ...) PRINTF_LIKE(3, 4);
 int __vfprintf_chk(FILE *stream, int checked, const char *format, va_list args) PRINTF_LIKE(3, 0);
 int __dprintf_chk(int fd, int checked, const char *format, ...) PRINTF_LIKE(3, 4);
