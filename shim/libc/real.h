@@ -28,7 +28,7 @@ int __vdprintf_chk(int fd, int checked, const char *format, va_list args) PRINTF
 /* Functions that are found when the object is loaded. The first call that sends may come from a signal handler, where no symbol may be
  * looked up; and a later look-up for the others would clear the program's dlerror(). */
 #define FOUND_AT_START(each) \
-    each(send) each(sendto) each(sendmsg) each(sendmmsg) each(write) each(writev) each(pwritev2) each(pwritev64v2) each(connect) each(close) each(dup) each(dup2) each(dup3) each(fcntl) each(fcntl64) each(prctl) each(syscall) \
+    each(send) each(sendto) each(sendmsg) each(sendmmsg) each(write) each(writev) each(pwritev2) each(pwritev64v2) each(socket) each(socketpair) each(accept) each(accept4) each(connect) each(close) each(dup) each(dup2) each(dup3) each(fcntl) each(fcntl64) each(prctl) each(syscall) \
     each(recv) each(recvfrom) each(recvmsg) each(recvmmsg) each(read) each(readv) each(__recv_chk) each(__recvfrom_chk) each(__read_chk) \
     each(putchar) each(puts) each(fdopen) each(fclose) each(fputs) each(fputs_unlocked) each(fputc) each(fputc_unlocked) each(putc) each(putc_unlocked) each(_IO_putc) \
     each(fwrite) each(fwrite_unlocked) each(vfprintf) each(__vfprintf_chk) each(vdprintf) each(__vdprintf_chk) \

@@ -8,6 +8,8 @@
 #include "resolver.h"
 #include "socket.h"
 
+#include <string.h>
+
 static inline bool is_of_interest(int fd)
 {
     return __builtin_expect((socket_marks_of(fd) & SOCKET_ASKS_NAMES) != 0, 0);
@@ -73,12 +75,29 @@ EXPORT ssize_t readv(int fd, const struct iovec *parts, int count)
     return readv_looked_at(fd, parts, count);
 }
 
+/* Descriptors may have been passed (unix(7)). */
+static void note_passed(struct msghdr *message)
+{
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL; part = CMSG_NXTHDR(message, part)) {
+        size_t size = part->cmsg_len > CMSG_LEN(0) ? part->cmsg_len - CMSG_LEN(0) : 0;
+
+        for (size_t at = 0; part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS && at + sizeof(int) <= size; at += sizeof(int)) {
+            int passed;
+
+            memcpy(&passed, CMSG_DATA(part) + at, sizeof(passed));
+            socket_closing(passed);
+        }
+    }
+}
+
 static __attribute__((noinline, cold)) ssize_t recvmsg_looked_at(int fd, struct msghdr *message, int flags)
 {
     ssize_t received = find_recvmsg()(fd, message, flags);
 
-    if (received > 0)
+    if (received > 0 && is_of_interest(fd))
         look(fd, message->msg_iov, message->msg_iovlen, room_of(message->msg_iov, message->msg_iovlen, received), flags);
+    if (received >= 0)
+        note_passed(message);
     return received;
 }
 
@@ -86,9 +105,14 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
     __typeof__(&recvmsg) real = (__typeof__(&recvmsg))real_now(AT_recvmsg);
 
-    if (__builtin_expect(real != NULL, 1) && !is_of_interest(fd))
-        return real(fd, message, flags);
-    return recvmsg_looked_at(fd, message, flags);
+    ssize_t received;
+
+    if (__builtin_expect(real == NULL, 0) || is_of_interest(fd))
+        return recvmsg_looked_at(fd, message, flags);
+    received = real(fd, message, flags);
+    if (__builtin_expect(received >= 0 && message->msg_control != NULL, 0))
+        note_passed(message);
+    return received;
 }
 
 static __attribute__((noinline, cold)) int recvmmsg_looked_at(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)

@@ -24,10 +24,11 @@
 /* What data of interest begins with: hello_may_begin, proxy_request_may_begin. */
 static const uint8_t interesting[256] = {[18] = 1, [22] = 1, ['C'] = 1, [4] = 1, [5] = 1};
 
-/* Return true if data that begins so needs no look. /dev/null accepts any pointer without reading. */
+/* Return true if data that begins so, for a socket, needs no look. Nothing is read for a descriptor of which it is not known that it is one: /dev/null
+ * accepts any pointer, and a pipe says whether there is memory. */
 static inline bool begins_plainly(int fd, const void *bytes)
 {
-    return (uintptr_t)bytes >= KERNEL_NEVER_MAPPED && (socket_marks_of(fd) | interesting[*(const uint8_t *)bytes]) == 0;
+    return (uintptr_t)bytes >= KERNEL_NEVER_MAPPED && socket_marks_of(fd) == SOCKET_IS_ONE && interesting[*(const uint8_t *)bytes] == 0;
 }
 
 /* The same of the whole. A call that says where the data goes (`to`) may connect, or ask a name server. */
@@ -171,6 +172,8 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent, const void *
         struct outgoing outgoing; \
         ssize_t sent; \
 \
+        if (socket_is_none(fd)) \
+            return find_##name() arguments; \
         if (size == 0 || (size == 1 && (socket_marks_of(fd) & SOCKET_GUARDED) == 0)) { \
             sent = find_##name() arguments; \
             look_after_one(fd, bytes, size == 1 ? sent : 0, __builtin_return_address(0)); \
@@ -188,6 +191,8 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent, const void *
         __typeof__(&name) real = (__typeof__(&name))real_now(AT_##name); \
 \
         if (__builtin_expect(real != NULL && is_plain(fd, bytes, size, flags, to), 1)) \
+            return real arguments; \
+        if (socket_marks_of(fd) == SOCKET_IS_NONE && real != NULL && (unsigned)fd < SOCKET_MARKS) \
             return real arguments; \
         return name##_looked_at arguments; \
     }
@@ -215,7 +220,7 @@ static bool are_plain(int fd, const struct iovec *parts, size_t count, int flags
 /* The same, but quickly: false also where the first part is empty. */
 static inline bool begin_plainly(int fd, const struct iovec *parts, int flags, const struct sockaddr *to)
 {
-    return (uintptr_t)parts >= KERNEL_NEVER_MAPPED && is_plain(fd, parts->iov_base, parts->iov_len, flags, to);
+    return socket_marks_of(fd) == SOCKET_IS_ONE && (uintptr_t)parts >= KERNEL_NEVER_MAPPED && is_plain(fd, parts->iov_base, parts->iov_len, flags, to);
 }
 
 /* Define a function that sends `count` of `parts` to where `fd` is connected, and its longer way. */
@@ -224,7 +229,7 @@ static inline bool begin_plainly(int fd, const struct iovec *parts, int flags, c
     { \
         struct outgoing outgoing = {.size = 0}; \
         __typeof__(&name) real = find_##name(); \
-        bool plain = are_plain(fd, parts, count > 0 ? (size_t)count : 0, 0, NULL); \
+        bool plain = socket_is_none(fd) || are_plain(fd, parts, count > 0 ? (size_t)count : 0, 0, NULL); \
         ssize_t sent; \
 \
         if (real == NULL) { \
@@ -244,6 +249,8 @@ static inline bool begin_plainly(int fd, const struct iovec *parts, int flags, c
 \
         if (__builtin_expect(real != NULL && count > 0 && begin_plainly(fd, parts, 0, NULL), 1)) \
             return real arguments; \
+        if (socket_marks_of(fd) == SOCKET_IS_NONE && real != NULL && (unsigned)fd < SOCKET_MARKS) \
+            return real arguments; \
         return name##_looked_at arguments; \
     }
 
@@ -254,7 +261,7 @@ GATHERED(pwritev64v2, (int fd, const struct iovec *parts, int count, off64_t off
 
 static inline bool message_begins_plainly(int fd, const struct msghdr *message, int flags)
 {
-    if ((uintptr_t)message < KERNEL_NEVER_MAPPED || message->msg_iovlen == 0)
+    if (socket_marks_of(fd) != SOCKET_IS_ONE || (uintptr_t)message < KERNEL_NEVER_MAPPED || message->msg_iovlen == 0)
         return false;
     /* Apart, since most have no address. */
     if (__builtin_expect(message->msg_name == NULL, 1))
@@ -271,7 +278,7 @@ static bool message_is_plain(int fd, const struct msghdr *message, int flags)
 static ssize_t send_message(int fd, const struct msghdr *message, int flags, const void *caller, send_passing *pass)
 {
     const long call[7] = {SYS_sendmsg, fd, (long)message, flags};
-    bool plain = message_is_plain(fd, message, flags);
+    bool plain = socket_is_none(fd) || message_is_plain(fd, message, flags);
     struct outgoing outgoing;
     ssize_t sent;
 
@@ -328,7 +335,7 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
     __typeof__(&sendmmsg) real = (__typeof__(&sendmmsg))real_now(AT_sendmmsg);
 
-    if (real != NULL && messages_are_plain(fd, messages, count, flags))
+    if (real != NULL && (socket_is_none(fd) || messages_are_plain(fd, messages, count, flags)))
         return real(fd, messages, count, flags);
     return send_messages(fd, messages, count, flags, __builtin_return_address(0), NULL);
 }
@@ -343,7 +350,7 @@ static __attribute__((noinline, cold)) long send_parts(const long call[static 7]
     struct outgoing outgoing;
     long sent;
 
-    if (are_plain(fd, parts, count, flags, to))
+    if (socket_is_none(fd) || are_plain(fd, parts, count, flags, to))
         return pass(call);
     if (count == 1 && parts->iov_len == 1 && (socket_marks_of(fd) & SOCKET_GUARDED) == 0) {
         sent = pass(call);
@@ -400,6 +407,39 @@ static void read_pins(const struct sockaddr *to, socklen_t length)
     if (!atomic_load_explicit(&done, memory_order_relaxed) && (uintptr_t)to >= KERNEL_NEVER_MAPPED && host_from_sockaddr(to, length, &host)
         && !atomic_exchange(&done, true))
         guard_prepare();
+}
+
+EXPORT int socket(int domain, int type, int protocol)
+{
+    int fd = find_socket()(domain, type, protocol);
+
+    socket_made(fd);
+    return fd;
+}
+
+EXPORT int socketpair(int domain, int type, int protocol, int pair[2])
+{
+    int result = find_socketpair()(domain, type, protocol, pair);
+
+    for (int i = 0; result == 0 && i < 2; i++)
+        socket_made(pair[i]);
+    return result;
+}
+
+EXPORT int accept(int fd, struct sockaddr *from, socklen_t *length)
+{
+    int accepted = find_accept()(fd, from, length);
+
+    socket_made(accepted);
+    return accepted;
+}
+
+EXPORT int accept4(int fd, struct sockaddr *from, socklen_t *length, int flags)
+{
+    int accepted = find_accept4()(fd, from, length, flags);
+
+    socket_made(accepted);
+    return accepted;
 }
 
 EXPORT int connect(int fd, const struct sockaddr *to, socklen_t length)

@@ -4,9 +4,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
-_Atomic uint8_t socket_marks[SOCKET_MARKS];
+_Atomic uint16_t socket_marks[SOCKET_MARKS];
 
 #define DESCRIPTORS 4096
 
@@ -22,6 +23,40 @@ static _Atomic bool layered;
 void socket_is_layered(void)
 {
     atomic_store_explicit(&layered, true, memory_order_relaxed);
+}
+
+void socket_made(int fd)
+{
+    if (fd < 0)
+        return;
+    if (socket_marks_of(fd) != SOCKET_IS_ONE)
+        atomic_store_explicit(&socket_marks[(uint16_t)fd], SOCKET_IS_ONE, memory_order_relaxed);
+    if (fd < DESCRIPTORS && atomic_load_explicit(&connected[fd].rest, memory_order_relaxed) != 0)
+        atomic_store(&connected[fd].rest, 0);
+}
+
+bool socket_is_none(int fd)
+{
+    unsigned marks = fd >= 0 ? socket_marks_of(fd) : SOCKET_IS_NONE;
+    uint16_t unknown = 0;
+    int saved = errno;
+    struct stat status;
+    bool exists;
+    bool is;
+
+    if (marks != 0 && marks != SOCKET_IS_NONE)
+        return false;
+    if (marks != 0)
+        return fd < SOCKET_MARKS;
+    if (kernel_is_filtered() && !kernel_allows(SYS_fstat))
+        return false;
+    exists = kernel_call(SYS_fstat, fd, &status) == 0;
+    is = exists && S_ISSOCK(status.st_mode);
+    errno = saved;
+    /* A socket that another thread has connected meanwhile stays one. */
+    if (exists && fd < SOCKET_MARKS)
+        (void)atomic_compare_exchange_strong(&socket_marks[fd], &unknown, is ? SOCKET_IS_ONE : SOCKET_IS_NONE);
+    return !is;
 }
 
 static void store_connected(struct connected *place, const struct host *host)
@@ -40,8 +75,8 @@ void socket_connected(int fd, const struct sockaddr *to, socklen_t length)
     struct host host;
 
     if (fd >= 0 && to != NULL) {
-        socket_unmark(fd, SOCKET_ASKS_NAMES | SOCKET_ASKS_IN_STREAM);
-        socket_mark(fd, SOCKET_IS_NEW);
+        socket_unmark(fd, SOCKET_ASKS_NAMES | SOCKET_ASKS_IN_STREAM | SOCKET_IS_NONE);
+        socket_mark(fd, SOCKET_IS_NEW | SOCKET_IS_ONE);
     }
     if (place == NULL)
         return;
@@ -80,8 +115,7 @@ void socket_copied(int fd, int copy)
         atomic_store(&connected[copy].rest, 0);
     if (read_connected(fd, &host))
         store_connected(&connected[copy], &host);
-    socket_unmark(copy, SOCKET_ASKS_NAMES | SOCKET_ASKS_IN_STREAM);
-    socket_mark(copy, socket_marks_of(fd) & (SOCKET_ASKS_NAMES | SOCKET_ASKS_IN_STREAM));
+    atomic_store(&socket_marks[copy], (uint16_t)(socket_marks_of(fd) & (SOCKET_ASKS_NAMES | SOCKET_ASKS_IN_STREAM | SOCKET_IS_ONE | SOCKET_IS_NONE)));
 }
 
 bool socket_asks_server(int fd)

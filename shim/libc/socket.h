@@ -16,6 +16,8 @@ enum socket_mark {
     SOCKET_IS_NEW = 32, /* nothing was sent on it since it was connected */
     SOCKET_ASKS_NAMES = 64, /* a question to a name server was sent on it: what is received must be looked at, too */
     SOCKET_ASKS_IN_STREAM = 128, /* and not as datagrams */
+    SOCKET_IS_ONE = 256, /* it was seen to be a socket */
+    SOCKET_IS_NONE = 512, /* it was seen to be none */
 };
 
 /* Those for which even a single byte is looked at before it is sent. */
@@ -25,7 +27,7 @@ enum socket_mark {
 
 /* By the descriptor's lower 16 bits: where two descriptors share a place, data of the other one is looked at in vain. Written and read in signal
  * handlers and without a lock. */
-extern __attribute__((visibility("hidden"))) _Atomic uint8_t socket_marks[SOCKET_MARKS];
+extern __attribute__((visibility("hidden"))) _Atomic uint16_t socket_marks[SOCKET_MARKS];
 
 static inline unsigned socket_marks_of(int fd)
 {
@@ -34,13 +36,20 @@ static inline unsigned socket_marks_of(int fd)
 
 static inline void socket_mark(int fd, enum socket_mark mark)
 {
-    (void)atomic_fetch_or_explicit(&socket_marks[(uint16_t)fd], (uint8_t)mark, memory_order_relaxed);
+    (void)atomic_fetch_or_explicit(&socket_marks[(uint16_t)fd], (uint16_t)mark, memory_order_relaxed);
 }
 
 static inline void socket_unmark(int fd, enum socket_mark mark)
 {
-    (void)atomic_fetch_and_explicit(&socket_marks[(uint16_t)fd], (uint8_t)~(unsigned)mark, memory_order_relaxed);
+    (void)atomic_fetch_and_explicit(&socket_marks[(uint16_t)fd], (uint16_t)~(unsigned)mark, memory_order_relaxed);
 }
+
+/* `fd` is a new socket (-1: there was none), or one that was received: what was known of another file with this number is forgotten. */
+void socket_made(int fd);
+
+/* Return true if the descriptor is no socket, or none at all: what is written there is nobody's connection. It is asked once, and never again until it
+ * is seen to be closed, replaced or connected. False also where the program's filter forbids to ask. errno is preserved. */
+MUST_CHECK bool socket_is_none(int fd);
 
 /* Note that `fd` is being connected to `to` (NULL: that this failed), or about to be closed: its marks are gone then. Safe in a signal handler;
  * errno is preserved. */

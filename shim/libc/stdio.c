@@ -321,7 +321,7 @@ EXPORT int __fprintf_chk(FILE *stream, int checked, const char *format, ...)
 static PRINTF_LIKE(3, 0) int print_to(int fd, int checked, const char *format, va_list args)
 {
     bool looks = fd >= 0
-        && (socket_marks_of(fd) != 0 || proxy_request_may_begin((unsigned char)first_of(format)) || hello_may_begin((uint8_t)first_of(format)));
+        && ((socket_marks_of(fd) & ~(unsigned)(SOCKET_IS_ONE | SOCKET_IS_NONE)) != 0 || proxy_request_may_begin((unsigned char)first_of(format)) || hello_may_begin((uint8_t)first_of(format)));
     struct printed printed;
     va_list again;
     int result;
