@@ -4,6 +4,7 @@
 #include "exec.h"
 #include "log.h"
 #include "real.h"
+#include "socket.h"
 
 _Atomic(void *) real_found[REAL_COUNT];
 
@@ -32,4 +33,7 @@ __attribute__((constructor)) static void start(void)
     (void)config_get();
     find_all();
     exec_start();
+    /* A filter of which this object does not hear may forbid it later. */
+    for (int fd = 0; fd < 3; fd++)
+        (void)!socket_is_none(fd);
 }
