@@ -8,8 +8,8 @@
 
 /* Of one connection, from its first byte on. All zero at first. */
 struct plaintext {
-    uint8_t within; /* what the next byte is part of */
-    uint16_t left; /* how much more of that is allowed */
+    uint16_t left; /* how much more of what the next byte is part of is allowed */
+    uint8_t within; /* that */
     uint8_t length;
     uint8_t held[PLAINTEXT_HELD]; /* the beginning of a line, of an element or of a message */
 };

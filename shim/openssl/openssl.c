@@ -28,8 +28,11 @@ static bool sends(const void *caller)
 
     for (size_t i = 0; i < count; i++) {
         const struct ossl *ossl = ossl_at((const void *)found[i].start);
-        uintptr_t crypto = ossl != NULL && ossl->kind == OSSL_USABLE ? (uintptr_t)ossl->X509_free : 0;
+        uintptr_t crypto;
 
+        if (ossl == NULL || ossl->kind != OSSL_USABLE)
+            continue;
+        crypto = (uintptr_t)ossl->X509_free;
         if (crypto - object.start < object.end - object.start && crypto - ossl->start >= ossl->end - ossl->start)
             return true;
     }
