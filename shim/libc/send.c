@@ -26,17 +26,22 @@ static const uint8_t interesting[256] = {[18] = 1, [22] = 1, ['C'] = 1, [4] = 1,
 
 /* Return true if data that begins so, for a socket, needs no look. Nothing is read for a descriptor of which it is not known that it is one: /dev/null
  * accepts any pointer, and a pipe says whether there is memory. */
-static inline bool begins_plainly(int fd, const void *bytes)
+static inline bool begins_plainly(const void *bytes)
 {
-    return (uintptr_t)bytes >= KERNEL_NEVER_MAPPED && socket_marks_of(fd) == SOCKET_IS_ONE && interesting[*(const uint8_t *)bytes] == 0;
+    return (uintptr_t)bytes >= KERNEL_NEVER_MAPPED && interesting[*(const uint8_t *)bytes] == 0;
+}
+
+static bool is_known_as_none(int fd)
+{
+    return socket_marks_of(fd) == SOCKET_IS_NONE && (unsigned)fd < SOCKET_MARKS;
 }
 
 /* The same of the whole. A call that says where the data goes (`to`) may connect, or ask a name server. */
-static inline bool is_plain(int fd, const void *bytes, size_t size, int flags, const struct sockaddr *to)
+static inline bool is_plain(const void *bytes, size_t size, int flags, const struct sockaddr *to)
 {
     if (to == NULL)
-        return size > 1 && begins_plainly(fd, bytes);
-    return size >= DNS_QUERY_MIN && (flags & MSG_FASTOPEN) == 0 && begins_plainly(fd, bytes) && !dns_may_be_query(bytes, size);
+        return size > 1 && begins_plainly(bytes);
+    return size >= DNS_QUERY_MIN && (flags & MSG_FASTOPEN) == 0 && begins_plainly(bytes) && !dns_may_be_query(bytes, size);
 }
 
 /* The beginning of what a call sends. */
@@ -190,11 +195,11 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent, const void *
     { \
         __typeof__(&name) real = (__typeof__(&name))real_now(AT_##name); \
 \
-        if (__builtin_expect(real != NULL && is_plain(fd, bytes, size, flags, to), 1)) \
-            return real arguments; \
-        if (socket_marks_of(fd) == SOCKET_IS_NONE && real != NULL && (unsigned)fd < SOCKET_MARKS) \
-            return real arguments; \
-        return name##_looked_at arguments; \
+        if (__builtin_expect(real == NULL, 0)) \
+            return name##_looked_at arguments; \
+        if (__builtin_expect(socket_marks_of(fd) != SOCKET_IS_ONE, 0)) \
+            return is_known_as_none(fd) ? real arguments : name##_looked_at arguments; \
+        return __builtin_expect(is_plain(bytes, size, flags, to), 1) ? real arguments : name##_looked_at arguments; \
     }
 
 LOOKED_AT(write, (int fd, const void *bytes, size_t size), (fd, bytes, size), 0, NULL, 0)
@@ -214,13 +219,13 @@ static bool are_plain(int fd, const struct iovec *parts, size_t count, int flags
         parts++;
         count--;
     }
-    return count == 0 || is_plain(fd, parts->iov_base, parts->iov_len, flags, to);
+    return count == 0 || (socket_marks_of(fd) == SOCKET_IS_ONE && is_plain(parts->iov_base, parts->iov_len, flags, to));
 }
 
-/* The same, but quickly: false also where the first part is empty. */
-static inline bool begin_plainly(int fd, const struct iovec *parts, int flags, const struct sockaddr *to)
+/* The same of a socket's, but quickly: false also where the first part is empty. */
+static inline bool begin_plainly(const struct iovec *parts, int flags, const struct sockaddr *to)
 {
-    return socket_marks_of(fd) == SOCKET_IS_ONE && (uintptr_t)parts >= KERNEL_NEVER_MAPPED && is_plain(fd, parts->iov_base, parts->iov_len, flags, to);
+    return (uintptr_t)parts >= KERNEL_NEVER_MAPPED && is_plain(parts->iov_base, parts->iov_len, flags, to);
 }
 
 /* Define a function that sends `count` of `parts` to where `fd` is connected, and its longer way. */
@@ -247,11 +252,11 @@ static inline bool begin_plainly(int fd, const struct iovec *parts, int flags, c
     { \
         __typeof__(&name) real = (__typeof__(&name))real_now(AT_##name); \
 \
-        if (__builtin_expect(real != NULL && count > 0 && begin_plainly(fd, parts, 0, NULL), 1)) \
-            return real arguments; \
-        if (socket_marks_of(fd) == SOCKET_IS_NONE && real != NULL && (unsigned)fd < SOCKET_MARKS) \
-            return real arguments; \
-        return name##_looked_at arguments; \
+        if (__builtin_expect(real == NULL, 0)) \
+            return name##_looked_at arguments; \
+        if (__builtin_expect(socket_marks_of(fd) != SOCKET_IS_ONE, 0)) \
+            return is_known_as_none(fd) ? real arguments : name##_looked_at arguments; \
+        return __builtin_expect(count > 0 && begin_plainly(parts, 0, NULL), 1) ? real arguments : name##_looked_at arguments; \
     }
 
 GATHERED(writev, (int fd, const struct iovec *parts, int count), (fd, parts, count))
@@ -265,8 +270,8 @@ static inline bool message_begins_plainly(int fd, const struct msghdr *message, 
         return false;
     /* Apart, since most have no address. */
     if (__builtin_expect(message->msg_name == NULL, 1))
-        return begin_plainly(fd, message->msg_iov, 0, NULL);
-    return begin_plainly(fd, message->msg_iov, flags, message->msg_name);
+        return begin_plainly(message->msg_iov, 0, NULL);
+    return begin_plainly(message->msg_iov, flags, message->msg_name);
 }
 
 static bool message_is_plain(int fd, const struct msghdr *message, int flags)
@@ -300,10 +305,9 @@ static __attribute__((noinline, cold)) ssize_t sendmsg_looked_at(int fd, const s
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    __typeof__(&sendmsg) real = (__typeof__(&sendmsg))real_now(AT_sendmsg);
-
-    if (__builtin_expect(real != NULL && message_begins_plainly(fd, message, flags), 1))
-        return real(fd, message, flags);
+    /* The functions have been found when something is known to be a socket. */
+    if (__builtin_expect(message_begins_plainly(fd, message, flags), 1))
+        return ((__typeof__(&sendmsg))real_now(AT_sendmsg))(fd, message, flags);
     return sendmsg_looked_at(fd, message, flags);
 }
 
@@ -335,7 +339,7 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
     __typeof__(&sendmmsg) real = (__typeof__(&sendmmsg))real_now(AT_sendmmsg);
 
-    if (real != NULL && (socket_is_none(fd) || messages_are_plain(fd, messages, count, flags)))
+    if (real != NULL && (socket_marks_of(fd) == SOCKET_IS_ONE ? messages_are_plain(fd, messages, count, flags) : socket_is_none(fd)))
         return real(fd, messages, count, flags);
     return send_messages(fd, messages, count, flags, __builtin_return_address(0), NULL);
 }
@@ -371,7 +375,7 @@ long send_call(const long call[static 7], send_passing *pass, const void *caller
 
     switch (call[0]) {
     case SYS_write:
-        if (is_plain((int)call[1], whole.iov_base, whole.iov_len, 0, NULL))
+        if (socket_marks_of((int)call[1]) == SOCKET_IS_ONE && is_plain(whole.iov_base, whole.iov_len, 0, NULL))
             break;
         return send_parts(call, pass, caller, &whole, 1);
     case SYS_sendto: return send_parts(call, pass, caller, &whole, 1);
