@@ -36,6 +36,13 @@ static bool is_known_as_none(int fd)
     return socket_marks_of(fd) == SOCKET_IS_NONE && (unsigned)fd < SOCKET_MARKS;
 }
 
+/* sendmsg relies on it that the functions have been found when something is known to be a socket. */
+static bool is_none(int fd)
+{
+    (void)real_at(AT_sendmsg);
+    return socket_is_none(fd);
+}
+
 /* The same of the whole. A call that says where the data goes (`to`) may connect, or ask a name server. */
 static inline bool is_plain(const void *bytes, size_t size, int flags, const struct sockaddr *to)
 {
@@ -72,7 +79,7 @@ static void is_connected(int fd, const struct sockaddr *to, socklen_t length)
 
 static void look_at_opening(int fd, int flags, const struct sockaddr *to, socklen_t length)
 {
-    if ((uintptr_t)to >= KERNEL_NEVER_MAPPED && (flags & MSG_FASTOPEN) != 0)
+    if ((uintptr_t)to >= KERNEL_NEVER_MAPPED && (flags & MSG_FASTOPEN) != 0 && real_at(AT_sendmsg) != NULL)
         is_connected(fd, to, length);
 }
 
@@ -177,7 +184,7 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent, const void *
         struct outgoing outgoing; \
         ssize_t sent; \
 \
-        if (socket_is_none(fd)) \
+        if (is_none(fd)) \
             return find_##name() arguments; \
         if (size == 0 || (size == 1 && (socket_marks_of(fd) & SOCKET_GUARDED) == 0)) { \
             sent = find_##name() arguments; \
@@ -234,7 +241,7 @@ static inline bool begin_plainly(const struct iovec *parts, int flags, const str
     { \
         struct outgoing outgoing = {.size = 0}; \
         __typeof__(&name) real = find_##name(); \
-        bool plain = socket_is_none(fd) || are_plain(fd, parts, count > 0 ? (size_t)count : 0, 0, NULL); \
+        bool plain = is_none(fd) || are_plain(fd, parts, count > 0 ? (size_t)count : 0, 0, NULL); \
         ssize_t sent; \
 \
         if (real == NULL) { \
@@ -283,7 +290,7 @@ static bool message_is_plain(int fd, const struct msghdr *message, int flags)
 static ssize_t send_message(int fd, const struct msghdr *message, int flags, const void *caller, send_passing *pass)
 {
     const long call[7] = {SYS_sendmsg, fd, (long)message, flags};
-    bool plain = socket_is_none(fd) || message_is_plain(fd, message, flags);
+    bool plain = is_none(fd) || message_is_plain(fd, message, flags);
     struct outgoing outgoing;
     ssize_t sent;
 
@@ -339,7 +346,7 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
     __typeof__(&sendmmsg) real = (__typeof__(&sendmmsg))real_now(AT_sendmmsg);
 
-    if (real != NULL && (socket_marks_of(fd) == SOCKET_IS_ONE ? messages_are_plain(fd, messages, count, flags) : socket_is_none(fd)))
+    if (real != NULL && (socket_marks_of(fd) == SOCKET_IS_ONE ? messages_are_plain(fd, messages, count, flags) : is_none(fd)))
         return real(fd, messages, count, flags);
     return send_messages(fd, messages, count, flags, __builtin_return_address(0), NULL);
 }
@@ -354,7 +361,7 @@ static __attribute__((noinline, cold)) long send_parts(const long call[static 7]
     struct outgoing outgoing;
     long sent;
 
-    if (socket_is_none(fd) || are_plain(fd, parts, count, flags, to))
+    if (is_none(fd) || are_plain(fd, parts, count, flags, to))
         return pass(call);
     if (count == 1 && parts->iov_len == 1 && (socket_marks_of(fd) & SOCKET_GUARDED) == 0) {
         sent = pass(call);

@@ -1,7 +1,6 @@
 #include "socket.h"
 
 #include "kernel.h"
-#include "real.h"
 
 #include <errno.h>
 #include <string.h>
@@ -30,7 +29,6 @@ void socket_made(int fd)
 {
     if (fd < 0)
         return;
-    (void)real_at(AT_sendmsg); /* sendmsg relies on it */
     if (socket_marks_of(fd) != SOCKET_IS_ONE)
         atomic_store_explicit(&socket_marks[(uint16_t)fd], SOCKET_IS_ONE, memory_order_relaxed);
     if (fd < DESCRIPTORS && atomic_load_explicit(&connected[fd].rest, memory_order_relaxed) != 0)
@@ -55,7 +53,6 @@ bool socket_is_none(int fd)
     exists = kernel_call(SYS_fstat, fd, &status) == 0;
     is = exists && S_ISSOCK(status.st_mode);
     errno = saved;
-    (void)real_at(AT_sendmsg);
     /* A socket that another thread has connected meanwhile stays one. */
     if (exists && fd < SOCKET_MARKS)
         (void)atomic_compare_exchange_strong(&socket_marks[fd], &unknown, is ? SOCKET_IS_ONE : SOCKET_IS_NONE);
@@ -79,7 +76,6 @@ void socket_connected(int fd, const struct sockaddr *to, socklen_t length)
 
     if (fd >= 0 && to != NULL) {
         socket_unmark(fd, SOCKET_ASKS_NAMES | SOCKET_ASKS_IN_STREAM | SOCKET_IS_NONE);
-        (void)real_at(AT_sendmsg);
         socket_mark(fd, SOCKET_IS_NEW | SOCKET_IS_ONE);
     }
     if (place == NULL)
