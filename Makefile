@@ -32,7 +32,7 @@ in_core := -Ishim/core
 in_libc := $(in_core) -Ishim/libc
 in_openssl := $(in_libc) -Ishim/openssl
 # What the command and the unit tests stand on as well.
-core := $(addprefix core/,config text kernel file host hello roots pins pins_parse policy plaintext sha2 der pem digest peer path pinfile client_file)
+core := $(addprefix core/,config text kernel file host hello roots pins pins_text pins_target pins_digest pins_client pins_parse policy plaintext sha2 der pem digest peer path pinfile client_file)
 # What runs in every process comes first, so that it stands together in few pages.
 shim := core/log $(addprefix libc/,loader start resolve send receive stdio filter exec) $(core) core/resolved core/dns core/proxy_request libc/socket libc/resolver libc/proxy libc/sent libc/guard libc/required core/pinstore \
 	$(addprefix core/,evaluation report proven) \
