@@ -12,7 +12,7 @@ static const struct {
     const char *usage;
 } commands[] = {
     {"run", run_main, "run [--pins F] CMD...  run a program with pinning"},
-    {"doctor", doctor_main, "doctor CMD             report whether a program would be judged or guarded"},
+    {"doctor", doctor_main, "doctor CMD             report whether a program is judged or guarded"},
     {"learn", learn_main, "learn [-o F] CMD...    run a program and write pins for its servers"},
     {"pin", pin_main, "pin HOST|FILE...       print pins of servers, certificates and keys"},
     {"lint", lint_main, "lint [FILE]            report errors and risks in a pins file"},
