@@ -309,7 +309,7 @@ static bool open_mapped(const struct libraries *libraries, pid_t pid, const char
 }
 
 /* Take the first library out of the list that is called `name`; NULL: whatever it is called. */
-static struct library *take(struct library **list, const char *name)
+static struct library *take_library(struct library **list, const char *name)
 {
     for (; *list != NULL; list = &(*list)->next) {
         struct library *library = *list;
@@ -332,10 +332,10 @@ static void put_in_order(struct libraries *libraries, struct library *mapped)
         const char *name;
 
         for (size_t i = 0; (name = elf_needed(&by->elf, i)) != NULL; i++) {
-            while ((found = take(&mapped, name)) != NULL)
+            while ((found = take_library(&mapped, name)) != NULL)
                 append(libraries, found, by);
         }
-        if (by->next == NULL && (found = take(&mapped, NULL)) != NULL)
+        if (by->next == NULL && (found = take_library(&mapped, NULL)) != NULL)
             append(libraries, found, libraries->first);
     }
 }
