@@ -110,6 +110,12 @@ except BrokenPipeError as e: print("broken")'
     pins "localhost spki-sha256:$PIN_GOOD tls=required mode=report"
     capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT"
     equals "$OUT$(count_lines reported)" 1
+    # curl does not ask libc for localhost.
+    pins "localhost:$PORT spki-sha256:$PIN_GOOD tls=required"
+    : >"$CLEAR"
+    capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" curl -s --max-time 5 "http://localhost:$PORT/"
+    equals "$(count_lines refused)" 1
+    equals "$(cat "$CLEAR")" ''
     # Another port, and another host
     pins "localhost:1 spki-sha256:$PIN_GOOD tls=required" "other.example spki-sha256:$PIN_GOOD tls=required"
     capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT"

@@ -150,6 +150,14 @@ bool host_from_sockaddr(const struct sockaddr *from, socklen_t length, struct ho
     return false;
 }
 
+bool host_is_loopback(const struct host *address)
+{
+    static const uint8_t mapped[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
+    static const uint8_t one[16] = {[15] = 1};
+
+    return memcmp(address->address, mapped, sizeof(mapped)) == 0 || memcmp(address->address, one, sizeof(one)) == 0;
+}
+
 void host_print_bare(const struct host *host, struct text *out)
 {
     char printed[INET6_ADDRSTRLEN];

@@ -35,6 +35,9 @@ MUST_CHECK bool host_from_sockaddr(const struct sockaddr *from, socklen_t length
 /* Read the bytes of an AF_INET or AF_INET6 address, as in a struct hostent. Return false for every other family. */
 MUST_CHECK bool host_from_bytes(int family, const void *bytes, struct host *out);
 
+/* Return true for 127.0.0.0/8, as an IPv4-mapped address, and ::1. */
+MUST_CHECK bool host_is_loopback(const struct host *address);
+
 /* Append the host, with its port if that is known: example.com:443, 192.0.2.1, [2001:db8::1]:443. Escaped for a log. */
 void host_print(const struct host *host, struct text *out);
 

@@ -33,13 +33,24 @@ static bool next_resolved(const struct target *target, uintptr_t *cursor, struct
 /* Find the rule that requires TLS on a socket that leads to this address; `target` is what it was found by. */
 static const struct rule *find_rule(const struct pinstore *store, const struct host *address, struct target *target)
 {
+    struct host localhost = {.kind = HOST_NAME, .name = "localhost"};
+    const struct rule *required;
+
     target_clear(target);
     if (store == NULL || store->pins == NULL || !pins_require_tls(store->pins) || target_add(target, address) == NULL)
         return NULL;
     target->named = address->kind == HOST_NAME;
     if (!target->named)
         target->next_resolved = next_resolved;
-    return policy_requires_tls(store->pins, target);
+    required = policy_requires_tls(store->pins, target);
+    /* Programs may skip the resolver for it (RFC 6761, section 6.3). */
+    if (required == NULL && host_is_loopback(address)) {
+        localhost.port = address->port;
+        target_clear(target);
+        target->named = target_add(target, &localhost) != NULL;
+        required = target->named && pins_lookup(store->pins, &localhost).first != NULL ? policy_requires_tls(store->pins, target) : NULL;
+    }
+    return required;
 }
 
 static bool is_stream(int fd)

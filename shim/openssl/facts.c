@@ -237,15 +237,6 @@ static bool is_localhost(const struct host *name)
     return length >= own && strcmp(name->name + length - own, "localhost") == 0 && (length == own || name->name[length - own - 1] == '.');
 }
 
-/* 127.0.0.0/8, as an IPv4-mapped address, or ::1. */
-static bool is_loopback(const struct host *address)
-{
-    static const uint8_t mapped[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
-    static const uint8_t one[16] = {[15] = 1};
-
-    return memcmp(address->address, mapped, sizeof(mapped)) == 0 || memcmp(address->address, one, sizeof(one)) == 0;
-}
-
 /* Return true if the socket's port is certainly the one that the program meant for the name: the name resolved to the address. Otherwise the
  * socket may lead to a proxy or through a tunnel. */
 static bool port_is_of(const struct host *name, const struct host *address)
@@ -253,7 +244,7 @@ static bool port_is_of(const struct host *name, const struct host *address)
     struct host resolved;
     uintptr_t cursor = 0;
 
-    if (is_localhost(name) && is_loopback(address))
+    if (is_localhost(name) && host_is_loopback(address))
         return true;
     while (resolved_next(address->address, &cursor, &resolved)) {
         if (same_host(&resolved, name))
