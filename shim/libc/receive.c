@@ -115,6 +115,14 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
     return received;
 }
 
+static void note_all_passed(struct mmsghdr *messages, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (messages[i].msg_hdr.msg_control != NULL)
+            note_passed(&messages[i].msg_hdr);
+    }
+}
+
 static __attribute__((noinline, cold)) int recvmmsg_looked_at(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
 {
     int received = find_recvmmsg()(fd, messages, count, flags, timeout);
@@ -124,6 +132,7 @@ static __attribute__((noinline, cold)) int recvmmsg_looked_at(int fd, struct mms
 
         look(fd, message->msg_iov, message->msg_iovlen, room_of(message->msg_iov, message->msg_iovlen, (ssize_t)messages[i].msg_len), flags);
     }
+    note_all_passed(messages, received);
     return received;
 }
 
@@ -131,7 +140,11 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
 {
     __typeof__(&recvmmsg) real = (__typeof__(&recvmmsg))real_now(AT_recvmmsg);
 
-    if (__builtin_expect(real != NULL, 1) && !is_of_interest(fd))
-        return real(fd, messages, count, flags, timeout);
-    return recvmmsg_looked_at(fd, messages, count, flags, timeout);
+    int received;
+
+    if (__builtin_expect(real == NULL, 0) || is_of_interest(fd))
+        return recvmmsg_looked_at(fd, messages, count, flags, timeout);
+    received = real(fd, messages, count, flags, timeout);
+    note_all_passed(messages, received);
+    return received;
 }

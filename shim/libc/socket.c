@@ -109,13 +109,15 @@ void socket_copied(int fd, int copy)
 {
     struct host host;
 
-    if (fd < 0 || copy < 0 || copy >= DESCRIPTORS || fd == copy)
+    if (fd < 0 || copy < 0 || fd == copy)
+        return;
+    atomic_store(&socket_marks[(uint16_t)copy], (uint16_t)(socket_marks_of(fd) & SOCKET_COPIED));
+    if (copy >= DESCRIPTORS)
         return;
     if (atomic_load_explicit(&connected[copy].rest, memory_order_relaxed) != 0)
         atomic_store(&connected[copy].rest, 0);
     if (read_connected(fd, &host))
         store_connected(&connected[copy], &host);
-    atomic_store(&socket_marks[copy], (uint16_t)(socket_marks_of(fd) & (SOCKET_ASKS_NAMES | SOCKET_ASKS_IN_STREAM | SOCKET_IS_ONE | SOCKET_IS_NONE)));
 }
 
 bool socket_asks_server(int fd)

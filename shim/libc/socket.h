@@ -23,6 +23,9 @@ enum socket_mark {
 /* Those for which even a single byte is looked at before it is sent. */
 #define SOCKET_GUARDED (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED | SOCKET_NEEDS_TLS)
 
+/* Those that a copy of the descriptor has as well, without anything else that is kept by its number. */
+#define SOCKET_COPIED (SOCKET_IS_NEW | SOCKET_ASKS_NAMES | SOCKET_ASKS_IN_STREAM | SOCKET_IS_ONE | SOCKET_IS_NONE)
+
 #define SOCKET_MARKS 65536
 
 /* By the descriptor's lower 16 bits: where two descriptors share a place, data of the other one is looked at in vain. Written and read in signal

@@ -1,12 +1,15 @@
 """Sends a ClientHello of no library at all to a server of its own, in one of many ways, and prints how much of it has arrived.
 
-usage: raw_hello.py HOW [SNI]. HOW: whole, bytes, pieces, gathered, writev, pwritev2, many (sendmmsg), syscall-NAME (by syscall(3)), copied (dup),
+usage: raw_hello.py HOW [SNI]. HOW: whole, bytes, pieces, gathered, writev, pwritev2, many (sendmmsg), syscall-NAME (by syscall(3)), copied (dup), high (to a
+large number),
 passed (to another process), child, records, tds, behind (a header of a relay), stdio, handle (by libc's own), datagram, datagram-to, pair (a pair of
 sockets), pipe, file, again (twice), crowd (in pieces, when a hundred others have begun), crowd-of-bytes, reused (on a descriptor on which one has
 begun, and which was closed by a system call), filtered (seccomp(2) refuses fstat). Prints "N of M", and the error if there was one.
 """
 import ctypes
+import fcntl
 import os
+import resource
 import socket
 import struct
 import sys
@@ -154,6 +157,14 @@ def send(out):
         other = os.dup(fd)
         os.write(other, data)
         os.close(other)
+    elif how == "high":
+        # A number beyond those that much is kept of, of which it was seen that it is a file, and not that it was closed.
+        high = 5000
+        resource.setrlimit(resource.RLIMIT_NOFILE, (high + 10, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        os.dup2(os.open("/dev/null", os.O_WRONLY), high)
+        os.write(high, b"a file")
+        os.closerange(high, high + 1)
+        os.write(fcntl.fcntl(fd, fcntl.F_DUPFD, high), data)
     elif how == "stdio":
         libc = ctypes.CDLL(None, use_errno=True)
         libc.fdopen.restype = ctypes.c_void_p
