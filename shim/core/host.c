@@ -150,6 +150,12 @@ bool host_from_sockaddr(const struct sockaddr *from, socklen_t length, struct ho
     return false;
 }
 
+bool host_same(const struct host *a, const struct host *b)
+{
+    return a->kind == b->kind
+        && (a->kind == HOST_ADDRESS ? memcmp(a->address, b->address, sizeof(a->address)) == 0 : strcmp(a->name, b->name) == 0);
+}
+
 bool host_is_loopback(const struct host *address)
 {
     static const uint8_t mapped[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};

@@ -35,6 +35,9 @@ MUST_CHECK bool host_from_sockaddr(const struct sockaddr *from, socklen_t length
 /* Read the bytes of an AF_INET or AF_INET6 address, as in a struct hostent. Return false for every other family. */
 MUST_CHECK bool host_from_bytes(int family, const void *bytes, struct host *out);
 
+/* Return true if both are the same name, or the same address; their ports do not matter. */
+MUST_CHECK bool host_same(const struct host *a, const struct host *b);
+
 /* Return true for 127.0.0.0/8, as an IPv4-mapped address, and ::1. */
 MUST_CHECK bool host_is_loopback(const struct host *address);
 

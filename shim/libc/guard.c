@@ -5,9 +5,9 @@
 #include "kernel.h"
 #include "loader.h"
 #include "proxy.h"
-#include "resolved.h"
 #include "sent.h"
 #include "socket.h"
+#include "target.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -237,35 +237,9 @@ static void add_library(const void *caller, struct text *out)
     text_add_escaped(out, name, strlen(name), 100);
 }
 
-/* Return true if the port of `place` is surely that of the name, too. */
-static bool port_is_of(const struct host *name, const struct host *place)
-{
-    struct host resolved;
-    uintptr_t cursor = 0;
-
-    if (place->kind == HOST_NAME)
-        return strcmp(place->name, name->name) == 0;
-    while (resolved_next(place->address, &cursor, &resolved)) {
-        if (resolved.kind == HOST_NAME && strcmp(resolved.name, name->name) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* The address is the last identity that was added. */
-static bool next_resolved(const struct target *target, uintptr_t *cursor, struct host *out)
-{
-    const struct host *address = target_at(target, target->count - 1);
-
-    if (!resolved_next(address->address, cursor, out))
-        return false;
-    out->port = address->port;
-    return true;
-}
-
-/* Whom the program means: the SNI, the host that it asked a proxy for, or else the address, and without a name those that resolved to it. With an encrypted
- * ClientHello inside, the SNI may be that of another host that only stands before the one that is meant. A copy of a judged ClientHello (`hello` NULL) is judged by the address: the
- * library itself is judged by everything else. */
+/* Whom the program means: the SNI, the host that it asked a proxy for, or else the address, and without a name those that resolved to it. If a
+ * ClientHello is encrypted within this one (ECH), the SNI is that of the server in front. A copy of a judged ClientHello (`hello` NULL) is judged by the
+ * address: its library is judged by everything else. */
 static void read_target(int fd, const struct hello *hello, const struct host *address, struct target *out)
 {
     static const struct host unreadable;
@@ -282,7 +256,7 @@ static void read_target(int fd, const struct hello *hello, const struct host *ad
         host_parse(hello->sni, hello->sni_length, &host);
         if (host.port == 0 && clear) {
             host.port = place.port;
-            host.port_doubtful = host.kind == HOST_NAME && !port_is_of(&host, &place);
+            host.port_doubtful = host.kind == HOST_NAME && !target_port_is_of(&host, &place);
         }
         out->named = host.kind != HOST_ADDRESS && !hello->covered;
         (void)target_add(out, &host);
@@ -290,8 +264,10 @@ static void read_target(int fd, const struct hello *hello, const struct host *ad
     if (!clear && (!out->named || proxied.asked == PROXY_LOST))
         (void)target_add(out, &unreadable);
     out->named |= place.kind == HOST_NAME;
-    if (place.kind != HOST_UNREADABLE && target_add(out, &place) != NULL && place.kind == HOST_ADDRESS)
-        out->next_resolved = next_resolved;
+    if (place.kind == HOST_NAME)
+        (void)target_add(out, &place);
+    else if (place.kind == HOST_ADDRESS)
+        (void)target_set_address(out, &place);
 }
 
 /* GnuTLS, for one, sends what it has kept once more when it ends. */

@@ -4,10 +4,9 @@
 #include "kernel.h"
 #include "log.h"
 #include "pinstore.h"
-#include "policy.h"
 #include "proxy.h"
-#include "resolved.h"
 #include "socket.h"
+#include "target.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,17 +18,6 @@
  * refused there. */
 static struct plaintext said[SOCKETS];
 
-/* The address is the last identity that was added. */
-static bool next_resolved(const struct target *target, uintptr_t *cursor, struct host *out)
-{
-    const struct host *address = target_at(target, target->count - 1);
-
-    if (!resolved_next(address->address, cursor, out))
-        return false;
-    out->port = address->port;
-    return true;
-}
-
 /* Find the rule that requires TLS on a socket that leads to this address; `target` is what it was found by. */
 static const struct rule *find_rule(const struct pinstore *store, const struct host *address, struct target *target)
 {
@@ -37,11 +25,13 @@ static const struct rule *find_rule(const struct pinstore *store, const struct h
     const struct rule *required;
 
     target_clear(target);
-    if (store == NULL || store->pins == NULL || !pins_require_tls(store->pins) || target_add(target, address) == NULL)
+    if (store == NULL || store->pins == NULL || !pins_require_tls(store->pins))
         return NULL;
     target->named = address->kind == HOST_NAME;
-    if (!target->named)
-        target->next_resolved = next_resolved;
+    if (target->named)
+        (void)target_add(target, address);
+    else
+        (void)target_set_address(target, address);
     required = policy_requires_tls(store->pins, target);
     /* Programs may skip the resolver for it (RFC 6761, section 6.3). */
     if (required == NULL && host_is_loopback(address)) {
@@ -199,7 +189,6 @@ bool required_permits(int fd, const struct iovec *parts, size_t count, struct pl
         socket_unmark(fd, SOCKET_NEEDS_TLS);
         return true;
     }
-
     memset(after, 0, sizeof(*after));
     if (fd < SOCKETS)
         *after = said[fd];

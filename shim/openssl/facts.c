@@ -2,16 +2,11 @@
 
 #include "resolved.h"
 #include "socket.h"
+#include "target.h"
 #include "verify_param.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static bool same_host(const struct host *a, const struct host *b)
-{
-    return a->kind == b->kind
-        && (a->kind == HOST_ADDRESS ? memcmp(a->address, b->address, sizeof(a->address)) == 0 : strcmp(a->name, b->name) == 0);
-}
 
 /* Add a host that the program named. Duplicates are skipped where that is easy to see. */
 static void add_named(struct target *target, const char *string, size_t length)
@@ -24,7 +19,7 @@ static void add_named(struct target *target, const char *string, size_t length)
     if (host.kind != HOST_ADDRESS)
         target->named = true;
     for (size_t i = 0; i < target->count && i < TARGET_FEW; i++) {
-        if (same_host(target_at(target, i), &host) && target_at(target, i)->port == host.port)
+        if (host_same(target_at(target, i), &host) && target_at(target, i)->port == host.port)
             return;
     }
     (void)target_add(target, &host);
@@ -228,42 +223,6 @@ static bool read_address(const struct ossl *ossl, SSL *ssl, const struct facts *
     return address->kind == HOST_ADDRESS;
 }
 
-/* RFC 6761, section 6.3: programs may skip the resolver for it. */
-static bool is_localhost(const struct host *name)
-{
-    size_t length = strlen(name->name);
-    size_t own = strlen("localhost");
-
-    return length >= own && strcmp(name->name + length - own, "localhost") == 0 && (length == own || name->name[length - own - 1] == '.');
-}
-
-/* Return true if the socket's port is certainly the one that the program meant for the name: the name resolved to the address. Otherwise the
- * socket may lead to a proxy or through a tunnel. */
-static bool port_is_of(const struct host *name, const struct host *address)
-{
-    struct host resolved;
-    uintptr_t cursor = 0;
-
-    if (is_localhost(name) && host_is_loopback(address))
-        return true;
-    while (resolved_next(address->address, &cursor, &resolved)) {
-        if (same_host(&resolved, name))
-            return true;
-    }
-    return false;
-}
-
-/* The address is the last identity that was added: the socket's, or the one that a proxy was asked for. */
-static bool next_resolved(const struct target *target, uintptr_t *cursor, struct host *out)
-{
-    const struct host *address = target_at(target, target->count - 1);
-
-    if (!resolved_next(address->address, cursor, out))
-        return false;
-    out->port = address->port;
-    return true;
-}
-
 /* Find out what a proxy was asked for, on the connection itself or on the one within which this one runs. */
 static void find_proxied(const struct ossl *ossl, SSL *ssl, const struct facts *facts, struct proxied *out)
 {
@@ -283,7 +242,7 @@ static void add_asked(struct target *target, const struct host *host)
 
     target->named |= host->kind == HOST_NAME;
     for (size_t i = 0; i < target->count; i++)
-        known |= host->kind == HOST_NAME && same_host(target_at(target, i), host);
+        known |= host->kind == HOST_NAME && host_same(target_at(target, i), host);
     if (!known)
         (void)target_add(target, host);
 }
@@ -297,7 +256,7 @@ static void add_ports(struct target *target, const struct host *place)
         if (host->port != 0)
             continue;
         host->port = place->port;
-        host->port_doubtful = host->kind != HOST_ADDRESS && !same_host(host, place) && (place->kind != HOST_ADDRESS || !port_is_of(host, place));
+        host->port_doubtful = host->kind != HOST_ADDRESS && !target_port_is_of(host, place);
     }
 }
 
@@ -336,7 +295,7 @@ bool facts_read(const struct ossl *ossl, SSL *ssl, const struct facts *facts, st
     add_pattern(out, &place);
     if (place.kind == HOST_NAME)
         add_asked(out, &place);
-    else if (place.kind == HOST_ADDRESS && target_add(out, &place) != NULL)
-        out->next_resolved = next_resolved;
+    else if (place.kind == HOST_ADDRESS)
+        (void)target_set_address(out, &place);
     return place.kind != HOST_UNREADABLE || facts->sent.state == SENT_ELSEWHERE;
 }
