@@ -176,6 +176,16 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent, const void *
     proxy_sent(fd, bytes, 1, 1);
 }
 
+/* Jump to the real function if the descriptor is known to be no socket, or if its data is plain; else to the longer way. */
+#define PASS_PLAIN(name, plain, arguments) \
+    __typeof__(&name) real = (__typeof__(&name))real_now(AT_##name); \
+\
+    if (__builtin_expect(real == NULL, 0)) \
+        return name##_looked_at arguments; \
+    if (__builtin_expect(socket_marks_of(fd) != SOCKET_IS_ONE, 0)) \
+        return is_known_as_none(fd) ? real arguments : name##_looked_at arguments; \
+    return __builtin_expect(plain, 1) ? real arguments : name##_looked_at arguments
+
 /* Define the longer way of a function whose data is `bytes` and `size`. */
 #define LOOKED_AT(name, parameters, arguments, flags, to, to_length) \
     static __attribute__((noinline, cold)) ssize_t name##_looked_at parameters \
@@ -200,13 +210,7 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent, const void *
     } \
     EXPORT ssize_t name parameters \
     { \
-        __typeof__(&name) real = (__typeof__(&name))real_now(AT_##name); \
-\
-        if (__builtin_expect(real == NULL, 0)) \
-            return name##_looked_at arguments; \
-        if (__builtin_expect(socket_marks_of(fd) != SOCKET_IS_ONE, 0)) \
-            return is_known_as_none(fd) ? real arguments : name##_looked_at arguments; \
-        return __builtin_expect(is_plain(bytes, size, flags, to), 1) ? real arguments : name##_looked_at arguments; \
+        PASS_PLAIN(name, is_plain(bytes, size, flags, to), arguments); \
     }
 
 LOOKED_AT(write, (int fd, const void *bytes, size_t size), (fd, bytes, size), 0, NULL, 0)
@@ -257,13 +261,7 @@ static inline bool begin_plainly(const struct iovec *parts, int flags, const str
     } \
     EXPORT ssize_t name parameters \
     { \
-        __typeof__(&name) real = (__typeof__(&name))real_now(AT_##name); \
-\
-        if (__builtin_expect(real == NULL, 0)) \
-            return name##_looked_at arguments; \
-        if (__builtin_expect(socket_marks_of(fd) != SOCKET_IS_ONE, 0)) \
-            return is_known_as_none(fd) ? real arguments : name##_looked_at arguments; \
-        return __builtin_expect(count > 0 && begin_plainly(parts, 0, NULL), 1) ? real arguments : name##_looked_at arguments; \
+        PASS_PLAIN(name, count > 0 && begin_plainly(parts, 0, NULL), arguments); \
     }
 
 GATHERED(writev, (int fd, const struct iovec *parts, int count), (fd, parts, count))
