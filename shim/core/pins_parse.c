@@ -70,9 +70,13 @@ static void check_required(struct parser *parser)
     for (size_t i = 0; parser->pins->tls_required && parser->complaints == 0 && i < parser->pins->rule_count; i++) {
         const struct rule *rule = &parser->pins->rules[i];
 
-        if (!rule->tls_required || rule->action != RULE_UNSET)
+        if (!rule->tls_required || (rule->action != RULE_UNSET && rule->form != FORM_UNKNOWN))
             continue;
         parser->line = rule->line;
+        if (rule->form == FORM_UNKNOWN) {
+            complain(parser, parser->line_start, "tls=required for @unknown; expected it for a host, an address or \"*\": before TLS only these are known");
+            continue;
+        }
         complain(parser, parser->line_start, "tls=required for a target without a pin, pkix or allow; expected one of them, here or on another line");
     }
 }

@@ -626,6 +626,7 @@ static const struct refused options[] = {
     {"TLS that is none", BYTES("a tls=yes " S1 "\n"), {{1, 7, "\"tls=yes\" is not known; expected tls=required"}}},
     {"TLS twice", BYTES("a tls=required tls=required " S1 "\n"), {{1, 16, "second of its kind"}}},
     {"tls=required without a pin", BYTES("b " S1 "\na tls=required\n"), {{2, 1, "tls=required for a target without a pin, pkix or allow"}}},
+    {"tls=required for @unknown", BYTES("b " S1 "\n@unknown " S1 " tls=required\n"), {{2, 1, "tls=required for @unknown"}}},
     {"tls=required after @revoked", BYTES("@revoked " S1 " tls=required\n"), {{1, 67, "expected pins alone"}}},
     {"tls=required beside allow", BYTES("a allow tls=required\n"), {{1, 3, "beside"}}},
     {"mode=report of nothing", BYTES("a mode=report\n"), {{1, 3, "\"mode=report\" without a pin or pkix"}}},
