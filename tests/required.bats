@@ -224,31 +224,10 @@ settled() {
 
 # postfix_may: sends a mail through the server at $PORT, with TLS if that works; its log goes to $LOGGED, the shim's to $SAID
 postfix_may() {
-    local service
     # Where Postfix's own user may search.
-    BOX=$(mktemp -d /tmp/postfix-XXXXXX) && cp "$PINS" "$BOX/pins" && chmod 755 "$BOX" && mkdir "$BOX"/{conf,queue,data} && chown postfix "$BOX/data"
-    cat >"$BOX/conf/main.cf" <<CF
-compatibility_level = 3.6
-queue_directory = $BOX/queue
-data_directory = $BOX/data
-maillog_file = $BOX/log
-maillog_file_prefixes = $BOX
-myhostname = here.example
-mydestination =
-inet_interfaces = loopback-only
-inet_protocols = ipv4
-relayhost = [localhost]:$PORT
-smtp_tls_security_level = may
-smtp_host_lookup = native
-minimal_backoff_time = 1s
-queue_run_delay = 1s
-import_environment = MAIL_CONFIG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME LD_PRELOAD=$SHIM_SO PINSHIM_PINS=$BOX/pins PINSHIM_LOG=$BOX/shim
-CF
-    : >"$BOX/shim" && chmod 666 "$BOX/shim"
-    for service in 'pickup unix n - n 60 1 pickup' 'cleanup unix n - n - 0 cleanup' 'qmgr unix n - n 300 1 qmgr' 'tlsmgr unix - - n 1000? 1 tlsmgr' \
-        'rewrite unix - - n - - trivial-rewrite' 'bounce unix - - n - 0 bounce' 'defer unix - - n - 0 bounce' 'smtp unix - - n - - smtp' 'postlog unix-dgram n - n - 1 postlogd'; do
-        echo "$service"
-    done >"$BOX/conf/master.cf"
+    BOX=$(mktemp -d /tmp/postfix-XXXXXX) && cp "$PINS" "$BOX/pins" && chmod 755 "$BOX" && : >"$BOX/shim" && chmod 666 "$BOX/shim"
+    postfix_box "$BOX" "[localhost]:$PORT" may native "LD_PRELOAD=$SHIM_SO PINSHIM_PINS=$BOX/pins PINSHIM_LOG=$BOX/shim" \
+        'minimal_backoff_time = 1s' 'queue_run_delay = 1s'
     postfix -c "$BOX/conf" start >"$BOX/out" 2>&1 3>&- || explain "$(cat "$BOX/out" "$BOX/log")"
     printf 'Subject: hello\n\nhunter2\n' | sendmail -C "$BOX/conf" -f a@here.example b@there.example
     # It goes on in plaintext when it tries again.

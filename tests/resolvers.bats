@@ -209,29 +209,10 @@ pgbouncer_to() {
     held "$name" pgbouncer_to "$good" "$impostor"
 }
 
-# Only its smtp has the shim: the master gives that what import_environment says.
 postfix_to() {
-    local box=$PWD/postfix service
-    rm -rf "$box" && mkdir -p "$box"/{conf,queue,data} && chown postfix "$box/data"
-    cat >"$box/conf/main.cf" <<CF
-compatibility_level = 3.6
-queue_directory = $box/queue
-data_directory = $box/data
-maillog_file = $box/log
-maillog_file_prefixes = $box
-myhostname = here.example
-mydestination =
-inet_interfaces = loopback-only
-inet_protocols = ipv4
-relayhost = $relay:$1
-smtp_tls_security_level = encrypt
-smtp_host_lookup = dns
-import_environment = MAIL_CONFIG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME ${preload[*]}
-CF
-    for service in 'pickup unix n - n 60 1 pickup' 'cleanup unix n - n - 0 cleanup' 'qmgr unix n - n 300 1 qmgr' 'tlsmgr unix - - n 1000? 1 tlsmgr' \
-        'rewrite unix - - n - - trivial-rewrite' 'bounce unix - - n - 0 bounce' 'defer unix - - n - 0 bounce' 'smtp unix - - n - - smtp' 'postlog unix-dgram n - n - 1 postlogd'; do
-        echo "$service"
-    done >"$box/conf/master.cf"
+    local box=$PWD/postfix
+    rm -rf "$box"
+    postfix_box "$box" "$relay:$1" encrypt dns "${preload[*]}"
     $LAB_INSIDE postfix -c "$box/conf" start >postfix.out 2>&1
     printf 'Subject: hello\n\nhello\n' | $LAB_INSIDE sendmail -C "$box/conf" -f a@here.example b@there.example
     lab_wait grep -q 'status=' "$box/log" || cat "$box/log" >&2

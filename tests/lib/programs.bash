@@ -166,3 +166,19 @@ names() {
     ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -shared -fPIC -o "$NAMES" "$BATS_TEST_DIRNAME/lib/names.c" -ldl
     export NAMES
 }
+
+# postfix_box BOX RELAYHOST LEVEL LOOKUP ENVIRONMENT [LINE...]: makes a Postfix of its own in the directory BOX, which its user must be able to search; its smtp
+# gets ENVIRONMENT, since the master cleans it. Its log is BOX/log.
+postfix_box() {
+    local box=$1 service
+    mkdir -p "$box"/{conf,queue,data} && chown postfix "$box/data"
+    printf '%s\n' 'compatibility_level = 3.6' "queue_directory = $box/queue" "data_directory = $box/data" "maillog_file = $box/log" \
+        "maillog_file_prefixes = $box" 'myhostname = here.example' 'mydestination =' 'inet_interfaces = loopback-only' 'inet_protocols = ipv4' \
+        "relayhost = $2" "smtp_tls_security_level = $3" "smtp_host_lookup = $4" \
+        "import_environment = MAIL_CONFIG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME $5" "${@:6}" >"$box/conf/main.cf"
+    for service in 'pickup unix n - n 60 1 pickup' 'cleanup unix n - n - 0 cleanup' 'qmgr unix n - n 300 1 qmgr' 'tlsmgr unix - - n 1000? 1 tlsmgr' \
+        'rewrite unix - - n - - trivial-rewrite' 'bounce unix - - n - 0 bounce' 'defer unix - - n - 0 bounce' 'smtp unix - - n - - smtp' \
+        'postlog unix-dgram n - n - 1 postlogd'; do
+        echo "$service"
+    done >"$box/conf/master.cf"
+}
