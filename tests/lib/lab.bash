@@ -88,7 +88,7 @@ lab_network() {
         exec sleep infinity' bash "$LAB" 3>&- &
     echo $! >>"$LAB/pids"
     lab_wait test -e "$LAB/network-is-up" || return 1
-    export LAB_INSIDE="nsenter --target $! --net --mount"
+    export LAB_INSIDE="nsenter --target $! --net --mount --root --wd"
 }
 
 # lab_nginx NAME [SSL-LINE]: an nginx that shows $LAB/NAME.pem; its port goes into $PORT. Only with NGINX_MASTER=on can it be told to
