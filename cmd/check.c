@@ -42,7 +42,7 @@ static const char help[] =
 enum answer_kind {
     ANSWER_FAILED = 0, /* the server could not be reached */
     ANSWER_REFUSED,
-    ANSWER_REPORTED, /* refused, but mode=report lets it continue */
+    ANSWER_REPORTED, /* refused, but mode=report or report-until lets it continue */
     ANSWER_UNPINNED, /* there is no rule */
     ANSWER_UNKNOWN, /* --next does not give enough to decide */
     ANSWER_ACCEPTED,
@@ -144,6 +144,18 @@ static const char *needs_certificate(const struct check *check, const struct jud
     return NULL;
 }
 
+/* What is open, and until when. */
+static void print_end(const struct pins *pins, const struct rule *rule, struct text *out)
+{
+    if (rule == NULL || !pins_only_report(pins, rule))
+        return;
+    text_add(out, "; refusals are only logged");
+    if (rule->report_until == REPORT_ALWAYS)
+        return;
+    text_add(out, " until ");
+    text_add_date(out, rule->report_until);
+}
+
 static void judge(const struct check *check, const struct host *host, const struct host *address, const struct presented *presented,
     struct answer *out)
 {
@@ -172,6 +184,7 @@ static void judge(const struct check *check, const struct host *host, const stru
         text_add(&text, "the file has no rule for this host and port; is it spelled right?");
     } else {
         policy_print_reason(check->pins, check->path, &judgement, &text);
+        print_end(check->pins, judgement.rule, &text);
     }
     text = text_over(out->rule, sizeof(out->rule));
     policy_print_rule(check->path, &judgement, &text);
@@ -482,7 +495,7 @@ static const char *const advices[ADVICES] = {
     [ADVICE_REVOKED] = "refused: the file revokes this key or certificate; do not pin it again: the server needs another, so tell its owner",
     [ADVICE_UNTRUSTED] = "refused: not because of a pin: the certificate does not satisfy pkix; check it and the trust store",
     [ADVICE_OTHER] = "refused: the reason is in the table",
-    [ADVICE_REPORTED] = "reported: these would be refused without mode=report; fix the reason, which is in the table, before you remove it",
+    [ADVICE_REPORTED] = "reported: these would be refused without mode=report or report-until; fix the reason, which is in the table, before that ends",
     [ADVICE_UNKNOWN] = "unknown: give the certificate to --next when you have it",
 };
 

@@ -21,9 +21,10 @@ static const char help[] =
     "Reports every error in the pins file FILE as FILE:LINE:COLUMN. If there is none,\n"
     "warns about likely problems: targets without a backup pin, targets whose pins\n"
     "have all expired, pins of a single certificate, anything that has expired or\n"
-    "will within 30 days, duplicates, pins that can never match, rules for FTP's port\n"
-    "alone, and ports on which TLS is optional. \"-\" is standard input. The default\n"
-    "FILE is $PINSHIM_PINS, else /etc/pinshim/pins.\n"
+    "will within 30 days, rules that are only logged, and until when, duplicates,\n"
+    "pins that can never match, rules for FTP's port alone, and ports on which TLS is\n"
+    "optional. \"-\" is standard input. The default FILE is $PINSHIM_PINS, else\n"
+    "/etc/pinshim/pins.\n"
     "\n"
     "  --json     print one JSON object\n"
     "  --strict   exit with 1 if there are warnings\n"
@@ -244,10 +245,25 @@ static void warn_of_pins(struct lint *lint, const struct pins *pins, const struc
     }
     if (count == 0 && expired)
         warn(lint, rule->line, "no valid pin of %s is left: every connection to it %s; add a pin, or set a later day",
-            target, rule->report ? "would be refused now, but for mode=report" : "is refused now");
+            target, pins_only_report(pins, rule) ? "would be refused now, but is only logged" : "is refused now");
     if (count == 1 && !authority)
         warn(lint, only->line, "no backup pin: if the server has to change this key, %s is refused until this file is changed; add the pin of "
             "a key that is kept offline (\"pinshim pin --for %s KEY\" prints it)", target, target);
+}
+
+/* What is open, and until when. */
+static void warn_of_report(struct lint *lint, const struct pins *pins, const struct rule *rule, const char *target)
+{
+    char buffer[16];
+    struct text day = text_over(buffer, sizeof(buffer));
+
+    text_add_date(&day, rule->report_until);
+    if (rule->report_until == REPORT_ALWAYS)
+        warn(lint, rule->line, "refusals for %s are only logged, without an end (mode=report); report-until=YYYY-MM-DD ends by itself", target);
+    else if (pins_only_report(pins, rule))
+        warn(lint, rule->line, "refusals for %s are only logged until %s (days left: %d)", target, buffer, rule->report_until - lint->today);
+    else if (rule->report_until != 0)
+        warn(lint, rule->line, "report-until=%s has passed, and refusals for %s are enforced; delete it", buffer, target);
 }
 
 /* A certificate can be valid only for a name or address that is known. */
@@ -318,6 +334,7 @@ static void look_for_warnings(struct lint *lint, const struct pins *pins)
 
         targets_print(pins, rule, &target);
         warn_of_pins(lint, pins, rule, buffer);
+        warn_of_report(lint, pins, rule, buffer);
         warn_of_unknown(lint, pins, rule, buffer);
         warn_of_second_ports(lint, pins, rule);
         warn_of_fallback(lint, rule, buffer);
@@ -414,6 +431,8 @@ static struct pins *parse_input(struct lint *lint)
         take_error(lint, 0, 0, "standard input cannot be read");
     else
         pins = pins_parse(buffer, length, &lint->reader, take_error, lint);
+    if (pins != NULL)
+        pins_set_today(pins, lint->today);
     free(buffer);
     return pins;
 }
@@ -428,7 +447,7 @@ struct wish {
 static int lint_file(const char *path, struct wish wish)
 {
     struct lint lint = {.reader = {.read = read_and_remember, .read_client = client_file_read, .tls = linked_tls(), .beside = path},
-        .today = (uint16_t)(time(NULL) / 86400)};
+        .today = text_today()};
     bool input = strcmp(path, "-") == 0;
     struct file_identity file;
     struct pins *pins = input ? parse_input(&lint) : pins_load(path, &lint.reader, &file, take_error, &lint);

@@ -277,7 +277,7 @@ warns() {
     lacks "$OUT" 'no backup'
     pins "www.example.com spki-sha256:$PIN_GOOD expires=2020-01-01 mode=report"
     pinshim lint "$PINS"
-    has "$OUT" 'would be refused now, but for mode=report'
+    has "$OUT" 'would be refused now, but is only logged'
     # With one that is left, it is that which has no backup.
     pins "www.example.com spki-sha256:$PIN_GOOD expires=2020-01-01" "www.example.com spki-sha256:$PIN_RENEWAL"
     pinshim lint "$PINS"
@@ -622,6 +622,24 @@ CNF
     pinshim check "$PINS"
     equals "$STATUS" 1
     grep -qE "^localhost:$IMPOSTOR +reported " "$OUT_FILE"
+}
+
+@test "lint and check show what is only reported, and until when" {
+    local tomorrow
+    tomorrow=$(date -u -d tomorrow +%F)
+    pins "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD" "localhost:$IMPOSTOR spki-sha256:$PIN_RENEWAL report-until=$tomorrow"
+    warns 1 "refusals for localhost:$IMPOSTOR are only logged until $tomorrow (days left: 1)"
+    pinshim check "$PINS"
+    equals "$STATUS" 1
+    grep -qE "^localhost:$IMPOSTOR +reported .*no pin of $PINS:1,2 matched; refusals are only logged until $tomorrow; its pin is" "$OUT_FILE"
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD report-until=$tomorrow"
+    pinshim check "$PINS"
+    equals "$STATUS" 0
+    has "$OUT" "refusals are only logged until $tomorrow"
+    pins "www.example.com spki-sha256:$PIN_GOOD report-until=2020-01-01" "www.example.com spki-sha256:$PIN_RENEWAL"
+    warns 1 'report-until=2020-01-01 has passed, and refusals for www.example.com are enforced; delete it'
+    pins "www.example.com spki-sha256:$PIN_GOOD mode=report" "www.example.com spki-sha256:$PIN_RENEWAL"
+    warns 1 'refusals for www.example.com are only logged, without an end (mode=report); report-until=YYYY-MM-DD ends by itself'
 }
 
 # advises ADVICE ARGUMENT...: check of $PINS accepts none, and closes with that advice alone

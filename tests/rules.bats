@@ -237,6 +237,55 @@ stops() {
     equals "$(count_lines refused)" 1
 }
 
+@test "report-until= opens what it names until that day, with a notice each day, and then it is enforced again in a process that runs" {
+    local today tomorrow
+    today=$(date -u +%F)
+    tomorrow=$(date -u -d tomorrow +%F)
+    pins "www.pinned.example spki-sha256:$PIN_GOOD report-until=$tomorrow"
+    capture www shim "$IMPOSTOR"
+    has "$ERR" 'CONNECTION ESTABLISHED'
+    equals "$(count_lines reported)" 1
+    equals "$(lines notice | sed 's/^[^ ]* //')" \
+        "notice: $PINS:1: refusals for this target are only logged until $tomorrow; then they are enforced again"
+    # Another target of the file is not open.
+    pins "www.pinned.example spki-sha256:$PIN_GOOD report-until=$tomorrow" "127.0.0.1 spki-sha256:$PIN_GOOD"
+    stops "$IMPOSTOR"
+    pins "www.pinned.example spki-sha256:$PIN_GOOD report-until=$today"
+    stops "$IMPOSTOR"
+    equals "$(count_lines notice)" 0
+    # One process, two days, one file: the clock is moved between its connections.
+    pins "localhost spki-sha256:$PIN_GOOD report-until=$tomorrow"
+    cat >"$BATS_TEST_TMPDIR/clock.c" <<'EOF'
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    int result = (int)syscall(SYS_clock_gettime, clock, now);
+    if (clock == CLOCK_REALTIME && access(getenv("NEXT_DAY"), F_OK) == 0)
+        now->tv_sec += 86400;
+    return result;
+}
+EOF
+    cc -shared -fPIC -o "$BATS_TEST_TMPDIR/clock.so" "$BATS_TEST_TMPDIR/clock.c"
+    cat >"$BATS_TEST_TMPDIR/twice.py" <<'EOF'
+import os, socket, ssl, sys
+context = ssl._create_unverified_context()
+for turn in 1, 2:
+    try:
+        context.wrap_socket(socket.create_connection(("localhost", int(sys.argv[1]))), server_hostname="localhost")
+        print("connected")
+    except ssl.SSLError as error:
+        print("refused", error.reason)
+    open(os.environ["NEXT_DAY"], "w").close()
+EOF
+    capture env NEXT_DAY="$BATS_TEST_TMPDIR/next" PINSHIM_PINS="$PINS" LD_PRELOAD="$SHIM_SO:$BATS_TEST_TMPDIR/clock.so" \
+        python3 "$BATS_TEST_TMPDIR/twice.py" "$IMPOSTOR"
+    equals "$OUT" $'connected\nrefused CERTIFICATE_VERIFY_FAILED'
+    equals "$(count_lines reported)$(count_lines refused)" 11
+}
+
 @test "what is revoked is refused in a leaf and in an issuer, whatever else matches" {
     local rule
     for rule in "spki-sha256:$PIN_GOOD" "cert-file:$LAB/good.pem" "ca-file:$LAB/ca.pem"; do

@@ -137,10 +137,37 @@ static void notice_unknown_variables(void)
     log_event(&event);
 }
 
-/* Log which of the pins that were applied have expired or will within two weeks: once a day for each line. */
+enum notice_kind { NOTICE_EXPIRY = 0, NOTICE_REPORT };
+
+/* Return true once a day for each line and kind; after a collision again. */
+static bool is_first_today(enum notice_kind kind, uint32_t line, uint16_t today)
+{
+    static _Atomic uint64_t noticed[2][64];
+    uint64_t key = (uint64_t)line << 16 | today;
+
+    return atomic_exchange(&noticed[kind][line % 64], key) != key;
+}
+
+static void log_notice(uint32_t line, const char *what, uint16_t day, const char *after)
+{
+    char rule_at[400];
+    char reason[560];
+    struct text at = text_over(rule_at, sizeof(rule_at));
+    struct text text = text_over(reason, sizeof(reason));
+    const struct event event = {.verdict = EVENT_NOTICE, .rule = rule_at, .reason = reason};
+
+    text_add_escaped(&at, config_get()->pins, strlen(config_get()->pins), 300);
+    text_add(&at, ":%u", (unsigned)line);
+    text_add(&text, "%s: %s", rule_at, what);
+    text_add_date(&text, day);
+    text_add(&text, "%s", after);
+    log_event(&event);
+}
+
+/* Once a day for each line, log which of the pins that were applied have expired or will within two weeks, and which rules are only reported until
+ * a day. */
 static void notice(const struct evaluation *evaluation)
 {
-    static _Atomic uint64_t noticed[64]; /* after a collision the notice is logged again */
     const struct pins *pins = evaluation->store != NULL ? evaluation->store->pins : NULL;
     const struct rules rules = evaluation->judgement.rules;
 
@@ -148,22 +175,12 @@ static void notice(const struct evaluation *evaluation)
     if (evaluation->judgement.unnamed)
         notice_unnamed(evaluation);
     for (const struct rule *rule = pins != NULL ? rules.first : NULL; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
+        if (rule->report_until != REPORT_ALWAYS && pins_only_report(pins, rule) && is_first_today(NOTICE_REPORT, rule->line, evaluation->today))
+            log_notice(rule->line, "refusals for this target are only logged until ", rule->report_until, "; then they are enforced again");
         for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
-            uint64_t key = (uint64_t)pin->line << 16 | evaluation->today;
-            char rule_at[400];
-            char reason[480];
-            struct text at = text_over(rule_at, sizeof(rule_at));
-            struct text text = text_over(reason, sizeof(reason));
-            const struct event event = {.verdict = EVENT_NOTICE, .rule = rule_at, .reason = reason};
-
-            if (pin->expires == 0 || pin->expires > evaluation->today + NOTICE_DAYS
-                || atomic_exchange(&noticed[pin->line % (sizeof(noticed) / sizeof(noticed[0]))], key) == key)
-                continue;
-            text_add_escaped(&at, config_get()->pins, strlen(config_get()->pins), 300);
-            text_add(&at, ":%u", (unsigned)pin->line);
-            text_add(&text, "%s: its pins %s on ", rule_at, pin->expires > evaluation->today ? "expire" : "expired");
-            text_add_date(&text, pin->expires);
-            log_event(&event);
+            if (pin->expires != 0 && pin->expires <= evaluation->today + NOTICE_DAYS
+                && is_first_today(NOTICE_EXPIRY, pin->line, evaluation->today))
+                log_notice(pin->line, pin->expires > evaluation->today ? "its pins expire on " : "its pins expired on ", pin->expires, "");
         }
     }
 }

@@ -3,21 +3,16 @@
 #include "path.h"
 
 #include <string.h>
-#include <time.h>
 
 void peer_read(const struct tls *tls, const struct pins *pins, const struct presented *presented, struct evidence *out)
 {
     bool wanted[PIN_KINDS][DIGESTS];
-    struct timespec now;
 
     memset(out, 0, sizeof(*out));
     out->tls = tls;
     out->presented = presented;
     out->peer.path = &path_of_peer;
-    /* Without a clock, every pin with an expiry date has expired. */
-    out->peer.today = clock_gettime(CLOCK_REALTIME, &now) == 0 && now.tv_sec >= 0 && now.tv_sec / 86400 < UINT16_MAX
-        ? (uint16_t)(now.tv_sec / 86400)
-        : UINT16_MAX;
+    out->peer.today = text_today();
     out->peer.has[PIN_CERT] = presented->leaf != NULL;
     out->peer.has[PIN_SPKI] = presented->leaf != NULL || presented->raw_key != NULL;
     for (int kind = 0; kind < PIN_KINDS; kind++) {

@@ -2,6 +2,7 @@
 #include "memory.h"
 #include "pins_internal.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,6 +120,7 @@ struct pins *pins_make(size_t lines, size_t length)
     if (pins == NULL)
         return NULL;
     pins->revoked.first_pin = NOTHING;
+    pins_set_today(pins, UINT16_MAX);
     if (reserve(pins, lines, length))
         return pins;
     pins_free(pins);
@@ -295,6 +297,22 @@ bool pins_demand_anything(const struct pins *pins)
     return pins->demand;
 }
 
+void pins_set_today(struct pins *pins, uint16_t today)
+{
+    atomic_store_explicit(&pins->today, today, memory_order_relaxed);
+}
+
+bool pins_have_days(const struct pins *pins)
+{
+    return pins->days;
+}
+
+bool pins_only_report(const struct pins *pins, const struct rule *rule)
+{
+    return rule->report_until == REPORT_ALWAYS
+        || (rule->report_until != 0 && atomic_load_explicit(&pins->today, memory_order_relaxed) < rule->report_until);
+}
+
 bool pins_enforce(const struct pins *pins, bool addresses)
 {
     if (!pins->demand || (addresses && !pins->located))
@@ -302,7 +320,7 @@ bool pins_enforce(const struct pins *pins, bool addresses)
     for (size_t i = 0; i < pins->rule_count; i++) {
         const struct rule *rule = &pins->rules[i];
 
-        if (rule->action != RULE_ALLOW && !rule->report && (!addresses || rule->form == FORM_ADDRESS))
+        if (rule->action != RULE_ALLOW && !pins_only_report(pins, rule) && (!addresses || rule->form == FORM_ADDRESS))
             return true;
     }
     return false;
@@ -427,7 +445,7 @@ static struct rules pick(const struct pins *pins, const struct rule *first, cons
         return (struct rules) {first, true};
     for (const struct rule *rule = first; rule != NULL; rule = next_port(pins, rule)) {
         /* In doubt it holds alone only where the others could not demand more. */
-        if (rule->port == host->port && !(host->port_doubtful && (rule->action == RULE_ALLOW || rule->report)))
+        if (rule->port == host->port && !(host->port_doubtful && (rule->action == RULE_ALLOW || pins_only_report(pins, rule))))
             return (struct rules) {rule, false};
         if (rule->port == 0)
             every_port = rule;

@@ -28,6 +28,8 @@ struct pin {
 
 enum rule_action { RULE_UNSET = 0, RULE_DENY, RULE_ALLOW, RULE_PINS }; /* RULE_UNSET refuses, too */
 
+#define REPORT_ALWAYS UINT16_MAX
+
 /* All lines of one TARGET. */
 struct rule {
     uint32_t line; /* the first of them */
@@ -37,14 +39,23 @@ struct rule {
     uint32_t next_port; /* the rule for the same name with another port */
     uint32_t client; /* see pins_client; 0: none */
     uint16_t port; /* 0: every port */
+    uint16_t report_until; /* before this day a refusal is logged, not enforced; 0: it is enforced, REPORT_ALWAYS: never */
     uint8_t form;
     uint8_t action; /* enum rule_action */
     bool pkix; /* besides any pin: a path to the system's trust store, and a leaf valid for the target's name */
-    bool report; /* a refusal is logged, not enforced */
     bool tls_required; /* besides any pin: nothing but TLS, or a request to start it, may be sent there */
 };
 
 struct pins;
+
+/* Tell the pins which day it is (text_today), for what ends on a day. Until then every report-until= has ended. */
+void pins_set_today(struct pins *pins, uint16_t today);
+
+/* Return true if pins_set_today matters for them. */
+MUST_CHECK bool pins_have_days(const struct pins *pins);
+
+/* Return true if a refusal by this rule is logged today, not enforced. */
+MUST_CHECK bool pins_only_report(const struct pins *pins, const struct rule *rule);
 
 /* Return true if some rule has tls_required. */
 MUST_CHECK bool pins_require_tls(const struct pins *pins);

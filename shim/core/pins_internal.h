@@ -47,6 +47,8 @@ struct pins {
     bool named; /* some rule for a name is not `allow` */
     bool pkix; /* some rule asks for it */
     bool tls_required; /* likewise */
+    bool days; /* some rule has a report_until that ends */
+    _Atomic uint16_t today; /* see pins_set_today */
     struct roots *roots;
     bool used[PIN_KINDS][DIGESTS];
 };

@@ -54,14 +54,49 @@ static void read_file(struct parser *parser, struct field field, struct line *li
             quote((struct field) {field.at + prefix, field.length - prefix}).text, buffer, kind == PIN_SPKI ? ", requests or public keys" : "");
 }
 
+/* Read the day after the prefix. Report and return false if it is none. */
+static bool read_day(struct parser *parser, struct field field, const char *prefix, uint16_t *day)
+{
+    struct field value = {field.at + strlen(prefix), field.length - strlen(prefix)};
+
+    if (text_date(value.at, value.length, day))
+        return true;
+    complain(parser, value.at, "\"%s\" is not a day; expected YYYY-MM-DD, from 1970-01-02 to 2149-06-06", quote(value).text);
+    return false;
+}
+
 static void read_expires(struct parser *parser, struct field field, struct line *line)
 {
-    size_t prefix = strlen("expires=");
-
     line->expires = field;
-    if (!text_date(field.at + prefix, field.length - prefix, &line->day))
-        complain(parser, field.at + prefix, "\"%s\" is not a day; expected YYYY-MM-DD, from 1970-01-02 to 2149-06-06",
-            quote((struct field) {field.at + prefix, field.length - prefix}).text);
+    (void)read_day(parser, field, "expires=", &line->day);
+}
+
+/* Read mode=report or report-until=. It is for all lines of the target, so these must agree. */
+static void read_mode(struct parser *parser, struct field field, struct line *line)
+{
+    bool always = starts(field, "mode=");
+    uint16_t until = REPORT_ALWAYS;
+
+    line->mode = field;
+    if (always && !is(field, "mode=report")) {
+        complain(parser, field.at + strlen("mode="), "\"%s\" is not known; expected mode=report", quote(field).text);
+        return;
+    }
+    if (!always && !read_day(parser, field, "report-until=", &until))
+        return;
+    if (!always && until == REPORT_ALWAYS) {
+        complain(parser, field.at + strlen("report-until="), "this is not a day before 2149-06-06; expected one");
+        return;
+    }
+    if (line->rule == NULL)
+        return;
+    if (line->rule->report_until != 0 && line->rule->report_until != until) {
+        complain(parser, field.at, "\"%s\", but another line of the target has another end; expected the same on both, or only one of them",
+            quote(field).text);
+        return;
+    }
+    line->rule->report_until = until;
+    parser->pins->days |= !always;
 }
 
 /* What must be TLS is also pinned, or said not to be. */
@@ -81,16 +116,21 @@ static void check_required(struct parser *parser)
     }
 }
 
+static bool is_mode(struct field field)
+{
+    return starts(field, "mode=") || starts(field, "report-until=");
+}
+
 /* Read an option beside a pin. Return false if the field is something else. */
 static bool read_option(struct parser *parser, struct field field, struct line *line)
 {
     bool pkix = is(field, "pkix");
 
-    if (!pkix && !starts(field, "expires=") && !starts(field, "mode=") && !starts(field, "tls="))
+    if (!pkix && !starts(field, "expires=") && !is_mode(field) && !starts(field, "tls="))
         return false;
     if (line->revoked) {
         complain(parser, field.at, "\"%s\" after @revoked; expected pins alone", quote(field).text);
-    } else if ((starts(field, "expires=") && line->expires.at != NULL) || (starts(field, "mode=") && line->mode.at != NULL)
+    } else if ((starts(field, "expires=") && line->expires.at != NULL) || (is_mode(field) && line->mode.at != NULL)
         || (starts(field, "tls=") && line->tls.at != NULL)) {
         complain(parser, field.at, "\"%s\" is the second of its kind on the line; expected one", quote(field).text);
     } else if (pkix) {
@@ -106,11 +146,7 @@ static bool read_option(struct parser *parser, struct field field, struct line *
         else if (line->rule != NULL)
             line->rule->tls_required = parser->pins->tls_required = true;
     } else {
-        line->mode = field;
-        if (!is(field, "mode=report"))
-            complain(parser, field.at + strlen("mode="), "\"%s\" is not known; expected mode=report", quote(field).text);
-        else if (line->rule != NULL)
-            line->rule->report = true;
+        read_mode(parser, field, line);
     }
     return true;
 }
@@ -145,7 +181,7 @@ static void read_what(struct parser *parser, struct field field, struct line *li
         return;
     }
     complain(parser, field.at, "\"%s\" is not known; expected spki-sha256:DIGEST, cert-sha256:DIGEST, ca-sha256:DIGEST, spki-file:PATH, "
-        "cert-file:PATH, ca-file:PATH, pkix, allow, deny, expires=YYYY-MM-DD, tls=required, mode=report or client-cert=PATH", quote(field).text);
+        "cert-file:PATH, ca-file:PATH, pkix, allow, deny, expires=YYYY-MM-DD, tls=required, mode=report, report-until=YYYY-MM-DD or client-cert=PATH", quote(field).text);
 }
 
 /* Check the line as a whole. */
@@ -342,6 +378,8 @@ struct pins *pins_load(const char *path, const struct pins_reader *reader, struc
         pins = pins_parse(buffer, length, reader, report, arg);
     else
         report(arg, 0, 0, message);
+    if (pins != NULL)
+        pins_set_today(pins, text_today());
     free(buffer);
     return pins;
 }

@@ -39,7 +39,7 @@ struct line {
     size_t pins; /* that the line added, starting at first_pin */
     size_t first_pin;
     bool pkix;
-    struct field mode; /* at NULL: not given */
+    struct field mode; /* mode= or report-until=; at NULL: not given */
     struct field tls;
     struct field expires;
     uint16_t day;

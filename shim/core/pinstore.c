@@ -145,6 +145,13 @@ static enum publication publish(struct loaded *loaded, int before)
     return PUBLISHED;
 }
 
+/* What ends on a day ends without the file's being read again. */
+static void note_day(const struct loaded *loaded)
+{
+    if (loaded->store.pins != NULL && pins_have_days(loaded->store.pins))
+        pins_set_today(loaded->shared->pins, text_today());
+}
+
 static struct loaded *hold_current(void)
 {
     for (;;) {
@@ -155,8 +162,12 @@ static struct loaded *hold_current(void)
             return NULL;
         slot = &slots[number - 1];
         enter(slot);
-        if (atomic_load(&current) == number)
-            return atomic_load(&slot->loaded);
+        if (atomic_load(&current) == number) {
+            struct loaded *loaded = atomic_load(&slot->loaded);
+
+            note_day(loaded);
+            return loaded;
+        }
         leave(slot);
     }
 }

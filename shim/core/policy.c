@@ -73,7 +73,7 @@ static enum verdict judge_rule(const struct pins *pins, const struct rule *rule,
     out->matched = NULL;
     out->problem = NULL;
     out->client = 0;
-    out->report = rule->report;
+    out->report = pins_only_report(pins, rule);
     out->verdict = VERDICT_REFUSE;
     out->reason = REASON_DENY;
     if (rule->action == RULE_ALLOW) {
@@ -338,7 +338,7 @@ void policy_judge(const struct pins *pins, const struct target *target, const st
 static bool take_required(const struct pins *pins, struct rules rules, const struct rule **out)
 {
     for (const struct rule *rule = rules.first; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
-        if (rule->tls_required && (*out == NULL || ((*out)->report && !rule->report)))
+        if (rule->tls_required && (*out == NULL || (pins_only_report(pins, *out) && !pins_only_report(pins, rule))))
             *out = rule;
     }
     return rules.first != NULL;
@@ -368,7 +368,7 @@ static bool hang_on_port(const struct pins *pins, struct rules rules)
 
     for (const struct rule *rule = rules.first; rules.all_ports && rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
         ported |= rule->port != 0;
-        enforced |= rule->action != RULE_ALLOW && !rule->report;
+        enforced |= rule->action != RULE_ALLOW && !pins_only_report(pins, rule);
     }
     return ported && enforced;
 }

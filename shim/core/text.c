@@ -3,6 +3,7 @@
 #include <endian.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 struct text text_over(char *buffer, size_t size)
 {
@@ -290,6 +291,14 @@ bool text_date(const char *string, size_t length, uint16_t *day)
     days += (uint32_t)parts[2] - 1;
     *day = (uint16_t)days;
     return days >= 1 && days <= UINT16_MAX;
+}
+
+uint16_t text_today(void)
+{
+    struct timespec now;
+
+    return clock_gettime(CLOCK_REALTIME, &now) == 0 && now.tv_sec >= 0 && now.tv_sec / 86400 < UINT16_MAX ? (uint16_t)(now.tv_sec / 86400)
+                                                                                                         : UINT16_MAX;
 }
 
 void text_add_date(struct text *text, uint16_t day)

@@ -147,7 +147,7 @@ static enum outcome report_plaintext(int fd, bool told)
         rule = find_rule(store, &address, &target);
         if (rule != NULL) {
             outcome = REFUSED;
-            if (config_get()->mode == MODE_REPORT || config_get()->unjudged == UNJUDGED_REPORT || rule->report)
+            if (config_get()->mode == MODE_REPORT || config_get()->unjudged == UNJUDGED_REPORT || pins_only_report(store->pins, rule))
                 outcome = REPORTED;
             host_print(&address, &where_text);
             event.port = address.port;

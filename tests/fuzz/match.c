@@ -35,10 +35,18 @@ static size_t rank(const struct pins *pins, const struct rule *rule, const struc
     return memchr(host->name, '.', length - suffix - 1) == NULL ? suffix * 2 + 1 : 0;
 }
 
+static uint16_t today;
+
+/* A refusal by the rule is only reported. */
+static bool reports(const struct rule *rule)
+{
+    return rule->report_until == REPORT_ALWAYS || today < rule->report_until;
+}
+
 /* The rule is for the host's very port: it counts and no other of the name, but where the port is in doubt and another could demand more. */
 static bool holds_alone(const struct rule *rule, const struct host *host)
 {
-    return host->port != 0 && rule->port == host->port && !(host->port_doubtful && (rule->action == RULE_ALLOW || rule->report));
+    return host->port != 0 && rule->port == host->port && !(host->port_doubtful && (rule->action == RULE_ALLOW || reports(rule)));
 }
 
 /* The rules for the host, found one by one: none is more specific, and the one for the port comes before the others. */
@@ -270,7 +278,7 @@ static enum opinion ask_rule(const struct pins *pins, const struct rule *rule, c
         return ALLOWS;
     if (rule->action == RULE_PINS && (matched || (!asked && rule->pkix)) && (!rule->pkix || (fake->trusted && is_valid_for(fake, host))))
         return ACCEPTS;
-    return rule->report ? REPORTS : REFUSES;
+    return reports(rule) ? REPORTS : REFUSES;
 }
 
 /* One must be satisfied: an acceptance before a refusal, that before a report, and that before what asks for nothing. */
@@ -380,7 +388,7 @@ static enum opinion ask(const struct pins *pins, const struct meant *meant, cons
         return REFUSES;
     for (size_t i = 0; i < pins->rule_count; i++) {
         demand |= pins->rules[i].action != RULE_ALLOW;
-        enforced |= pins->rules[i].action != RULE_ALLOW && !pins->rules[i].report;
+        enforced |= pins->rules[i].action != RULE_ALLOW && !reports(&pins->rules[i]);
     }
     for (size_t i = target->count; i > 0; i--)
         unreadable = target_at(target, i - 1)->kind == HOST_UNREADABLE ? target_at(target, i - 1) : unreadable;
@@ -461,9 +469,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if ((peer = next_line(&at, end, &peer_length)) == NULL || (hosts = next_line(&at, end, &length)) == NULL
         || (pins = fuzz_parse(at, (size_t)(end - at), on_report, NULL)) == NULL)
         return 0;
+    read_peer(peer, peer_length, &fake);
+    today = fake.peer.today;
+    pins_set_today(pins, today);
     check_host(pins, hosts, length);
     if (pins->rule_count <= 64) {
-        read_peer(peer, peer_length, &fake);
         read_meant(hosts, length, &meant);
         judgement = fuzz_judge(pins, &meant.target, &fake.peer);
         forget_paths(&fake);

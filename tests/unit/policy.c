@@ -489,6 +489,7 @@ static const struct pin *fake_revoked(const struct peer *peer, const struct pins
 #define S5 "spki-sha256:VVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVU="
 #define A1 "ca-sha256:ERERERERERERERERERERERERERERERERERERERERERE=" /* the leaf's own key */
 #define UNTIL " expires=1970-01-10" /* day 9 */
+#define OPEN " report-until=1970-01-10" /* the same */
 
 enum outcome {
     ENFORCED = 0,
@@ -527,6 +528,7 @@ static void judge_path_row(const struct path_row *row)
 
     free(given);
     peer.today = row->today;
+    pins_set_today(pins, row->today);
     peer.path = (row->path & PATHLESS) != 0 ? NULL : (row->path & IGNORANT) != 0 ? &ignorant : &fake;
     path_flags = row->path;
     path_names = row->names;
@@ -712,6 +714,14 @@ static const struct path_row report_rows[] = {
     {"a rule of its own keeps * away", "a " S3 " mode=report\n* deny", "a 192.0.2.1", GOOD, 0, 0, "", REASON_NO_MATCH, "a",
         REPORTED | UNASKED, "no pin of P:1 matched"},
     {"of *", "* " S3 " mode=report", "a", GOOD, 0, 0, "", REASON_NO_MATCH, "a", REPORTED | UNASKED, "no pin of P:1 matched"},
+    {"until a day, on the day before", "a " S1 OPEN, "a", BAD, 8, 0, "", REASON_NO_MATCH, "a", REPORTED | UNASKED, "no pin of P:1 matched"},
+    {"until a day, on that day", "a " S1 OPEN, "a", BAD, 9, 0, "", REASON_NO_MATCH, "a", UNASKED, "no pin of P:1 matched"},
+    {"until a day, without a clock", "a " S1 " report-until=2149-06-05", "a", BAD, UINT16_MAX, 0, "", REASON_NO_MATCH, "a", UNASKED,
+        "no pin of P:1 matched"},
+    {"until a day, on any line of the target", "a " S3 "\na " C3 OPEN, "a", GOOD, 8, 0, "", REASON_NO_MATCH, "a", REPORTED | UNASKED,
+        "no pin of P:1,2 matched"},
+    {"until a day, accepted", "a " S1 OPEN, "a", GOOD, 8, 0, "", REASON_MATCH, "a", REPORTED | UNASKED, "P:1 matched " S1},
+    {"until a day, accepted on that day", "a " S1 OPEN, "a", GOOD, 9, 0, "", REASON_MATCH, "a", PINNED | UNASKED, "P:1 matched " S1},
     {"of *, but not of its port", "* " S3 " mode=report\n*:25 " S3, "a:25", GOOD, 0, 0, "", REASON_NO_MATCH, "a:25", UNASKED,
         "no pin of P:2 matched"},
     {"of * at one port, enforced at the other", "*:443 " S3 " mode=report\n*:25 deny", "a:443 b:25 192.0.2.1:443", GOOD, 0, 0, "", REASON_DENY, "b:25",
