@@ -41,7 +41,7 @@ shim := core/log $(addprefix libc/,loader start resolve send receive stdio filte
 command := main output run doctor learn launch event observed targets objects workers dial lint pin check linked \
 	$(addprefix examine/,examine program wrapper tls_library libraries elf_file preload)
 # Of the shim, beside the core.
-shared := $(addprefix openssl/,client_decode certs)
+shared := core/log $(addprefix openssl/,client_decode certs)
 # What unit tests need besides the core.
 in_unit := $(addprefix core/,resolved dns proxy_request log pinstore) $(addprefix libc/,sent resolver socket) openssl/state
 

@@ -1,5 +1,6 @@
 #include "launch.h"
 
+#include "log.h"
 #include "output.h"
 #include "preload.h"
 
@@ -9,16 +10,42 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Say what is not as with a program whose TLS is judged; else nothing. */
-static void print_restriction(const struct examination *examination)
+/* One condition, in the log's form where that is JSON. */
+static void say(const char *format, ...) PRINTF_LIKE(1, 2);
+
+static void say(const char *format, ...)
+{
+    char buffer[4096];
+    char escaped[sizeof(buffer)];
+    struct text reason = text_over(buffer, sizeof(buffer));
+    struct text text = text_over(escaped, sizeof(escaped));
+    const struct event event = {.verdict = EVENT_NOTICE, .reason = escaped};
+    va_list args;
+
+    va_start(args, format);
+    text_add_va(&reason, format, args);
+    va_end(args);
+    if (config_get()->format != FORMAT_JSON) {
+        output_error("%s", buffer);
+        return;
+    }
+    text_add_escaped(&text, buffer, reason.length, sizeof(escaped) - 1);
+    log_start();
+    log_event(&event);
+}
+
+void launch_print_conditions(const struct examination *examination, bool tls_required)
 {
     const char *condition = examination->condition;
+    const char *named = examination->program.named;
 
     if (examination->hold == HOLD_GUARDED)
-        output_error("%s is guarded%s%s: %s; next: %s", examination->program.named, condition != NULL ? " if " : "",
-            condition != NULL ? condition : "", examination->reason, examination->next);
-    else if (condition != NULL)
-        output_error("%s is judged if %s: %s", examination->program.named, condition, examination->reason);
+        say("%s is guarded%s%s: %s; next: %s", named, condition != NULL ? " if " : "", condition != NULL ? condition : "", examination->reason,
+            examination->next);
+    else if (examination->hold == HOLD_JUDGED && condition != NULL)
+        say("%s is judged if %s: %s", named, condition, examination->reason);
+    if (examination->plaintext != NULL && !tls_required)
+        say("%s: %s", named, examination->plaintext);
 }
 
 int launch_examine(char *const *argv, bool force, struct examination *out)
@@ -29,10 +56,8 @@ int launch_examine(char *const *argv, bool force, struct examination *out)
 
     examine(argv, true, out);
     status = examination_status(out);
-    if (status == 0) {
-        print_restriction(out);
+    if (status == 0)
         return 0;
-    }
     /* There is no program to run, or no shim to preload. */
     if (out->error != 0 || out->object == NULL) {
         output_error("%s", out->reason);

@@ -11,6 +11,10 @@ enum launch_status { LAUNCH_FAILED = 125, LAUNCH_CANNOT_RUN = 126, LAUNCH_NOT_FO
  * then `out` is freed. */
 MUST_CHECK int launch_examine(char *const *argv, bool force, struct examination *out);
 
+/* Say what is not as with a program whose TLS is judged; else nothing. With PINSHIM_LOG_FORMAT=json these are notices of the log. With `tls_required` a
+ * rule keeps it from continuing in plaintext. */
+void launch_print_conditions(const struct examination *examination, bool tls_required);
+
 /* Set a variable of this process's environment; a failure ends the command. */
 void launch_set(const char *name, const char *value);
 

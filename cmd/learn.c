@@ -616,6 +616,7 @@ int learn_main(int argc, char **argv)
     status = launch_examine(argv + first, learn.force, &examination);
     if (status != 0)
         return status;
+    launch_print_conditions(&examination, true);
     if (prepare(&learn)) {
         status = run_program(&learn, &examination, argv + first);
         if (status != 0)

@@ -24,13 +24,16 @@ static const char help[] =
     "condition, that is printed on standard error. Then this process becomes CMD:\n"
     "process ID, signals, terminal and exit status are CMD's.\n"
     "\n"
+    "  -q          do not print these conditions, as for cron jobs: standard error is\n"
+    "              empty unless something is wrong\n"
     "  --pins F    the pins file (default: $PINSHIM_PINS, else /etc/pinshim/pins)\n"
     "  --report    only log what would be refused (PINSHIM_MODE=report)\n"
     "  --log X     log to stderr, syslog, none, or a file (PINSHIM_LOG; here the path\n"
     "              may be relative)\n"
     "  --log-level LEVEL\n"
     "              what is logged: refused, all or debug (PINSHIM_LOG_LEVEL)\n"
-    "  --json      log one JSON object per line (PINSHIM_LOG_FORMAT=json)\n"
+    "  --json      log one JSON object per line (PINSHIM_LOG_FORMAT=json); the\n"
+    "              conditions are then notices of this log\n"
     "  --force     start CMD even if it is neither judged nor guarded; a faulty pins\n"
     "              file still prevents the start\n"
     "  --help      print this\n"
@@ -50,6 +53,7 @@ struct run {
     bool report;
     bool json;
     bool force;
+    bool quiet;
 };
 
 static void print_fault(void *arg, uint32_t line, uint32_t column, const char *message)
@@ -60,8 +64,8 @@ static void print_fault(void *arg, uint32_t line, uint32_t column, const char *m
         output_error("%s:%u:%u: %s", (const char *)arg, (unsigned)line, (unsigned)column, message);
 }
 
-/* Read the pins as the shim will. Say what of the program they do not hold. */
-static bool pins_are_good(char *path, const struct examination *examination)
+/* Read the pins as the shim will. */
+static bool pins_are_good(char *path, bool *tls_required)
 {
     struct pins_reader reader = {.read = pinfile_read, .read_client = client_file_read, .tls = linked_tls(), .beside = path};
     char message[300];
@@ -76,8 +80,7 @@ static bool pins_are_good(char *path, const struct examination *examination)
     }
     pins = pins_load(path, &reader, NULL, print_fault, path);
     good = pins != NULL;
-    if (good && examination->plaintext != NULL && !pins_require_tls(pins))
-        output_error("%s: %s", examination->program.named, examination->plaintext);
+    *tls_required = good && pins_require_tls(pins);
     pins_free(pins);
     if (!good && access(path, F_OK) != 0)
         output_error("not started; next: give a pins file with --pins, or write a first one with \"pinshim learn -o FILE -- CMD\"");
@@ -139,7 +142,7 @@ static int read_options(int argc, char **argv, struct run *run, int *first)
         {"force", no_argument, NULL, FORCE}, {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0}};
     int option;
 
-    while ((option = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "+:q", options, NULL)) != -1) {
         switch (option) {
         case PINS:
             run->pins = optarg;
@@ -158,6 +161,9 @@ static int read_options(int argc, char **argv, struct run *run, int *first)
             break;
         case FORCE:
             run->force = true;
+            break;
+        case 'q':
+            run->quiet = true;
             break;
         case HELP:
             (void)fputs(help, stdout);
@@ -189,7 +195,14 @@ int run_main(int argc, char **argv)
     set_environment(&run, pins);
     status = launch_examine(argv + first, run.force, &examination);
     if (status == 0) {
-        status = environment_is_good() && pins_are_good(pins, &examination) ? launch_exec(&examination, argv + first) : (int)LAUNCH_FAILED;
+        bool tls_required = false;
+
+        status = LAUNCH_FAILED;
+        if (environment_is_good() && pins_are_good(pins, &tls_required)) {
+            if (!run.quiet)
+                launch_print_conditions(&examination, tls_required);
+            status = launch_exec(&examination, argv + first);
+        }
         examination_free(&examination);
     }
     free(pins);

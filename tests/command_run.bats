@@ -191,8 +191,34 @@ not_started() {
     under --report --json --log run.log -- sh -c 'cd / && exec curl -sk "https://localhost:$1/"' sh "$IMPOSTOR"
     equals "$STATUS" 0
     has "$OUT" 'hello from impostor'
-    equals "$ERR" 'pinshim: sh is judged if the programs that it starts are: a shell itself does no TLS, and its children inherit the shim'
+    equals "$ERR" ''
     has "$(cat run.log)" '"verdict":"reported"'
+}
+
+@test "run -q prints no conditions, and a job that goes well leaves standard error empty; --json logs them" {
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD" "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD"
+    capture pinshim run -q --pins "$PINS" -- sh -c "curl -sS --cacert $LAB/ca.pem -o /dev/null https://localhost:$GOOD/"
+    equals "$STATUS$ERR" 0
+    # What goes wrong is said.
+    capture pinshim run -q --pins "$PINS" -- sh -c "curl -sS --cacert $LAB/ca.pem https://localhost:$IMPOSTOR/"
+    equals "$STATUS" 60
+    has "$ERR" "refused localhost:$IMPOSTOR: no pin of $PINS:2 matched"
+    lacks "$ERR" 'judged if'
+    capture pinshim run -q --pins "$PINS" -- "$MADE/static"
+    equals "$STATUS" 125
+    has "$ERR" 'neither judged nor guarded'
+    # Without it, once, and not if the program is not started.
+    capture pinshim run --pins "$PINS" -- sh -c :
+    equals "$(grep -c 'is judged if the programs that it starts are' "$ERR_FILE")$(wc -l <"$ERR_FILE")" 11
+    capture pinshim run --pins nowhere -- sh -c :
+    lacks "$ERR" 'judged if'
+    capture pinshim run --json --pins "$PINS" -- sh -c :
+    equals "$(jq -r .verdict,.reason "$ERR_FILE")" \
+        $'notice\nsh is judged if the programs that it starts are: a shell itself does no TLS, and its children inherit the shim'
+    capture pinshim run --json --log "$BATS_TEST_TMPDIR/log" --pins "$PINS" -- sh -c :
+    equals "$ERR$(jq -r .verdict "$BATS_TEST_TMPDIR/log")" notice
+    capture pinshim run -q --json --log "$BATS_TEST_TMPDIR/log" --pins "$PINS" -- sh -c :
+    equals "$ERR$(wc -l <"$BATS_TEST_TMPDIR/log")" 1
 }
 
 @test "lines that a program has no right to write to run's log, or no directory, go to standard error, which may be a socket" {
