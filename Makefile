@@ -35,15 +35,15 @@ in_openssl := $(in_libc) -Ishim/openssl
 core := $(addprefix core/,config text kernel file host hello roots pins pins_text pins_target pins_digest pins_client pins_parse policy plaintext sha2 der pem digest peer path pinfile client_file)
 # What runs in every process comes first, so that it stands together in few pages.
 shim := core/log $(addprefix libc/,loader start resolve send receive stdio filter exec) $(core) core/resolved core/target core/dns core/proxy_request libc/socket libc/resolver libc/proxy libc/sent libc/guard libc/required core/pinstore \
-	$(addprefix core/,evaluation report proven) \
-	$(addprefix openssl/,state client_decode certs ossl verify_param through facts session context conn refuse decide psk client_cert start security told verify handshake exports openssl) \
+	$(addprefix core/,evaluation report proven state) \
+	$(addprefix openssl/,client_decode certs ossl verify_param through facts session context conn refuse decide psk client_cert start security told verify handshake exports openssl) \
 	backends libc/cares libc/dlsym libc/dlsym_entry
 command := main output run doctor learn launch event observed targets objects workers dial lint pin check linked \
 	$(addprefix examine/,examine program wrapper tls_library libraries elf_file preload)
 # Of the shim, beside the core.
 shared := core/log $(addprefix openssl/,client_decode certs)
 # What unit tests need besides the core.
-in_unit := $(addprefix core/,resolved dns proxy_request log pinstore) $(addprefix libc/,sent resolver socket) openssl/state
+in_unit := $(addprefix core/,resolved dns proxy_request log pinstore state) $(addprefix libc/,sent resolver socket)
 
 all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
 

@@ -1,7 +1,6 @@
 #include "conn.h"
 
 #include "context.h"
-#include "state.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -46,7 +45,7 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
     conn->client_is_set = false;
     free(conn->facts.sni);
     conn->facts.sni = NULL;
-    facts_forget_told(&conn->facts);
+    target_forget_told(&conn->facts.told);
     conn->facts.begun = false;
     conn->facts.random_known = false;
     conn->facts.sent.state = SENT_UNKNOWN;
@@ -65,25 +64,25 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
     conn->logged.refusal = false;
 }
 
-static void release(const struct ossl *ossl, void *attached)
+static void release(const void *library, void *attached)
 {
     const struct early_failure *early_failure = ((struct conn *)attached)->early_failure;
 
     if (early_failure != NULL)
         log_event(&(struct event) {.verdict = EVENT_NOTICE, .target = early_failure->target, .reason = early_failure->reason});
     conn_set_phase(attached, PHASE_UNJUDGED);
-    forget_handshake(ossl, attached);
+    forget_handshake(library, attached);
     free(attached);
 }
 
-static void release_nothing(const struct ossl *ossl, void *attached)
+static void release_nothing(const void *library, void *attached)
 {
-    (void)ossl;
+    (void)library;
     (void)attached;
 }
 
 /* For an SSL that was made when nothing was set on its SSL_CTX: what is set there later does not apply to the SSL. */
-static struct ossl_attached plain = {release_nothing};
+static struct attached plain = {release_nothing};
 
 struct conn *conn_of(const struct ossl *ossl, const SSL *ssl)
 {

@@ -6,6 +6,7 @@
 #include "certs.h"
 #include "evaluation.h"
 #include "facts.h"
+#include "state.h"
 
 enum phase { PHASE_UNJUDGED = 0, PHASE_REFUSED, PHASE_CONFIRMED };
 
@@ -20,7 +21,7 @@ struct early_failure {
 
 /* What is kept for a client's SSL. */
 struct conn {
-    struct ossl_attached attached;
+    struct attached attached;
     enum phase phase;
     struct logged logged;
     bool mode_changed; /* the verify mode was changed; `mode` is the program's, to be restored */

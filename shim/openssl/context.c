@@ -1,12 +1,10 @@
 #include "context.h"
 
-#include "state.h"
-
 #include <stdlib.h>
 
-static void release(const struct ossl *ossl, void *attached)
+static void release(const void *library, void *attached)
 {
-    (void)ossl;
+    (void)library;
     free(attached);
 }
 

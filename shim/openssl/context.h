@@ -3,9 +3,10 @@
 #define PINSHIM_CONTEXT_H
 
 #include "callbacks.h"
+#include "state.h"
 
 struct context {
-    struct ossl_attached attached;
+    struct attached attached;
     struct callbacks callbacks;
     ossl_security_callback initial; /* the library's own */
     struct verification verification;

@@ -93,7 +93,7 @@ bool decide_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
 {
     struct presented presented = {.leaf = certs_from(ossl->SSL_SESSION_get0_peer(session)), .digests = session_digests(ossl, session)};
     struct conn *conn = conn_make(ossl, ssl);
-    size_t told = conn != NULL ? conn->facts.told_length : 0;
+    size_t told = conn != NULL ? conn->facts.told.length : 0;
     const void *cursor = NULL;
     struct outlook outlook;
     const char *name;
@@ -101,7 +101,7 @@ bool decide_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
 
     /* The program may tell these names again only after the handshake. */
     while (conn != NULL && session_next_told(ossl, session, &cursor, &name, &length)) {
-        if (!facts_tell(&conn->facts, name, length))
+        if (!target_note_told(&conn->facts.told, name, length))
             continue;
     }
     /* The certificates that were sent belong to the session, too, but only this getter gives them. */
@@ -109,7 +109,7 @@ bool decide_may_resume(const struct ossl *ossl, SSL *ssl, SSL_SESSION *session)
         presented.sent = ossl->SSL_get_peer_cert_chain(ssl);
     predict(ossl, ssl, &presented, &outlook);
     if (conn != NULL)
-        conn->facts.told_length = told;
+        conn->facts.told.length = told;
     return outlook.accepted && outlook.final && (!outlook.by_pin || session_is_proven(ossl, session));
 }
 

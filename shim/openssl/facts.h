@@ -3,9 +3,9 @@
 #define PINSHIM_FACTS_H
 
 #include "ossl.h"
-#include "policy.h"
 #include "proxy.h"
 #include "sent.h"
+#include "target.h"
 
 /* What was recorded of one handshake. */
 struct facts {
@@ -16,20 +16,12 @@ struct facts {
     bool is_within; /* it runs within another SSL */
     struct proxied within; /* what that one has asked a proxy for (through.h) */
     struct host peer; /* the peer's address that the program set for QUIC */
-    char *told; /* names that the program has checked the certificate for by itself (told.h), each with its length before it; NULL: none */
-    size_t told_length;
-    bool told_lost; /* memory for them ran out */
+    struct told told; /* names that the program has checked the certificate for by itself (told.h) */
     X509_VERIFY_PARAM *verifying; /* of the verification that is running; NULL: none is */
 };
 
 /* Find out where the ClientHello was sent, if that was not known yet. */
 void facts_follow(const struct ossl *ossl, SSL *ssl, struct facts *facts);
-
-/* Note a name that the program has checked the certificate for. Return false if it was noted before. */
-MUST_CHECK bool facts_tell(struct facts *facts, const char *name, size_t length);
-/* Read the next of the names at `*at`, which is 0 at first. Return false after the last. */
-MUST_CHECK bool facts_next_told(const struct facts *facts, size_t *at, const char **name, size_t *length);
-void facts_forget_told(struct facts *facts);
 
 /* Gather the target of a client connection. `address` becomes the address that it leads to, or HOST_UNREADABLE. Return true if the address is known,
  * or never will be. The caller marks the error queue. */

@@ -60,15 +60,11 @@ struct ossl {
 #undef OPTIONAL
 };
 
-/* The start of what is kept for an SSL, an SSL_CTX or a certificate (state.h); `release` is called when the object is freed. */
-struct ossl_attached {
-    void (*release)(const struct ossl *ossl, void *attached);
-};
-
-/* What to do when libssl makes an SSL, and when an SSL, an SSL_CTX or a certificate is freed; conn.c defines it. */
+/* What to do when libssl makes an SSL, and when an SSL, an SSL_CTX or a certificate is freed; conn.c defines it. Nothing is kept in the objects' ex_data:
+ * some programs use indexes there that are not theirs, and libcrypto calls the program's functions for data that is set there. */
 struct ossl_watch {
     void (*made)(const struct ossl *ossl, SSL *ssl);
-    void (*freed)(const struct ossl *ossl, const void *object);
+    void (*freed)(const void *ossl, const void *object);
 };
 extern const struct ossl_watch ossl_watch;
 

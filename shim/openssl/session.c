@@ -20,7 +20,7 @@ struct told {
 
 /* The mark of a certificate. */
 struct mark {
-    struct ossl_attached attached;
+    struct attached attached;
     _Atomic bool peers; /* see session_presented */
     _Atomic bool spoilt;
     _Atomic(struct told *) told; /* other threads may use the same leaf: names are only added */
@@ -28,11 +28,11 @@ struct mark {
     struct peer_digests digests;
 };
 
-static void release(const struct ossl *ossl, void *attached)
+static void release(const void *library, void *attached)
 {
     struct told *told = atomic_load(&((struct mark *)attached)->told);
 
-    (void)ossl;
+    (void)library;
     while (told != NULL) {
         struct told *next = told->next;
 

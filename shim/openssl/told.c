@@ -141,7 +141,7 @@ bool told_name(const struct ossl *ossl, X509 *certificate, const char *name, siz
     conn = find_conn(ossl, certificate, &ssl);
     if (conn != NULL && conn->phase == PHASE_REFUSED) {
         continues = false;
-    } else if (conn != NULL && facts_tell(&conn->facts, name, length)) {
+    } else if (conn != NULL && target_note_told(&conn->facts.told, name, length)) {
         if (conn->verifying != NULL)
             conn_keep_leaf(ossl, conn, NULL); /* a verdict that came before the name does not count */
         else

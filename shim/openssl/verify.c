@@ -104,7 +104,7 @@ static void note_told(const struct ossl *ossl, X509 *leaf, const struct facts *f
     size_t length;
     size_t at = 0;
 
-    while (facts_next_told(facts, &at, &name, &length))
+    while (target_next_told(&facts->told, &at, &name, &length))
         session_was_told(ossl, leaf, name, length);
 }
 

@@ -3,21 +3,22 @@
 #include "unit.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define OBJECTS 5000
 #define THREADS 4
 
 struct kept {
-    struct ossl_attached attached;
+    struct attached attached;
     const void *object;
 };
 
 static _Atomic int released;
 
-static void release(const struct ossl *ossl, void *attached)
+static void release(const void *library, void *attached)
 {
-    (void)ossl;
+    (void)library;
     atomic_fetch_add(&released, 1);
     free(attached);
 }

@@ -1,11 +1,12 @@
 #include "state.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 /* The place for one object. Places are reused and never freed: another thread may be anywhere in a chain. */
 struct place {
     _Atomic(const void *) object; /* NULL: free */
-    _Atomic(struct ossl_attached *) attached;
+    _Atomic(struct attached *) attached;
     struct place *next;
 };
 
@@ -53,7 +54,7 @@ static struct place *claim(_Atomic(struct place *) *chain, const void *object)
     return place;
 }
 
-bool state_keep(const struct ossl *ossl, const void *object, struct ossl_attached *attached)
+bool state_keep(const void *library, const void *object, struct attached *attached)
 {
     _Atomic(struct place *) *chain = chain_of(object);
     struct place *place = find(atomic_load(chain), object);
@@ -64,20 +65,20 @@ bool state_keep(const struct ossl *ossl, const void *object, struct ossl_attache
         return false;
     attached = atomic_exchange(&place->attached, attached);
     if (attached != NULL)
-        attached->release(ossl, attached);
+        attached->release(library, attached);
     return true;
 }
 
-void state_drop(const struct ossl *ossl, const void *object)
+void state_drop(const void *library, const void *object)
 {
     struct place *place = find(atomic_load_explicit(chain_of(object), memory_order_acquire), object);
 
     /* There may be more than one, if two threads used the same SSL_CTX at once. */
     for (; place != NULL; place = find(place->next, object)) {
-        struct ossl_attached *attached = atomic_exchange(&place->attached, NULL);
+        struct attached *attached = atomic_exchange(&place->attached, NULL);
 
         atomic_store_explicit(&place->object, NULL, memory_order_release);
         if (attached != NULL)
-            attached->release(ossl, attached);
+            attached->release(library, attached);
     }
 }
