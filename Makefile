@@ -21,11 +21,19 @@ hardening += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
 layers = $(in_openssl)
 common := -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' $(warnings) $(hardening) -MMD -MP
-shim_flags := -fPIC -fvisibility=hidden -ftls-model=initial-exec
+machine := $(shell $(CC) -dumpmachine)
+# On arm64, what libgcc's atomics ask for is glibc's alone.
+shim_flags := $(if $(findstring aarch64,$(machine)),-mno-outline-atomics) -fPIC -fvisibility=hidden -ftls-model=initial-exec
 # Without libdl.so.2: only up to glibc 2.33 it is needed, and then loader.c brings it in. Without the start files: what they refer to is
 # looked for in vain in every object of the program.
-shim_link := -shared -nostartfiles -Wl,-soname,libpinshim.so -Wl,-z,defs,-z,relro,-z,now,-z,text,-z,noexecstack,-z,nodelete \
+shim_link := -shared -nostartfiles -Wl,-soname,libpinshim.so -Wl,-z,relro,-z,now,-z,text,-z,noexecstack,-z,nodelete \
 	-Wl,-z,separate-code,-T,shim/segments.ld
+# The canary of its stack protector is a variable, which glibc has in its loader, and musl in libc: it stays undefined, so that no loader is linked.
+ifneq ($(and $(findstring aarch64,$(machine)),$(findstring linux-gnu,$(machine))),)
+shim_link += -nodefaultlibs $(shell $(CC) -print-file-name=libc.so.6) -lgcc
+else
+shim_link += -Wl,-z,defs
+endif
 
 # Each layer is compiled with only the headers that it may depend on.
 in_core := -Ishim/core
@@ -35,7 +43,7 @@ in_openssl := $(in_libc) -Ishim/openssl
 core := $(addprefix core/,config text kernel file host hello roots pins pins_text pins_target pins_digest pins_client pins_parse policy plaintext sha2 der pem digest peer path pinfile client_file)
 # What runs in every process comes first, so that it stands together in few pages.
 shim := core/log $(addprefix libc/,loader start resolve send receive stdio filter exec) $(core) core/resolved core/target core/dns core/proxy_request libc/socket libc/resolver libc/proxy libc/sent libc/guard libc/required core/pinstore \
-	$(addprefix core/,evaluation report proven state) \
+	$(addprefix core/,evaluation report proven state fortify) \
 	$(addprefix openssl/,client_decode certs ossl verify_param through facts session context conn refuse decide psk client_cert start security told verify handshake exports openssl) \
 	backends libc/cares libc/dlsym libc/dlsym_entry
 command := main output run doctor learn launch event observed targets objects workers dial lint pin check linked \
@@ -103,6 +111,22 @@ $(BUILD)/paths/%: tests/paths/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto -lpthread -ldl -lanl -lresolv
 
+# A musl system: Debian's own libssl and libcrypto, with what they need of glibc; a compiler for it, and the programs.
+musl_arch := $(firstword $(subst -, ,$(machine)))-linux
+$(BUILD)/musl/cc: tests/musl/compat.c
+	@mkdir -p $(@D)
+	$(Q)for name in ssl crypto; do \
+		cp -L "$$(ldconfig -p | sed -n "s/.*lib$$name\.so\..* => //p" | sort | tail -n 1)" $(@D)/ \
+			&& ln -sf "$$(basename $(@D)/lib$$name.so.?)" $(@D)/lib$$name.so && ln -sf /usr/lib/$(musl_arch)-gnu/lib$$name.a $(@D)/ || exit; \
+	done
+	$(Q)musl-gcc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -shared -fPIC -Wl,-soname,libcompat.so -o $(@D)/libcompat.so $<
+	$(Q)printf '%s\n' '#!/bin/sh' 'exec musl-gcc -idirafter /usr/include -idirafter /usr/include/$(musl_arch)-gnu "$$@" -L$(abspath $(@D)) -Wl,--no-as-needed -lcompat -Wl,--as-needed,-rpath,$(abspath $(@D))' >$@
+	$(Q)chmod +x $@
+
+$(BUILD)/musl/%: tests/%.c $(BUILD)/musl/cc
+	@mkdir -p $(@D)
+	$(Q)$(BUILD)/musl/cc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto
+
 $(BUILD)/bench/%: bench/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -O2 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto -lpthread
@@ -125,6 +149,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(fuzzed) $(wildcard shim/core
 unit := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 programs := $(patsubst tests/programs/%.c,$(BUILD)/programs/%,$(wildcard tests/programs/*.c))
 paths := $(patsubst tests/paths/%.c,$(BUILD)/paths/%,$(wildcard tests/paths/*.c))
+musl := $(patsubst tests/%.c,$(BUILD)/musl/%,$(wildcard tests/paths/*.c) $(addprefix tests/programs/,again.c probe.c sandbox.c starts.c threads.c))
 stacks := $(patsubst tests/stacks/%.c,$(BUILD)/stacks/%,$(wildcard tests/stacks/*.c)) $(BUILD)/stacks/within
 bench := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)) $(BUILD)/bench/empty.so
 fuzz := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
@@ -221,6 +246,8 @@ programs: $(programs) paths
 # Clients of other TLS libraries.
 stacks: $(stacks)
 paths: $(paths)
+# The same for musl.
+musl: $(musl)
 
 # A server of the tests that comes from the npm registry.
 servers: $(BUILD)/fastify/server.js

@@ -242,7 +242,9 @@ void kernel_filter_end(struct kernel_filter *filter, bool installed)
 static _Atomic(_Atomic uint32_t *) own_page;
 static _Atomic uint32_t last_process;
 
-int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak)); /* glibc's; pthread_atfork is not in libc.so.6 */
+/* In glibc pthread_atfork is not in libc.so.6; musl has no other. */
+int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak));
+int pthread_atfork(void (*)(void), void (*)(void), void (*)(void)) __attribute__((weak));
 
 static void in_child(void)
 {
@@ -268,6 +270,8 @@ static _Atomic uint32_t *find_page(void)
     if (atomic_compare_exchange_strong(&own_page, &there, page)) {
         if (__register_atfork != NULL)
             (void)__register_atfork(NULL, NULL, in_child, NULL);
+        else if (pthread_atfork != NULL)
+            (void)pthread_atfork(NULL, NULL, in_child);
         return page;
     }
     if (page != &unwiped)

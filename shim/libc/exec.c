@@ -170,26 +170,31 @@ struct lacking {
 /* Return true if something is lacking. */
 static bool find_lacking(char *const *environment, struct lacking *out)
 {
+    bool any = false;
     size_t length;
 
     out->count = 0;
     out->preload = NULL;
-    out->object = kept.entry != NULL;
+    out->object = false;
     out->variables = (1U << kept.count) - 1;
     for (; environment != NULL && environment[out->count] != NULL; out->count++) {
         const char *variable = environment[out->count];
         const char *list = preload_of(variable);
 
-        /* Of several, the loader takes the last. */
-        if (list != NULL) {
-            out->object = kept.entry != NULL && find_entry(list, kept.file, &length) == NULL;
-            out->preload = out->object ? list : NULL;
+        /* Of several, glibc's loader takes the last, and musl's the first. */
+        if (list != NULL && kept.entry != NULL) {
+            any = true;
+            if (find_entry(list, kept.file, &length) == NULL) {
+                out->object = true;
+                out->preload = list;
+            }
         }
         for (size_t i = 0; is_ours(variable) && i < kept.count; i++) {
             if (is_same_variable(kept.variables[i], variable))
                 out->variables &= ~(1U << i);
         }
     }
+    out->object |= kept.entry != NULL && !any;
     return out->object || out->variables != 0;
 }
 

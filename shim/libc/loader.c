@@ -47,6 +47,8 @@ void *(*loader_real_dlvsym)(void *, const char *, const char *) = no_dlvsym;
 static int (*real_dlclose)(void *);
 static char *(*real_dlerror)(void);
 static _Atomic bool real_known;
+/* Its dlopen returns a struct link_map * as the handle, and nothing is ever unloaded. */
+static _Atomic bool is_musl;
 
 /* libc's own dlopen, with which it loads name services; only if the others are in libdl.so.2. */
 static void *(*_Atomic libc_dlopen)(const char *, int);
@@ -197,8 +199,34 @@ static void *find_function(const struct tables *tables, const char *name, uint32
     return symbol != NULL && ELF64_ST_TYPE(symbol->st_info) == STT_FUNC ? (void *)(tables->base + symbol->st_value) : NULL;
 }
 
-/* dlopen and the like are in libc.so.6 from glibc 2.34 on, in libdl.so.2 before. */
-static bool take_loader(const struct link_map *map)
+/* Take the functions of musl, which is loader and libc in one. Its name says nothing: it is that by which the program calls for it, or by which it was
+ * run as a program itself. It is what this object's calls lead to. Symbols have no versions there, and dlvsym is dlsym. */
+static bool take_musl(const struct link_map *map)
+{
+    struct tables tables = read_tables(map->l_addr, map->l_ld);
+    void *found[4];
+    static const char *const names[4] = {"dlopen", "dlsym", "dlclose", "dlerror"};
+
+    if (find_function(&tables, "__errno_location", hash_of("__errno_location")) != (void *)__errno_location
+        || find_symbol(&tables, "dlvsym", hash_of("dlvsym")) != NULL)
+        return false;
+    for (int i = 0; i < 4; i++) {
+        found[i] = find_function(&tables, names[i], hash_of(names[i]));
+        if (found[i] == NULL)
+            return false;
+    }
+    loader_real_dlopen = (void *(*)(const char *, int))found[0];
+    loader_real_dlsym = (void *(*)(void *, const char *))found[1];
+    loader_real_dlvsym = (void *(*)(void *, const char *, const char *))found[1];
+    real_dlclose = (int (*)(void *))found[2];
+    real_dlerror = (char *(*)(void))found[3];
+    atomic_store(&is_musl, true);
+    atomic_store_explicit(&real_known, true, memory_order_release);
+    return true;
+}
+
+/* The same of glibc. dlopen and the like are in libc.so.6 from 2.34 on, in libdl.so.2 before. */
+static bool take_glibc(const struct link_map *map)
 {
     const char *base = map->l_name;
     struct tables tables;
@@ -231,23 +259,8 @@ static bool take_loader(const struct link_map *map)
     return true;
 }
 
-/* The loader's list of objects, to which the program's dynamic section leads (DT_DEBUG). Not through dl_iterate_phdr(), which another object
- * may interpose; nor through _r_debug, for which the loader itself would have to be linked. NULL if ld.so was run as a program. */
-static const struct link_map *first_object(void)
+static const struct link_map *list_of(const ElfW(Dyn) *entry)
 {
-    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
-    const ElfW(Dyn) *entry = NULL;
-    size_t count = headers != NULL ? getauxval(AT_PHNUM) : 0;
-    uintptr_t base = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        if (headers[i].p_type == PT_PHDR)
-            base = (uintptr_t)headers - headers[i].p_vaddr;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (headers[i].p_type == PT_DYNAMIC)
-            entry = (const ElfW(Dyn) *)(base + headers[i].p_vaddr);
-    }
     for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
         if (entry->d_tag == DT_DEBUG && entry->d_un.d_ptr != 0)
             return ((const struct r_debug *)entry->d_un.d_ptr)->r_map;
@@ -255,17 +268,39 @@ static const struct link_map *first_object(void)
     return NULL;
 }
 
-static int note_loader(struct dl_phdr_info *info, size_t size, void *arg)
+static int note_list(struct dl_phdr_info *info, size_t size, void *arg)
 {
-    struct link_map map = {.l_addr = info->dlpi_addr, .l_name = (char *)(uintptr_t)info->dlpi_name};
-
     (void)size;
-    (void)arg;
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
-            map.l_ld = (ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+            *(const struct link_map **)arg = list_of((const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr));
     }
-    return take_loader(&map);
+    return 1;
+}
+
+/* The loader's list of objects, to which the program's dynamic section leads (DT_DEBUG). Not through dl_iterate_phdr(), which another object
+ * may interpose; nor through _r_debug, for which the loader itself would have to be linked. But where musl was run as a program, these headers are
+ * its own. */
+static const struct link_map *first_object(void)
+{
+    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    size_t count = headers != NULL ? getauxval(AT_PHNUM) : 0;
+    const struct link_map *first = NULL;
+    const ElfW(Phdr) *dynamic = NULL;
+    uintptr_t base = 0;
+    bool program = false;
+
+    for (size_t i = 0; i < count; i++) {
+        if (headers[i].p_type == PT_PHDR)
+            base = (uintptr_t)headers - headers[i].p_vaddr;
+        else if (headers[i].p_type == PT_DYNAMIC)
+            dynamic = &headers[i];
+        program |= headers[i].p_type == PT_INTERP;
+    }
+    if (program)
+        return dynamic != NULL ? list_of((const ElfW(Dyn) *)(base + dynamic->p_vaddr)) : NULL;
+    (void)dl_iterate_phdr(note_list, &first);
+    return first;
 }
 
 /* Find the functions without loading anything, once: later, other threads may change the list of objects. */
@@ -275,15 +310,17 @@ static void look(void)
 
     if (atomic_load_explicit(&real_known, memory_order_acquire) || atomic_load(&libc_dlopen) != NULL)
         return;
-    for (map = first_object(); map != NULL && !take_loader(map);)
+    for (map = first_object(); map != NULL && !take_glibc(map);)
         map = map->l_next;
-    if (!atomic_load(&real_known) && atomic_load(&libc_dlopen) == NULL)
-        (void)dl_iterate_phdr(note_loader, NULL);
+    if (atomic_load(&real_known) || atomic_load(&libc_dlopen) != NULL)
+        return;
+    for (map = first_object(); map != NULL && !take_musl(map);)
+        map = map->l_next;
 }
 
 static void complain(void)
 {
-    static const char message[] = "pinshim: dlsym was found neither in libc.so.6 nor in libdl.so.2\n";
+    static const char message[] = "pinshim: dlsym was found neither in glibc nor in musl\n";
     static const struct timespec at_once = {0, 0};
     static _Atomic bool said;
     struct pollfd ready = {STDERR_FILENO, POLLOUT, 0};
@@ -304,7 +341,7 @@ void loader_ready(void)
         const struct link_map *map = atomic_load(&libc_dlopen)("libdl.so.2", RTLD_LAZY | RTLD_FROM_PROGRAM);
 
         if (map != NULL)
-            (void)take_loader(map);
+            (void)take_glibc(map);
     }
     if (!atomic_load(&real_known))
         complain();
@@ -315,6 +352,7 @@ struct listing {
     struct loaded *out;
     size_t room;
     size_t count;
+    size_t seen;
     const char *mark;
     uintptr_t only; /* only the object with this address is wanted; 0: all marked ones */
 };
@@ -326,6 +364,9 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
     const ElfW(Dyn) *entry = NULL;
 
     (void)size;
+    /* The program comes first. musl calls it by argv[0]. */
+    if (listing->seen++ == 0)
+        object.name = "";
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
 
@@ -353,7 +394,7 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
 bool loader_find(const void *address, const char *mark, struct loaded *out)
 {
     struct loaded found = {.name = NULL};
-    struct listing listing = {&found, 1, 0, mark, (uintptr_t)address};
+    struct listing listing = {&found, 1, 0, 0, mark, (uintptr_t)address};
 
     if (address != NULL)
         (void)dl_iterate_phdr(note_object, &listing);
@@ -363,7 +404,7 @@ bool loader_find(const void *address, const char *mark, struct loaded *out)
 
 size_t loader_list(const char *mark, struct loaded *out, size_t room)
 {
-    struct listing listing = {out, room, 0, mark, 0};
+    struct listing listing = {out, room, 0, 0, mark, 0};
 
     (void)dl_iterate_phdr(note_object, &listing);
     return listing.count;
@@ -376,11 +417,24 @@ static void forget_error(void)
         (void)real_dlerror();
 }
 
+/* musl would open the file of that name, and compare it with what is loaded: a file that was replaced, or is outside of a new root directory, would not
+ * be found. What is in its list before a loaded object never changes. */
+static void *hold_in_musl(const struct loaded *object)
+{
+    const struct link_map *map = loader_real_dlopen(NULL, RTLD_LAZY); /* the first of the list */
+
+    while (map != NULL && map->l_addr != object->tables.base)
+        map = map->l_next;
+    return (void *)(uintptr_t)map;
+}
+
 void *loader_hold(const struct loaded *object)
 {
     void *handle;
 
     loader_ready();
+    if (atomic_load_explicit(&is_musl, memory_order_relaxed))
+        return hold_in_musl(object);
     /* By name. A struct link_map * used as a handle crashes for objects loaded at start-up. */
     handle = loader_real_dlopen(object->name[0] == '\0' ? NULL : object->name, RTLD_LAZY | RTLD_NOLOAD);
     if (handle == NULL)

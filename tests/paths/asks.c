@@ -23,6 +23,8 @@ static unsigned char answer[65536];
 #else
 #define OLDEST "GLIBC_2.17"
 #endif
+/* musl has the first four alone, and no older names. */
+#ifdef __GLIBC__
 #define OLD(name, ...) \
     int old_##name(__VA_ARGS__); \
     __asm__(".symver old_" #name ", __" #name "@" OLDEST)
@@ -34,17 +36,15 @@ OLD(res_nquery, res_state, const char *, int, int, unsigned char *, int);
 OLD(res_nsearch, res_state, const char *, int, int, unsigned char *, int);
 OLD(res_nquerydomain, res_state, const char *, const char *, int, int, unsigned char *, int);
 OLD(res_nsend, res_state, const unsigned char *, int, unsigned char *, int);
+#endif
 
 /* Return the size of the answer; -1: `by` is none of these. */
 static int ask_libc(const char *by, const char *name)
 {
-    static struct __res_state state;
     unsigned char query[512];
     int size = res_mkquery(QUERY, name, C_IN, T_A, NULL, 0, NULL, query, sizeof(query));
     int room = sizeof(answer);
 
-    if (res_ninit(&state) != 0)
-        die("res_ninit");
     if (strcmp(by, "res_query") == 0)
         return res_query(name, C_IN, T_A, answer, room);
     if (strcmp(by, "res_search") == 0)
@@ -53,6 +53,11 @@ static int ask_libc(const char *by, const char *name)
         return res_querydomain("www", strchr(name, '.') + 1, C_IN, T_A, answer, room);
     if (strcmp(by, "res_send") == 0)
         return res_send(query, size, answer, room);
+#ifdef __GLIBC__
+    static struct __res_state state;
+
+    if (res_ninit(&state) != 0)
+        die("res_ninit");
     if (strcmp(by, "res_nquery") == 0)
         return res_nquery(&state, name, C_IN, T_A, answer, room);
     if (strcmp(by, "res_nsearch") == 0)
@@ -77,6 +82,7 @@ static int ask_libc(const char *by, const char *name)
         return old_res_nquerydomain(&state, "www", strchr(name, '.') + 1, C_IN, T_A, answer, room);
     if (strcmp(by, "__res_nsend") == 0)
         return old_res_nsend(&state, query, size, answer, room);
+#endif
     return -1;
 }
 

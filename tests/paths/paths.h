@@ -24,6 +24,17 @@
 #define TLSv1_2_client_method TLS_client_method
 #endif
 
+/* musl ignores the one, and has no versions; dlmopen it has none. */
+#ifndef __GLIBC__
+#define RTLD_DEEPBIND 8
+#define LM_ID_BASE 0
+#define dlmopen(space, object, mode) dlopen(object, mode)
+#define dlvsym(library, name, version) dlsym(library, name)
+#define __recv_chk(fd, bytes, size, room, flags) recv(fd, bytes, size, flags)
+#define __recvfrom_chk(fd, bytes, size, room, flags, from, length) recvfrom(fd, bytes, size, flags, from, length)
+#define __read_chk(fd, bytes, size, room) read(fd, bytes, size)
+#endif
+
 #define PINNED "www.pinned.example"
 #define REQUEST "GET /secret HTTP/1.0\r\n\r\n"
 

@@ -5,6 +5,7 @@
 #include "paths.h"
 #include <locale.h>
 
+#ifdef __GLIBC__
 static void resolve_later(const char *name)
 {
     struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
@@ -19,6 +20,10 @@ static void resolve_later(const char *name)
     while (*(struct addrinfo *volatile *)&request.ar_result == NULL);
     freeaddrinfo(request.ar_result);
 }
+#else
+#define AI_IDN 0
+#define resolve_later resolve
+#endif
 
 static void resolve_utf8(const char *name, int flags)
 {

@@ -66,10 +66,14 @@ static int refuse(X509_STORE_CTX *store, void *arg)
     return 0;
 }
 
-/* 1.1.1's glibc has no mallinfo2. */
+/* 1.1.1's glibc has no mallinfo2, and musl neither. */
 static size_t in_use(void)
 {
+#ifdef __GLIBC__
     return (size_t)(unsigned)mallinfo().uordblks;
+#else
+    return 0;
+#endif
 }
 
 static void swap_often(SSL_CTX *ctx, int times)

@@ -12,6 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef __GLIBC__
+#define execveat(...) syscall(SYS_execveat, __VA_ARGS__)
+#endif
+
 extern char **environ;
 
 static char joined[8192];

@@ -1,0 +1,111 @@
+/* What Debian's libssl and libcrypto, and these tests, call of glibc, and musl does not have. */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+static void must_fit(size_t size, size_t room)
+{
+    if (size > room)
+        abort();
+}
+
+void *__memcpy_chk(void *to, const void *from, size_t size, size_t room)
+{
+    must_fit(size, room);
+    return memcpy(to, from, size);
+}
+
+void *__memset_chk(void *to, int byte, size_t size, size_t room)
+{
+    must_fit(size, room);
+    return memset(to, byte, size);
+}
+
+char *__strcat_chk(char *to, const char *from, size_t room)
+{
+    must_fit(strlen(to) + strlen(from) + 1, room);
+    return strcat(to, from);
+}
+
+int __sprintf_chk(char *to, int checked, size_t room, const char *format, ...)
+{
+    va_list args;
+    int length;
+
+    (void)checked;
+    va_start(args, format);
+    length = vsnprintf(to, room, format, args);
+    va_end(args);
+    must_fit((size_t)length + 1, room);
+    return length;
+}
+
+int __vfprintf_chk(FILE *stream, int checked, const char *format, va_list args)
+{
+    (void)checked;
+    return vfprintf(stream, format, args);
+}
+
+int __fprintf_chk(FILE *stream, int checked, const char *format, ...)
+{
+    va_list args;
+    int length;
+
+    (void)checked;
+    va_start(args, format);
+    length = vfprintf(stream, format, args);
+    va_end(args);
+    return length;
+}
+
+/* Not __vdprintf_chk: the shim must do without it. */
+int __dprintf_chk(int fd, int checked, const char *format, ...)
+{
+    va_list args;
+    int length;
+
+    (void)checked;
+    va_start(args, format);
+    length = vdprintf(fd, format, args);
+    va_end(args);
+    return length;
+}
+
+void __syslog_chk(int priority, int checked, const char *format, ...)
+{
+    va_list args;
+
+    (void)checked;
+    va_start(args, format);
+    vsyslog(priority, format, args);
+    va_end(args);
+}
+
+long __fdelt_chk(long fd)
+{
+    return fd / (long)(8 * sizeof(long));
+}
+
+/* For asynchronous jobs, which libcrypto then finds to be impossible. */
+int getcontext(void *context)
+{
+    (void)context;
+    return -1;
+}
+
+int setcontext(const void *context)
+{
+    (void)context;
+    return -1;
+}
+
+void makecontext(void *context, void (*function)(void), int count, ...)
+{
+    (void)context;
+    (void)function;
+    (void)count;
+    abort();
+}
