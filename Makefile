@@ -164,7 +164,7 @@ demo: tools-for-demo
 
 ## test        run the unit tests and the tests with real clients and servers
 test: tools
-	$(Q)$(MAKE) --no-print-directory all $(unit) programs stacks servers runtimes
+	$(Q)$(MAKE) --no-print-directory all $(unit) programs musl stacks servers runtimes
 	$(Q)tests/run
 
 ## quick       half of the tests, without those that need PHP, Apache, Node.js or npm
@@ -318,6 +318,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: stacks always all demo test quick bare hollow matrix clients suites doctor-table bench bench-programs fuzz soak deb fleet check programs paths servers runtimes tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
+.PHONY: stacks musl always all demo test quick bare hollow matrix clients suites doctor-table bench bench-programs fuzz soak deb fleet check programs paths servers runtimes tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
