@@ -91,7 +91,7 @@ held() {
 
 # asks OPTION...: the program that asks in all ways
 asks() { held "${NAME:-www.pinned.example}" asking; }
-asking() { inside "$BATS_TEST_DIRNAME/../build/paths/asks" "$1" "${options[@]}"; }
+asking() { inside "${PATHS:-$BATS_TEST_DIRNAME/../build/paths}/asks" "$1" "${options[@]}"; }
 
 @test "the resolver's functions of libc tell the name, by each of their names" {
     local by
@@ -119,6 +119,17 @@ asking() { inside "$BATS_TEST_DIRNAME/../build/paths/asks" "$1" "${options[@]}";
     done
     # At whatever port.
     options=(server=5353) && asks
+}
+
+@test "a program for musl is held as well: by libc's functions, and by what it reads and sends itself" {
+    local how
+    PATHS=$BATS_TEST_DIRNAME/../build/musl/paths
+    for how in by=res_{query,search,querydomain,send} by=recv{,from,msg,mmsg} by=read{,v} with=send{,to,msg,mmsg} with=write{,v}; do
+        options=("$how") && asks
+    done
+    options=(by=read stream) && asks
+    resolving() { inside "$PATHS/resolved" 127.0.0.1 "$1"; }
+    held www.pinned.example resolving
 }
 
 @test "an answer counts for the name that was asked for, not for the one that it gives" {

@@ -259,6 +259,11 @@ static bool take_glibc(const struct link_map *map)
     return true;
 }
 
+bool loader_is_musl(void)
+{
+    return atomic_load_explicit(&is_musl, memory_order_relaxed);
+}
+
 static const struct link_map *list_of(const ElfW(Dyn) *entry)
 {
     for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
@@ -433,7 +438,7 @@ void *loader_hold(const struct loaded *object)
     void *handle;
 
     loader_ready();
-    if (atomic_load_explicit(&is_musl, memory_order_relaxed))
+    if (loader_is_musl())
         return hold_in_musl(object);
     /* By name. A struct link_map * used as a handle crashes for objects loaded at start-up. */
     handle = loader_real_dlopen(object->name[0] == '\0' ? NULL : object->name, RTLD_LAZY | RTLD_NOLOAD);

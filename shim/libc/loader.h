@@ -85,6 +85,9 @@ extern void *(*loader_real_dlmopen)(Lmid_t space, const char *name, int mode);
 extern void *(*loader_real_dlsym)(void *handle, const char *name);
 extern void *(*loader_real_dlvsym)(void *handle, const char *name, const char *version);
 
+/* Return true if libc is musl. After loader_next_at_start or loader_ready. */
+MUST_CHECK bool loader_is_musl(void);
+
 /* Find the real functions of the loader. Without them no function of OpenSSL can be found: every call of OpenSSL fails. */
 void loader_ready(void);
 

@@ -513,11 +513,10 @@ EXPORT int dup(int fd)
     return copy;
 }
 
-/* Only the kernel knows whether there is an argument. musl has no fcntl64. */
+/* Only the kernel knows whether there is an argument. */
 #define FCNTL(name) \
     EXPORT int name(int fd, int command, ...) \
     { \
-        __typeof__(&fcntl) real = find_##name(); \
         va_list args; \
         void *argument; \
         int result; \
@@ -525,7 +524,7 @@ EXPORT int dup(int fd)
         va_start(args, command); \
         argument = va_arg(args, void *); \
         va_end(args); \
-        result = (real != NULL ? real : find_fcntl())(fd, command, argument); \
+        result = find_##name()(fd, command, argument); \
         if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) \
             copied(fd, result); \
         return result; \

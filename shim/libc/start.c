@@ -6,7 +6,54 @@
 #include "real.h"
 #include "socket.h"
 
+#include <stdlib.h>
+
 _Atomic(void *) real_found[REAL_COUNT];
+
+/* What musl does not have: programs for glibc that run under it call these, and what brings them along (gcompat) calls, for its part, functions that this
+ * object interposes, so that all would be seen twice. */
+static ssize_t checked_read(int fd, void *bytes, size_t size, size_t room)
+{
+    if (size > room)
+        abort();
+    return find_read()(fd, bytes, size);
+}
+
+static ssize_t checked_recv(int fd, void *bytes, size_t size, size_t room, int flags)
+{
+    if (size > room)
+        abort();
+    return find_recv()(fd, bytes, size, flags);
+}
+
+static ssize_t checked_recvfrom(int fd, void *bytes, size_t size, size_t room, int flags, struct sockaddr *from, socklen_t *length)
+{
+    if (size > room)
+        abort();
+    return find_recvfrom()(fd, bytes, size, flags, from, length);
+}
+
+static PRINTF_LIKE(3, 0) int checked_vfprintf(FILE *stream, int checked, const char *format, va_list args)
+{
+    (void)checked;
+    return find_vfprintf()(stream, format, args);
+}
+
+static PRINTF_LIKE(3, 0) int checked_vdprintf(int fd, int checked, const char *format, va_list args)
+{
+    (void)checked;
+    return find_vdprintf()(fd, format, args);
+}
+
+static void complete_musl(struct sought list[static REAL_COUNT])
+{
+    list[AT___read_chk].found = (void *)checked_read;
+    list[AT___recv_chk].found = (void *)checked_recv;
+    list[AT___recvfrom_chk].found = (void *)checked_recvfrom;
+    list[AT___vfprintf_chk].found = (void *)checked_vfprintf;
+    list[AT___vdprintf_chk].found = (void *)checked_vdprintf;
+    list[AT_fcntl64].found = list[AT_fcntl].found;
+}
 
 static void find_all(void)
 {
@@ -15,6 +62,8 @@ static void find_all(void)
 #undef SOUGHT
 
     loader_next_at_start(list, REAL_COUNT);
+    if (loader_is_musl())
+        complete_musl(list);
     for (int i = 0; i < REAL_COUNT; i++)
         atomic_store_explicit(&real_found[i], list[i].found, memory_order_relaxed);
 }

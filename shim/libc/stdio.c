@@ -238,13 +238,10 @@ static char first_of(const char *format)
     return format != NULL && format[0] == '%' ? 'C' : format != NULL ? format[0] : '\0';
 }
 
-/* `checked` is the argument of the functions that check (_FORTIFY_SOURCE); -1: it is none of these. musl has none, and what brings some for it need not
- * bring all. */
+/* `checked` is the argument of the functions that check (_FORTIFY_SOURCE); -1: it is none of these. */
 static PRINTF_LIKE(3, 0) int print(FILE *stream, int checked, const char *format, va_list args)
 {
-    __typeof__(&__vfprintf_chk) checking = checked < 0 ? NULL : find___vfprintf_chk();
-
-    return checking != NULL ? checking(stream, checked, format, args) : find_vfprintf()(stream, format, args);
+    return checked < 0 ? find_vfprintf()(stream, format, args) : find___vfprintf_chk()(stream, checked, format, args);
 }
 
 static PRINTF_LIKE(3, 0) __attribute__((noinline, cold)) int print_looked_at(FILE *stream, int checked, const char *format, va_list args)
@@ -335,7 +332,6 @@ static PRINTF_LIKE(3, 0) int print_to(int fd, int checked, const char *format, v
 {
     bool looks = fd >= 0
         && ((socket_marks_of(fd) & ~(unsigned)(SOCKET_IS_ONE | SOCKET_IS_NONE)) != 0 || proxy_request_may_begin((unsigned char)first_of(format)) || hello_may_begin((uint8_t)first_of(format)));
-    __typeof__(&__vdprintf_chk) checking = checked < 0 ? NULL : find___vdprintf_chk();
     struct printed printed;
     va_list again;
     int result;
@@ -347,7 +343,7 @@ static PRINTF_LIKE(3, 0) int print_to(int fd, int checked, const char *format, v
         if (!print_permits(fd, &printed, __builtin_return_address(0)))
             return -1;
     }
-    result = checking != NULL ? checking(fd, checked, format, args) : find_vdprintf()(fd, format, args);
+    result = checked < 0 ? find_vdprintf()(fd, format, args) : find___vdprintf_chk()(fd, checked, format, args);
     if (looks)
         print_sent(fd, &printed, result);
     return result;

@@ -1,14 +1,28 @@
-/* connect HOST PORT: the plainest client, linked with libssl. It asks for the machine's name first. */
+/* connect HOST PORT [thread]: the plainest client, linked with libssl. It asks for the machine's name first. thread: it does all in one, with the stack that
+ * threads have by default. */
 
 #include "paths.h"
+#include <pthread.h>
+
+static void *run(void *arg)
+{
+    char **argv = arg;
+    SSL *ssl = client(context(argv), open_socket(argv[1], argv[2], SOCK_STREAM), PINNED);
+
+    return show("SSL_connect", ssl, SSL_connect(ssl)) == 1 && fetch(ssl) ? argv : NULL;
+}
 
 int main(int argc, char **argv)
 {
     char name[256];
-    SSL *ssl;
+    pthread_t thread;
+    void *done;
 
     if (argc < 3 || gethostname(name, sizeof(name)) != 0)
         return 2;
-    ssl = client(context(argv), open_socket(argv[1], argv[2], SOCK_STREAM), PINNED);
-    return show("SSL_connect", ssl, SSL_connect(ssl)) == 1 && fetch(ssl) ? 0 : 1;
+    if (!word(argv, "thread"))
+        return run(argv) != NULL ? 0 : 1;
+    if (pthread_create(&thread, NULL, run, argv) != 0 || pthread_join(thread, &done) != 0)
+        return 2;
+    return done != NULL ? 0 : 1;
 }
