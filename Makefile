@@ -46,14 +46,14 @@ shim := core/log $(addprefix libc/,loader start resolve send receive stdio filte
 	$(addprefix core/,evaluation report proven state fortify) \
 	$(addprefix openssl/,client_decode certs ossl verify_param through facts session context conn refuse decide psk client_cert start security told verify handshake exports openssl) \
 	backends libc/cares libc/dlsym libc/dlsym_entry
-command := main output run doctor learn launch event observed targets objects workers dial lint pin check linked \
+command := main output run doctor prove impostor learn launch event observed targets objects workers dial lint pin check linked \
 	$(addprefix examine/,examine program wrapper tls_library libraries elf_file preload)
 # Of the shim, beside the core.
-shared := core/log $(addprefix openssl/,client_decode certs)
+shared := core/log core/proxy_request $(addprefix openssl/,client_decode certs)
 # What unit tests need besides the core.
 in_unit := $(addprefix core/,resolved dns proxy_request log pinstore state) $(addprefix libc/,sent resolver socket)
 
-all: $(BUILD)/libpinshim.so $(BUILD)/pinshim
+all: $(BUILD)/libpinshim.so $(BUILD)/libpinshim-prove.so $(BUILD)/pinshim
 
 $(BUILD)/shim/core/%.o: layers := $(in_core)
 $(BUILD)/shim/libc/%.o: layers := $(in_libc)
@@ -84,6 +84,12 @@ $(BUILD)/shim/%.o: shim/%.S
 
 $(BUILD)/libpinshim.so: $(shim:%=$(BUILD)/shim/%.o) $(BUILD)/exports.map shim/segments.ld
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--version-script=$(BUILD)/exports.map $(shim_link)
+
+# What leads connections to the impostor of "pinshim prove". Like the shim, it is for every libc.
+$(BUILD)/libpinshim-prove.so: cmd/redirect/redirect.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(common) -fPIC -fvisibility=hidden $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -shared -nostartfiles \
+		-Wl,-soname,libpinshim-prove.so,-z,noexecstack,-z,relro
 
 $(BUILD)/pinshim: $(command:%=$(BUILD)/cmd/%.o) $(core:%=$(BUILD)/shim/%.o) $(shared:%=$(BUILD)/shim/%.o)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pie -Wl,-z,relro,-z,now -o $@ $^ -Wl,--no-as-needed -lssl -lcrypto -ldl
@@ -291,6 +297,7 @@ install: all
 	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) \
 		$(addprefix $(DESTDIR)$(MANDIR)/man,1 5 8)
 	install -m 0755 $(BUILD)/libpinshim.so $(DESTDIR)$(LIBDIR)/libpinshim.so
+	install -m 0755 $(BUILD)/libpinshim-prove.so $(DESTDIR)$(LIBDIR)/libpinshim-prove.so
 	install -m 0755 $(BUILD)/pinshim $(DESTDIR)$(BINDIR)/pinshim
 	install -m 0644 $(documents) $(DESTDIR)$(DOCDIR)
 	install -m 0644 $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)/docs
@@ -303,7 +310,7 @@ install: all
 
 ## uninstall   remove what install put there
 uninstall:
-	rm -f $(DESTDIR)$(LIBDIR)/libpinshim.so $(DESTDIR)$(BINDIR)/pinshim $(DESTDIR)$(BASHDIR)/pinshim $(DESTDIR)$(ZSHDIR)/_pinshim
+	rm -f $(DESTDIR)$(LIBDIR)/libpinshim.so $(DESTDIR)$(LIBDIR)/libpinshim-prove.so $(DESTDIR)$(BINDIR)/pinshim $(DESTDIR)$(BASHDIR)/pinshim $(DESTDIR)$(ZSHDIR)/_pinshim
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/,man1/pinshim.1 man5/pins.5 man8/libpinshim.8)
 	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(documents) $(wildcard docs/*.md))
 	-rmdir $(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(DOCDIR)

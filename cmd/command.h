@@ -7,6 +7,7 @@
 /* Each takes the arguments from its own name on and returns the exit status. */
 int run_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
+int prove_main(int argc, char **argv);
 int learn_main(int argc, char **argv);
 int pin_main(int argc, char **argv);
 int lint_main(int argc, char **argv);
