@@ -88,7 +88,7 @@ $(BUILD)/libpinshim.so: $(shim:%=$(BUILD)/shim/%.o) $(BUILD)/exports.map shim/se
 # What leads connections to the impostor of "pinshim prove". Like the shim, it is for every libc.
 $(BUILD)/libpinshim-prove.so: cmd/redirect/redirect.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(common) -fPIC -fvisibility=hidden $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -shared -nostartfiles \
+	$(Q)$(CC) $(common) $(shim_flags) -U_FORTIFY_SOURCE -fno-stack-protector $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -shared -nostartfiles \
 		-Wl,-soname,libpinshim-prove.so,-z,noexecstack,-z,relro
 
 $(BUILD)/pinshim: $(command:%=$(BUILD)/cmd/%.o) $(core:%=$(BUILD)/shim/%.o) $(shared:%=$(BUILD)/shim/%.o)

@@ -42,6 +42,7 @@ static const char help[] =
     "PINSHIM_LOG, PINSHIM_LOG_FORMAT, PINSHIM_LOG_LEVEL). Other libraries stay in\n"
     "LD_PRELOAD, after the shim. Programs that CMD starts inherit all this, even if\n"
     "CMD removes it from their environment, unless PINSHIM_INHERIT is keep.\n"
+    "To see that the pins hold for CMD: pinshim prove --pins F -- CMD\n"
     "\n"
     "Exit status: CMD's; 125 if pinshim did not start CMD; 126 if CMD cannot be\n"
     "executed, 127 if it is not found.\n";

@@ -24,7 +24,7 @@ printf "%s\n" "${COMPREPLY[@]}"' _ "$@"
 }
 
 @test "bash completes every subcommand, its options and their values" {
-    completes '--help --version check doctor help learn lint pin run' pinshim ''
+    completes '--help --version check doctor help learn lint pin prove run' pinshim ''
     completes 'check' pinshim c
     completes '--version' pinshim --v
     completes '-- --force --help --json --log --log-level --pins --report' pinshim run --
