@@ -45,7 +45,7 @@ make_programs() {
     made plain
     made static -static
     made static-pie -static-pie
-    musl-gcc -o "$MADE/musl" "$MADE/plain.c"
+    made libc -Wl,--dynamic-linker=/lib/ld-other.so.1
     made set-user-id && chmod u+s "$MADE/set-user-id"
     made set-group-id && chmod g+s "$MADE/set-group-id"
     made capable
@@ -279,7 +279,7 @@ not_started() {
     for name in static static-pie; do
         not_started 'it is linked statically' "$MADE/$name"
     done
-    not_started 'its C library is musl' "$MADE/musl"
+    not_started 'its C library is neither glibc nor musl' "$MADE/libc"
     not_started 'it is set-user-ID' "$MADE/set-user-id"
     not_started 'it is set-group-ID' "$MADE/set-group-id"
     not_started 'it is for aarch64' "$MADE/arm64"
@@ -479,9 +479,9 @@ with_object() {
     printf '#!%s\n' "$MADE/static" >script
     not_started 'it is linked statically' ./script
     printf '#! %s/script2 x\n' "$PWD" >script
-    printf '#!%s\n' "$MADE/musl" >script2
+    printf '#!%s\n' "$MADE/libc" >script2
     chmod +x script2
-    not_started 'its C library is musl' ./script
+    not_started 'its C library is neither glibc nor musl' ./script
     printf 'curl -sk "https://localhost:%s/"\n' "$GOOD" >script
     under -- ./script
     has "$OUT" 'hello from good'
@@ -592,7 +592,7 @@ PY
     doctor static neither 1 "$MADE/static"
     doctor static neither 1 "$MADE/static-pie"
     doctor no-program neither 1 "$MADE/lib/libssl3.so"
-    doctor libc neither 1 "$MADE/musl"
+    doctor libc neither 1 "$MADE/libc"
     doctor set-user-id neither 1 "$MADE/set-user-id"
     doctor set-user-id neither 1 "$MADE/set-group-id"
     doctor architecture neither 1 "$MADE/arm64"

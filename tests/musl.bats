@@ -211,3 +211,74 @@ refused_with_fault() {
         done
     done
 }
+
+# pinshim COMMAND...: the command, beside the object that is tested
+pinshim() {
+    mkdir -p "$BATS_FILE_TMPDIR/bin"
+    cp -u "$BATS_TEST_DIRNAME/../build/pinshim" "$SHIM_SO" "$BATS_FILE_TMPDIR/bin/"
+    "$BATS_FILE_TMPDIR/bin/pinshim" "$@"
+}
+
+# it EXPRESSION: a value of what doctor --json said
+it() { jq -r "$1" <<<"$OUT"; }
+
+@test "run starts it under the shim, and doctor says what it is" {
+    capture pinshim doctor --json "$PATHS/connect"
+    equals "$STATUS $(it '[.verdict, .code, .mapped, .tls[0].name, .tls[0].path] | @tsv')" "0 $(printf '%s\t' judged openssl true OpenSSL)$MUSL/libssl.so.3"
+    capture pinshim run --pins "$PINS" -- "$PATHS/connect" 127.0.0.1 "$IMPOSTOR"
+    equals "$STATUS" 1
+    equals "$(count_lines refused)" 1
+    capture pinshim run --pins "$PINS" -- "$PATHS/connect" 127.0.0.1 "$GOOD"
+    has "$OUT" 'hello from good'
+    capture pinshim run --pins "$PINS" -- "$PROGRAMS/starts" posix_spawn curl -sk "https://localhost:$IMPOSTOR/"
+    equals "$OUT" 'hello from impostor'
+    capture pinshim doctor --json "$PROGRAMS/raw"
+    equals "$(it .code)" no-tls
+}
+
+@test "doctor finds its libraries as musl does" {
+    local name at=$BATS_TEST_TMPDIR
+    mkdir -p "$at"/{lib,etc,first,second,third} "$at/usr/lib"
+    cp "$LOADER" "$at/lib/ld-musl-any.so.1"
+    build() { "$CC" -x c - -x none -Wl,--no-as-needed,--dynamic-linker="$at/lib/ld-musl-any.so.1" "$@"; }
+    for name in first second third usr/lib; do
+        echo 'int gnutls(void) { return 0; }' | "$CC" -shared -fPIC -x c - -o "$at/$name/libgnutls.so.30" -Wl,-soname,libgnutls.so.30
+    done
+    echo 'int gnutls(void); int between(void) { return gnutls(); }' | "$CC" -shared -fPIC -x c - -x none -o "$at/first/libbetween.so" -Wl,--no-as-needed "$at/first/libgnutls.so.30"
+    rm "$at/first/libgnutls.so.30"
+    # found DIRECTORY [VARIABLE...]: there doctor finds it, and musl
+    found() {
+        capture env "${@:2}" "$(command -v bash)" -c '"$0" --list "$1"' "$at/lib/ld-musl-any.so.1" "$at/program"
+        equals "$(awk '$1 == "libgnutls.so.30" { print $3 }' <<<"$OUT")" "$at/$1/libgnutls.so.30"
+        (export "${@:2}" none=; capture pinshim doctor --json "$at/program"
+        equals "$(it '.tls[0].path')" "$at/$1/libgnutls.so.30")
+    }
+    echo 'int between(void); int main(void) { return between(); }' >"$at/program.c"
+    # A DT_RUNPATH is handed down, and LD_LIBRARY_PATH goes before it.
+    # shellcheck disable=SC2016 # the loader's
+    build -o "$at/program" "-Wl,-rpath,$at/first:"'$ORIGIN/second',--enable-new-dtags -Wl,--allow-shlib-undefined "$at/first/libbetween.so" <"$at/program.c"
+    found second
+    found third "LD_LIBRARY_PATH=:$at/none::$at/third"
+    # Then the list of directories beside the loader.
+    build -o "$at/program" "-Wl,-rpath,$at/first" -Wl,--allow-shlib-undefined "$at/first/libbetween.so" <"$at/program.c"
+    printf '%s\n' "$at/none" "$at/usr/lib" >"$at/etc/ld-musl-$(uname -m).path"
+    found usr/lib
+}
+
+@test "a musl that does not load the object says so, and run does not start the program" {
+    local loader=$BATS_TEST_TMPDIR/ld-musl-other.so.1
+    # musl is silent about an object that it does not find; so run asks it first. One function is missing in this one.
+    sed 's/program_invocation_short_name/program_invocation_short_none/g' "$LOADER" >"$loader"
+    chmod +x "$loader"
+    "$CC" -std=gnu11 -D_GNU_SOURCE -Wl,--dynamic-linker="$loader" -o "$BATS_TEST_TMPDIR/program" "$BATS_TEST_DIRNAME/paths/connect.c" -lssl -lcrypto
+    capture bare "$BATS_TEST_TMPDIR/program" 127.0.0.1 "$IMPOSTOR"
+    has "$OUT" 'hello from impostor'
+    capture env LD_PRELOAD=/no/such/libpinshim.so "$PATHS/connect" 127.0.0.1 "$IMPOSTOR"
+    has "$OUT" 'hello from impostor'
+    equals "$ERR" ''
+    capture pinshim run --pins "$PINS" -- "$BATS_TEST_TMPDIR/program" 127.0.0.1 "$IMPOSTOR"
+    equals "$STATUS: $OUT" '125: '
+    has "$ERR" 'its loader does not load the shim: Error relocating'
+    capture pinshim doctor --json "$BATS_TEST_TMPDIR/program"
+    equals "$(it .code)" shim-not-loadable
+}

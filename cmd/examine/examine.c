@@ -201,7 +201,7 @@ static void survey_libraries(const struct libraries *libraries, const char *root
 }
 
 /* Look for an object that a language's runtime, or a server, loads when TLS is wanted. */
-static void survey_plugins(const char *program, struct survey *survey)
+static void survey_plugins(const char *program, const struct libraries *of_program, struct survey *survey)
 {
     static const struct {
         const char *runtime; /* how its file name begins */
@@ -214,6 +214,11 @@ static void survey_plugins(const char *program, struct survey *survey)
         {"perl", "lib/*/perl5/*/auto/Net/SSLeay/SSLeay.so"},
         {"perl", "local/lib/*/perl/*/auto/Net/SSLeay/SSLeay.so"},
         {"perl", "lib/perl5/*/*/auto/Net/SSLeay/SSLeay.so"},
+        {"perl", "lib/perl5/*/auto/Net/SSLeay/SSLeay.so"}, /* Alpine; likewise below */
+        {"php", "lib/php*/modules/openssl.so"},
+        {"php", "lib/php*/modules/curl.so"},
+        {"lua", "lib/lua/%v*/ssl.so"},
+        {"httpd", "lib/apache2/mod_ssl.so"},
         {"php", "lib/php/*/openssl.so"},
         {"php", "lib/php/*/curl.so"},
         {"lua", "lib/*/lua/%v*/ssl.so"},
@@ -245,7 +250,7 @@ static void survey_plugins(const char *program, struct survey *survey)
             continue;
         for (size_t k = 0; k < paths.gl_pathc; k++) {
             char *path = realpath(paths.gl_pathv[k], NULL);
-            struct libraries *libraries = path != NULL && strcmp(path, last) != 0 ? libraries_of(path) : NULL;
+            struct libraries *libraries = path != NULL && strcmp(path, last) != 0 ? libraries_of(path, of_program) : NULL;
 
             if (libraries != NULL) {
                 seen_add(&survey->out->seen, "plugin", "%s loads %s when TLS is wanted", name, path);
@@ -428,7 +433,7 @@ static void decide_tls(struct examination *out, const struct libraries *librarie
     }
     survey_libraries(libraries, NULL, &survey);
     if (!process)
-        survey_plugins(out->program.path, &survey);
+        survey_plugins(out->program.path, libraries, &survey);
     if (elf_imports(&libraries->first->elf, "dlmopen"))
         seen_add(&out->seen, "note", "it can load libraries into a namespace of their own (dlmopen), without the shim");
     if (libraries_find(libraries, "liburing.so") != NULL)
@@ -478,21 +483,19 @@ static bool has_rights(struct examination *out)
     return false;
 }
 
-/* The loader's name identifies the libc. */
-static bool is_foreign(struct examination *out, const struct elf *elf)
+/* The loader's name identifies glibc. */
+static bool is_foreign(struct examination *out, const struct libraries *libraries)
 {
-    const char *name = program_base(elf->interpreter);
+    const char *interpreter = libraries->first->elf.interpreter;
+    const char *name = program_base(interpreter);
 
-    seen_add(&out->seen, "loader", "%s", elf->interpreter);
-    if (strncmp(name, "ld-linux", 8) == 0)
+    seen_add(&out->seen, "loader", "%s%s", interpreter, libraries->musl != NULL ? " (musl)" : "");
+    if (strncmp(name, "ld-linux", 8) == 0 || libraries->musl != NULL)
         return false;
     decide(out, HOLD_NEITHER, "libc",
-        format("its C library is %s (loader %s), and the shim is made for glibc",
-            strncmp(name, "ld-musl", 7) == 0     ? "musl"
-                : strncmp(name, "linker", 6) == 0 ? "Android's"
-                                                  : "not glibc",
-            elf->interpreter),
-        output_copy("use a build of it for glibc"));
+        format("its C library is %s (loader %s), and the shim is made for glibc and musl",
+            strncmp(name, "linker", 6) == 0 ? "Android's" : "neither glibc nor musl", interpreter),
+        output_copy("use a build of it for glibc or musl"));
     return true;
 }
 
@@ -589,7 +592,7 @@ static void examine_elf(struct examination *out, const struct libraries *librari
         name_static(out, libraries);
         return;
     }
-    if (is_foreign(out, elf) || has_rights(out))
+    if (is_foreign(out, libraries) || has_rights(out))
         return;
     if (libraries->missing != NULL)
         seen_add(&out->seen, "note", "%s, which %s needs, was not found here", libraries->missing, library_name(libraries->missing_by));
@@ -657,7 +660,7 @@ static void examine_program(struct examination *out, bool trusted)
         decide(out, HOLD_NEITHER, "no-shim", format("the shim cannot be used: %s", problem), output_copy("install it with \"make install\""));
         return;
     }
-    libraries = libraries_of(out->program.path);
+    libraries = libraries_of(out->program.path, NULL);
     if (libraries == NULL) {
         out->error = EACCES;
         decide(out, HOLD_NEITHER, "unreadable", format("%s cannot be read", out->program.path),

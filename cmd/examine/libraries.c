@@ -193,12 +193,95 @@ static struct library *in_cache(const struct libraries *libraries, const char *n
     return NULL;
 }
 
+/* Return true if the loader is musl, whatever it is called: it holds libc, too. */
+static bool is_musl(const char *interpreter)
+{
+    struct elf elf;
+    bool is = interpreter != NULL && strncmp(program_base(interpreter), "ld-musl-", 8) == 0;
+
+    if (!is && interpreter != NULL && elf_open(interpreter, &elf) == ELF_READ) {
+        is = elf_defines(&elf, "__libc_start_main") && elf_defines(&elf, "dlopen");
+        elf_close(&elf);
+    }
+    return is;
+}
+
+/* Look in the directories of `list`. Unlike glibc, musl skips empty entries, and knows $ORIGIN alone, in the list of an `owner`. */
+static struct library *in_musl_list(const struct libraries *libraries, const char *list, const struct library *owner, const char *name)
+{
+    struct library *found = NULL;
+
+    while (list != NULL && found == NULL && list[strspn(list, ":\n")] != '\0') {
+        size_t length = strcspn(list += strspn(list, ":\n"), ":\n");
+        char *directory = owner != NULL ? expand(list, length, owner, "$LIB") : output_copy(list);
+
+        found = map(libraries, join(directory, owner != NULL ? strlen(directory) : length, name));
+        free(directory);
+        list += length;
+    }
+    return found;
+}
+
+/* Return what musl's list of directories says, for the caller to free: /etc/ld-musl-ARCH.path, below where /lib/ld-musl-ARCH.so.1 is. */
+static char *musl_directories(const struct libraries *libraries)
+{
+    const char *name = program_base(libraries->musl);
+    const char *architecture = libraries->first->elf.machine == EM_AARCH64 ? "aarch64" : "x86_64";
+    char path[PATH_MAX];
+    struct text text = text_over(path, sizeof(path));
+    char problem[200];
+    struct text unwanted = text_over(problem, sizeof(problem));
+    struct file_identity identity;
+    size_t prefix = (size_t)(name - libraries->musl);
+    size_t length = 0;
+    char *list;
+
+    /* Without the last slash, and without the directory before it. */
+    for (prefix -= prefix > 0; prefix > 0 && libraries->musl[prefix - 1] != '/';)
+        prefix--;
+    text_add(&text, "%.*s/etc/ld-musl-%s.path", prefix > 0 ? (int)prefix - 1 : 0, libraries->musl, architecture);
+    list = file_read(path, "list", (size_t)1 << 20, &identity, &length, &unwanted);
+    if (list == NULL)
+        return output_copy(access(path, F_OK) == 0 ? "" : "/lib:/usr/local/lib:/usr/lib");
+    list = output_allocate(list, length + 1);
+    list[length] = '\0';
+    return list;
+}
+
+/* As musl searches: its own libraries are in the loader; LD_LIBRARY_PATH goes first; a DT_RUNPATH, or else a DT_RPATH, is handed down. */
+static struct library *search_as_musl(const struct libraries *libraries, const struct library *by, const char *name)
+{
+    static const char *const own[] = {"libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet."};
+    struct library *found;
+    char *directories;
+
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        if (strncmp(name, own[i], strlen(own[i])) == 0)
+            return map(libraries, output_copy(libraries->musl));
+    }
+    if (strchr(name, '/') != NULL)
+        return map(libraries, output_copy(name));
+    found = in_musl_list(libraries, getenv("LD_LIBRARY_PATH"), NULL, name);
+    while (found == NULL && by != NULL) {
+        found = in_musl_list(libraries, by->elf.runpath != NULL ? by->elf.runpath : by->elf.rpath, by, name);
+        by = by == libraries->first ? libraries->program : by->by;
+    }
+    if (found != NULL)
+        return found;
+    directories = musl_directories(libraries);
+    found = in_musl_list(libraries, directories, NULL, name);
+    free(directories);
+    return found;
+}
+
 static struct library *search(const struct libraries *libraries, const struct library *by, const char *name)
 {
     static const char *const standard[] = {"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu",
         "/usr/lib/aarch64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"};
     struct library *found = NULL;
 
+    if (libraries->musl != NULL)
+        return search_as_musl(libraries, by, name);
     if (strchr(name, '/') != NULL)
         return map(libraries, output_copy(name));
     /* A DT_RPATH is handed down to what the object needs; a DT_RUNPATH is not, and switches the object's DT_RPATH off. */
@@ -238,7 +321,14 @@ static void append(struct libraries *libraries, struct library *found, const str
     libraries->last = found;
 }
 
-struct libraries *libraries_of(const char *path)
+static void library_free(struct library *library)
+{
+    elf_close(&library->elf);
+    free(library->path);
+    free(library);
+}
+
+struct libraries *libraries_of(const char *path, const struct libraries *program)
 {
     struct libraries *libraries = output_allocate(NULL, sizeof(*libraries));
     size_t count = 1;
@@ -250,6 +340,9 @@ struct libraries *libraries_of(const char *path)
         return NULL;
     }
     libraries->last = libraries->first;
+    libraries->program = program != NULL ? program->first : NULL;
+    if (program == NULL ? is_musl(libraries->first->elf.interpreter) : program->musl != NULL)
+        libraries->musl = output_copy(program == NULL ? libraries->first->elf.interpreter : program->musl);
     for (const struct library *by = libraries->first; by != NULL && count < LIBRARIES_MAX; by = by->next) {
         const char *name;
 
@@ -264,6 +357,11 @@ struct libraries *libraries_of(const char *path)
                     libraries->missing = output_copy(name);
                     libraries->missing_by = by;
                 }
+                continue;
+            }
+            /* musl has many names. */
+            if (is_there(libraries, found->path)) {
+                library_free(found);
                 continue;
             }
             append(libraries, found, by);
@@ -417,10 +515,9 @@ void libraries_free(struct libraries *libraries)
         return;
     for (struct library *library = libraries->first; library != NULL; library = next) {
         next = library->next;
-        elf_close(&library->elf);
-        free(library->path);
-        free(library);
+        library_free(library);
     }
+    free(libraries->musl);
     free(libraries->missing);
     free(libraries);
 }

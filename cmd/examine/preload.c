@@ -115,13 +115,15 @@ static char *gather(int in)
     return said;
 }
 
-/* A line of the list is "\tPATH (0x...)" for what has a slash in its name, else "\tNAME => PATH (0x...)". */
+/* A line of glibc's list is "\tPATH (0x...)" for what has a slash in its name, else "\tNAME => PATH (0x...)"; of musl's it is always the latter. */
 static bool is_listed(const char *said, const char *object)
 {
     size_t length = strlen(object);
 
     for (const char *line = said; line != NULL; line = strchr(line, '\n')) {
         line += strspn(line, "\n\t");
+        if (strncmp(line, object, length) == 0 && strncmp(line + length, " => ", 4) == 0)
+            line += length + 4;
         if (strncmp(line, object, length) == 0 && strncmp(line + length, " (0x", 4) == 0)
             return true;
     }
@@ -180,7 +182,8 @@ enum preload_result preload_try(const char *loader, const char *program, const c
     }
     otherwise = ask(loader, program, NULL, &without);
     if (said[0] != '\0')
-        add_line_with(said, NAME, problem);
+        /* musl lists what it has, and then says what was wrong. */
+        add_line_with(said, strstr(said, "\nError ") != NULL ? "Error " : NAME, problem);
     else
         text_add(problem, "%s --list printed nothing", loader);
     free(said);

@@ -1,6 +1,7 @@
 #include "loader.h"
 
 #include "kernel.h"
+#include "musl.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -18,7 +19,7 @@ static void *no_dlopen(const char *name, int mode)
     return NULL;
 }
 
-static void *no_dlmopen(Lmid_t space, const char *name, int mode)
+static void *no_dlmopen(long space, const char *name, int mode)
 {
     (void)space;
     return no_dlopen(name, mode);
@@ -41,7 +42,7 @@ static void *no_dlvsym(void *handle, const char *name, const char *version)
 
 /* This object interposes these four itself (dlsym_entry.S), so a plain reference would lead back to it. */
 void *(*loader_real_dlopen)(const char *, int) = no_dlopen;
-void *(*loader_real_dlmopen)(Lmid_t, const char *, int) = no_dlmopen;
+void *(*loader_real_dlmopen)(long, const char *, int) = no_dlmopen;
 void *(*loader_real_dlsym)(void *, const char *) = no_dlsym;
 void *(*loader_real_dlvsym)(void *, const char *, const char *) = no_dlvsym;
 static int (*real_dlclose)(void *);
@@ -254,7 +255,7 @@ static bool take_glibc(const struct link_map *map)
     loader_real_dlvsym = (void *(*)(void *, const char *, const char *))found[2];
     real_dlclose = (int (*)(void *))found[3];
     real_dlerror = (char *(*)(void))found[4];
-    loader_real_dlmopen = (void *(*)(Lmid_t, const char *, int))found[5];
+    loader_real_dlmopen = (void *(*)(long, const char *, int))found[5];
     atomic_store_explicit(&real_known, true, memory_order_release);
     return true;
 }

@@ -81,7 +81,7 @@ void *loader_own(const char *name);
 
 /* The real functions behind this object's own (dlsym_entry.S). Before loader_ready they find nothing. */
 extern void *(*loader_real_dlopen)(const char *name, int mode);
-extern void *(*loader_real_dlmopen)(Lmid_t space, const char *name, int mode);
+extern void *(*loader_real_dlmopen)(long space, const char *name, int mode);
 extern void *(*loader_real_dlsym)(void *handle, const char *name);
 extern void *(*loader_real_dlvsym)(void *handle, const char *name, const char *version);
 

@@ -3,6 +3,7 @@
 #define PINSHIM_REAL_H
 
 #include "loader.h"
+#include "musl.h"
 
 #include <fcntl.h>
 #include <netdb.h>

@@ -136,7 +136,7 @@ static __attribute__((noinline, cold)) int recvmmsg_looked_at(int fd, struct mms
     return received;
 }
 
-EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
+EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, mmsg_flags flags, struct timespec *timeout)
 {
     __typeof__(&recvmmsg) real = (__typeof__(&recvmmsg))real_now(AT_recvmmsg);
 

@@ -267,7 +267,7 @@ static inline bool begin_plainly(const struct iovec *parts, int flags, const str
 GATHERED(writev, (int fd, const struct iovec *parts, int count), (fd, parts, count))
 /* With the offset -1 they are writev; with any other one they cannot send on a socket, as pwrite and pwritev cannot. Not every libc has them. */
 GATHERED(pwritev2, (int fd, const struct iovec *parts, int count, off_t offset, int flags), (fd, parts, count, offset, flags))
-GATHERED(pwritev64v2, (int fd, const struct iovec *parts, int count, off64_t offset, int flags), (fd, parts, count, offset, flags))
+GATHERED(pwritev64v2, (int fd, const struct iovec *parts, int count, off_t offset, int flags), (fd, parts, count, offset, flags))
 
 static inline bool message_begins_plainly(int fd, const struct msghdr *message, int flags)
 {
@@ -340,7 +340,7 @@ static int send_messages(int fd, struct mmsghdr *messages, unsigned count, int f
     return sent > 0 ? sent : -1;
 }
 
-EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, mmsg_flags flags)
 {
     __typeof__(&sendmmsg) real = (__typeof__(&sendmmsg))real_now(AT_sendmmsg);
 
