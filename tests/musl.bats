@@ -248,7 +248,7 @@ it() { jq -r "$1" <<<"$OUT"; }
     rm "$at/first/libgnutls.so.30"
     # found DIRECTORY [VARIABLE...]: there doctor finds it, and musl
     found() {
-        capture env "${@:2}" "$(command -v bash)" -c '"$0" --list "$1"' "$at/lib/ld-musl-any.so.1" "$at/program"
+        capture env "${@:2}" "$at/lib/ld-musl-any.so.1" --list "$at/program"
         equals "$(awk '$1 == "libgnutls.so.30" { print $3 }' <<<"$OUT")" "$at/$1/libgnutls.so.30"
         (export "${@:2}" none=; capture pinshim doctor --json "$at/program"
         equals "$(it '.tls[0].path')" "$at/$1/libgnutls.so.30")
