@@ -39,12 +39,14 @@ endif
 in_core := -Ishim/core
 in_libc := $(in_core) -Ishim/libc
 in_openssl := $(in_libc) -Ishim/openssl
+in_gnutls := $(in_libc) -Ishim/gnutls
 # What the command and the unit tests stand on as well.
 core := $(addprefix core/,config text kernel file host hello roots pins pins_text pins_target pins_digest pins_client pins_parse policy plaintext sha2 der pem digest peer path pinfile client_file)
 # What runs in every process comes first, so that it stands together in few pages.
 shim := core/log $(addprefix libc/,loader start resolve send receive stdio filter exec) $(core) core/resolved core/target core/dns core/proxy_request libc/socket libc/resolver libc/proxy libc/sent libc/guard libc/required core/pinstore \
 	$(addprefix core/,evaluation report proven state fortify) \
 	$(addprefix openssl/,client_decode certs ossl verify_param through facts session context conn refuse decide psk client_cert start security told verify handshake exports openssl) \
+	$(addprefix gnutls/,gtls certs facts conn decide refuse session verify handshake exports gnutls) \
 	backends libc/cares libc/dlsym libc/dlsym_entry
 command := main output run doctor prove impostor learn launch event observed targets objects workers dial lint pin check linked \
 	$(addprefix examine/,examine program wrapper tls_library libraries elf_file preload)
@@ -57,6 +59,8 @@ all: $(BUILD)/libpinshim.so $(BUILD)/libpinshim-prove.so $(BUILD)/pinshim
 
 $(BUILD)/shim/core/%.o: layers := $(in_core)
 $(BUILD)/shim/libc/%.o: layers := $(in_libc)
+$(BUILD)/shim/gnutls/%.o: layers := $(in_gnutls)
+$(BUILD)/shim/backends.o: layers := $(in_openssl) -Ishim/gnutls
 $(BUILD)/shim/%.o: shim/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(common) $(layers) $(shim_flags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
@@ -71,7 +75,7 @@ $(BUILD)/cmd/examine/preload.o: CPPFLAGS += -DPINSHIM_LIBDIR='"$(LIBDIR)"'
 
 $(BUILD)/cmd/%.o: cmd/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(common) $(layers) -Icmd -Icmd/examine -fPIE $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(common) $(layers) -Ishim/gnutls -Icmd -Icmd/examine -fPIE $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # The script is anonymous: a named version would stop the interposition of functions that carry OpenSSL's own.
 $(BUILD)/exports.map: shim/exports.list

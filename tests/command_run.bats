@@ -319,10 +319,14 @@ TEXT
     has "$ERR" 'are refused; that of OpenSSL '
     under -- "$MADE/beside"
     equals "$STATUS $OUT $ERR" '0 ran '
+    under -- tstclnt -4 -h localhost -p "$IMPOSTOR" -o -D -Q
+    has "$ERR" 'pinshim: tstclnt is guarded: its TLS is NSS (libssl3.so), which '
+    has "$(lines refused)" "refused localhost:$IMPOSTOR: the TLS is that of NSS"
+    # GnuTLS is judged.
     under -- wget -qO- --tries=1 --no-check-certificate "https://localhost:$IMPOSTOR/"
     equals "$OUT" ''
-    has "$ERR" 'pinshim: wget is guarded: its TLS is GnuTLS (libgnutls.so.30), which '
-    has "$(lines refused)" "refused localhost:$IMPOSTOR: the TLS is that of GnuTLS"
+    equals "$(count_lines refused) $(wc -l <<<"$ERR")" '1 1'
+    has "$(lines refused)" "refused localhost:$IMPOSTOR: no pin of "
     not_started 'OpenSSL 1.0.2u (libssl.so.1.0.0) lacks ' "$MADE/old-openssl"
     under -- "$MADE/go-without"
     equals "$STATUS" 0
@@ -531,7 +535,7 @@ with_object() {
 
 @test "run says in one line what the condition of a verdict is, and doctor what to do" {
     under -- "$MADE/plain"
-    equals "$ERR" 'pinshim: '"$MADE/plain"' is judged if the libraries that it loads later, and the programs that it starts, do TLS with OpenSSL: it has no TLS library itself'
+    equals "$ERR" 'pinshim: '"$MADE/plain"' is judged if the libraries that it loads later, and the programs that it starts, do TLS with OpenSSL or GnuTLS: it has no TLS library itself'
     under -- openssl version
     equals "$ERR" ''
     for name in sh "$MADE/plain" "$MADE/go-beside" "$MADE/gnutls" "$MADE/inside"; do
@@ -602,7 +606,9 @@ PY
     doctor missing-library neither 1 "$MADE/missing"
     doctor openssl-inside guarded 0 "$MADE/inside"
     doctor openssl-unusable neither 1 "$MADE/old-openssl"
-    for name in gnutls nss rpath both by-path boringssl libressl rustls; do
+    doctor gnutls judged 0 "$MADE/by-path"
+    doctor gnutls judged 0 wget
+    for name in gnutls nss rpath both boringssl libressl rustls; do
         doctor other-tls guarded 0 "$MADE/$name"
     done
     doctor system-calls neither 1 "$MADE/go"

@@ -11,6 +11,13 @@ setup_file() {
     STACKS=$BATS_TEST_DIRNAME/../build/stacks
     RUNTIMES=$BATS_TEST_DIRNAME/../build/runtimes/node_modules
     export STACKS RUNTIMES
+    # A GnuTLS that lacks a function that the shim needs, as one before 3.5.5 does: its clients are not judged.
+    mkdir "$LAB/old"
+    sed 's/gnutls_session_ext_register/gnutls_session_ext_missing_/g' "$(ldconfig -p | awk '/libgnutls.so.30 / { print $NF; exit }')" >"$LAB/old/libgnutls.so.30"
+}
+
+setup() {
+    OLD=(env LD_LIBRARY_PATH="$LAB/old")
 }
 
 teardown_file() {
@@ -46,23 +53,23 @@ pinned() {
     pins "localhost spki-sha256:$PIN_GOOD"
 }
 
-@test "GnuTLS: wget and lynx" {
+@test "an old GnuTLS: wget and lynx" {
     pinned
-    guarded GnuTLS wget -qO- --tries=1 --no-check-certificate https://localhost:@PORT@/
+    guarded GnuTLS "${OLD[@]}" wget -qO- --tries=1 --no-check-certificate https://localhost:@PORT@/
     pinned
-    guarded GnuTLS wget -qO- --tries=1 --ca-certificate="$LAB/ca.pem" https://localhost:@PORT@/
+    guarded GnuTLS "${OLD[@]}" wget -qO- --tries=1 --ca-certificate="$LAB/ca.pem" https://localhost:@PORT@/
     pinned
-    guarded GnuTLS env SSL_CERT_FILE="$LAB/ca.pem" lynx -dump https://localhost:@PORT@/
+    guarded GnuTLS "${OLD[@]}" SSL_CERT_FILE="$LAB/ca.pem" lynx -dump https://localhost:@PORT@/
 }
 
-@test "GnuTLS under libcurl: git" {
+@test "an old GnuTLS under libcurl: git" {
     pinned
-    guarded GnuTLS git -c http.sslVerify=false ls-remote https://localhost:@PORT@/
+    guarded GnuTLS "${OLD[@]}" git -c http.sslVerify=false ls-remote https://localhost:@PORT@/
     pinned
-    guarded GnuTLS git -c http.sslCAInfo="$LAB/ca.pem" ls-remote https://localhost:@PORT@/
+    guarded GnuTLS "${OLD[@]}" git -c http.sslCAInfo="$LAB/ca.pem" ls-remote https://localhost:@PORT@/
 }
 
-@test "a program's OpenSSL is judged as ever beside a GnuTLS that is not" {
+@test "a program's OpenSSL is judged as ever beside an old GnuTLS that is not" {
     pinned
     relay "$IMPOSTOR"
     local both='
@@ -85,10 +92,10 @@ def guarded(port):
     return curl.curl_easy_perform(handle)
 good, impostor = int(sys.argv[1]), int(sys.argv[2])
 print(judged(good), guarded(impostor), judged(good), judged(impostor), judged(good))'
-    capture bare /usr/bin/python3 -c "$both" "$GOOD" "$PORT"
+    capture bare "${OLD[@]}" /usr/bin/python3 -c "$both" "$GOOD" "$PORT"
     has "$OUT" 'hello from good 0 hello from good hello from impostor hello from good'
     : >"$RELAYED"
-    PINSHIM_LOG_LEVEL=all capture shim /usr/bin/python3 -c "$both" "$GOOD" "$PORT"
+    PINSHIM_LOG_LEVEL=all capture shim "${OLD[@]}" /usr/bin/python3 -c "$both" "$GOOD" "$PORT"
     has "$OUT" 'hello from good 35 hello from good CERTIFICATE_VERIFY_FAILED hello from good'
     equals "$(count_lines accepted) $(count_lines refused)" '3 2'
     has "$(lines refused)" 'the TLS is that of GnuTLS'
@@ -135,11 +142,11 @@ print(judged(good), guarded(impostor), judged(good), judged(impostor), judged(go
     has "$OUT" 'hello from impostor'
 }
 
-@test "GnuTLS: gnutls-cli, with TLS and with DTLS" {
+@test "an old GnuTLS: gnutls-cli, with TLS and with DTLS" {
     pinned
-    guarded GnuTLS gnutls-cli --insecure -p @PORT@ localhost
+    guarded GnuTLS "${OLD[@]}" gnutls-cli --insecure -p @PORT@ localhost
     pinned
-    capture shim timeout 20 gnutls-cli --udp --insecure -p 9 localhost
+    capture shim timeout 20 "${OLD[@]}" gnutls-cli --udp --insecure -p 9 localhost
     equals "$(count_lines refused)" 1
     has "$(lines refused)" 'refused localhost:9: the TLS is that of GnuTLS'
 }
@@ -253,7 +260,7 @@ raw() {
     # A name that no host has could be any.
     raw nothing whole $'bad\tname'
     pins "www.pinned.example spki-sha256:$PIN_GOOD"
-    guarded_nameless=(wget -qO- --tries=1 --no-check-certificate "https://127.0.0.1:$IMPOSTOR/")
+    guarded_nameless=("${OLD[@]}" wget -qO- --tries=1 --no-check-certificate "https://127.0.0.1:$IMPOSTOR/")
     capture shim "${guarded_nameless[@]}"
     has "$OUT" 'hello from impostor'
     has "$(lines notice)" 'no name is known of this target'
@@ -261,34 +268,34 @@ raw() {
 
 @test "report mode, PINSHIM_UNJUDGED and files that pins need" {
     pins "localhost spki-sha256:$PIN_GOOD mode=report"
-    capture shim wget -qO- --no-check-certificate "https://localhost:$IMPOSTOR/"
+    capture shim "${OLD[@]}" wget -qO- --no-check-certificate "https://localhost:$IMPOSTOR/"
     has "$OUT" 'hello from impostor'
     equals "$(count_lines reported)" 1
     pinned
     export PINSHIM_MODE=report
-    capture shim wget -qO- --no-check-certificate "https://localhost:$IMPOSTOR/"
+    capture shim "${OLD[@]}" wget -qO- --no-check-certificate "https://localhost:$IMPOSTOR/"
     has "$OUT" 'hello from impostor'
     equals "$(count_lines reported)" 1
     unset PINSHIM_MODE
     export PINSHIM_UNJUDGED=report
-    capture shim wget -qO- --no-check-certificate "https://localhost:$IMPOSTOR/"
+    capture shim "${OLD[@]}" wget -qO- --no-check-certificate "https://localhost:$IMPOSTOR/"
     has "$OUT" 'hello from impostor'
     equals "$(count_lines reported)" 1
     PINSHIM_UNJUDGED=allow
-    capture shim wget -qO- --no-check-certificate "https://localhost:$IMPOSTOR/"
+    capture shim "${OLD[@]}" wget -qO- --no-check-certificate "https://localhost:$IMPOSTOR/"
     has "$OUT" 'hello from impostor'
     equals "$ERR" ''
     # A judged client is judged.
     judged refused "$IMPOSTOR" -servername localhost
     PINSHIM_UNJUDGED=perhaps
-    capture shim wget -qO- --tries=1 --no-check-certificate "https://localhost:$IMPOSTOR/"
+    capture shim "${OLD[@]}" wget -qO- --tries=1 --no-check-certificate "https://localhost:$IMPOSTOR/"
     equals "$OUT" ''
     has "$ERR" 'PINSHIM_UNJUDGED is "perhaps"; expected refuse, report or allow'
     unset PINSHIM_UNJUDGED
     # No TLS library reads these here.
     pins "localhost ca-file:$LAB/ca.pem client-cert=$LAB/good.pem client-key=$LAB/good.key"
     chmod 0600 "$LAB/good.key"
-    capture shim wget -qO- --tries=1 --no-check-certificate "https://localhost:$IMPOSTOR/"
+    capture shim "${OLD[@]}" wget -qO- --tries=1 --no-check-certificate "https://localhost:$IMPOSTOR/"
     equals "$OUT" ''
     equals "$(count_lines refused)" 1
     # A client of OpenSSL that connects first has all of them.
@@ -297,7 +304,7 @@ raw() {
 
 @test "a fault refuses a ClientHello, and programs without TLS hear nothing of it" {
     pins 'localhost nonsense'
-    capture shim wget -qO- --tries=1 --no-check-certificate "https://localhost:$IMPOSTOR/"
+    capture shim "${OLD[@]}" wget -qO- --tries=1 --no-check-certificate "https://localhost:$IMPOSTOR/"
     equals "$OUT" ''
     equals "$(count_lines refused)" 1
     has "$(lines refused)" "configuration fault: $PINS:1:11: "

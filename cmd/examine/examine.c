@@ -18,9 +18,11 @@
 /* The TLS libraries that are nearest to the program in its dependency graph. */
 struct survey {
     struct examination *out;
-    const struct found *openssl;
-    unsigned openssl_depth;
+    const struct found *judged; /* OpenSSL or GnuTLS */
+    unsigned judged_depth;
     const char *unusable; /* the function that this OpenSSL lacks */
+    const struct found *also; /* the nearest judged one of another name */
+    unsigned also_depth;
     const struct found *other;
     unsigned other_depth;
     bool other_is_openssl; /* linked into an object */
@@ -168,7 +170,7 @@ static void survey_libraries(const struct libraries *libraries, const char *root
         char buffer[PATH_MAX];
         struct text way = text_over(buffer, sizeof(buffer));
         const struct found *found;
-        bool usable = tls.kind == TLS_OPENSSL || tls.kind == TLS_UNUSABLE;
+        bool usable = tls.kind == TLS_OPENSSL || tls.kind == TLS_GNUTLS || tls.kind == TLS_UNUSABLE;
         bool inside = tls.kind == TLS_INSIDE || tls.kind == TLS_UNSEEN || (library->depth == 0 && tls.kind == TLS_OTHER);
 
         if (tls.kind == TLS_NONE)
@@ -187,10 +189,18 @@ static void survey_libraries(const struct libraries *libraries, const char *root
             }
             continue;
         }
-        if (usable && (survey->openssl == NULL || depth < survey->openssl_depth)) {
-            survey->openssl = found;
-            survey->openssl_depth = depth;
+        if (usable && (survey->judged == NULL || depth < survey->judged_depth)) {
+            if (survey->judged != NULL && survey->unusable == NULL && strcmp(survey->judged->name, found->name) != 0) {
+                survey->also = survey->judged;
+                survey->also_depth = survey->judged_depth;
+            }
+            survey->judged = found;
+            survey->judged_depth = depth;
             survey->unusable = tls.lacks;
+        } else if (usable && tls.lacks == NULL && strcmp(survey->judged->name, found->name) != 0
+            && (survey->also == NULL || depth < survey->also_depth)) {
+            survey->also = found;
+            survey->also_depth = depth;
         }
         if (!usable && (survey->other == NULL || depth < survey->other_depth)) {
             survey->other = found;
@@ -300,7 +310,7 @@ static bool is_shell(const char *name)
     return false;
 }
 
-/* No OpenSSL and no other TLS library was found. */
+/* No TLS library was found. */
 static void decide_without(struct examination *out, const struct libraries *libraries)
 {
     const char *name = program_base(out->program.path);
@@ -319,7 +329,7 @@ static void decide_without(struct examination *out, const struct libraries *libr
     }
     if (libraries_find(libraries, "libcrypto.so") != NULL)
         seen_add(&out->seen, "note", "it uses OpenSSL's cryptography (libcrypto), not its TLS (libssl)");
-    decide_if(out, HOLD_JUDGED, "no-tls", output_copy("the libraries that it loads later, and the programs that it starts, do TLS with OpenSSL"),
+    decide_if(out, HOLD_JUDGED, "no-tls", output_copy("the libraries that it loads later, and the programs that it starts, do TLS with OpenSSL or GnuTLS"),
         output_copy("it has no TLS library itself"), NULL);
 }
 
@@ -343,43 +353,47 @@ static void decide_other(struct examination *out, const struct survey *survey)
 {
     const char *code = survey->other_is_openssl ? "openssl-inside" : "other-tls";
     char *other = described(survey->other);
-    char *openssl = beside(survey->unusable == NULL ? survey->openssl : NULL, "judged");
+    char *judged = beside(survey->unusable == NULL ? survey->judged : NULL, "judged");
     char *where = survey->other_is_openssl ? place(survey->other, survey->other_depth) : output_copy("");
     char *next = output_copy(survey->other_is_openssl
                                  ? "use a build that is linked to the system's libssl, like Debian's packages"
-                                 : "use a build or program that does TLS with OpenSSL, or send its traffic through a pinned TLS proxy that uses OpenSSL");
+                                 : "use a build or program that does TLS with OpenSSL or GnuTLS, or send its traffic through a pinned TLS proxy that uses OpenSSL");
 
     if (is_unguarded())
         decide(out, HOLD_NEITHER, code, format("its TLS is %s%s, which cannot be judged, and PINSHIM_UNJUDGED=allow switches the guard off%s", other,
-            where, openssl), next);
+            where, judged), next);
     else
         decide(out, HOLD_GUARDED, code, format("its TLS is %s%s, which cannot be judged: connections to targets that the rules pin or deny are %s%s",
-            other, where, guarded_how(), openssl), next);
+            other, where, guarded_how(), judged), next);
     free(other);
-    free(openssl);
+    free(judged);
     free(where);
 }
 
-static void decide_openssl(struct examination *out, const struct survey *survey)
+static void decide_judged(struct examination *out, const struct survey *survey)
 {
-    char *openssl = described(survey->openssl);
+    const struct found *found = survey->judged;
+    bool gnutls = strcmp(found->name, "GnuTLS") == 0;
+    bool later = strcmp(found->how, "later") == 0;
+    char *judged = described(found);
     char *other = survey->other != NULL ? described(survey->other) : NULL;
+    char *also = beside(survey->also, "judged, too");
     char *held = beside(survey->other, "guarded");
-    bool later = strcmp(survey->openssl->how, "later") == 0;
+    const char *alone = gnutls ? later ? "gnutls-later" : "gnutls" : later ? "openssl-later" : "openssl";
+    const char *beside_other = gnutls ? "gnutls-beside-other" : "openssl-beside-other";
 
     if (survey->unusable != NULL)
         decide(out, HOLD_NEITHER, "openssl-unusable",
-            format("its %s lacks %s: the shim would refuse every connection", openssl, survey->unusable),
+            format("its %s lacks %s: the shim would refuse every connection", judged, survey->unusable),
             output_copy("use OpenSSL 1.1.1 or later"));
     else if (other != NULL && is_unguarded())
-        decide_if(out, HOLD_JUDGED, "openssl-beside-other", format("it does no TLS with %s", other),
-            format("its TLS is %s, and PINSHIM_UNJUDGED=allow switches the guard off", openssl), NULL);
-    else if (other != NULL)
-        decide(out, HOLD_JUDGED, "openssl-beside-other", format("its TLS is %s%s", openssl, held), NULL);
+        decide_if(out, HOLD_JUDGED, beside_other, format("it does no TLS with %s", other),
+            format("its TLS is %s%s, and PINSHIM_UNJUDGED=allow switches the guard off", judged, also), NULL);
     else
-        decide(out, HOLD_JUDGED, later ? "openssl-later" : "openssl", format("its TLS is %s", openssl), NULL);
-    free(openssl);
+        decide(out, HOLD_JUDGED, other != NULL ? beside_other : alone, format("its TLS is %s%s%s", judged, also, held), NULL);
+    free(judged);
     free(other);
+    free(also);
     free(held);
 }
 
@@ -390,7 +404,7 @@ static bool decide_unseen(struct examination *out, const struct survey *survey)
     char *name;
     char *where;
 
-    if (unseen == NULL || (survey->openssl != NULL && survey->openssl_depth < survey->unseen_depth)
+    if (unseen == NULL || (survey->judged != NULL && survey->judged_depth < survey->unseen_depth)
         || (survey->other != NULL && survey->other_depth < survey->unseen_depth))
         return false;
     name = described(unseen);
@@ -442,10 +456,10 @@ static void decide_tls(struct examination *out, const struct libraries *librarie
         seen_add(&out->seen, "note", "it loads extensions with RTLD_DEEPBIND; the shim removes that flag");
     if (decide_unseen(out, &survey))
         return;
-    if (survey.other != NULL && (survey.openssl == NULL || survey.other_depth <= survey.openssl_depth))
+    if (survey.other != NULL && (survey.judged == NULL || survey.other_depth <= survey.judged_depth))
         decide_other(out, &survey);
-    else if (survey.openssl != NULL)
-        decide_openssl(out, &survey);
+    else if (survey.judged != NULL)
+        decide_judged(out, &survey);
     else
         decide_without(out, libraries);
     if (survey.unseen != NULL && out->hold != HOLD_NEITHER) {

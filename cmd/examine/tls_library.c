@@ -13,6 +13,7 @@ struct mark {
 static const struct mark openssl = {'S', "SL for verify callback"};
 /* File names in its error messages. */
 static const struct mark boringssl = {'s', "sl_key_share.cc"};
+static const struct mark gnutls = {'E', "nabled GnuTLS "}; /* what it logs first */
 static const struct mark go_tls = {'c', "rypto/tls.(*Conn).clientHandshake"};
 static const struct mark libssl = {'l', "ibssl.so"};
 
@@ -121,6 +122,24 @@ static const char *lacking(const struct libraries *libraries, const struct libra
     return NULL;
 }
 
+/* Return true if the object has all functions of GnuTLS that the shim needs. */
+static bool is_complete_gnutls(const struct elf *elf)
+{
+    static const char *const needed[] = {
+#define NEEDED(name, result, parameters) #name,
+#define OPTIONAL(name, result, parameters)
+#include "gtls_symbols.h"
+#undef NEEDED
+#undef OPTIONAL
+    };
+
+    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+        if (!elf_defines(elf, needed[i]))
+            return false;
+    }
+    return true;
+}
+
 /* Find an object that exports libcrypto's functions before the libcrypto that libssl is linked to: libssl and the shim use those. */
 static const struct library *other_crypto(const struct libraries *libraries)
 {
@@ -187,6 +206,10 @@ struct tls tls_of(const struct libraries *libraries, const struct library *libra
     tls.name = other_by_name(library_name(library));
     if (tls.name != NULL) {
         tls.kind = TLS_OTHER;
+        if (strcmp(tls.name, "GnuTLS") == 0) {
+            tls.kind = is_complete_gnutls(elf) ? TLS_GNUTLS : TLS_OTHER;
+            (void)find_version(elf, gnutls, tls.version);
+        }
         return tls;
     }
     /* If it contains libcrypto as well, calls within it cannot be interposed. */

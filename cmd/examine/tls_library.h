@@ -7,7 +7,8 @@
 enum tls_kind {
     TLS_NONE = 0,
     TLS_OPENSSL, /* as a shared object, which the shim can interpose */
-    TLS_UNUSABLE, /* likewise, but without a function that the shim needs */
+    TLS_GNUTLS, /* likewise */
+    TLS_UNUSABLE, /* OpenSSL, but without a function that the shim needs */
     TLS_INSIDE, /* OpenSSL linked into the object: its calls bypass the shim */
     TLS_OTHER, /* another library, or code of another in the object */
     TLS_UNSEEN, /* code that makes its system calls itself: nothing of it passes through libc */

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef MADV_WIPEONFORK
@@ -311,4 +313,25 @@ int kernel_pid(void)
         return 0;
     atomic_store(&known, process | (uint64_t)pid);
     return (int)pid;
+}
+
+bool kernel_hold_signals(kernel_signals signals, struct kernel_held *held)
+{
+    held->pending = 0;
+    (void)kernel_call(SYS_rt_sigpending, &held->pending, sizeof(held->pending));
+    held->holds = kernel_call(SYS_rt_sigprocmask, SIG_BLOCK, &signals, &held->before, sizeof(signals)) == 0;
+    return held->holds;
+}
+
+void kernel_let_signals(kernel_signals raised, struct kernel_held *held)
+{
+    static const struct timespec at_once = {0, 0};
+    int saved = errno;
+
+    raised &= ~held->pending;
+    if (raised != 0 && held->holds && kernel_call(SYS_rt_sigtimedwait, &raised, NULL, &at_once, sizeof(raised)) < 0 && errno == EPERM)
+        held->before |= raised;
+    if (held->holds)
+        (void)kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &held->before, NULL, sizeof(held->before));
+    errno = saved;
 }

@@ -28,6 +28,21 @@ MUST_CHECK bool kernel_can_read(const void *start, size_t size);
 struct kernel_filter *kernel_filter_begin(const struct sock_fprog *program);
 void kernel_filter_end(struct kernel_filter *filter, bool installed);
 
+/* Signals as the kernel has them: bit N - 1 for signal N. */
+typedef uint64_t kernel_signals;
+#define KERNEL_SIGNAL(number) ((kernel_signals)1 << ((number) - 1))
+
+struct kernel_held {
+    bool holds;
+    kernel_signals before;
+    kernel_signals pending;
+};
+
+/* Block these signals, which a call may raise in this thread alone. Return false if that is impossible. kernel_let_signals discards those that it has
+ * `raised`; if that is impossible, they stay blocked. */
+MUST_CHECK bool kernel_hold_signals(kernel_signals signals, struct kernel_held *held);
+void kernel_let_signals(kernel_signals raised, struct kernel_held *held);
+
 /* Return a number that differs from those of all processes that this one was forked from, however it was forked. It is not the process ID. Only the
  * first call in a program makes system calls. */
 MUST_CHECK uint32_t kernel_process(void);

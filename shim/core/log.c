@@ -125,15 +125,6 @@ static bool stderr_is_ours(struct identity *now)
     return flags != -1 && (flags & O_APPEND) != 0 && kernel_call(SYS_fcntl, STDERR_FILENO, F_GETFD) == 0;
 }
 
-typedef uint64_t signals; /* as the kernel has them: bit N - 1 for signal N */
-#define SIGNAL(number) ((signals)1 << ((number) - 1))
-
-struct held {
-    bool holds;
-    signals before;
-    signals pending;
-};
-
 static bool is_ready(int fd)
 {
     struct pollfd ready = {fd, POLLOUT, 0};
@@ -149,28 +140,15 @@ static bool is_ready(int fd)
 
 /* A write may raise these signals, each in this thread alone: SIGPIPE (the reader is gone), SIGXFSZ (the limit of file sizes), SIGTTOU (a terminal
  * in whose background this runs). Block them. Return false if that is impossible. */
-static bool hold_signals(int fd, enum manner manner, bool regular, struct held *held)
+static bool hold_signals(int fd, enum manner manner, bool regular, struct kernel_held *held)
 {
-    const signals raised = SIGNAL(SIGPIPE) | SIGNAL(SIGXFSZ) | SIGNAL(SIGTTOU);
-
-    held->pending = 0;
-    (void)kernel_call(SYS_rt_sigpending, &held->pending, sizeof(held->pending));
-    held->holds = kernel_call(SYS_rt_sigprocmask, SIG_BLOCK, &raised, &held->before, sizeof(raised)) == 0;
-    return held->holds || manner == BY_SEND || manner == BY_DATAGRAM || (regular ? !file_size_limited : !pipes_signal || is_ready(fd));
+    return kernel_hold_signals(KERNEL_SIGNAL(SIGPIPE) | KERNEL_SIGNAL(SIGXFSZ) | KERNEL_SIGNAL(SIGTTOU), held) || manner == BY_SEND || manner == BY_DATAGRAM || (regular ? !file_size_limited : !pipes_signal || is_ready(fd));
 }
 
-/* Discard the signals that this write has raised. If that is impossible, they stay blocked. */
-static void let_signals(struct held *held)
+/* Discard the signals that this write has raised. */
+static void let_signals(struct kernel_held *held)
 {
-    static const struct timespec at_once = {0, 0};
-    const signals raised = (errno == EPIPE ? SIGNAL(SIGPIPE) : errno == EFBIG ? SIGNAL(SIGXFSZ) : 0) & ~held->pending;
-    int saved = errno;
-
-    if (raised != 0 && held->holds && kernel_call(SYS_rt_sigtimedwait, &raised, NULL, &at_once, sizeof(raised)) < 0 && errno == EPERM)
-        held->before |= raised;
-    if (held->holds)
-        (void)kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &held->before, NULL, sizeof(held->before));
-    errno = saved;
+    kernel_let_signals(errno == EPIPE ? KERNEL_SIGNAL(SIGPIPE) : errno == EFBIG ? KERNEL_SIGNAL(SIGXFSZ) : 0, held);
 }
 
 /* A new open file description, with flags of its own. */
@@ -218,7 +196,7 @@ static bool write_all(int fd, enum manner manner, bool regular, char *bytes, siz
     const char before = bytes[-1];
     char *at = bytes;
     size_t left = length;
-    struct held held;
+    struct kernel_held held;
     long written;
 
     if (!hold_signals(fd, manner, regular, &held)) {
@@ -425,16 +403,13 @@ static void write_line(enum event_verdict verdict, char *bytes, size_t body, siz
     }
 }
 
-/* RFC 3339, in UTC. Not by gmtime(), which first reads the time zone's file, under a lock. */
 static void put_time(struct text *out)
 {
     struct timespec now = {0, 0};
-    unsigned second;
 
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    second = (unsigned)(now.tv_sec % 86400);
-    text_add_date(out, (uint16_t)(now.tv_sec / 86400));
-    text_add(out, "T%02u:%02u:%02u.%03ldZ", second / 3600, second / 60 % 60, second % 60, now.tv_nsec / 1000000);
+    text_add_time(out, (uint64_t)now.tv_sec);
+    text_add(out, ".%03ldZ", now.tv_nsec / 1000000);
 }
 
 static bool given(const char *string)

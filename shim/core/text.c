@@ -301,17 +301,26 @@ uint16_t text_today(void)
                                                                                                          : UINT16_MAX;
 }
 
-void text_add_date(struct text *text, uint16_t day)
+void text_add_date(struct text *text, unsigned day)
 {
     int year = 1970;
     int month = 1;
-    int left = day;
+    int left = (int)day;
 
     for (; left >= 365 + is_leap(year); year++)
         left -= 365 + is_leap(year);
     for (; left >= days_of(year, month); month++)
         left -= days_of(year, month);
     text_add(text, "%04d-%02d-%02d", year, month, left + 1);
+}
+
+void text_add_time(struct text *text, uint64_t seconds)
+{
+    static const uint64_t last = 253402300799; /* of the year 9999 */
+    unsigned second = (unsigned)((seconds < last ? seconds : last) % 86400);
+
+    text_add_date(text, (unsigned)((seconds < last ? seconds : last) / 86400));
+    text_add(text, "T%02u:%02u:%02u", second / 3600, second / 60 % 60, second % 60);
 }
 
 bool text_is_plain(const char *bytes, size_t length)

@@ -57,7 +57,11 @@ MUST_CHECK bool text_date(const char *string, size_t length, uint16_t *day);
 uint16_t text_today(void);
 
 /* Append such a day. */
-void text_add_date(struct text *text, uint16_t day);
+void text_add_date(struct text *text, unsigned day);
+
+/* Append a time in seconds since 1970, UTC, as in 1985-04-12T23:20:50 (RFC 3339, but for the zone). Not by gmtime(), which first reads the time zone's
+ * file, under a lock. */
+void text_add_time(struct text *text, uint64_t seconds);
 
 /* Make one ASCII letter lower case, whatever the locale. */
 static inline char text_lower(char c)

@@ -203,7 +203,7 @@ static bool is_judged(const void *caller)
 static const struct {
     const char *mark;
     const char *name;
-} libraries[] = {{"gnutls_handshake", "GnuTLS"}, {"SSL_ImportFD", "NSS"}, {"mbedtls_ssl_handshake", "Mbed TLS"}, {"wolfSSL_connect", "wolfSSL"},
+} libraries[] = {{"gnutls_global_init", "GnuTLS"}, {"SSL_ImportFD", "NSS"}, {"mbedtls_ssl_handshake", "Mbed TLS"}, {"wolfSSL_connect", "wolfSSL"},
     {"matrixSslNewClientSession", "MatrixSSL"}, {"br_ssl_client_reset", "BearSSL"}, {"s2n_negotiate", "s2n-tls"}, {"JNI_CreateJavaVM", "Java"}};
 
 /* Say by which TLS library the ClientHello was made: by the object that sends it, else by the only one that is known; else name the object. */
@@ -290,7 +290,7 @@ static void explain(const struct evaluation *evaluation, const void *caller, str
     text_add(out, ", which cannot be judged; ");
     if (judgement->rule != NULL) {
         policy_print_rule(config_get()->pins, judgement, out);
-        text_add(out, " demands something of this target. Use a build with OpenSSL, allow the target there, or, if it only passes on the TLS of others,"
+        text_add(out, " demands something of this target. Use a build with OpenSSL or GnuTLS, allow the target there, or, if it only passes on the TLS of others,"
                       " set PINSHIM_UNJUDGED=allow");
     } else {
         policy_print_reason(evaluation->store->pins, config_get()->pins, judgement, out);

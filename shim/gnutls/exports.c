@@ -1,0 +1,243 @@
+/* The functions of GnuTLS that the shim interposes. Each one prepares, delegates and returns; nothing is decided here. */
+
+#include "handshake.h"
+#include "refuse.h"
+#include "session.h"
+#include "verify.h"
+
+#define EXPORT __attribute__((visibility("default"), noinline))
+
+/* Set `conn` to what is kept for the client's session (NULL: a server's, or one that was made unseen), `gtls` to its library, and `real` to the real
+ * function `name`. If there is none, the call fails. */
+#define FIND(name, session, failure) \
+    struct conn *conn = gtls_conn_of(session); \
+    const struct gtls *gtls = conn != NULL ? conn->gtls : gtls_of_any(__builtin_return_address(0)); \
+    REAL(name, failure)
+
+/* The same for what is no session's: the library that the caller uses is taken. */
+#define FIND_FOR_CALLER(name, failure) \
+    const struct gtls *gtls = gtls_of_caller(__builtin_return_address(0)); \
+    REAL(name, failure)
+
+#define REAL(name, failure) \
+    __typeof__(gtls->name) real = gtls != NULL ? gtls->name \
+        : (__typeof__(gtls->name))loader_for_caller(__builtin_return_address(0), #name); \
+    if (real == NULL) \
+        return failure;
+
+static bool is_usable(const struct gtls *gtls)
+{
+    return gtls != NULL && gtls->usable;
+}
+
+EXPORT int gnutls_init(gnutls_session_t *session, unsigned flags)
+{
+    FIND_FOR_CALLER(gnutls_init, GNUTLS_E_INTERNAL_ERROR)
+    int result = real(session, flags);
+
+    if (result < 0 || !is_usable(gtls) || (flags & GNUTLS_SERVER) != 0 || gtls_conn_made(gtls, *session, flags, gtls_verify))
+        return result;
+    gtls->gnutls_deinit(*session);
+    *session = NULL;
+    return GNUTLS_E_MEMORY_ERROR;
+}
+
+/* A client makes its credentials before its first handshake: the pins are read here, while the program still has its rights and its root directory. */
+EXPORT int gnutls_certificate_allocate_credentials(gnutls_certificate_credentials_t *credentials)
+{
+    FIND_FOR_CALLER(gnutls_certificate_allocate_credentials, GNUTLS_E_INTERNAL_ERROR)
+    int result = real(credentials);
+
+    if (result >= 0 && is_usable(gtls)) {
+        pinstore_release(evaluation_pins(&gtls->tls));
+        gtls_verify_forget_credentials(gtls, *credentials);
+    }
+    return result;
+}
+
+EXPORT void gnutls_certificate_free_credentials(gnutls_certificate_credentials_t credentials)
+{
+    FIND_FOR_CALLER(gnutls_certificate_free_credentials, )
+
+    gtls_verify_forget_credentials(gtls, credentials);
+    real(credentials);
+}
+
+EXPORT void gnutls_certificate_set_verify_function(gnutls_certificate_credentials_t credentials, gnutls_certificate_verify_function *function)
+{
+    FIND_FOR_CALLER(gnutls_certificate_set_verify_function, )
+
+    if (is_usable(gtls))
+        gtls_verify_set_of_credentials(gtls, credentials, function);
+    real(credentials, function);
+}
+
+EXPORT void gnutls_session_set_verify_function(gnutls_session_t session, gnutls_certificate_verify_function *function)
+{
+    FIND(gnutls_session_set_verify_function, session, )
+
+    if (conn != NULL)
+        gtls_verify_set(conn, function);
+    else
+        real(session, function);
+}
+
+EXPORT void gnutls_session_set_verify_cert(gnutls_session_t session, const char *name, unsigned flags)
+{
+    FIND(gnutls_session_set_verify_cert, session, )
+    gnutls_typed_vdata_st data = {.type = GNUTLS_DT_DNS_HOSTNAME, .data = (unsigned char *)(uintptr_t)name};
+
+    if (conn != NULL)
+        gtls_verify_set(conn, NULL);
+    real(session, name, flags);
+    if (conn != NULL)
+        gtls_verify_set_automatic(conn, &data, name != NULL ? 1 : 0, true);
+}
+
+EXPORT void gnutls_session_set_verify_cert2(gnutls_session_t session, gnutls_typed_vdata_st *data, unsigned count, unsigned flags)
+{
+    FIND(gnutls_session_set_verify_cert2, session, )
+
+    if (conn != NULL)
+        gtls_verify_set(conn, NULL);
+    real(session, data, count, flags);
+    if (conn != NULL)
+        gtls_verify_set_automatic(conn, data, count, false);
+}
+
+EXPORT unsigned gnutls_session_get_verify_cert_status(gnutls_session_t session)
+{
+    FIND(gnutls_session_get_verify_cert_status, session, UINT32_MAX)
+
+    return conn != NULL && conn->automatic ? conn->automatic_status : real(session);
+}
+
+EXPORT int gnutls_server_name_set(gnutls_session_t session, gnutls_server_name_type_t type, const void *name, size_t length)
+{
+    FIND(gnutls_server_name_set, session, GNUTLS_E_INTERNAL_ERROR)
+    int result = real(session, type, name, length);
+
+    if (conn != NULL && result >= 0 && type == GNUTLS_NAME_DNS) {
+        target_forget_told(&conn->facts.sni);
+        if (name != NULL && length > 0)
+            (void)gtls_facts_note(gtls, &conn->facts.sni, name, length);
+    }
+    return result;
+}
+
+EXPORT int gnutls_handshake(gnutls_session_t session)
+{
+    FIND(gnutls_handshake, session, GNUTLS_E_INTERNAL_ERROR)
+
+    return conn != NULL ? gtls_handshake_run(conn) : real(session);
+}
+
+EXPORT int gnutls_session_set_data(gnutls_session_t session, const void *bytes, size_t size)
+{
+    FIND(gnutls_session_set_data, session, GNUTLS_E_INTERNAL_ERROR)
+
+    return conn != NULL ? gtls_session_hold(conn, bytes, size) : real(session, bytes, size);
+}
+
+EXPORT int gnutls_session_get_data(gnutls_session_t session, void *bytes, size_t *size)
+{
+    FIND(gnutls_session_get_data, session, GNUTLS_E_INTERNAL_ERROR)
+    int result = real(session, bytes, size);
+
+    if (conn != NULL && result >= 0)
+        gtls_session_written(conn, bytes, *size);
+    return result;
+}
+
+EXPORT int gnutls_session_get_data2(gnutls_session_t session, gnutls_datum_t *data)
+{
+    FIND(gnutls_session_get_data2, session, GNUTLS_E_INTERNAL_ERROR)
+    int result = real(session, data);
+
+    if (conn != NULL && result >= 0)
+        gtls_session_written(conn, data->data, data->size);
+    return result;
+}
+
+/* The program verifies the certificate for a name, in the verify hook or after the handshake. */
+EXPORT int gnutls_certificate_verify_peers3(gnutls_session_t session, const char *name, unsigned *status)
+{
+    FIND(gnutls_certificate_verify_peers3, session, GNUTLS_E_INTERNAL_ERROR)
+    bool told = conn != NULL && name != NULL && gtls_facts_note(gtls, &conn->facts.told, name, strlen(name));
+    int result = real(session, name, status);
+
+    if (told && result >= 0 && !gtls_handshake_was_told(conn))
+        *status |= GNUTLS_CERT_INVALID;
+    return result;
+}
+
+EXPORT int gnutls_certificate_verify_peers(gnutls_session_t session, gnutls_typed_vdata_st *data, unsigned count, unsigned *status)
+{
+    FIND(gnutls_certificate_verify_peers, session, GNUTLS_E_INTERNAL_ERROR)
+    bool told = conn != NULL && gtls_facts_note_data(gtls, &conn->facts.told, data, count);
+    int result = real(session, data, count, status);
+
+    if (told && result >= 0 && !gtls_handshake_was_told(conn))
+        *status |= GNUTLS_CERT_INVALID;
+    return result;
+}
+
+/* On a refused connection nothing moves. */
+#define SENDS(type, name, parameters, ...) \
+    EXPORT type name parameters \
+    { \
+        FIND(name, session, GNUTLS_E_INTERNAL_ERROR) \
+ \
+        return conn == NULL || conn->phase == PHASE_CONFIRMED || gtls_handshake_may_send(conn) ? real(__VA_ARGS__) : REFUSED; \
+    }
+
+SENDS(ssize_t, gnutls_record_send, (gnutls_session_t session, const void *bytes, size_t size), session, bytes, size)
+SENDS(ssize_t, gnutls_record_send2, (gnutls_session_t session, const void *bytes, size_t size, size_t pad, unsigned flags), session, bytes, size, pad,
+    flags)
+SENDS(ssize_t, gnutls_record_send_range, (gnutls_session_t session, const void *bytes, size_t size, const gnutls_range_st *range), session, bytes, size,
+    range)
+SENDS(ssize_t, gnutls_record_send_file, (gnutls_session_t session, int fd, off_t *offset, size_t size), session, fd, offset, size)
+SENDS(int, gnutls_record_uncork, (gnutls_session_t session, unsigned flags), session, flags)
+SENDS(int, gnutls_bye, (gnutls_session_t session, gnutls_close_request_t how), session, how)
+SENDS(int, gnutls_alert_send, (gnutls_session_t session, gnutls_alert_level_t level, gnutls_alert_description_t alert), session, level, alert)
+SENDS(int, gnutls_alert_send_appropriate, (gnutls_session_t session, int error), session, error)
+SENDS(int, gnutls_heartbeat_ping, (gnutls_session_t session, size_t size, unsigned tries, unsigned flags), session, size, tries, flags)
+SENDS(int, gnutls_heartbeat_pong, (gnutls_session_t session, unsigned flags), session, flags)
+SENDS(int, gnutls_session_key_update, (gnutls_session_t session, unsigned flags), session, flags)
+SENDS(int, gnutls_reauth, (gnutls_session_t session, unsigned flags), session, flags)
+/* A program that has these may send without GnuTLS. */
+SENDS(int, gnutls_record_get_state,
+    (gnutls_session_t session, unsigned read, gnutls_datum_t *mac, gnutls_datum_t *iv, gnutls_datum_t *key, unsigned char sequence[8]), session, read, mac,
+    iv, key, sequence)
+
+EXPORT ssize_t gnutls_record_send_early_data(gnutls_session_t session, const void *bytes, size_t size)
+{
+    FIND(gnutls_record_send_early_data, session, GNUTLS_E_INTERNAL_ERROR)
+
+    return conn == NULL || gtls_handshake_may_send_early(conn) ? real(session, bytes, size) : REFUSED;
+}
+
+/* They may drive a handshake: after a false start, or one that the server asks for (GNUTLS_AUTO_REAUTH). */
+#define RECEIVES(type, name, parameters, ...) \
+    EXPORT type name parameters \
+    { \
+        FIND(name, session, GNUTLS_E_INTERNAL_ERROR) \
+        type result; \
+ \
+        if (conn != NULL && conn->phase == PHASE_REFUSED) \
+            return REFUSED; \
+        result = real(__VA_ARGS__); \
+        return conn == NULL || conn->phase == PHASE_CONFIRMED || gtls_handshake_was_read(conn, result) ? result : REFUSED; \
+    }
+
+RECEIVES(ssize_t, gnutls_record_recv, (gnutls_session_t session, void *bytes, size_t size), session, bytes, size)
+RECEIVES(ssize_t, gnutls_record_recv_seq, (gnutls_session_t session, void *bytes, size_t size, unsigned char *sequence), session, bytes, size, sequence)
+RECEIVES(ssize_t, gnutls_record_recv_packet, (gnutls_session_t session, gnutls_packet_t *packet), session, packet)
+
+/* QUIC: what the peer has sent of the handshake. */
+EXPORT int gnutls_handshake_write(gnutls_session_t session, gnutls_record_encryption_level_t level, const void *bytes, size_t size)
+{
+    FIND(gnutls_handshake_write, session, GNUTLS_E_INTERNAL_ERROR)
+
+    return conn == NULL || conn->phase != PHASE_REFUSED ? real(session, level, bytes, size) : REFUSED;
+}

@@ -1,0 +1,29 @@
+#include "gnutls.h"
+
+#include "conn.h"
+
+static bool prepare(void)
+{
+    struct loaded found[GTLS_MAX];
+    size_t count = loader_list(GTLS_MARK, found, GTLS_MAX);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct gtls *gtls = gtls_at((const void *)found[i].start);
+
+        if (gtls != NULL && gtls->usable)
+            pinstore_release(evaluation_pins(&gtls->tls));
+    }
+    if (count > 0)
+        evaluation_free(evaluation_new());
+    return count > 0;
+}
+
+/* A ClientHello without extensions (%NO_EXTENSIONS) is made unseen. */
+static bool sends(const void *caller)
+{
+    const struct conn *conn = gtls_conn_driven;
+
+    return conn != NULL && (uintptr_t)caller - conn->gtls->start < conn->gtls->end - conn->gtls->start;
+}
+
+const struct backend gnutls_backend = {.part = "gnutls_", .mark = GTLS_MARK, .owns = gtls_is_at, .sends = sends, .prepare = prepare};

@@ -1,0 +1,139 @@
+#include "gtls.h"
+
+#include "certs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Atomic(struct gtls *) gtls_known[GTLS_MAX];
+
+/* Publish without a lock, so that a fork in another thread leaves nothing locked. Return the record in use afterwards; NULL if there is no room. */
+static struct gtls *publish(struct gtls *gtls)
+{
+    for (int i = 0; i < GTLS_MAX; i++) {
+        struct gtls *there = NULL;
+
+        if (atomic_compare_exchange_strong(&gtls_known[i], &there, gtls))
+            return gtls;
+        if (there->start == gtls->start) {
+            free(gtls);
+            return there;
+        }
+    }
+    free(gtls);
+    return NULL;
+}
+
+static struct gtls *known_at(uintptr_t address)
+{
+    for (int i = 0; i < GTLS_MAX; i++) {
+        struct gtls *gtls = atomic_load_explicit(&gtls_known[i], memory_order_acquire);
+
+        if (gtls == NULL)
+            break;
+        if (address - gtls->start < gtls->end - gtls->start)
+            return gtls;
+    }
+    return NULL;
+}
+
+/* Return the library that `object` is, or NULL if it is not a libgnutls. */
+static struct gtls *examine(const struct loaded *object)
+{
+    struct gtls *gtls = known_at(object->start);
+    void *handle;
+
+    if (gtls != NULL || !object->marked)
+        return gtls;
+    gtls = calloc(1, sizeof(*gtls));
+    if (gtls == NULL)
+        return NULL;
+    gtls->start = object->start;
+    gtls->end = object->end;
+    gtls->usable = true;
+    /* It stays loaded from now on. */
+    handle = loader_hold(object);
+    if (handle == NULL) {
+        free(gtls);
+        return NULL;
+    }
+#define OPTIONAL(name, result, parameters) gtls->name = (result(*) parameters)loader_defined(object, object, #name);
+#define NEEDED(name, result, parameters) \
+    OPTIONAL(name, result, parameters) \
+    gtls->usable &= gtls->name != NULL;
+#include "gtls_symbols.h"
+#undef NEEDED
+#undef OPTIONAL
+    gtls->free = (void (**)(void *))loader_symbol(handle, "gnutls_free");
+    gtls->usable &= gtls->free != NULL;
+    gtls_certs_bind(gtls);
+    return publish(gtls);
+}
+
+bool gtls_is_at(const void *address)
+{
+    int saved = errno;
+    struct loaded object;
+    bool is = known_at((uintptr_t)address) != NULL || (loader_find(address, GTLS_MARK, &object) && object.marked);
+
+    errno = saved;
+    return is;
+}
+
+struct gtls *gtls_at(const void *address)
+{
+    struct gtls *gtls = known_at((uintptr_t)address);
+    int saved = errno;
+    struct loaded object;
+
+    if (gtls == NULL && loader_find(address, GTLS_MARK, &object))
+        gtls = examine(&object);
+    errno = saved;
+    return gtls;
+}
+
+/* Which library is used by which code. A place is written once. */
+#define CALLERS 256
+#define BUSY 1
+static struct caller {
+    _Atomic(uintptr_t) at; /* 0: free */
+    _Atomic(struct gtls *) gtls;
+} callers[CALLERS];
+
+static struct caller *place_of(const void *caller)
+{
+    return &callers[((uintptr_t)caller >> 2 ^ (uintptr_t)caller >> 12) % CALLERS];
+}
+
+static void remember(const void *caller, struct gtls *gtls)
+{
+    struct caller *place = place_of(caller);
+    uintptr_t none = 0;
+
+    if (!atomic_compare_exchange_strong(&place->at, &none, BUSY))
+        return;
+    atomic_store(&place->gtls, gtls);
+    atomic_store_explicit(&place->at, (uintptr_t)caller, memory_order_release);
+}
+
+struct gtls *gtls_of_caller(const void *caller)
+{
+    struct caller *place = place_of(caller);
+    struct loaded objects[2];
+    struct gtls *gtls;
+    int saved = errno;
+
+    if (atomic_load_explicit(&place->at, memory_order_acquire) == (uintptr_t)caller)
+        return atomic_load_explicit(&place->gtls, memory_order_relaxed);
+    gtls = known_at((uintptr_t)caller);
+    if (gtls == NULL)
+        gtls = gtls_at(loader_for_caller(caller, "gnutls_init"));
+    /* A program that found its functions by dlsym has no libgnutls in its scope: if only one is loaded, it is that one. */
+    if (gtls == NULL && loader_list(GTLS_MARK, objects, 2) == 1)
+        gtls = examine(&objects[0]);
+    if (gtls != NULL)
+        remember(caller, gtls);
+    errno = saved;
+    return gtls;
+}

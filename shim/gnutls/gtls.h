@@ -1,0 +1,61 @@
+/* The GnuTLS libraries in this process, each with its own functions. Nothing of GnuTLS is linked. */
+#ifndef PINSHIM_GTLS_H
+#define PINSHIM_GTLS_H
+
+#include "loader.h"
+#include "tls.h"
+
+#include <gnutls/abstract.h>
+#include <gnutls/crypto.h>
+#include <gnutls/dtls.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+/* 3.7.4; in a header of an older release it is missing. */
+ssize_t gnutls_record_send_file(gnutls_session_t session, int fd, off_t *offset, size_t count);
+
+/* A function that only a libgnutls defines. */
+#define GTLS_MARK "gnutls_session_ext_register"
+
+struct gtls {
+    struct tls tls; /* first: see gtls_certs_library */
+    bool usable; /* else it is too old or incomplete: it is left to the guard */
+    uintptr_t start; /* where it is mapped */
+    uintptr_t end;
+    void (**free)(void *); /* gnutls_free, a variable */
+#define NEEDED(name, result, parameters) result(*name) parameters;
+#define OPTIONAL NEEDED
+#include "gtls_symbols.h"
+#undef NEEDED
+#undef OPTIONAL
+};
+
+#define GTLS_MAX 16
+extern _Atomic(struct gtls *) gtls_known[GTLS_MAX];
+
+/* Return true if the code at `caller` is the library's own, or this object's. */
+static inline bool gtls_calls(const struct gtls *gtls, const void *caller)
+{
+    return (uintptr_t)caller - gtls->start < gtls->end - gtls->start || loader_is_own(caller);
+}
+
+/* Find the library that contains `address`, even if it is not known yet (slow). NULL if no libgnutls does. */
+struct gtls *gtls_at(const void *address);
+
+/* Return true if `address` is in a libgnutls. */
+bool gtls_is_at(const void *address);
+
+/* Find the library that code at `caller` uses. NULL if that cannot be determined. Slow only the first time. */
+struct gtls *gtls_of_caller(const void *caller);
+
+/* Return the library of a session that no state is kept for. Each library is known once it has made its first session. */
+static inline struct gtls *gtls_of_any(const void *caller)
+{
+    struct gtls *first = atomic_load_explicit(&gtls_known[0], memory_order_acquire);
+
+    return first != NULL && atomic_load_explicit(&gtls_known[1], memory_order_acquire) == NULL ? first : gtls_of_caller(caller);
+}
+
+#endif

@@ -1,0 +1,124 @@
+#include "handshake.h"
+
+#include "decide.h"
+#include "refuse.h"
+#include "session.h"
+#include "verify.h"
+
+#include <errno.h>
+
+/* Judge a finished handshake: the peer has proven its key now, and if there was no certificate to verify (resumption, PSK, anonymous suites), this is the
+ * first judgement. Return true if the connection may continue. */
+static bool confirm(struct conn *conn)
+{
+    struct gathered gathered;
+    int saved = errno;
+    bool continues;
+
+    gtls_decide_presented(conn, &gathered);
+    continues = gtls_conn_has_leaf(conn, gathered.presented.leaf) && (conn->proven || !log_wants(EVENT_ACCEPTED));
+    if (!continues) {
+        continues = gtls_decide(conn, &gathered.presented, true) != DECISION_REFUSE;
+        if (continues && !gtls_conn_has_leaf(conn, gathered.presented.leaf))
+            gtls_conn_keep_leaf(conn, gathered.presented.leaf);
+    }
+    conn->proven = continues;
+    conn->phase = continues ? PHASE_CONFIRMED : PHASE_REFUSED;
+    gtls_decide_forget(conn, &gathered);
+    errno = saved;
+    return continues;
+}
+
+/* A function that drives a handshake has returned `result`. Return that, or REFUSED. */
+static int after_drive(struct conn *conn, int result)
+{
+    if (conn->phase == PHASE_REFUSED)
+        return gtls_refuse(conn);
+    if (result != 0)
+        return result;
+    /* With a false start there is more to come, within a call that receives. */
+    conn->false_start = !conn->false_start && (conn->gtls->gnutls_session_get_flags(conn->session) & GNUTLS_SFLAGS_FALSE_START) != 0;
+    conn->begun = conn->false_start;
+    return confirm(conn) ? result : gtls_refuse(conn);
+}
+
+int gtls_handshake_run(struct conn *conn)
+{
+    struct conn *before = gtls_conn_driven;
+    int saved = errno;
+    int result;
+
+    if (conn->phase == PHASE_REFUSED)
+        return gtls_refuse(conn);
+    if (!conn->begun) {
+        gtls_conn_start_afresh(conn);
+        conn->begun = true;
+        /* Whatever has become of it. */
+        conn->gtls->gnutls_session_set_verify_function(conn->session, gtls_verify);
+        if (!gtls_session_offer(conn, false))
+            return gtls_refuse(conn);
+        errno = saved;
+    }
+    gtls_conn_driven = conn;
+    result = conn->gtls->gnutls_handshake(conn->session);
+    gtls_conn_driven = before;
+    return after_drive(conn, result);
+}
+
+bool gtls_handshake_may_send(struct conn *conn)
+{
+    int saved = errno;
+
+    if (conn->phase == PHASE_REFUSED)
+        return false;
+    /* GnuTLS sends it as early data, or not at all. */
+    if (conn->phase == PHASE_UNJUDGED && conn->offered && !gtls_session_offer(conn, true)) {
+        (void)gtls_refuse(conn);
+        return false;
+    }
+    errno = saved;
+    return true;
+}
+
+bool gtls_handshake_may_send_early(struct conn *conn)
+{
+    int saved = errno;
+
+    if (conn->phase == PHASE_REFUSED)
+        return false;
+    if (!gtls_session_offer(conn, true)) {
+        (void)gtls_refuse(conn);
+        return false;
+    }
+    errno = saved;
+    return true;
+}
+
+bool gtls_handshake_was_read(struct conn *conn, ssize_t result)
+{
+    if (conn->phase == PHASE_REFUSED) {
+        (void)gtls_refuse(conn);
+        return false;
+    }
+    /* Data has come after a handshake that was finished unseen, in a libgnutls that is linked with -Bsymbolic. */
+    if (conn->phase == PHASE_UNJUDGED && conn->begun && result > 0)
+        return after_drive(conn, 0) == 0;
+    return true;
+}
+
+bool gtls_handshake_was_told(struct conn *conn)
+{
+    struct gathered gathered;
+    int saved = errno;
+    bool continues = conn->phase != PHASE_REFUSED;
+
+    if (conn->phase == PHASE_CONFIRMED) {
+        gtls_decide_presented(conn, &gathered);
+        continues = gtls_decide(conn, &gathered.presented, true) != DECISION_REFUSE;
+        gtls_decide_forget(conn, &gathered);
+        if (!continues)
+            (void)gtls_refuse(conn);
+    }
+    errno = saved;
+    return continues;
+}

@@ -1,0 +1,22 @@
+/* Handshakes, and the calls that move data. */
+#ifndef PINSHIM_GTLS_HANDSHAKE_H
+#define PINSHIM_GTLS_HANDSHAKE_H
+
+#include "conn.h"
+
+/* Run a client's handshake, and judge the peer at its completion. Return what gnutls_handshake would, or REFUSED. */
+int gtls_handshake_run(struct conn *conn);
+
+/* Return true if a call that sends may run; else the connection is, or becomes, refused. */
+MUST_CHECK bool gtls_handshake_may_send(struct conn *conn);
+
+/* Early data is to be written, which may come before the handshake. Return true if that may be. */
+MUST_CHECK bool gtls_handshake_may_send_early(struct conn *conn);
+
+/* A call that receives, which may have driven a handshake, has returned. Return false if the connection was refused. */
+MUST_CHECK bool gtls_handshake_was_read(struct conn *conn, ssize_t result);
+
+/* The program verifies the peer's certificate for the names of `facts->told`. Return false if the peer is refused for them. */
+MUST_CHECK bool gtls_handshake_was_told(struct conn *conn);
+
+#endif

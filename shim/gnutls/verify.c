@@ -1,0 +1,122 @@
+#include "verify.h"
+
+#include "refuse.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* What is kept for credentials. */
+struct credentials {
+    struct attached attached;
+    _Atomic(gnutls_certificate_verify_function *) verify;
+};
+
+static void release(const void *library, void *attached)
+{
+    (void)library;
+    free(attached);
+}
+
+static struct credentials *credentials_of(const void *object)
+{
+    struct credentials *credentials = object != NULL ? state_of(object) : NULL;
+
+    return credentials != NULL && credentials->attached.release == release ? credentials : NULL;
+}
+
+void gtls_verify_set_of_credentials(const struct gtls *gtls, gnutls_certificate_credentials_t object,
+    gnutls_certificate_verify_function *function)
+{
+    struct credentials *credentials = credentials_of(object);
+
+    if (credentials == NULL && function != NULL && (credentials = calloc(1, sizeof(*credentials))) != NULL) {
+        credentials->attached.release = release;
+        if (!state_keep(gtls, object, &credentials->attached)) {
+            free(credentials);
+            credentials = NULL;
+        }
+    }
+    if (credentials != NULL)
+        atomic_store(&credentials->verify, function);
+}
+
+void gtls_verify_forget_credentials(const struct gtls *gtls, gnutls_certificate_credentials_t object)
+{
+    if (credentials_of(object) != NULL)
+        state_drop(gtls, object);
+}
+
+void gtls_verify_set(struct conn *conn, gnutls_certificate_verify_function *function)
+{
+    conn->verify = function;
+    conn->automatic = false;
+    target_forget_told(&conn->facts.named);
+}
+
+/* What GnuTLS does for gnutls_session_set_verify_cert. */
+static int verify_automatically(struct conn *conn)
+{
+    unsigned status = 0;
+    int result = conn->automatic_count == 0
+        ? conn->gtls->gnutls_certificate_verify_peers2(conn->session, &status)
+        : conn->gtls->gnutls_certificate_verify_peers(conn->session, conn->automatic_data, conn->automatic_count, &status);
+
+    if (result < 0)
+        return GNUTLS_E_CERTIFICATE_ERROR;
+    conn->automatic_status = status;
+    return status != 0 ? GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR : 0;
+}
+
+void gtls_verify_set_automatic(struct conn *conn, gnutls_typed_vdata_st *data, unsigned count, bool copy)
+{
+    /* GnuTLS's own function has come to gtls_verify_set; but from a libgnutls that is linked with -Bsymbolic it does not, and has replaced the hook. */
+    if (conn->verify == NULL) {
+        conn->automatic = true;
+        conn->automatic_status = UINT32_MAX;
+        conn->automatic_host = copy ? data[0] : conn->automatic_host;
+        conn->automatic_data = copy ? &conn->automatic_host : data;
+        conn->automatic_count = count;
+        conn->gtls->gnutls_session_set_verify_function(conn->session, gtls_verify);
+    }
+    (void)gtls_facts_note_data(conn->gtls, &conn->facts.named, data, count);
+}
+
+/* The program's own verification comes first. A session's function hides that of its credentials. */
+static int ask_program(struct conn *conn)
+{
+    gnutls_certificate_verify_function *function = conn->verify;
+    struct credentials *credentials;
+    void *object = NULL;
+
+    if (function == NULL && conn->automatic)
+        return verify_automatically(conn);
+    if (function == NULL && conn->gtls->gnutls_credentials_get(conn->session, GNUTLS_CRD_CERTIFICATE, &object) >= 0
+        && (credentials = credentials_of(object)) != NULL)
+        function = atomic_load(&credentials->verify);
+    return function != NULL ? function(conn->session) : 0;
+}
+
+int gtls_verify(gnutls_session_t session)
+{
+    struct conn *conn = gtls_conn_of(session);
+    struct gathered gathered;
+    enum decision decision;
+    int result;
+    int saved;
+
+    if (conn == NULL || conn->phase == PHASE_REFUSED)
+        return REFUSED;
+    result = ask_program(conn);
+    if (result != 0)
+        return result;
+    saved = errno;
+    gtls_decide_presented(conn, &gathered);
+    decision = gtls_decide(conn, &gathered.presented, gtls_conn_driven != conn);
+    if (decision == DECISION_REFUSE)
+        conn->phase = PHASE_REFUSED; /* what drives the handshake sends the alert */
+    else
+        gtls_conn_keep_leaf(conn, gathered.presented.leaf);
+    gtls_decide_forget(conn, &gathered);
+    errno = saved;
+    return decision == DECISION_REFUSE ? REFUSED : 0;
+}
