@@ -1,5 +1,6 @@
 #include "certs.h"
 
+#include "client_decode.h"
 #include "kernel.h"
 
 #include <fcntl.h>
@@ -358,5 +359,6 @@ void gtls_certs_bind(struct gtls *gtls)
         .is_for = is_for,
         .describe = describe,
         .trust_store = trust_store,
+        .read_client = gtls_client_decode,
     };
 }

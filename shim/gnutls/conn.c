@@ -26,6 +26,7 @@ static void release(const void *library, void *attached)
 
     (void)library;
     free(conn->leaf);
+    free(conn->client);
     forget_session(conn);
     gtls_facts_forget(&conn->facts);
     free(conn);
@@ -96,6 +97,8 @@ bool gtls_conn_made(const struct gtls *gtls, gnutls_session_t session, unsigned 
 void gtls_conn_start_afresh(struct conn *conn)
 {
     gtls_conn_keep_leaf(conn, NULL);
+    free(conn->client);
+    conn->client = NULL;
     conn->phase = PHASE_UNJUDGED;
     conn->begun = false;
     conn->false_start = false;

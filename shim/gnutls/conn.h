@@ -33,6 +33,8 @@ struct conn {
     size_t held_length;
     bool held_proven; /* this process has seen its peer prove the certificate */
     bool offered; /* it is offered */
+    uint8_t *client; /* the client certificate that was chosen for the server, and its chain; NULL: none */
+    size_t client_length;
     struct facts facts;
 };
 

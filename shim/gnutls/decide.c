@@ -82,10 +82,18 @@ void gtls_decide_report(const struct conn *conn, const struct presented *present
     report(&conn->gtls->tls, &shown, evaluation, verdict);
 }
 
+struct certificate gtls_decide_client(const struct conn *conn)
+{
+    struct bytes rest = {conn->client, conn->client != NULL ? conn->client_length : 0};
+
+    return (struct certificate) {.owners = 1, .der = der_take(&rest, DER_SEQUENCE)};
+}
+
 enum decision gtls_decide(struct conn *conn, const struct presented *presented, bool last)
 {
     struct evaluation *evaluation = evaluation_new();
     const struct presented shown = complete(conn, presented);
+    struct certificate client = gtls_decide_client(conn);
     struct event event = {.verdict = EVENT_REFUSED, .reason = "out of memory"};
     enum decision decision;
 
@@ -96,9 +104,12 @@ enum decision gtls_decide(struct conn *conn, const struct presented *presented, 
     (void)gtls_decide_evaluate(conn, &shown, evaluation);
     if (evaluation_needs_proof(evaluation) && shown.resumed && !(conn->offered && conn->held_proven))
         evaluation_refuse_unproven(evaluation);
+    /* To a server that is refused it is not sent. */
+    evaluation->client = client.der.at != NULL && evaluation->judgement.verdict == VERDICT_ACCEPT ? &client : NULL;
     decision = evaluation_decide(&conn->gtls->tls, &shown, evaluation, last, &conn->logged);
     evaluation_end(evaluation);
     evaluation_free(evaluation);
+    gtls_certs_forget_one(conn->gtls, &client);
     return decision;
 }
 

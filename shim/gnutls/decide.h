@@ -29,6 +29,9 @@ void gtls_decide_report(const struct conn *conn, const struct presented *present
 /* Decide on the peer; log a refusal once, and an acceptance if no other decision follows this one (`last`). */
 MUST_CHECK enum decision gtls_decide(struct conn *conn, const struct presented *presented, bool last);
 
+/* Return the client certificate that was chosen for the server; without DER: none. gtls_certs_forget_one is called at the end. */
+struct certificate gtls_decide_client(const struct conn *conn);
+
 /* Return what would be decided on a peer that presents that later. Nothing is logged. */
 struct outlook gtls_decide_predict(struct conn *conn, const struct presented *presented);
 

@@ -1,5 +1,6 @@
 /* The functions of GnuTLS that the shim interposes. Each one prepares, delegates and returns; nothing is decided here. */
 
+#include "client_cert.h"
 #include "handshake.h"
 #include "refuse.h"
 #include "session.h"
@@ -50,7 +51,7 @@ EXPORT int gnutls_certificate_allocate_credentials(gnutls_certificate_credential
 
     if (result >= 0 && is_usable(gtls)) {
         pinstore_release(evaluation_pins(&gtls->tls));
-        gtls_verify_forget_credentials(gtls, *credentials);
+        gtls_credentials_forget(gtls, *credentials);
     }
     return result;
 }
@@ -59,7 +60,7 @@ EXPORT void gnutls_certificate_free_credentials(gnutls_certificate_credentials_t
 {
     FIND_FOR_CALLER(gnutls_certificate_free_credentials, )
 
-    gtls_verify_forget_credentials(gtls, credentials);
+    gtls_credentials_forget(gtls, credentials);
     real(credentials);
 }
 
@@ -67,10 +68,27 @@ EXPORT void gnutls_certificate_set_verify_function(gnutls_certificate_credential
 {
     FIND_FOR_CALLER(gnutls_certificate_set_verify_function, )
 
-    if (is_usable(gtls))
-        gtls_verify_set_of_credentials(gtls, credentials, function);
+    struct credentials *kept = is_usable(gtls) ? gtls_credentials_make(gtls, credentials) : NULL;
+
+    if (kept != NULL)
+        atomic_store(&kept->verify, function);
     real(credentials, function);
 }
+
+/* The program sets the function that retrieves its client certificate. */
+#define RETRIEVES(name, type, oldest, function2, function3) \
+    EXPORT void name(gnutls_certificate_credentials_t credentials, type *function) \
+    { \
+        FIND_FOR_CALLER(name, ) \
+ \
+        if (is_usable(gtls)) \
+            gtls_client_cert_set(gtls, credentials, oldest, function2, function3); \
+        real(credentials, function); \
+    }
+
+RETRIEVES(gnutls_certificate_set_retrieve_function, gnutls_certificate_retrieve_function, function != NULL, NULL, NULL)
+RETRIEVES(gnutls_certificate_set_retrieve_function2, gnutls_certificate_retrieve_function2, false, function, NULL)
+RETRIEVES(gnutls_certificate_set_retrieve_function3, gnutls_certificate_retrieve_function3, false, NULL, function)
 
 EXPORT void gnutls_session_set_verify_function(gnutls_session_t session, gnutls_certificate_verify_function *function)
 {
@@ -227,7 +245,7 @@ EXPORT ssize_t gnutls_record_send_early_data(gnutls_session_t session, const voi
         if (conn != NULL && conn->phase == PHASE_REFUSED) \
             return REFUSED; \
         result = real(__VA_ARGS__); \
-        return conn == NULL || conn->phase == PHASE_CONFIRMED || gtls_handshake_was_read(conn, result) ? result : REFUSED; \
+        return conn == NULL || (conn->phase == PHASE_CONFIRMED && conn->client == NULL) || gtls_handshake_was_read(conn, result) ? result : REFUSED; \
     }
 
 RECEIVES(ssize_t, gnutls_record_recv, (gnutls_session_t session, void *bytes, size_t size), session, bytes, size)

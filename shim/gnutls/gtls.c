@@ -65,8 +65,9 @@ static struct gtls *examine(const struct loaded *object)
 #include "gtls_symbols.h"
 #undef NEEDED
 #undef OPTIONAL
+    gtls->malloc = (void *(**)(size_t))loader_symbol(handle, "gnutls_malloc");
     gtls->free = (void (**)(void *))loader_symbol(handle, "gnutls_free");
-    gtls->usable &= gtls->free != NULL;
+    gtls->usable &= gtls->malloc != NULL && gtls->free != NULL;
     gtls_certs_bind(gtls);
     return publish(gtls);
 }

@@ -9,6 +9,7 @@
 #include <gnutls/crypto.h>
 #include <gnutls/dtls.h>
 #include <gnutls/gnutls.h>
+#include <gnutls/pkcs12.h>
 #include <gnutls/x509.h>
 #include <stdatomic.h>
 #include <sys/types.h>
@@ -24,7 +25,8 @@ struct gtls {
     bool usable; /* else it is too old or incomplete: it is left to the guard */
     uintptr_t start; /* where it is mapped */
     uintptr_t end;
-    void (**free)(void *); /* gnutls_free, a variable */
+    void *(**malloc)(size_t); /* gnutls_malloc and gnutls_free, which are variables */
+    void (**free)(void *);
 #define NEEDED(name, result, parameters) result(*name) parameters;
 #define OPTIONAL NEEDED
 #include "gtls_symbols.h"

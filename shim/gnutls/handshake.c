@@ -1,5 +1,6 @@
 #include "handshake.h"
 
+#include "client_cert.h"
 #include "decide.h"
 #include "refuse.h"
 #include "session.h"
@@ -34,8 +35,11 @@ static int after_drive(struct conn *conn, int result)
 {
     if (conn->phase == PHASE_REFUSED)
         return gtls_refuse(conn);
-    if (result != 0)
+    if (result != 0) {
+        gtls_client_cert_follow(conn, result);
         return result;
+    }
+    gtls_client_cert_settle(conn);
     /* With a false start there is more to come, within a call that receives. */
     conn->false_start = !conn->false_start && (conn->gtls->gnutls_session_get_flags(conn->session) & GNUTLS_SFLAGS_FALSE_START) != 0;
     conn->begun = conn->false_start;
@@ -55,6 +59,7 @@ int gtls_handshake_run(struct conn *conn)
         conn->begun = true;
         /* Whatever has become of it. */
         conn->gtls->gnutls_session_set_verify_function(conn->session, gtls_verify);
+        gtls_client_cert_arm(conn);
         if (!gtls_session_offer(conn, false))
             return gtls_refuse(conn);
         errno = saved;
@@ -103,6 +108,7 @@ bool gtls_handshake_was_read(struct conn *conn, ssize_t result)
     /* Data has come after a handshake that was finished unseen, in a libgnutls that is linked with -Bsymbolic. */
     if (conn->phase == PHASE_UNJUDGED && conn->begun && result > 0)
         return after_drive(conn, 0) == 0;
+    gtls_client_cert_follow(conn, result);
     return true;
 }
 

@@ -1,50 +1,9 @@
 #include "verify.h"
 
+#include "client_cert.h"
 #include "refuse.h"
 
 #include <errno.h>
-#include <stdlib.h>
-
-/* What is kept for credentials. */
-struct credentials {
-    struct attached attached;
-    _Atomic(gnutls_certificate_verify_function *) verify;
-};
-
-static void release(const void *library, void *attached)
-{
-    (void)library;
-    free(attached);
-}
-
-static struct credentials *credentials_of(const void *object)
-{
-    struct credentials *credentials = object != NULL ? state_of(object) : NULL;
-
-    return credentials != NULL && credentials->attached.release == release ? credentials : NULL;
-}
-
-void gtls_verify_set_of_credentials(const struct gtls *gtls, gnutls_certificate_credentials_t object,
-    gnutls_certificate_verify_function *function)
-{
-    struct credentials *credentials = credentials_of(object);
-
-    if (credentials == NULL && function != NULL && (credentials = calloc(1, sizeof(*credentials))) != NULL) {
-        credentials->attached.release = release;
-        if (!state_keep(gtls, object, &credentials->attached)) {
-            free(credentials);
-            credentials = NULL;
-        }
-    }
-    if (credentials != NULL)
-        atomic_store(&credentials->verify, function);
-}
-
-void gtls_verify_forget_credentials(const struct gtls *gtls, gnutls_certificate_credentials_t object)
-{
-    if (credentials_of(object) != NULL)
-        state_drop(gtls, object);
-}
 
 void gtls_verify_set(struct conn *conn, gnutls_certificate_verify_function *function)
 {
@@ -91,7 +50,7 @@ static int ask_program(struct conn *conn)
     if (function == NULL && conn->automatic)
         return verify_automatically(conn);
     if (function == NULL && conn->gtls->gnutls_credentials_get(conn->session, GNUTLS_CRD_CERTIFICATE, &object) >= 0
-        && (credentials = credentials_of(object)) != NULL)
+        && (credentials = gtls_credentials_of(object)) != NULL)
         function = atomic_load(&credentials->verify);
     return function != NULL ? function(conn->session) : 0;
 }
@@ -112,6 +71,8 @@ int gtls_verify(gnutls_session_t session)
     saved = errno;
     gtls_decide_presented(conn, &gathered);
     decision = gtls_decide(conn, &gathered.presented, gtls_conn_driven != conn);
+    if (decision != DECISION_REFUSE && !gtls_client_cert_stays(conn))
+        decision = DECISION_REFUSE;
     if (decision == DECISION_REFUSE)
         conn->phase = PHASE_REFUSED; /* what drives the handshake sends the alert */
     else

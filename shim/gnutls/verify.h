@@ -7,13 +7,8 @@
 /* The hook: asked by GnuTLS for each peer's certificate. */
 int gtls_verify(gnutls_session_t session);
 
-/* The program sets the verify function of a session, or of credentials; the hook calls it. */
+/* The program sets the verify function of a session; the hook calls it. */
 void gtls_verify_set(struct conn *conn, gnutls_certificate_verify_function *function);
-void gtls_verify_set_of_credentials(const struct gtls *gtls, gnutls_certificate_credentials_t credentials,
-    gnutls_certificate_verify_function *function);
-
-/* The credentials are new, or about to be freed. */
-void gtls_verify_forget_credentials(const struct gtls *gtls, gnutls_certificate_credentials_t credentials);
 
 /* The program has had GnuTLS verify the certificate for these names (gnutls_session_set_verify_cert), after gtls_verify_set with NULL. `copy`: the data are
  * the caller's. */
