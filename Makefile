@@ -51,7 +51,7 @@ shim := core/log $(addprefix libc/,loader start resolve send receive stdio filte
 command := main output run doctor prove impostor learn launch event observed targets objects workers dial lint pin check linked \
 	$(addprefix examine/,examine program wrapper tls_library libraries elf_file preload)
 # Of the shim, beside the core.
-shared := core/log core/proxy_request $(addprefix openssl/,client_decode certs)
+shared := $(addprefix core/,log proxy_request report) $(addprefix openssl/,client_decode certs)
 # What unit tests need besides the core.
 in_unit := $(addprefix core/,resolved dns proxy_request log pinstore state) $(addprefix libc/,sent resolver socket)
 

@@ -7,6 +7,7 @@
 #include "output.h"
 #include "peer.h"
 #include "pinfile.h"
+#include "report.h"
 #include "targets.h"
 #include "workers.h"
 
@@ -22,18 +23,19 @@ static const char help[] =
     "usage: pinshim check [OPTION...] [FILE [HOST[:PORT]...]]\n"
     "\n"
     "Connects to each name and address that has a rule in the pins file FILE, or to\n"
-    "the HOSTs, and reports whether the shim (libpinshim.so) would accept the server,\n"
-    "and which pin matches. The default port is 443. Targets with a * are checked\n"
-    "only for the HOSTs given. The default FILE is $PINSHIM_PINS, else\n"
-    "/etc/pinshim/pins.\n"
+    "the HOSTs, at all addresses and for both kinds of keys (RSA, EC), and reports\n"
+    "whether the shim (libpinshim.so) would accept the server, and which pin matches.\n"
+    "The default port is 443. Targets with a * are checked only for the HOSTs given.\n"
+    "The default FILE is $PINSHIM_PINS, else /etc/pinshim/pins.\n"
     "\n"
     "  --next FILE           also report whether a server with this certificate (and\n"
     "                        its issuers, if FILE has them), certificate request or\n"
     "                        key would be accepted: for the targets that it names,\n"
     "                        or for all if it names none of them\n"
     "  --json                print one JSON object\n"
-    "  --starttls PROTOCOL   " DIAL_PROTOCOLS ": the protocol\n"
-    "                        before TLS; the default depends on the port\n"
+    "  --starttls PROTOCOL   the protocol before TLS; by default, by the port:\n"
+    "                        smtp, imap, pop3, ftp, sieve, nntp, postgres, mysql,\n"
+    "                        ldap, xmpp or none\n"
     "  --timeout SECONDS     for each server; 10 by default\n"
     "\n"
     "Exit status: 0 all would be accepted; 1 a server would not be accepted or could\n"
@@ -70,9 +72,14 @@ struct answer {
     char matched[160];
 };
 
-/* A child's results, in memory that it shares with the parent. */
+#define VIEWS 8
+
+/* What a server shows at one of its addresses, with one of its keys. In memory that a child shares with the parent. */
 struct result {
-    const char *volatile stage;
+    const char *volatile stage; /* these three: of the first view */
+    volatile size_t views; /* 0: it was not reached */
+    char trying[64]; /* the address */
+    char unchecked[700]; /* what could not be checked beside it */
     struct answer now;
     struct answer next;
     char address[64];
@@ -92,7 +99,7 @@ struct check {
     struct pins *pins;
     struct row *rows;
     size_t count;
-    struct result *results; /* one for each row */
+    struct result *results; /* VIEWS for each row */
     size_t *jobs; /* the rows that are checked */
     size_t job_count;
     size_t finished;
@@ -124,7 +131,9 @@ static enum answer_kind kind_of(const struct judgement *judgement)
 {
     if (judgement->verdict != VERDICT_ACCEPT)
         return judgement->report ? ANSWER_REPORTED : ANSWER_REFUSED;
-    return judgement->reason == REASON_NO_RULE ? ANSWER_UNPINNED : ANSWER_ACCEPTED;
+    /* "* allow" says no more of it than no rule. */
+    return judgement->reason == REASON_NO_RULE || (judgement->reason == REASON_ALLOW && targets_are_any(judgement->rule)) ? ANSWER_UNPINNED
+                                                                                                                         : ANSWER_ACCEPTED;
 }
 
 /* A key alone does not show whether a certificate with it will satisfy pkix, a cert- pin or a ca- pin. */
@@ -180,10 +189,15 @@ static void judge(const struct check *check, const struct host *host, const stru
     if (missing != NULL) {
         out->kind = ANSWER_UNKNOWN;
         text_add(&text, "%s", missing);
+    } else if (out->kind == ANSWER_UNPINNED && judgement.reason == REASON_ALLOW) {
+        text_add(&text, "only ");
+        policy_print_rule(check->path, &judgement, &text);
+        text_add(&text, " applies, which allows every host; is it spelled right?");
     } else if (out->kind == ANSWER_UNPINNED) {
         text_add(&text, "the file has no rule for this host and port; is it spelled right?");
     } else {
         policy_print_reason(check->pins, check->path, &judgement, &text);
+        report_mistake(linked_tls(), presented, check->pins, &judgement, &text);
         print_end(check->pins, judgement.rule, &text);
     }
     text = text_over(out->rule, sizeof(out->rule));
@@ -220,45 +234,117 @@ static void judge_next(const struct check *check, const struct row *row, const s
     sk_X509_free(beside);
 }
 
+static struct result *view_of(const struct check *check, size_t row, size_t view)
+{
+    return &check->results[row * VIEWS + view];
+}
+
+/* Return the number of lines that a row has. */
+static size_t lines_of(const struct check *check, size_t row)
+{
+    return view_of(check, row, 0)->views > 1 ? view_of(check, row, 0)->views : 1;
+}
+
+/* Judge what the server has shown, unless it was the same before. */
+static void add_view(const struct check *check, size_t at, const struct dialled *dialled)
+{
+    const struct row *row = &check->rows[at];
+    struct result *first = view_of(check, at, 0);
+    struct result *result = view_of(check, at, first->views);
+    struct presented presented = {.leaf = certs_from(sk_X509_value(dialled->chain, 0)), .sent = (const void *)dialled->chain};
+    struct text text = text_over(result->address, sizeof(result->address));
+
+    host_print_bare(&dialled->address, &text);
+    text = text_over(result->tls, sizeof(result->tls));
+    text_add(&text, "%s", SSL_get_version(dialled->ssl));
+    peer_show(linked_tls(), &presented, &result->peer);
+    judge_next(check, row, &dialled->address, dialled->chain, &result->next);
+    judge(check, &row->host, &dialled->address, &presented, &result->now);
+    for (size_t i = 0; i < first->views; i++) {
+        const struct result *other = view_of(check, at, i);
+
+        if (strcmp(other->peer.cert, result->peer.cert) == 0 && other->now.kind == result->now.kind && other->next.kind == result->next.kind)
+            return;
+    }
+    first->views++;
+}
+
+/* What was not checked, beside what was. */
+static void add_unchecked(struct result *result, const char *problem)
+{
+    size_t length = strlen(result->unchecked);
+    struct text text = text_over(result->unchecked + length, sizeof(result->unchecked) - length);
+
+    text_add(&text, "; not checked at %s: %s", result->trying, problem);
+    if (result->views == 0)
+        (void)snprintf(result->now.reason, sizeof(result->now.reason), "%s", problem);
+}
+
+/* At one address, with both kinds of key. */
+static void check_address(const struct check *check, size_t at, const struct host *address, unsigned milliseconds)
+{
+    const struct row *row = &check->rows[at];
+    struct result *first = view_of(check, at, 0);
+    struct text text = text_over(first->trying, sizeof(first->trying));
+    char problem[1000];
+    struct dialled dialled;
+    enum dial_key other;
+
+    host_print_bare(address, &text);
+    text = text_over(problem, sizeof(problem));
+    if (!dial(&row->host, address, DIAL_ANY, check->protocol, milliseconds, &first->stage, &dialled, &text)) {
+        /* Where there is no way to such addresses, programs do not reach them either; and few servers use both of loopback's. */
+        if (dialled.nowhere || host_is_loopback(address))
+            (void)snprintf(first->now.reason, first->views > 0 ? 0 : sizeof(first->now.reason), "%s", problem);
+        else
+            add_unchecked(first, problem);
+        return;
+    }
+    (void)alarm(0);
+    add_view(check, at, &dialled);
+    other = dial_other_key(&dialled);
+    dial_close(&dialled);
+    (void)alarm(check->seconds);
+    if (other == DIAL_ANY || first->views == VIEWS || !dial(&row->host, address, other, check->protocol, milliseconds, &first->stage, &dialled, &text))
+        return;
+    (void)alarm(0);
+    add_view(check, at, &dialled);
+    dial_close(&dialled);
+}
+
 /* In a child. */
 static int check_server(void *arg, size_t job)
 {
     const struct check *check = arg;
-    const struct row *row = &check->rows[check->jobs[job]];
-    struct result *result = &check->results[check->jobs[job]];
-    struct text text = text_over(result->now.reason, sizeof(result->now.reason));
+    size_t at = check->jobs[job];
+    struct result *first = view_of(check, at, 0);
+    struct text text = text_over(first->now.reason, sizeof(first->now.reason));
     struct host nowhere = {.kind = HOST_UNREADABLE};
-    struct presented presented = {.leaf = NULL};
-    struct dialled dialled;
+    struct dial_addresses addresses;
 
-    judge_next(check, row, &nowhere, NULL, &result->next);
-    if (!dial(&row->host, check->protocol, check->seconds, &result->stage, &dialled, &text))
+    judge_next(check, &check->rows[at], &nowhere, NULL, &first->next);
+    if (!dial_find(&check->rows[at].host, &first->stage, &addresses, &text))
         return 0;
-    (void)alarm(0);
-    presented.leaf = certs_from(sk_X509_value(dialled.chain, 0));
-    presented.sent = (const void *)dialled.chain;
-    text = text_over(result->address, sizeof(result->address));
-    host_print_bare(&dialled.address, &text);
-    text = text_over(result->tls, sizeof(result->tls));
-    text_add(&text, "%s", SSL_get_version(dialled.ssl));
-    peer_show(linked_tls(), &presented, &result->peer);
-    judge_next(check, row, &dialled.address, dialled.chain, &result->next);
-    judge(check, &row->host, &dialled.address, &presented, &result->now);
-    dial_close(&dialled);
+    for (size_t i = 0; i < addresses.count && first->views < VIEWS; i++) {
+        (void)alarm(check->seconds);
+        check_address(check, at, &addresses.at[i], check->seconds * 1000 / (first->views > 0 ? 1 : (unsigned)(addresses.count - i)));
+    }
     return 0;
 }
 
 static void note_outcome(void *arg, size_t job, int outcome)
 {
     struct check *check = arg;
-    struct result *result = &check->results[check->jobs[job]];
-    char *reason = result->now.reason;
+    struct result *result = view_of(check, check->jobs[job], 0);
+    char problem[400];
 
     if (outcome == WORKER_TIMED_OUT)
-        (void)snprintf(reason, sizeof(result->now.reason), "no answer within %u seconds, while %s; is the server running, on this port?",
-            check->seconds, result->stage);
+        (void)snprintf(problem, sizeof(problem), "no answer within %u seconds, while %s; is the server running, on this port?", check->seconds,
+            result->stage);
     else if (outcome == WORKER_DIED)
-        (void)snprintf(reason, sizeof(result->now.reason), "the process that connected to it ended unexpectedly; try again");
+        (void)snprintf(problem, sizeof(problem), "the process that connected to it ended unexpectedly; try again");
+    if (outcome == WORKER_TIMED_OUT || outcome == WORKER_DIED)
+        add_unchecked(result, problem);
     check->finished++;
     output_progress("%zu of %zu checked", check->finished, check->job_count);
 }
@@ -359,10 +445,46 @@ static void choose_next(struct check *check, bool chosen)
 
 static bool is_good(const struct check *check, size_t row)
 {
-    const struct result *result = &check->results[row];
+    bool good = true;
 
-    return check->rows[row].skipped != NULL
-        || (result->now.kind == ANSWER_ACCEPTED && (result->next.kind == ANSWER_ACCEPTED || result->next.kind == ANSWER_NOT_ASKED));
+    for (size_t view = 0; view < lines_of(check, row); view++) {
+        const struct result *result = view_of(check, row, view);
+
+        good &= result->now.kind == ANSWER_ACCEPTED && (result->next.kind == ANSWER_ACCEPTED || result->next.kind == ANSWER_NOT_ASKED);
+    }
+    return check->rows[row].skipped != NULL || good;
+}
+
+/* What the server shows at one address, with one key. */
+static void add_line(struct output_table *table, const struct check *check, size_t at, size_t view)
+{
+    const struct row *row = &check->rows[at];
+    const struct result *result = view_of(check, at, view);
+    bool next = check->next_path != NULL;
+    bool refused = result->now.kind == ANSWER_REFUSED || result->now.kind == ANSWER_REPORTED;
+    bool asked = result->next.kind != ANSWER_NOT_ASKED && row->skipped == NULL;
+    char why[4096];
+    char until[16];
+    struct text text = text_over(why, sizeof(why));
+    struct text day = text_over(until, sizeof(until));
+    const char *server = row->skipped != NULL ? "-" : answers[result->now.kind].name;
+    const char *coming = asked ? answers[result->next.kind].name : "-";
+
+    text_add(&day, "%.10s", result->peer.leaf.not_after);
+    text_add(&text, "%s", row->skipped != NULL ? row->skipped : result->now.reason);
+    if (refused && result->now.matched[0] == '\0')
+        text_add(&text, "; its pin is spki-sha256:%s", result->peer.spki);
+    if (asked)
+        text_add(&text, "; next: %s", strcmp(result->next.reason, result->now.reason) == 0 ? "the same" : result->next.reason);
+    if (lines_of(check, at) > 1)
+        text_add(&text, " (at %s)", result->address);
+    if (result->views > 0)
+        text_add(&text, "%s", result->unchecked);
+    output_table_add(table, row->skipped != NULL ? TONE_PLAIN : answers[result->now.kind].tone,
+        next ? (const char *const[]) {row->target, server, coming, until, why}
+             : (const char *const[]) {row->target, server, until, why});
+    if (asked)
+        output_table_tone(table, 2, answers[result->next.kind].tone);
 }
 
 static void print_table(const struct check *check)
@@ -373,28 +495,8 @@ static void print_table(const struct check *check)
     struct output_table *table = output_table_new(next ? 5 : 4, next ? headings_with_next : headings, 1);
 
     for (size_t i = 0; i < check->count; i++) {
-        const struct row *row = &check->rows[i];
-        const struct result *result = &check->results[i];
-        bool refused = result->now.kind == ANSWER_REFUSED || result->now.kind == ANSWER_REPORTED;
-        bool asked = result->next.kind != ANSWER_NOT_ASKED && row->skipped == NULL;
-        char why[4096];
-        char until[16];
-        struct text text = text_over(why, sizeof(why));
-        struct text day = text_over(until, sizeof(until));
-        const char *server = row->skipped != NULL ? "-" : answers[result->now.kind].name;
-        const char *coming = asked ? answers[result->next.kind].name : "-";
-
-        text_add(&day, "%.10s", result->peer.leaf.not_after);
-        text_add(&text, "%s", row->skipped != NULL ? row->skipped : result->now.reason);
-        if (refused && result->now.matched[0] == '\0')
-            text_add(&text, "; its pin is spki-sha256:%s", result->peer.spki);
-        if (asked)
-            text_add(&text, "; next: %s", strcmp(result->next.reason, result->now.reason) == 0 ? "the same" : result->next.reason);
-        output_table_add(table, row->skipped != NULL ? TONE_PLAIN : answers[result->now.kind].tone,
-            next ? (const char *const[]) {row->target, server, coming, until, why}
-                 : (const char *const[]) {row->target, server, until, why});
-        if (asked)
-            output_table_tone(table, 2, answers[result->next.kind].tone);
+        for (size_t view = 0; view < lines_of(check, i); view++)
+            add_line(table, check, i, view);
     }
     output_table_print(table, stdout);
     output_table_free(table);
@@ -418,10 +520,10 @@ static void print_answer(struct output_json *json, const char *verdict, const ch
 }
 
 /* The members are those of the log, where it has them. */
-static void print_row(struct output_json *json, const struct check *check, size_t at)
+static void print_row(struct output_json *json, const struct check *check, size_t at, size_t view)
 {
     const struct row *row = &check->rows[at];
-    const struct result *result = &check->results[at];
+    const struct result *result = view_of(check, at, view);
     const struct peer_text *peer = &result->peer;
 
     output_json_open(json, NULL, '{');
@@ -462,8 +564,10 @@ static void print_json(const struct check *check, size_t bad)
     output_json_number(&json, "checked", (long long)check->job_count);
     output_json_number(&json, "not_accepted", (long long)bad);
     output_json_open(&json, "targets", '[');
-    for (size_t i = 0; i < check->count; i++)
-        print_row(&json, check, i);
+    for (size_t i = 0; i < check->count; i++) {
+        for (size_t view = 0; view < lines_of(check, i); view++)
+            print_row(&json, check, i, view);
+    }
     output_json_close(&json, ']');
     output_json_close(&json, '}');
     output_json_end(&json);
@@ -540,8 +644,10 @@ static void advise(const struct check *check, size_t bad)
     for (size_t i = 0; i < check->count; i++) {
         if (check->rows[i].skipped != NULL)
             continue;
-        wanted[advice_for(&check->results[i].now, false)] = true;
-        wanted[advice_for(&check->results[i].next, true)] = true;
+        for (size_t view = 0; view < lines_of(check, i); view++) {
+            wanted[advice_for(&view_of(check, i, view)->now, false)] = true;
+            wanted[advice_for(&view_of(check, i, view)->next, true)] = true;
+        }
     }
     output_error("%zu of %zu not accepted", bad, check->job_count);
     for (size_t i = ADVICE_NONE + 1; i < ADVICES; i++) {
@@ -559,11 +665,11 @@ static int run(struct check *check, bool as_json)
     struct workers workers = {0, PARALLEL, check->seconds, check_server, note_outcome, check};
     size_t bad = 0;
 
-    check->results = workers_share(check->count * sizeof(*check->results));
+    check->results = workers_share(check->count * VIEWS * sizeof(*check->results));
     check->jobs = output_allocate(NULL, check->count * sizeof(*check->jobs));
     for (size_t i = 0; i < check->count; i++) {
-        check->results[i].stage = "starting";
-        check->results[i].next.kind = ANSWER_NOT_ASKED;
+        view_of(check, i, 0)->stage = "starting";
+        view_of(check, i, 0)->next.kind = ANSWER_NOT_ASKED;
         if (check->rows[i].skipped == NULL)
             check->jobs[check->job_count++] = i;
     }

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <string.h>
 #include <sys/time.h>
@@ -17,8 +18,8 @@ struct step {
 };
 
 /* Which line is the reply: the next; the next that begins with three digits and a blank (RFC 5321, section 4.2.1); the next that begins with the
- * tag (RFC 3501, section 2.2.2). */
-enum reply { REPLY_LINE, REPLY_NUMBER, REPLY_TAG };
+ * tag (RFC 3501, section 2.2.2), or with OK, NO or BYE (RFC 5804, section 1.2). */
+enum reply { REPLY_LINE, REPLY_NUMBER, REPLY_TAG, REPLY_WORD };
 
 static const struct protocol {
     const char *name;
@@ -31,7 +32,12 @@ static const struct protocol {
     {"imap", {143}, REPLY_TAG, {{"", "* OK"}, {"a STARTTLS\r\n", "a OK"}}}, /* RFC 3501, section 6.2.1 */
     {"pop3", {110}, REPLY_LINE, {{"", "+OK"}, {"STLS\r\n", "+OK"}}}, /* RFC 2595, section 4 */
     {"ftp", {21}, REPLY_NUMBER, {{"", "220"}, {"AUTH TLS\r\n", "234"}}}, /* RFC 4217, section 4 */
+    {"sieve", {4190}, REPLY_WORD, {{"", "OK"}, {"STARTTLS\r\n", "OK"}}}, /* RFC 5804, section 2.2 */
+    {"nntp", {119}, REPLY_NUMBER, {{"", "20"}, {"STARTTLS\r\n", "382"}}}, /* RFC 4642, section 2.2 */
     {"postgres", {5432}, REPLY_LINE, {{NULL, NULL}}},
+    {"mysql", {3306}, REPLY_LINE, {{NULL, NULL}}},
+    {"ldap", {389}, REPLY_LINE, {{NULL, NULL}}},
+    {"xmpp", {5222, 5269}, REPLY_LINE, {{NULL, NULL}}},
 };
 
 static const struct protocol *find(const char *name, uint16_t port)
@@ -73,27 +79,126 @@ static bool counts(enum reply reply, bool greeting, const char *line)
 {
     if (reply == REPLY_NUMBER)
         return isdigit((unsigned char)line[0]) && isdigit((unsigned char)line[1]) && isdigit((unsigned char)line[2]) && line[3] != '-';
+    if (reply == REPLY_WORD)
+        return strncmp(line, "OK", 2) == 0 || strncmp(line, "NO", 2) == 0 || strncmp(line, "BYE", 3) == 0;
     return reply == REPLY_LINE || greeting || strncmp(line, "a ", 2) == 0;
 }
 
 /* SSLRequest of PostgreSQL's protocol 3.0: length, 1234, 5679; answered by one byte. */
-static bool begin_postgres(int fd, struct text *problem)
+static bool begin_postgres(int fd)
 {
     char answer = 0;
 
-    if (send_all(fd, "\0\0\0\10\4\322\26/", 8) && recv(fd, &answer, 1, 0) == 1 && answer == 'S')
-        return true;
-    text_add(problem, "the server offers no TLS (postgres); is TLS enabled there?");
+    return send_all(fd, "\0\0\0\10\4\322\26/", 8) && recv(fd, &answer, 1, 0) == 1 && answer == 'S';
+}
+
+static bool read_all(int fd, void *bytes, size_t size)
+{
+    for (size_t length = 0; length < size;) {
+        ssize_t got = recv(fd, (char *)bytes + length, size - length, 0);
+
+        if (got <= 0)
+            return false;
+        length += (size_t)got;
+    }
+    return true;
+}
+
+/* SSLRequest of MySQL's protocol 4.1, after the server's greeting (version 10), which says whether it has TLS: a packet has its length in three bytes, and a
+ * number. */
+static bool begin_mysql(int fd)
+{
+    static const unsigned char request[36] = {32, 0, 0, 1, 0, 0x8a, 0, 0, 0, 0, 0, 1, 33};
+    unsigned char head[4];
+    unsigned char greeting[1024] = "";
+    const unsigned char *rest;
+    size_t size;
+
+    if (!read_all(fd, head, sizeof(head)))
+        return false;
+    size = head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16;
+    if (size < 32 || size > sizeof(greeting) || !read_all(fd, greeting, size) || greeting[0] != 10)
+        return false;
+    /* The version's name, the thread, the salt and a zero are before the abilities; CLIENT_SSL is 0x0800. */
+    rest = memchr(greeting + 1, '\0', size - 16);
+    return rest != NULL && rest + 16 <= greeting + size && (rest[15] & 0x08) != 0 && send_all(fd, request, sizeof(request));
+}
+
+/* The extended request StartTLS, and a response with the result 0 (RFC 4511, sections 4.12 and 4.14). */
+static bool begin_ldap(int fd)
+{
+    static const char request[] = "\x30\x1d\x02\x01\x01\x77\x18\x80\x16" "1.3.6.1.4.1.1466.20037";
+    unsigned char response[512];
+    size_t skip = 0;
+    size_t size;
+
+    if (!send_all(fd, request, sizeof(request) - 1) || !read_all(fd, response, 2) || response[0] != 0x30)
+        return false;
+    size = response[1];
+    if (size >= 0x80) {
+        /* In some bytes that follow. */
+        unsigned char bytes[4] = {0};
+
+        if (size > 0x84 || !read_all(fd, bytes, size - 0x80))
+            return false;
+        skip = size - 0x80;
+        size = 0;
+        for (size_t i = 0; i < skip; i++)
+            size = size << 8 | bytes[i];
+    }
+    if (size < 8 || size > sizeof(response) || !read_all(fd, response, size))
+        return false;
+    for (size_t i = 3; i + 2 < size; i++) {
+        if (response[i] == 0x0a && response[i + 1] == 1)
+            return response[3] == 0x78 && response[i + 2] == 0;
+    }
     return false;
 }
 
+/* Read up to the string, byte by byte. */
+static bool read_until(int fd, const char *end, char *out, size_t size)
+{
+    size_t length = 0;
+
+    while (length + 1 < size && recv(fd, out + length, 1, 0) == 1) {
+        out[++length] = '\0';
+        if (length >= strlen(end) && strcmp(out + length - strlen(end), end) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* RFC 6120, section 5.4. */
+static bool begin_xmpp(int fd, const struct host *host)
+{
+    char buffer[8192];
+    char name[300];
+    struct text text = text_over(name, sizeof(name));
+    struct text header = text_over(buffer, sizeof(buffer));
+
+    host_print_bare(host, &text);
+    text_add(&header, "<?xml version='1.0'?><stream:stream to='%s' xmlns='jabber:%s' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>", name,
+        host->port == 5269 ? "server" : "client");
+    return send_all(fd, buffer, header.length) && read_until(fd, "</stream:features>", buffer, sizeof(buffer)) && strstr(buffer, "<starttls") != NULL
+        && send_all(fd, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", 51) && read_until(fd, ">", buffer, sizeof(buffer))
+        && strstr(buffer, "<proceed") != NULL;
+}
+
 /* Run the dialogue before TLS. */
-static bool begin(int fd, const struct protocol *protocol, struct text *problem)
+static bool begin(int fd, const struct protocol *protocol, const struct host *host, struct text *problem)
 {
     char line[600] = "";
+    const char *name = protocol->name;
 
-    if (strcmp(protocol->name, "postgres") == 0)
-        return begin_postgres(fd, problem);
+    if (strcmp(name, "none") != 0 && protocol->steps[0].send == NULL) {
+        if (strcmp(name, "postgres") == 0   ? begin_postgres(fd)
+                : strcmp(name, "mysql") == 0 ? begin_mysql(fd)
+                : strcmp(name, "ldap") == 0  ? begin_ldap(fd)
+                                             : begin_xmpp(fd, host))
+            return true;
+        text_add(problem, "the server offers no TLS (%s); is TLS enabled there? --starttls selects another protocol, or none", name);
+        return false;
+    }
     for (size_t i = 0; i < sizeof(protocol->steps) / sizeof(protocol->steps[0]) && protocol->steps[i].send != NULL; i++) {
         const struct step *step = &protocol->steps[i];
         bool answered = send_all(fd, step->send, strlen(step->send));
@@ -132,39 +237,55 @@ static int connect_to(const struct addrinfo *address, unsigned milliseconds)
     return -1;
 }
 
-/* Return a socket, or -1 with what is wrong. */
-static int reach(const struct host *host, unsigned seconds, const char *volatile *stage, struct host *address, struct text *problem)
+bool dial_find(const struct host *host, const char *volatile *stage, struct dial_addresses *out, struct text *problem)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *addresses = NULL;
     char buffer[300];
     struct text text = text_over(buffer, sizeof(buffer));
-    char port[8];
-    struct text port_text = text_over(port, sizeof(port));
-    unsigned count = 0;
-    int fd = -1;
     int error;
 
+    out->count = 0;
     /* An IPv6 address is resolved without its brackets. */
     host_print_bare(host, &text);
-    text_add(&port_text, "%u", host->port);
     *stage = "resolving its name";
-    error = getaddrinfo(buffer, port, &hints, &addresses);
+    error = getaddrinfo(buffer, NULL, &hints, &addresses);
     if (error != 0) {
         text_add(problem, "cannot resolve its name: %s; is it spelled right?", error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
-        return -1;
+        return false;
     }
-    *stage = "connecting";
-    for (const struct addrinfo *at = addresses; at != NULL; at = at->ai_next)
-        count++;
-    for (const struct addrinfo *at = addresses; fd < 0 && at != NULL; at = at->ai_next) {
-        fd = connect_to(at, seconds * 1000 / count);
-        error = errno;
-        if (!host_from_sockaddr(at->ai_addr, at->ai_addrlen, address))
-            memset(address, 0, sizeof(*address));
+    for (const struct addrinfo *at = addresses; at != NULL && out->count < DIAL_ADDRESSES; at = at->ai_next) {
+        struct host *address = &out->at[out->count];
+        bool known = !host_from_sockaddr(at->ai_addr, at->ai_addrlen, address);
+
+        for (size_t k = 0; k < out->count; k++)
+            known |= host_same(&out->at[k], address);
+        address->port = host->port;
+        out->count += !known;
     }
     freeaddrinfo(addresses);
+    return out->count > 0;
+}
+
+/* Return a socket, or -1 with what is wrong. */
+static int reach(const struct host *address, unsigned milliseconds, bool *nowhere, struct text *problem)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(address->port)};
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(address->port)};
+    struct addrinfo to = {.ai_family = AF_INET6, .ai_addr = (struct sockaddr *)&in6, .ai_addrlen = sizeof(in6)};
+    int fd;
+
+    memcpy(&in6.sin6_addr, address->address, sizeof(in6.sin6_addr));
+    if (memcmp(address->address, mapped, sizeof(mapped)) == 0) {
+        memcpy(&in.sin_addr, address->address + 12, sizeof(in.sin_addr));
+        to = (struct addrinfo) {.ai_family = AF_INET, .ai_addr = (struct sockaddr *)&in, .ai_addrlen = sizeof(in)};
+    }
+    fd = connect_to(&to, milliseconds);
+    *nowhere = fd < 0 && (errno == ENETUNREACH || errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL);
     if (fd < 0) {
+        int error = errno;
+
         text_add(problem, "cannot connect to ");
         host_print(address, problem);
         text_add(problem, ": %s; is the server running, on this port?", strerror(error));
@@ -208,14 +329,23 @@ static void explain(struct text *problem)
 }
 
 /* Accept old versions and weak keys: no data are sent to the server, and its certificate is checked against pins. */
-static SSL_CTX *make_context(struct dialled *out)
+static SSL_CTX *make_context(enum dial_key key, struct dialled *out)
 {
+    static const char *const ciphers[] = {
+        [DIAL_ANY] = "DEFAULT:@SECLEVEL=0", [DIAL_RSA] = "aRSA:@SECLEVEL=0", [DIAL_EC] = "aECDSA:@SECLEVEL=0"};
+    static const char *const algorithms[] = {
+        [DIAL_RSA] = "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:RSA+SHA256:RSA+SHA384:RSA+SHA512:RSA+SHA1",
+        [DIAL_EC] = "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:ed448:ECDSA+SHA1"};
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 
     if (ctx == NULL)
         return NULL;
     (void)SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
-    (void)SSL_CTX_set_cipher_list(ctx, "DEFAULT:@SECLEVEL=0");
+    (void)SSL_CTX_set_cipher_list(ctx, ciphers[key]);
+    if (key != DIAL_ANY && SSL_CTX_set1_sigalgs_list(ctx, algorithms[key]) != 1) {
+        SSL_CTX_free(ctx);
+        return NULL;
+    }
 #ifdef SSL_OP_LEGACY_SERVER_CONNECT
     (void)SSL_CTX_set_options(ctx, SSL_OP_LEGACY_SERVER_CONNECT);
 #endif
@@ -224,9 +354,9 @@ static SSL_CTX *make_context(struct dialled *out)
     return ctx;
 }
 
-static bool shake_hands(const struct host *host, struct dialled *out, struct text *problem)
+static bool shake_hands(const struct host *host, enum dial_key key, struct dialled *out, struct text *problem)
 {
-    out->ctx = make_context(out);
+    out->ctx = make_context(key, out);
     out->ssl = out->ctx != NULL ? SSL_new(out->ctx) : NULL;
     if (out->ssl == NULL || SSL_set_fd(out->ssl, out->fd) != 1
         || (host->kind == HOST_NAME && SSL_set_tlsext_host_name(out->ssl, host->name) != 1)) {
@@ -247,23 +377,34 @@ static bool shake_hands(const struct host *host, struct dialled *out, struct tex
     return false;
 }
 
-bool dial(const struct host *host, const char *protocol, unsigned seconds, const char *volatile *stage, struct dialled *out,
-    struct text *problem)
+bool dial(const struct host *host, const struct host *address, enum dial_key key, const char *protocol, unsigned milliseconds,
+    const char *volatile *stage, struct dialled *out, struct text *problem)
 {
+    bool nowhere;
     bool fine;
 
     memset(out, 0, sizeof(*out));
-    out->fd = reach(host, seconds, stage, &out->address, problem);
+    *stage = "connecting";
+    out->address = *address;
+    out->fd = reach(address, milliseconds, &nowhere, problem);
+    out->nowhere = nowhere;
     if (out->fd < 0)
         return false;
     *stage = "waiting for it to start TLS";
-    fine = begin(out->fd, find(protocol, host->port), problem);
+    fine = begin(out->fd, find(protocol, host->port), host, problem);
     *stage = "in the TLS handshake";
-    fine = fine && shake_hands(host, out, problem);
+    fine = fine && shake_hands(host, key, out, problem);
     if (!fine)
         dial_close(out);
     ERR_clear_error();
     return fine;
+}
+
+enum dial_key dial_other_key(const struct dialled *dialled)
+{
+    EVP_PKEY *key = X509_get0_pubkey(sk_X509_value(dialled->chain, 0));
+
+    return key == NULL ? DIAL_ANY : EVP_PKEY_base_id(key) == EVP_PKEY_RSA || EVP_PKEY_base_id(key) == EVP_PKEY_RSA_PSS ? DIAL_EC : DIAL_RSA;
 }
 
 void dial_close(struct dialled *dialled)

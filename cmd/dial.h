@@ -13,21 +13,37 @@ struct dialled {
     STACK_OF(X509) *chain; /* as it came; the leaf first */
     struct host address; /* at which it was reached */
     bool asks; /* for a client certificate */
+    bool nowhere; /* it was not reached because this machine has no way to such addresses */
     int fd;
 };
 
+/* Which of its keys a server is to show; many have two. */
+enum dial_key { DIAL_ANY = 0, DIAL_RSA, DIAL_EC };
+
+#define DIAL_ADDRESSES 16
+
+struct dial_addresses {
+    size_t count;
+    struct host at[DIAL_ADDRESSES];
+};
+
 /* The protocols that start without TLS, for help texts. */
-#define DIAL_PROTOCOLS "smtp, imap, pop3, ftp, postgres or none"
+#define DIAL_PROTOCOLS "smtp, imap, pop3, ftp, sieve, nntp, postgres, mysql, ldap, xmpp or none"
 
 /* Return true if `protocol` is one of those. */
 MUST_CHECK bool dial_knows(const char *protocol);
 
-/* Connect to `host`, at a port that is not 0, and finish a handshake with its name as SNI. `protocol` says how the connection gets to TLS;
- * NULL: by the port, where that is the well-known one of such a protocol. `seconds` are shared among the host's addresses; what hangs
- * later is not limited (see workers.h). `*stage` says meanwhile what is being done. Return false with what is wrong, and what
- * to do, in `problem`; only after true is there something to close. */
-MUST_CHECK bool dial(const struct host *host, const char *protocol, unsigned seconds, const char *volatile *stage, struct dialled *out,
-    struct text *problem);
+/* Find the host's addresses, with its port, which is not 0. `*stage` says meanwhile what is being done. Return false with what is wrong in `problem`. */
+MUST_CHECK bool dial_find(const struct host *host, const char *volatile *stage, struct dial_addresses *out, struct text *problem);
+
+/* Connect to one of these addresses, within so many milliseconds, and finish a handshake with the host's name as SNI. `protocol` says how the connection
+ * gets to TLS; NULL: by the port, where that is the well-known one of such a protocol. What hangs after it is connected is not limited (see workers.h).
+ * Return false with what is wrong, and what to do, in `problem`; only after true is there something to close. */
+MUST_CHECK bool dial(const struct host *host, const struct host *address, enum dial_key key, const char *protocol, unsigned milliseconds,
+    const char *volatile *stage, struct dialled *out, struct text *problem);
+
+/* Return the kind of key that the server did not show. */
+enum dial_key dial_other_key(const struct dialled *dialled);
 
 void dial_close(struct dialled *dialled);
 

@@ -13,7 +13,7 @@ static const struct {
 } commands[] = {
     {"run", run_main, "run [--pins F] CMD...  run a program with pinning"},
     {"doctor", doctor_main, "doctor CMD             report whether a program is judged or guarded"},
-    {"prove", prove_main, "prove [--pins F] CMD   show that an impostor gets nothing from a program"},
+    {"prove", prove_main, "prove [--pins F] CMD   show that an impostor gets nothing from it"},
     {"learn", learn_main, "learn [-o F] CMD...    run a program and write pins for its servers"},
     {"pin", pin_main, "pin HOST|FILE...       print pins of servers, certificates and keys"},
     {"lint", lint_main, "lint [FILE]            report errors and risks in a pins file"},

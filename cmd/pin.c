@@ -18,12 +18,13 @@
 static const char help[] =
     "usage: pinshim pin [OPTION...] {HOST[:PORT] | FILE}...\n"
     "\n"
-    "Prints lines for a pins file: the pin of a server's current key, or of the\n"
-    "certificates (PEM or DER), certificate requests and keys in a file. A request or\n"
-    "key serves as a backup pin before its certificate is in use. Pins of issuers are\n"
-    "printed as comments. An argument is a FILE if it contains a slash or names an\n"
-    "existing file; \"-\" is standard input. The default port is 443. A key or request\n"
-    "that names no host is a backup for the HOST before it, else for the first HOST:\n"
+    "Prints lines for a pins file: the pins of a server's current keys, at all of its\n"
+    "addresses and of both kinds (RSA, EC), or of the certificates (PEM or DER),\n"
+    "certificate requests and keys in a file. A request or key serves as a backup pin\n"
+    "before its certificate is in use. Pins of issuers are printed as comments. An\n"
+    "argument is a FILE if it contains a slash or names an existing file; \"-\" is\n"
+    "standard input. The default port is 443. A key or request that names no host is\n"
+    "a backup for the HOST before it, else for the first HOST:\n"
     "\n"
     "  pinshim pin www.example.com backup.key >pins\n"
     "\n"
@@ -32,8 +33,9 @@ static const char help[] =
     "\n"
     "  --for TARGET          use TARGET in every line; with @revoked a line refuses\n"
     "                        the key for every target\n"
-    "  --starttls PROTOCOL   " DIAL_PROTOCOLS ": the protocol\n"
-    "                        before TLS; the default depends on the port\n"
+    "  --starttls PROTOCOL   the protocol before TLS; by default, by the port:\n"
+    "                        smtp, imap, pop3, ftp, sieve, nntp, postgres, mysql,\n"
+    "                        ldap, xmpp or none\n"
     "  --timeout SECONDS     for each server; 10 by default\n"
     "\n"
     "Exit status: 0 printed; 1 a server or file could not be read, or every line is a\n"
@@ -165,49 +167,116 @@ static bool is_sent_again(const STACK_OF(X509) * chain, int at)
     return false;
 }
 
-/* In the child. */
-static int pin_server(void *arg, size_t job)
+/* Print what the server has shown, at this address. `first`: it is the first. */
+static bool print_server(const struct pinning *pinning, const struct dialled *dialled, bool first)
 {
-    const struct pinning *pinning = arg;
-    struct object leaf = {OBJECT_CERTIFICATE, NULL, NULL, NULL};
-    struct host host = pinning->host;
-    struct dialled dialled;
+    struct object leaf = {OBJECT_CERTIFICATE, sk_X509_value(dialled->chain, 0), NULL, NULL};
     char name[1100];
-    char message[400];
     char reached[64];
     char pin[128];
     char day[16];
-    struct text text = text_over(message, sizeof(message));
+    struct text text = text_over(name, sizeof(name));
     const char *target = pinning->target != NULL ? pinning->target : name;
+
+    host_print(&pinning->host, &text);
+    text = text_over(reached, sizeof(reached));
+    host_print(&dialled->address, &text);
+    text = text_over(day, sizeof(day));
+    text_add_date(&text, text_today());
+    if (!spell(&leaf, PIN_SPKI, pin, sizeof(pin)))
+        return false;
+    if (first)
+        printf("# Key of %s (%s), fetched %s over %s. Not verified: compare it with the pin that the server's owner gives you.\n", name, reached, day,
+            SSL_get_version(dialled->ssl));
+    else
+        printf("# Another key of %s (%s), over %s: it has several, for other kinds of clients or at other addresses.\n", name, reached,
+            SSL_get_version(dialled->ssl));
+    describe("Certificate:", leaf.certificate);
+    if (first && dialled->asks)
+        printf("# The server requests a client certificate: see client-cert= in pins(5).\n");
+    (void)print_lines(target, NULL, "", pin);
+    for (int i = 1; i < sk_X509_num(dialled->chain); i++) {
+        if (!is_sent_again(dialled->chain, i))
+            print_issuer(sk_X509_value(dialled->chain, i), target, NULL);
+    }
+    return true;
+}
+
+#define KEYS 16
+
+/* The keys that were printed. */
+struct shown {
+    uint8_t spki[KEYS][32];
+    size_t count;
+};
+
+/* Print it unless its key has been. Return the other kind of key; DIAL_ANY: it is not to be asked for. */
+static enum dial_key show(const struct pinning *pinning, const struct dialled *dialled, struct shown *shown)
+{
+    struct object leaf = {OBJECT_CERTIFICATE, sk_X509_value(dialled->chain, 0), NULL, NULL};
+    uint8_t *spki = shown->spki[shown->count];
+
+    if (shown->count + 1 == KEYS || !objects_spki(&leaf, spki))
+        return DIAL_ANY;
+    for (size_t i = 0; i < shown->count; i++) {
+        if (memcmp(shown->spki[i], spki, sizeof(shown->spki[i])) == 0)
+            return dial_other_key(dialled);
+    }
+    if (print_server(pinning, dialled, shown->count == 0))
+        shown->count++;
+    return dial_other_key(dialled);
+}
+
+/* In the child. At every address, with both kinds of key. */
+static int pin_server(void *arg, size_t job)
+{
+    const struct pinning *pinning = arg;
+    struct host host = pinning->host;
+    struct dial_addresses addresses;
+    struct shown shown = {.count = 0};
+    struct dialled dialled;
+    char message[400];
+    char unasked[1200] = "";
+    struct text text = text_over(message, sizeof(message));
+    struct text others = text_over(unasked, sizeof(unasked));
 
     (void)job;
     host.port = host.port != 0 ? host.port : 443;
-    if (!dial(&host, pinning->protocol, pinning->seconds, pinning->stage, &dialled, &text)) {
+    if (!dial_find(&host, pinning->stage, &addresses, &text)) {
         output_error("%s: %s", pinning->argument, message);
         return 1;
     }
-    (void)alarm(0);
-    text = text_over(name, sizeof(name));
-    host_print(&pinning->host, &text);
-    text = text_over(reached, sizeof(reached));
-    host_print(&dialled.address, &text);
-    text = text_over(day, sizeof(day));
-    text_add_date(&text, (uint16_t)(time(NULL) / 86400));
-    leaf.certificate = sk_X509_value(dialled.chain, 0);
-    if (!spell(&leaf, PIN_SPKI, pin, sizeof(pin)))
-        return 1;
-    printf("# Key of %s (%s), fetched %s over %s. Not verified: compare it with the pin that the server's owner gives you.\n", name,
-        reached, day, SSL_get_version(dialled.ssl));
-    describe("Certificate:", leaf.certificate);
-    if (dialled.asks)
-        printf("# The server requests a client certificate: see client-cert= in pins(5).\n");
-    (void)print_lines(target, NULL, "", pin);
-    for (int i = 1; i < sk_X509_num(dialled.chain); i++) {
-        if (!is_sent_again(dialled.chain, i))
-            print_issuer(sk_X509_value(dialled.chain, i), target, NULL);
+    for (size_t i = 0; i < addresses.count; i++) {
+        const struct host *address = &addresses.at[i];
+        unsigned milliseconds = pinning->seconds * 1000 / (shown.count > 0 ? 1 : (unsigned)(addresses.count - i));
+        enum dial_key other;
+
+        (void)alarm(pinning->seconds);
+        text = text_over(message, sizeof(message));
+        if (!dial(&host, address, DIAL_ANY, pinning->protocol, milliseconds, pinning->stage, &dialled, &text)) {
+            if (!dialled.nowhere && !host_is_loopback(address)) {
+                text_add(&others, "%s", others.length > 0 ? ", " : "");
+                host_print_bare(address, &others);
+            }
+            continue;
+        }
+        (void)alarm(0);
+        other = show(pinning, &dialled, &shown);
+        dial_close(&dialled);
+        if (!output_flush())
+            _exit(1);
+        (void)alarm(pinning->seconds);
+        if (other == DIAL_ANY || !dial(&host, address, other, pinning->protocol, milliseconds, pinning->stage, &dialled, &text))
+            continue;
+        (void)alarm(0);
+        (void)show(pinning, &dialled, &shown);
+        dial_close(&dialled);
     }
-    dial_close(&dialled);
-    return 0;
+    if (shown.count == 0)
+        output_error("%s: %s", pinning->argument, message);
+    else if (others.length > 0)
+        output_error("%s: not reached at %s: a server there may have another key", pinning->argument, unasked);
+    return shown.count > 0 ? 0 : 1;
 }
 
 /* Report what the child could not. */

@@ -35,6 +35,11 @@ bool targets_are_unknown(const struct rule *rule)
     return rule->form == FORM_UNKNOWN;
 }
 
+bool targets_are_any(const struct rule *rule)
+{
+    return rule->form == FORM_ANY;
+}
+
 bool targets_have_every_port(const struct pins *pins, const struct rule *rule)
 {
     for (size_t i = 0; i < pins->rule_count; i++) {

@@ -13,6 +13,9 @@ MUST_CHECK bool targets_host(const struct pins *pins, const struct rule *rule, s
 /* Return true if the rule's target is @unknown. */
 MUST_CHECK bool targets_are_unknown(const struct rule *rule);
 
+/* Return true if the rule's target is *. */
+MUST_CHECK bool targets_are_any(const struct rule *rule);
+
 /* Return true if a rule of the same target is for every port. */
 MUST_CHECK bool targets_have_every_port(const struct pins *pins, const struct rule *rule);
 

@@ -381,9 +381,80 @@ localhost:$PORT   spki-sha256:$PIN_RENEWAL"
     done
 }
 
+# shows PORT ADDRESS CERTIFICATE...: a TLS server with these certificates ($LAB/CERTIFICATE.pem, .key); PORT 0: any. Sets $PORT
+shows() {
+    local out
+    out=$(mktemp "$LAB/shows-XXXXXX")
+    /usr/bin/python3 -c 'import socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+for name in sys.argv[4:]:
+    context.load_cert_chain(f"{sys.argv[1]}/{name}.pem", f"{sys.argv[1]}/{name}.key")
+server = socket.create_server((sys.argv[3], int(sys.argv[2])))
+print(server.getsockname()[1], flush=True)
+while True:
+    connection, _ = server.accept()
+    try:
+        context.wrap_socket(connection, server_side=True).close()
+    except OSError:
+        connection.close()' "$LAB" "$@" >"$out" </dev/null 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait test -s "$out" || return 1
+    PORT=$(cat "$out")
+}
+
+@test "pin and check look at both kinds of key, and at every address of a name" {
+    local rsa
+    KEY_KIND=rsa lab_cert rsa /CN=rsa
+    rsa=$(lab_spki "$LAB/rsa.pem")
+    [ "$rsa" != "$PIN_GOOD" ]
+    shows 0 127.0.0.1 good rsa
+    pinshim pin "localhost:$PORT"
+    equals "$STATUS$ERR" 0
+    equals "$(pin_lines | sort)" "$(printf '%s\n' "localhost:$PORT   spki-sha256:$PIN_GOOD" "localhost:$PORT   spki-sha256:$rsa" | sort)"
+    has "$OUT" "# Another key of localhost:$PORT (127.0.0.1:$PORT)"
+    pins "localhost:$PORT spki-sha256:$PIN_GOOD"
+    pinshim check "$PINS"
+    equals "$STATUS" 1
+    grep -qE "^localhost:$PORT +accepted " "$OUT_FILE"
+    grep -qE "^localhost:$PORT +refused .*its pin is spki-sha256:$rsa \(at 127.0.0.1\)" "$OUT_FILE"
+    pins "localhost:$PORT spki-sha256:$PIN_GOOD spki-sha256:$rsa"
+    pinshim check "$PINS"
+    equals "$STATUS" 0
+    # A name with two addresses, and one that nobody listens on.
+    needs_mounts
+    shows "$PORT" 127.0.0.2 impostor
+    printf '%s\n' '127.0.0.1 two.example' '127.0.0.2 two.example' >hosts
+    pins "two.example:$PORT spki-sha256:$PIN_GOOD spki-sha256:$rsa"
+    capture unshare --mount sh -c 'mount --bind hosts /etc/hosts && exec "$@"' sh "$PINSHIM" check "$PINS"
+    equals "$STATUS$(grep -c "^two.example:$PORT  *accepted" "$OUT_FILE")" 12
+    grep -qE "^two.example:$PORT +refused .*its pin is spki-sha256:$PIN_IMPOSTOR \(at 127.0.0.2\)" "$OUT_FILE"
+    capture unshare --mount sh -c 'mount --bind hosts /etc/hosts && exec "$@"' sh "$PINSHIM" pin "two.example:$PORT"
+    equals "$(pin_lines | wc -l)" 3
+    has "$OUT" "two.example:$PORT   spki-sha256:$PIN_IMPOSTOR"
+}
+
+@test "check gives the hints at mistaken pins that the log gives, and takes no host for accepted that nothing pins" {
+    local fingerprint
+    fingerprint=$(openssl x509 -in "$LAB/good.pem" -outform DER | openssl dgst -sha256 -binary | base64)
+    pins "localhost:$GOOD spki-sha256:$fingerprint"
+    pinshim check "$PINS"
+    equals "$STATUS" 1
+    has "$OUT" "no pin of $PINS:1 matched (that of line 1 is the certificate's fingerprint; its SPKI pin is spki-sha256:$PIN_GOOD)"
+    pins "localhost:$GOOD cert-sha256:$PIN_GOOD"
+    pinshim check "$PINS"
+    has "$OUT" "(that of line 1 is the SPKI pin, not a fingerprint; write spki-sha256:$PIN_GOOD)"
+    pins "www.pined.example spki-sha256:$PIN_GOOD" '* allow'
+    pinshim check "$PINS" "localhost:$GOOD"
+    equals "$STATUS" 1
+    grep -qE "^localhost:$GOOD +unpinned .*only $PINS:2 applies, which allows every host; is it spelled right\?" "$OUT_FILE"
+    pins "localhost:$GOOD allow"
+    pinshim check "$PINS" "localhost:$GOOD"
+    equals "$STATUS" 0
+}
+
 @test "pin of a server that begins without TLS" {
     local protocol
-    for protocol in smtp imap pop3 ftp postgres; do
+    for protocol in smtp imap pop3 ftp sieve nntp postgres mysql ldap xmpp; do
         talker "$protocol"
         pinshim pin --starttls "$protocol" "localhost:$PORT"
         equals "$STATUS$ERR" 0
@@ -395,6 +466,10 @@ localhost:$PORT   spki-sha256:$PIN_RENEWAL"
         pinshim pin --timeout 2 "localhost:$PORT"
         equals "$STATUS" 1
     done
+    talker mysql-without
+    pinshim pin --starttls mysql "localhost:$PORT"
+    equals "$STATUS" 1
+    has "$ERR" 'the server offers no TLS (mysql); is TLS enabled there?'
     talker unwilling
     pinshim pin --starttls smtp "localhost:$PORT"
     equals "$STATUS" 1

@@ -35,7 +35,7 @@ printf "%s\n" "${COMPREPLY[@]}"' _ "$@"
     completes '-- --force --help -f -o' pinshim learn -
     completes 'none stderr syslog' pinshim run --log ''
     completes 'all debug refused' pinshim run --log-level ''
-    completes 'smtp' pinshim check --starttls s
+    completes 'smtp' pinshim check --starttls sm
     completes 'pop3 postgres' pinshim pin --starttls p
     completes '@revoked @unknown' pinshim pin --for @
     completes '@revoked' pinshim pin --for @ rev

@@ -16,8 +16,8 @@ static const struct pin *find_pin(const struct pins *pins, struct rules rules, e
     return NULL;
 }
 
-/* If a digest matches something other than what the pin says, say so. */
-static void add_hint(const struct tls *tls, const struct presented *presented, const struct evaluation *evaluation, struct text *out)
+void report_mistake(const struct tls *tls, const struct presented *presented, const struct pins *pins, const struct judgement *judgement,
+    struct text *out)
 {
     static const struct {
         enum pin_kind written; /* the kind that the pin says */
@@ -33,12 +33,11 @@ static void add_hint(const struct tls *tls, const struct presented *presented, c
         {PIN_SPKI, PIN_CA, PIN_CA, true, "an issuer's key; write "},
         {PIN_CA, PIN_CERT, PIN_CA, true, "the fingerprint of an issuer; its pin is "},
     };
-    const struct pins *pins = evaluation->store->pins;
-    const struct rules rules = evaluation->judgement.rules;
+    const struct rules rules = judgement->rules;
     size_t sent = tls->count(tls, presented->sent);
     uint8_t digest[DIGEST_MAX];
 
-    if (presented->leaf == NULL || evaluation->judgement.reason != REASON_NO_MATCH)
+    if (presented->leaf == NULL || judgement->reason != REASON_NO_MATCH)
         return;
     for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]) * DIGESTS; i++) {
         enum digest kind = (enum digest)(i % DIGESTS);
@@ -150,7 +149,7 @@ void report(const struct tls *tls, const struct presented *presented, const stru
         && judgement->host.port != 0 && judgement->rule->port != judgement->host.port)
         text_add(&text, " (its port is not the connection's, which is in doubt)");
     if (pins != NULL && evaluation->remark == NULL && tls != NULL)
-        add_hint(tls, presented, evaluation, &text);
+        report_mistake(tls, presented, pins, judgement, &text);
     text = text_over(strings->matched, sizeof(strings->matched));
     if (pins != NULL && judgement->matched != NULL)
         pins_print_pin(pins, judgement->matched, &text);
