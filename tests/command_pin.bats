@@ -416,19 +416,19 @@ while True:
     pinshim check "$PINS"
     equals "$STATUS" 1
     grep -qE "^localhost:$PORT +accepted " "$OUT_FILE"
-    grep -qE "^localhost:$PORT +refused .*its pin is spki-sha256:$rsa \(at 127.0.0.1\)" "$OUT_FILE"
+    grep -E "^localhost:$PORT +refused " "$OUT_FILE" | grep -qF "its pin is spki-sha256:$rsa (at 127.0.0.1)"
     pins "localhost:$PORT spki-sha256:$PIN_GOOD spki-sha256:$rsa"
     pinshim check "$PINS"
     equals "$STATUS" 0
     # A name with two addresses, and one that nobody listens on.
     needs_mounts
     shows "$PORT" 127.0.0.2 impostor
-    printf '%s\n' '127.0.0.1 two.example' '127.0.0.2 two.example' >hosts
+    printf '%s\n' '127.0.0.1 two.example' '127.0.0.2 two.example' >"$BATS_TEST_TMPDIR/hosts"
     pins "two.example:$PORT spki-sha256:$PIN_GOOD spki-sha256:$rsa"
-    capture unshare --mount sh -c 'mount --bind hosts /etc/hosts && exec "$@"' sh "$PINSHIM" check "$PINS"
+    capture unshare --mount sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$BATS_TEST_TMPDIR/hosts" "$PINSHIM" check "$PINS"
     equals "$STATUS$(grep -c "^two.example:$PORT  *accepted" "$OUT_FILE")" 12
-    grep -qE "^two.example:$PORT +refused .*its pin is spki-sha256:$PIN_IMPOSTOR \(at 127.0.0.2\)" "$OUT_FILE"
-    capture unshare --mount sh -c 'mount --bind hosts /etc/hosts && exec "$@"' sh "$PINSHIM" pin "two.example:$PORT"
+    grep -E "^two.example:$PORT +refused " "$OUT_FILE" | grep -qF "its pin is spki-sha256:$PIN_IMPOSTOR (at 127.0.0.2)"
+    capture unshare --mount sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$BATS_TEST_TMPDIR/hosts" "$PINSHIM" pin "two.example:$PORT"
     equals "$(pin_lines | wc -l)" 3
     has "$OUT" "two.example:$PORT   spki-sha256:$PIN_IMPOSTOR"
 }

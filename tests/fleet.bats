@@ -120,7 +120,7 @@ digests() {
     stopped /etc/pinshim/pins:1 inside 'LD_PRELOAD=/usr/$LIB/libpinshim.so' "${FETCH[@]}"
     stopped /etc/pinshim/pins:1 inside LD_PRELOAD=libpinshim.so "${FETCH[@]}"
     stopped /etc/pinshim/pins:1 as_user LD_PRELOAD=libpinshim.so "${FETCH[@]}"
-    equals "$(inside ldconfig -p | grep -c libpinshim)" 1
+    equals "$(inside ldconfig -p | grep -c "libpinshim\.so")" 1
     stopped /etc/pinshim/pins:1 inside pinshim run -- "${FETCH[@]}"
     fetch "$GOOD"
     gets good inside pinshim run -- "${FETCH[@]}"
