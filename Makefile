@@ -121,17 +121,10 @@ $(BUILD)/paths/%: tests/paths/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto -lpthread -ldl -lanl -lresolv
 
-# A musl system: Debian's own libssl and libcrypto, with what they need of glibc; a compiler for it, and the programs.
-musl_arch := $(firstword $(subst -, ,$(machine)))-linux
-$(BUILD)/musl/cc: tests/musl/compat.c
+# A musl system: Debian's own libssl and libcrypto (or those in the directory MUSL_OPENSSL), with what they need of glibc; a compiler for it, and the programs.
+$(BUILD)/musl/cc: tests/musl/system tests/musl/compat.c
 	@mkdir -p $(@D)
-	$(Q)for name in ssl crypto; do \
-		cp -L "$$(ldconfig -p | sed -n "s/.*lib$$name\.so\..* => //p" | sort | tail -n 1)" $(@D)/ \
-			&& ln -sf "$$(basename $(@D)/lib$$name.so.?)" $(@D)/lib$$name.so && ln -sf /usr/lib/$(musl_arch)-gnu/lib$$name.a $(@D)/ || exit; \
-	done
-	$(Q)musl-gcc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -shared -fPIC -Wl,-soname,libcompat.so -o $(@D)/libcompat.so $<
-	$(Q)printf '%s\n' '#!/bin/sh' 'exec musl-gcc -idirafter /usr/include -idirafter /usr/include/$(musl_arch)-gnu "$$@" -L$(abspath $(@D)) -Wl,--no-as-needed -lcompat -Wl,--as-needed,-rpath,$(abspath $(@D))' >$@
-	$(Q)chmod +x $@
+	$(Q)tests/musl/system $(abspath $(@D)) $(MUSL_OPENSSL)
 
 $(BUILD)/musl/%: tests/%.c $(BUILD)/musl/cc
 	@mkdir -p $(@D)

@@ -12,8 +12,8 @@ setup_file() {
     PATHS=$BATS_TEST_DIRNAME/../build/paths
     # Under this name the same tests are run with programs for musl.
     if [[ $BATS_TEST_FILENAME == */paths_musl.bats ]]; then
-        PATHS=$BATS_TEST_DIRNAME/../build/musl/paths
-        export CC=$BATS_TEST_DIRNAME/../build/musl/cc
+        PATHS=${SHIM_MUSL:-$BATS_TEST_DIRNAME/../build/musl}/paths
+        export CC=${PATHS%/paths}/cc
     fi
     export PATHS
     object plugin plugin PLUGIN

@@ -89,6 +89,35 @@ long __fdelt_chk(long fd)
     return fd / (long)(8 * sizeof(long));
 }
 
+int __vsnprintf_chk(char *to, size_t size, int checked, size_t room, const char *format, va_list args)
+{
+    (void)checked;
+    must_fit(size, room);
+    return vsnprintf(to, size, format, args);
+}
+
+/* C23's. */
+long __isoc23_strtol(const char *text, char **end, int base)
+{
+    return strtol(text, end, base);
+}
+
+unsigned long __isoc23_strtoul(const char *text, char **end, int base)
+{
+    return strtoul(text, end, base);
+}
+
+int __isoc23_sscanf(const char *text, const char *format, ...)
+{
+    va_list args;
+    int count;
+
+    va_start(args, format);
+    count = vsscanf(text, format, args);
+    va_end(args);
+    return count;
+}
+
 /* For asynchronous jobs, which libcrypto then finds to be impossible. */
 int getcontext(void *context)
 {
@@ -98,6 +127,13 @@ int getcontext(void *context)
 
 int setcontext(const void *context)
 {
+    (void)context;
+    return -1;
+}
+
+int swapcontext(void *before, const void *context)
+{
+    (void)before;
     (void)context;
     return -1;
 }
