@@ -10,8 +10,8 @@ load lib/programs
 setup_file() {
     programs_lab
     MUSL=$(realpath "${SHIM_MUSL:-$BATS_TEST_DIRNAME/../build/musl}")
-    PATHS=$MUSL/paths PROGRAMS=$MUSL/programs CC=$MUSL/cc LOADER=/lib/ld-musl-$(uname -m).so.1
-    export MUSL PATHS PROGRAMS CC LOADER
+    PATHS=$MUSL/paths CC=$MUSL/cc LOADER=/lib/ld-musl-$(uname -m).so.1
+    export MUSL PATHS CC LOADER
     names
 }
 
@@ -20,6 +20,7 @@ teardown_file() {
 }
 
 setup() {
+    PROGRAMS=$MUSL/programs
     pins "www.pinned.example spki-sha256:$PIN_GOOD"
 }
 
@@ -202,7 +203,7 @@ values() {
 @test "a program that forbids itself system calls (seccomp) is not ended by those of the shim, and is pinned" {
     local installed alone
     for installed in prctl syscall dlsym; do
-        for way in 'connect filter handshake' 'warm connect filter handshake'; do
+        for way in 'connect filter handshake' 'warm connect filter handshake' "ca=$LAB/ca.pem connect filter handshake"; do
             # shellcheck disable=SC2086 # words
             set -- $installed $way
             capture bare "$PROGRAMS/sandbox" "$IMPOSTOR" "$@"

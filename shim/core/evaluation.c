@@ -2,12 +2,12 @@
 
 #include "client_file.h"
 #include "kernel.h"
+#include "memory.h"
 #include "pinfile.h"
 #include "report.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define NOTICE_DAYS 14
@@ -20,8 +20,7 @@ const struct pinstore *evaluation_pins(const struct tls *tls)
     return pinstore_acquire(&reader);
 }
 
-/* The last one freed, kept for reuse: the heap would split and join a block of this size each time. */
-static _Atomic(struct evaluation *) spare;
+static struct spare spare;
 
 struct evaluation *evaluation_new(void)
 {
@@ -29,9 +28,7 @@ struct evaluation *evaluation_new(void)
     int cancelled;
 
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled);
-    evaluation = atomic_exchange(&spare, NULL);
-    if (evaluation == NULL)
-        evaluation = malloc(sizeof(*evaluation));
+    evaluation = spare_take(&spare, sizeof(*evaluation));
     if (evaluation != NULL) {
         evaluation->store = NULL;
         target_clear(&evaluation->target);
@@ -49,7 +46,7 @@ void evaluation_free(struct evaluation *evaluation)
     if (evaluation == NULL)
         return;
     cancelled = evaluation->cancelled;
-    free(atomic_exchange(&spare, evaluation));
+    spare_let_go(&spare, evaluation);
     (void)pthread_setcancelstate(cancelled, NULL);
 }
 

@@ -1,6 +1,7 @@
 #include "log.h"
 
 #include "kernel.h"
+#include "memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -486,6 +487,8 @@ bool log_wants(enum event_verdict verdict)
     return config->log != LOG_TO_NONE && ((verdict != EVENT_ACCEPTED && verdict != EVENT_UNPINNED) || config->level != LEVEL_REFUSED);
 }
 
+static struct spare spare_lines;
+
 void log_event(const struct event *event)
 {
     int saved = errno;
@@ -499,7 +502,7 @@ void log_event(const struct event *event)
         return;
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled);
     /* On the heap: OpenSSL's own fibres have little stack. */
-    buffer = malloc(HEADROOM + LINE_SIZE);
+    buffer = spare_take(&spare_lines, HEADROOM + LINE_SIZE);
     /* There is always room for the newline, even if the line is cut. */
     line = buffer != NULL ? text_over(buffer + HEADROOM, LINE_SIZE - 1) : text_over(spare + HEADROOM, sizeof(spare) - HEADROOM - 1);
     if (config_get()->format != FORMAT_JSON) {
@@ -512,7 +515,7 @@ void log_event(const struct event *event)
     else
         put_text(event, &line);
     write_line(event->verdict, line.at, body, line.length);
-    free(buffer);
+    spare_let_go(&spare_lines, buffer);
     (void)pthread_setcancelstate(cancelled, NULL);
     errno = saved;
 }

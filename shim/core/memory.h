@@ -1,11 +1,13 @@
-/* Large pages for large arrays. */
+/* Large pages for large arrays, and blocks that are kept for reuse. */
 #ifndef PINSHIM_MEMORY_H
 #define PINSHIM_MEMORY_H
 
 #include "kernel.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,6 +23,30 @@ static inline void memory_prefer_large_pages(void *at, size_t size)
 
     if (size >= LARGE_PAGE)
         (void)kernel_call(SYS_madvise, (char *)at - before, size + before, MADV_HUGEPAGE);
+}
+
+/* The last blocks of one size that were let go: the heap would split and join a large one each time, and musl's makes a system call when it frees one
+ * (madvise), which a filter may forbid. */
+struct spare {
+    _Atomic(void *) blocks[4];
+};
+
+static inline void *spare_take(struct spare *spare, size_t size)
+{
+    for (int i = 0; i < 4; i++) {
+        void *block = atomic_load_explicit(&spare->blocks[i], memory_order_relaxed) != NULL ? atomic_exchange(&spare->blocks[i], NULL) : NULL;
+
+        if (block != NULL)
+            return block;
+    }
+    return malloc(size);
+}
+
+static inline void spare_let_go(struct spare *spare, void *block)
+{
+    for (int i = 0; i < 4 && block != NULL; i++)
+        block = atomic_exchange(&spare->blocks[i], block);
+    free(block);
 }
 
 #endif

@@ -1,6 +1,7 @@
 #include "report.h"
 
-#include <stdlib.h>
+#include "memory.h"
+
 #include <string.h>
 
 #define MOST_MISTAKEN 8 /* sent certificates that are checked for it */
@@ -106,6 +107,8 @@ static void list_target(const struct evaluation *evaluation, struct strings *str
     }
 }
 
+static struct spare spare;
+
 void report(const struct tls *tls, const struct presented *presented, const struct evaluation *evaluation, enum event_verdict verdict)
 {
     const char *path = config_get()->pins;
@@ -119,7 +122,7 @@ void report(const struct tls *tls, const struct presented *presented, const stru
         event.verdict = verdict = EVENT_UNPINNED;
     if (!log_wants(verdict))
         return;
-    strings = malloc(sizeof(*strings));
+    strings = spare_take(&spare, sizeof(*strings));
     if (strings == NULL) {
         log_event(&event);
         return;
@@ -188,5 +191,5 @@ void report(const struct tls *tls, const struct presented *presented, const stru
         .client = evaluation->client != NULL ? strings->client.subject : NULL,
     };
     log_event(&event);
-    free(strings);
+    spare_let_go(&spare, strings);
 }

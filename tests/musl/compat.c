@@ -43,6 +43,19 @@ int __sprintf_chk(char *to, int checked, size_t room, const char *format, ...)
     return length;
 }
 
+int __snprintf_chk(char *to, size_t size, int checked, size_t room, const char *format, ...)
+{
+    va_list args;
+    int length;
+
+    (void)checked;
+    must_fit(size, room);
+    va_start(args, format);
+    length = vsnprintf(to, size, format, args);
+    va_end(args);
+    return length;
+}
+
 int __vfprintf_chk(FILE *stream, int checked, const char *format, va_list args)
 {
     (void)checked;
@@ -116,6 +129,13 @@ int __isoc23_sscanf(const char *text, const char *format, ...)
     count = vsscanf(text, format, args);
     va_end(args);
     return count;
+}
+
+/* Newer releases of musl have it for what was linked before, and not for the linker. */
+#undef fopen64
+FILE *fopen64(const char *path, const char *mode)
+{
+    return fopen(path, mode);
 }
 
 /* For asynchronous jobs, which libcrypto then finds to be impossible. */
