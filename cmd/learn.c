@@ -484,7 +484,8 @@ static size_t compose(const struct learnt *list, const char *command, char **who
     (void)fprintf(out, "#\n"
                        "# The servers were not verified: compare each pin with the one that the server's owner gives you.\n"
                        "# Then add a backup pin for each host: one more line with the pin of a key that is kept offline (\"pinshim pin KEY\"\n"
-                       "# prints it). Where the issuer is known, its pin follows as a comment: it accepts more certificates.\n"
+                       "# prints it). A server that is not yours: its issuer's pin, which follows as a comment where it is known, accepts its next key as well;\n"
+                       "# or add expires=YYYY-MM-DD, and fetch the next pin, from two networks, before that day.\n"
                        "# To refuse all other hosts, add the line:  * deny\n");
     for (const struct learnt *learnt = list; learnt != NULL; learnt = learnt->next)
         rules += print_learnt(learnt, out) ? 1 : 0;

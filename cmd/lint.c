@@ -248,7 +248,7 @@ static void warn_of_pins(struct lint *lint, const struct pins *pins, const struc
             target, pins_only_report(pins, rule) ? "would be refused now, but is only logged" : "is refused now");
     if (count == 1 && !authority)
         warn(lint, only->line, "no backup pin: if the server has to change this key, %s is refused until this file is changed; add the pin of "
-            "a key that is kept offline (\"pinshim pin --for %s KEY\" prints it)", target, target);
+            "a key that is kept offline (\"pinshim pin --for %s KEY\" prints it), or, if it is not your server, of its issuer (ca-)", target, target);
 }
 
 /* What is open, and until when. */

@@ -2,6 +2,7 @@
 
 #include "certs.h"
 #include "dial.h"
+#include "into.h"
 #include "objects.h"
 #include "output.h"
 #include "peer.h"
@@ -26,11 +27,16 @@ static const char help[] =
     "standard input. The default port is 443. A key or request that names no host is\n"
     "a backup for the HOST before it, else for the first HOST:\n"
     "\n"
-    "  pinshim pin www.example.com backup.key >pins\n"
+    "  pinshim pin --into pins www.example.com backup.key\n"
     "\n"
     "Servers are not verified: compare the pin with the one that the server's owner\n"
     "gives you. Lines that need editing are printed as comments that say what to do.\n"
     "\n"
+    "  --into FILE           add the lines to this pins file, but for those that it has:\n"
+    "                        the new file takes the place of the old one once it is\n"
+    "                        whole and without error\n"
+    "  --replace PIN         with --into: put the pin in the place of this one, written\n"
+    "                        as in a pins file, or of a certificate or key in a file\n"
     "  --for TARGET          use TARGET in every line; with @revoked a line refuses\n"
     "                        the key for every target\n"
     "  --starttls PROTOCOL   the protocol before TLS; by default, by the port:\n"
@@ -52,6 +58,7 @@ struct pinning {
     struct host host; /* of the argument */
     const char *volatile *stage; /* shared with the child */
     int outcome; /* of the child */
+    bool backed; /* a key or request was given */
 };
 
 /* What lines begin with, and the width of the widest target. */
@@ -369,6 +376,7 @@ static void print_backup(struct pinning *pinning, const struct object *object, c
 
     if (!spell(object, PIN_SPKI, pin, sizeof(pin)))
         return;
+    pinning->backed = true;
     printf("# %s: a %s. %s\n", path, object->kind == OBJECT_KEY ? "key" : "certificate request",
         revokes(target) ? "The line refuses it for every target" : "Usable as a backup pin");
     print_usable(pinning, target, object, pin);
@@ -463,21 +471,64 @@ static int pin_all(struct pinning *pinning, char **arguments)
         else if (argument != first)
             fine &= pin_host(pinning, *argument);
     }
+    if (pinning->usable && !pinning->backed && *first != NULL && !revokes(pinning->target))
+        printf("# No backup pin. Your server: add the pin of a spare key (\"pinshim pin KEY\"). Somebody else's: uncomment the line of its issuer (ca-), so that\n"
+               "# its next key is accepted, too; or let the pin end (expires=YYYY-MM-DD), and fetch the next one, from two networks, before that day.\n");
     if (fine && !pinning->usable)
         output_error("every line is a comment: see there what to do");
     return fine && pinning->usable ? 0 : 1;
 }
 
+/* Pin all, into the file. What is printed meanwhile, in children as well, is for it. Return the exit status. */
+static int pin_into(struct pinning *pinning, char **arguments, const char *file, const char *old)
+{
+    FILE *printed = tmpfile();
+    int out = dup(STDOUT_FILENO);
+    char *lines = NULL;
+    long length = -1;
+    int status;
+
+    if (printed == NULL || out < 0 || dup2(fileno(printed), STDOUT_FILENO) < 0) {
+        output_error("a temporary file cannot be made: %m");
+        return 1;
+    }
+    status = pin_all(pinning, arguments);
+    if (fflush(stdout) == 0 && fseek(printed, 0, SEEK_END) == 0)
+        length = ftell(printed);
+    lines = output_allocate(NULL, (size_t)(length > 0 ? length : 0) + 1);
+    rewind(printed);
+    if (length < 0 || fread(lines, 1, (size_t)length, printed) != (size_t)length || dup2(out, STDOUT_FILENO) < 0)
+        status = 1;
+    lines[length > 0 ? length : 0] = '\0';
+    if (status == 0)
+        status = into_write(file, lines, old);
+    else
+        output_error("%s is not changed", file);
+    free(lines);
+    (void)fclose(printed);
+    (void)close(out);
+    return status;
+}
+
 int pin_main(int argc, char **argv)
 {
-    enum { FOR = 256, STARTTLS, TIMEOUT };
+    enum { FOR = 256, STARTTLS, TIMEOUT, INTO, REPLACE };
     static const struct option options[] = {{"for", required_argument, NULL, FOR}, {"starttls", required_argument, NULL, STARTTLS},
-        {"timeout", required_argument, NULL, TIMEOUT}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+        {"timeout", required_argument, NULL, TIMEOUT},
+        {"into", required_argument, NULL, INTO}, {"replace", required_argument, NULL, REPLACE}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     struct pinning pinning = {.seconds = 10, .stage = workers_share(sizeof(*pinning.stage))};
+    const char *into = NULL;
+    const char *old = NULL;
     int option;
 
     while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
         switch (option) {
+        case INTO:
+            into = optarg;
+            break;
+        case REPLACE:
+            old = optarg;
+            break;
         case FOR:
             pinning.target = optarg;
             break;
@@ -502,5 +553,10 @@ int pin_main(int argc, char **argv)
         return output_bad_usage("pin", "--timeout expects a number of seconds from 1 to 65535");
     if (optind == argc)
         return output_bad_usage("pin", "nothing to pin; expected hosts or files");
-    return pin_all(&pinning, argv + optind);
+    /* The line's target stays as it is. */
+    if (old != NULL && pinning.target == NULL)
+        pinning.target = "*";
+    if (old != NULL && into == NULL)
+        return output_bad_usage("pin", "--replace needs --into FILE");
+    return into != NULL ? pin_into(&pinning, argv + optind, into, old) : pin_all(&pinning, argv + optind);
 }

@@ -402,6 +402,80 @@ while True:
     PORT=$(cat "$out")
 }
 
+@test "pin --into adds what a file does not have, and puts the new file in the place of the old one" {
+    local inode
+    cd "$BATS_TEST_TMPDIR"
+    pinshim pin --into new "localhost:$GOOD" "$LAB/renewal.key"
+    equals "$STATUS$ERR" 0
+    equals "$(grep -v '^#' new)" "localhost:$GOOD   spki-sha256:$PIN_GOOD
+localhost:$GOOD   spki-sha256:$PIN_RENEWAL"
+    has "$OUT" "new:3: added localhost:$GOOD   spki-sha256:$PIN_GOOD"
+    has "$OUT" 'next: pinshim lint new, and pinshim check new'
+    lacks "$(cat new)" 'No backup pin'
+    # By rename, through a symbolic link, with its mode; what is there stays as it is.
+    printf '# mine\r\n%s\n' '*.example.com deny   # all' >real
+    chmod 0640 real
+    inode=$(stat -c %i real)
+    ln -s real link
+    pinshim pin --into link "localhost:$GOOD" --for localhost
+    equals "$STATUS$(stat -c %a real)$(readlink link)" 0640real
+    [ "$(stat -c %i real)" != "$inode" ]
+    equals "$(head -n 2 real)" $'# mine\r\n*.example.com deny   # all'
+    equals "$(tail -n 1 real)" "localhost   spki-sha256:$PIN_GOOD"
+    cp real before
+    pinshim pin --into link "localhost:$GOOD" --for localhost
+    equals "$STATUS" 0
+    has "$OUT" "link has this already: localhost   spki-sha256:$PIN_GOOD"
+    cmp real before
+    # Nothing is changed if something fails, or if it would be faulty.
+    pinshim pin --into real "localhost:$GOOD" localhost:1
+    equals "$STATUS" 1
+    has "$ERR" 'real is not changed'
+    cmp real before
+    echo 'localhost deny' >deny
+    pinshim pin --into deny --for localhost "$LAB/good.pem"
+    equals "$STATUS$(cat deny)" '1localhost deny'
+    has "$ERR" 'contradicts line 1, which says deny'
+    has "$ERR" 'deny would be faulty and is not changed'
+    echo 'localhost bogus' >faulty
+    pinshim pin --into faulty --for localhost "$LAB/good.pem"
+    equals "$STATUS$(cat faulty)" '1localhost bogus'
+    has "$ERR" 'faulty is faulty and is not changed; fix it first'
+    equals "$(find . -name '*.??????' | wc -l)" 0
+}
+
+@test "pin --replace puts one pin in the place of another, on its line" {
+    cd "$BATS_TEST_TMPDIR"
+    printf '%s\n' "a.example  spki-sha256:$PIN_GOOD spki-sha256:$PIN_IMPOSTOR pkix # spki-sha256:$PIN_GOOD" "b.example sha256//$PIN_GOOD tls=required" \
+        "c.example cert-sha256:$PIN_GOOD" >rotated
+    pinshim pin --into rotated --replace "$LAB/good.pem" "$LAB/renewal.key"
+    equals "$STATUS$ERR" 0
+    equals "$(cat rotated)" "a.example  spki-sha256:$PIN_RENEWAL spki-sha256:$PIN_IMPOSTOR pkix # spki-sha256:$PIN_GOOD
+b.example spki-sha256:$PIN_RENEWAL tls=required
+c.example cert-sha256:$PIN_GOOD"
+    has "$OUT" "rotated:2: replaced with spki-sha256:$PIN_RENEWAL"
+    pinshim pin --into rotated --replace "spki-sha256:$PIN_RENEWAL" "localhost:$GOOD"
+    equals "$STATUS$(grep -c "spki-sha256:$PIN_RENEWAL" rotated)" 00
+    pinshim pin --into rotated --replace "$LAB/renewal.pem" "$LAB/good.pem"
+    equals "$STATUS" 1
+    has "$ERR" 'rotated does not have the pin that is to be replaced; nothing is written'
+    pinshim pin --into rotated --replace "$LAB/good.pem" "$LAB/good.pem" "$LAB/impostor.pem"
+    equals "$STATUS" 1
+    has "$ERR" '--replace puts one pin in the place of another'
+    pinshim pin --replace x "$LAB/good.pem"
+    equals "$STATUS" 2
+}
+
+@test "pin, lint and learn say what to do about a server that has no backup key for one" {
+    pinshim pin "localhost:$GOOD"
+    has "$OUT" "Somebody else's: uncomment the line of its issuer (ca-)"
+    pinshim pin "localhost:$GOOD" "$LAB/renewal.key"
+    lacks "$OUT" 'No backup pin'
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD"
+    pinshim lint "$PINS"
+    has "$OUT" 'or, if it is not your server, of its issuer (ca-)'
+}
+
 @test "pin and check look at both kinds of key, and at every address of a name" {
     local rsa
     KEY_KIND=rsa lab_cert rsa /CN=rsa
@@ -958,7 +1032,7 @@ too_wide() {
     local shown real
     serve_chain
     cd "$BATS_TEST_TMPDIR"
-    "$PINSHIM" pin "localhost:$PORT" "$LAB/renewal.key" >pins
+    "$PINSHIM" pin --into pins "localhost:$PORT" "$LAB/renewal.key"
     # The server of the example has another key than that of the first step.
     sed -i "s|$PIN_GOOD|$PIN_IMPOSTOR|" pins
     capture "$PINSHIM" run --pins pins -- curl -ksS "https://localhost:$PORT/"
