@@ -7,7 +7,7 @@
  * nobody is assigned a number of (RFC 8447, section 7). */
 #define EXTENSION 65317
 
-_Thread_local struct conn *gtls_conn_driven;
+_Thread_local gnutls_session_t gtls_conn_driven;
 
 static void forget_session(struct conn *conn)
 {

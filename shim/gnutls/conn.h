@@ -23,6 +23,7 @@ struct conn {
     uint8_t *leaf; /* the certificate that was accepted last; NULL: none */
     size_t leaf_length;
     bool proven; /* its handshake was finished and confirmed */
+    uint64_t signature; /* see told.c */
     gnutls_certificate_verify_function *verify; /* the program's, set on this session; NULL: none */
     bool automatic; /* see gtls_verify_set_automatic */
     unsigned automatic_status;
@@ -53,7 +54,8 @@ void gtls_conn_keep_leaf(struct conn *conn, const struct certificate *leaf);
 /* Return true if the leaf is the one that is kept. */
 MUST_CHECK bool gtls_conn_has_leaf(const struct conn *conn, const struct certificate *leaf);
 
-/* The connection whose handshake this thread drives through the shim; NULL: none. */
-extern _Thread_local struct conn *gtls_conn_driven;
+/* The session whose handshake this thread drives through the shim; NULL: none. Only compared, or looked up: it may be gone if the handshake was left by a
+ * jump. */
+extern _Thread_local gnutls_session_t gtls_conn_driven;
 
 #endif

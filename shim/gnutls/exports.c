@@ -4,6 +4,7 @@
 #include "handshake.h"
 #include "refuse.h"
 #include "session.h"
+#include "told.h"
 #include "verify.h"
 
 #define EXPORT __attribute__((visibility("default"), noinline))
@@ -181,10 +182,10 @@ EXPORT int gnutls_session_get_data2(gnutls_session_t session, gnutls_datum_t *da
 EXPORT int gnutls_certificate_verify_peers3(gnutls_session_t session, const char *name, unsigned *status)
 {
     FIND(gnutls_certificate_verify_peers3, session, GNUTLS_E_INTERNAL_ERROR)
-    bool told = conn != NULL && name != NULL && gtls_facts_note(gtls, &conn->facts.told, name, strlen(name));
+    const gnutls_typed_vdata_st data = {.type = GNUTLS_DT_DNS_HOSTNAME, .data = (unsigned char *)(uintptr_t)name};
     int result = real(session, name, status);
 
-    if (told && result >= 0 && !gtls_handshake_was_told(conn))
+    if (conn != NULL && result >= 0 && !gtls_told_data(conn, &data, name != NULL ? 1 : 0))
         *status |= GNUTLS_CERT_INVALID;
     return result;
 }
@@ -192,12 +193,59 @@ EXPORT int gnutls_certificate_verify_peers3(gnutls_session_t session, const char
 EXPORT int gnutls_certificate_verify_peers(gnutls_session_t session, gnutls_typed_vdata_st *data, unsigned count, unsigned *status)
 {
     FIND(gnutls_certificate_verify_peers, session, GNUTLS_E_INTERNAL_ERROR)
-    bool told = conn != NULL && gtls_facts_note_data(gtls, &conn->facts.told, data, count);
     int result = real(session, data, count, status);
 
-    if (told && result >= 0 && !gtls_handshake_was_told(conn))
+    if (conn != NULL && result >= 0 && !gtls_told_data(conn, data, count))
         *status |= GNUTLS_CERT_INVALID;
     return result;
+}
+
+/* The program checks a certificate by itself. GnuTLS calls these, too, while it verifies. */
+#define IS_PROGRAMS (is_usable(gtls) && !gtls_calls(gtls, __builtin_return_address(0)))
+
+EXPORT unsigned gnutls_x509_crt_check_hostname(gnutls_x509_crt_t crt, const char *name)
+{
+    FIND_FOR_CALLER(gnutls_x509_crt_check_hostname, 0)
+    unsigned result = real(crt, name);
+
+    return !IS_PROGRAMS || gtls_told_name(gtls, crt, NULL, name) ? result : 0;
+}
+
+EXPORT unsigned gnutls_x509_crt_check_hostname2(gnutls_x509_crt_t crt, const char *name, unsigned flags)
+{
+    FIND_FOR_CALLER(gnutls_x509_crt_check_hostname2, 0)
+    unsigned result = real(crt, name, flags);
+
+    return !IS_PROGRAMS || gtls_told_name(gtls, crt, NULL, name) ? result : 0;
+}
+
+EXPORT unsigned gnutls_x509_crt_check_ip(gnutls_x509_crt_t crt, const unsigned char *address, unsigned size, unsigned flags)
+{
+    FIND_FOR_CALLER(gnutls_x509_crt_check_ip, 0)
+    const gnutls_typed_vdata_st data = {.type = GNUTLS_DT_IP_ADDRESS, .data = (unsigned char *)(uintptr_t)address, .size = size};
+    unsigned result = real(crt, address, size, flags);
+
+    return !IS_PROGRAMS || gtls_told_apart(gtls, crt, NULL, &data, 1) ? result : 0;
+}
+
+EXPORT int gnutls_x509_trust_list_verify_crt2(gnutls_x509_trust_list_t list, gnutls_x509_crt_t *crts, unsigned crt_count, gnutls_typed_vdata_st *data,
+    unsigned count, unsigned flags, unsigned *status, gnutls_verify_output_function function)
+{
+    FIND_FOR_CALLER(gnutls_x509_trust_list_verify_crt2, GNUTLS_E_INTERNAL_ERROR)
+    int result = real(list, crts, crt_count, data, count, flags, status, function);
+
+    if (IS_PROGRAMS && result >= 0 && crt_count > 0 && !gtls_told_apart(gtls, crts[0], NULL, data, count))
+        *status |= GNUTLS_CERT_INVALID;
+    return result;
+}
+
+EXPORT int gnutls_verify_stored_pubkey(const char *file, gnutls_tdb_t store, const char *host, const char *service, gnutls_certificate_type_t type,
+    const gnutls_datum_t *certificate, unsigned flags)
+{
+    FIND_FOR_CALLER(gnutls_verify_stored_pubkey, GNUTLS_E_INTERNAL_ERROR)
+    int result = real(file, store, host, service, type, certificate, flags);
+
+    return !IS_PROGRAMS || type != GNUTLS_CRT_X509 || gtls_told_name(gtls, NULL, certificate, host) ? result : GNUTLS_E_CERTIFICATE_KEY_MISMATCH;
 }
 
 /* On a refused connection nothing moves. */

@@ -20,21 +20,62 @@ bool gtls_facts_note(const struct gtls *gtls, struct told *told, const char *nam
     return noted;
 }
 
-bool gtls_facts_note_data(const struct gtls *gtls, struct told *told, const gnutls_typed_vdata_st *data, unsigned count)
+/* Read a name, or an address as text into `printed`. NULL: it is neither. */
+static const char *name_of(const gnutls_typed_vdata_st *data, char printed[static INET6_ADDRSTRLEN], size_t *length)
+{
+    const char *bytes = (const char *)data->data;
+
+    if (bytes == NULL)
+        return NULL;
+    if (data->type == GNUTLS_DT_DNS_HOSTNAME) {
+        *length = data->size > 0 ? strnlen(bytes, data->size) : strlen(bytes);
+        return bytes;
+    }
+    if (data->type != GNUTLS_DT_IP_ADDRESS || (data->size != 4 && data->size != 16)
+        || inet_ntop(data->size == 4 ? AF_INET : AF_INET6, bytes, printed, INET6_ADDRSTRLEN) == NULL)
+        return NULL;
+    *length = strlen(printed);
+    return printed;
+}
+
+void gtls_facts_set_named(const struct gtls *gtls, struct facts *facts, const gnutls_typed_vdata_st *data, unsigned count)
 {
     char printed[INET6_ADDRSTRLEN];
+    size_t length;
+
+    for (unsigned i = 0; data != NULL && i < count; i++) {
+        const char *name = name_of(&data[i], printed, &length);
+
+        if (name != NULL)
+            (void)gtls_facts_note(gtls, &facts->named, name, length);
+    }
+}
+
+/* Nearly always it is the SNI. */
+static bool is_known(const struct told *told, const char *name, size_t length)
+{
+    const char *known;
+    size_t known_length;
+    size_t at = 0;
+
+    while (target_next_told(told, &at, &known, &known_length)) {
+        if (known_length == length && memcmp(known, name, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool gtls_facts_note_data(const struct gtls *gtls, struct facts *facts, const gnutls_typed_vdata_st *data, unsigned count)
+{
+    char printed[INET6_ADDRSTRLEN];
+    size_t length;
     bool noted = false;
 
     for (unsigned i = 0; data != NULL && i < count; i++) {
-        const char *bytes = (const char *)data[i].data;
+        const char *name = name_of(&data[i], printed, &length);
 
-        if (bytes == NULL)
-            continue;
-        if (data[i].type == GNUTLS_DT_DNS_HOSTNAME)
-            noted |= gtls_facts_note(gtls, told, bytes, data[i].size > 0 ? strnlen(bytes, data[i].size) : strlen(bytes));
-        else if (data[i].type == GNUTLS_DT_IP_ADDRESS && (data[i].size == 4 || data[i].size == 16)
-            && inet_ntop(data[i].size == 4 ? AF_INET : AF_INET6, bytes, printed, sizeof(printed)) != NULL)
-            noted |= target_note_told(told, printed, strlen(printed));
+        if (name != NULL && !is_known(&facts->sni, name, length) && !is_known(&facts->named, name, length))
+            noted |= gtls_facts_note(gtls, &facts->told, name, length);
     }
     return noted;
 }

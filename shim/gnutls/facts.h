@@ -19,8 +19,11 @@ struct facts {
 /* Note a name as DNS has it: GnuTLS is given UTF-8. Return false if it was noted before. */
 bool gtls_facts_note(const struct gtls *gtls, struct told *told, const char *name, size_t length);
 
-/* Note the names and addresses among what a certificate is to be verified for. Return true if one of them was not noted before. */
-bool gtls_facts_note_data(const struct gtls *gtls, struct told *told, const gnutls_typed_vdata_st *data, unsigned count);
+/* Note the names and addresses that GnuTLS itself is to verify. */
+void gtls_facts_set_named(const struct gtls *gtls, struct facts *facts, const gnutls_typed_vdata_st *data, unsigned count);
+
+/* The same for those that the program checks. Return true if one of them was not known before. */
+MUST_CHECK bool gtls_facts_note_data(const struct gtls *gtls, struct facts *facts, const gnutls_typed_vdata_st *data, unsigned count);
 
 void gtls_facts_forget(struct facts *facts);
 

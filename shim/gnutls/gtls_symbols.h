@@ -73,6 +73,9 @@ NEEDED(gnutls_session_set_verify_cert2, void, (gnutls_session_t, gnutls_typed_vd
 NEEDED(gnutls_session_set_verify_function, void, (gnutls_session_t, gnutls_certificate_verify_function *))
 NEEDED(gnutls_strerror, const char *, (int))
 NEEDED(gnutls_transport_get_ptr2, void, (gnutls_session_t, gnutls_transport_ptr_t *, gnutls_transport_ptr_t *))
+NEEDED(gnutls_verify_stored_pubkey, int,
+    (const char *, gnutls_tdb_t, const char *, const char *, gnutls_certificate_type_t, const gnutls_datum_t *, unsigned))
+NEEDED(gnutls_x509_crt_check_hostname, unsigned, (gnutls_x509_crt_t, const char *))
 NEEDED(gnutls_x509_crt_check_hostname2, unsigned, (gnutls_x509_crt_t, const char *, unsigned))
 NEEDED(gnutls_x509_crt_check_ip, unsigned, (gnutls_x509_crt_t, const unsigned char *, unsigned, unsigned))
 NEEDED(gnutls_x509_crt_check_issuer, unsigned, (gnutls_x509_crt_t, gnutls_x509_crt_t))
@@ -84,6 +87,7 @@ NEEDED(gnutls_x509_crt_get_expiration_time, time_t, (gnutls_x509_crt_t))
 NEEDED(gnutls_x509_crt_get_issuer_dn3, int, (gnutls_x509_crt_t, gnutls_datum_t *, unsigned))
 NEEDED(gnutls_x509_crt_get_key_id, int, (gnutls_x509_crt_t, unsigned, unsigned char *, size_t *))
 NEEDED(gnutls_x509_crt_get_key_usage, int, (gnutls_x509_crt_t, unsigned *, unsigned *))
+NEEDED(gnutls_x509_crt_get_signature, int, (gnutls_x509_crt_t, char *, size_t *))
 NEEDED(gnutls_x509_crt_import, int, (gnutls_x509_crt_t, const gnutls_datum_t *, gnutls_x509_crt_fmt_t))
 NEEDED(gnutls_x509_crt_init, int, (gnutls_x509_crt_t *))
 NEEDED(gnutls_x509_crt_list_verify, int,
@@ -93,4 +97,6 @@ NEEDED(gnutls_x509_privkey_export2_pkcs8, int, (gnutls_x509_privkey_t, gnutls_x5
 NEEDED(gnutls_x509_privkey_get_key_id, int, (gnutls_x509_privkey_t, unsigned, unsigned char *, size_t *))
 NEEDED(gnutls_x509_privkey_import2, int, (gnutls_x509_privkey_t, const gnutls_datum_t *, gnutls_x509_crt_fmt_t, const char *, unsigned))
 NEEDED(gnutls_x509_privkey_init, int, (gnutls_x509_privkey_t *))
+NEEDED(gnutls_x509_trust_list_verify_crt2, int,
+    (gnutls_x509_trust_list_t, gnutls_x509_crt_t *, unsigned, gnutls_typed_vdata_st *, unsigned, unsigned, unsigned *, gnutls_verify_output_function))
 OPTIONAL(gnutls_record_send_file, ssize_t, (gnutls_session_t, int, off_t *, size_t))

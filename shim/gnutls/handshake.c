@@ -4,6 +4,7 @@
 #include "decide.h"
 #include "refuse.h"
 #include "session.h"
+#include "told.h"
 #include "verify.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@ static bool confirm(struct conn *conn)
     bool continues;
 
     gtls_decide_presented(conn, &gathered);
+    gtls_told_expect(conn, gathered.presented.leaf);
     continues = gtls_conn_has_leaf(conn, gathered.presented.leaf) && (conn->proven || !log_wants(EVENT_ACCEPTED));
     if (!continues) {
         continues = gtls_decide(conn, &gathered.presented, true) != DECISION_REFUSE;
@@ -48,7 +50,7 @@ static int after_drive(struct conn *conn, int result)
 
 int gtls_handshake_run(struct conn *conn)
 {
-    struct conn *before = gtls_conn_driven;
+    gnutls_session_t before = gtls_conn_driven;
     int saved = errno;
     int result;
 
@@ -64,9 +66,11 @@ int gtls_handshake_run(struct conn *conn)
             return gtls_refuse(conn);
         errno = saved;
     }
-    gtls_conn_driven = conn;
+    gtls_conn_driven = conn->session;
     result = conn->gtls->gnutls_handshake(conn->session);
     gtls_conn_driven = before;
+    if (!conn->facts.random_known)
+        gtls_facts_made(conn->gtls, conn->session, &conn->facts);
     return after_drive(conn, result);
 }
 
@@ -110,21 +114,4 @@ bool gtls_handshake_was_read(struct conn *conn, ssize_t result)
         return after_drive(conn, 0) == 0;
     gtls_client_cert_follow(conn, result);
     return true;
-}
-
-bool gtls_handshake_was_told(struct conn *conn)
-{
-    struct gathered gathered;
-    int saved = errno;
-    bool continues = conn->phase != PHASE_REFUSED;
-
-    if (conn->phase == PHASE_CONFIRMED) {
-        gtls_decide_presented(conn, &gathered);
-        continues = gtls_decide(conn, &gathered.presented, true) != DECISION_REFUSE;
-        gtls_decide_forget(conn, &gathered);
-        if (!continues)
-            (void)gtls_refuse(conn);
-    }
-    errno = saved;
-    return continues;
 }

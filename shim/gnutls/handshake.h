@@ -16,7 +16,4 @@ MUST_CHECK bool gtls_handshake_may_send_early(struct conn *conn);
 /* A call that receives, which may have driven a handshake, has returned. Return false if the connection was refused. */
 MUST_CHECK bool gtls_handshake_was_read(struct conn *conn, ssize_t result);
 
-/* The program verifies the peer's certificate for the names of `facts->told`. Return false if the peer is refused for them. */
-MUST_CHECK bool gtls_handshake_was_told(struct conn *conn);
-
 #endif

@@ -158,7 +158,9 @@ void gtls_session_written(struct conn *conn, const void *bytes, size_t size)
     const gnutls_datum_t *sent;
     uint32_t found;
 
-    if (conn->leaf == NULL || conn->phase == PHASE_REFUSED || bytes == NULL || size < LEAST)
+    /* Before the server has proven its key, anybody could have made the session: its secret may still be zero. What the program checks by itself it would
+     * not check again on a resumption. */
+    if (conn->phase != PHASE_CONFIRMED || conn->facts.told.length > 0 || bytes == NULL || size < LEAST)
         return;
     sent = conn->gtls->gnutls_certificate_get_peers(conn->session, &count);
     if (sent == NULL || conn->gtls->gnutls_certificate_type_get2(conn->session, GNUTLS_CTYPE_SERVER) != GNUTLS_CRT_X509)

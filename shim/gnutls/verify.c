@@ -2,6 +2,7 @@
 
 #include "client_cert.h"
 #include "refuse.h"
+#include "told.h"
 
 #include <errno.h>
 
@@ -37,7 +38,7 @@ void gtls_verify_set_automatic(struct conn *conn, gnutls_typed_vdata_st *data, u
         conn->automatic_count = count;
         conn->gtls->gnutls_session_set_verify_function(conn->session, gtls_verify);
     }
-    (void)gtls_facts_note_data(conn->gtls, &conn->facts.named, data, count);
+    gtls_facts_set_named(conn->gtls, &conn->facts, data, count);
 }
 
 /* The program's own verification comes first. A session's function hides that of its credentials. */
@@ -65,12 +66,15 @@ int gtls_verify(gnutls_session_t session)
 
     if (conn == NULL || conn->phase == PHASE_REFUSED)
         return REFUSED;
-    result = ask_program(conn);
-    if (result != 0)
-        return result;
-    saved = errno;
     gtls_decide_presented(conn, &gathered);
-    decision = gtls_decide(conn, &gathered.presented, gtls_conn_driven != conn);
+    gtls_told_expect(conn, gathered.presented.leaf);
+    result = ask_program(conn);
+    if (result != 0) {
+        gtls_decide_forget(conn, &gathered);
+        return result;
+    }
+    saved = errno;
+    decision = gtls_decide(conn, &gathered.presented, gtls_conn_driven != session);
     if (decision != DECISION_REFUSE && !gtls_client_cert_stays(conn))
         decision = DECISION_REFUSE;
     if (decision == DECISION_REFUSE)
