@@ -2,17 +2,26 @@
 
 #include <stdatomic.h>
 
-#define REMEMBERED 4096
+/* A digest is forgotten when 16 later ones have come to the same set. */
+#define SETS 256
+#define WAYS 16
 
-static _Atomic uint64_t remembered[REMEMBERED][PROVEN_WORDS];
-static _Atomic uint32_t next_place;
+static _Atomic uint64_t remembered[SETS][WAYS][PROVEN_WORDS];
+static _Atomic uint8_t turns[SETS]; /* the way that is used next */
+
+static unsigned set_of(const uint64_t digest[static PROVEN_WORDS])
+{
+    return (unsigned)(digest[0] % SETS);
+}
 
 bool proven_knows(const uint64_t digest[static PROVEN_WORDS])
 {
-    for (int i = 0; i < REMEMBERED; i++) {
+    _Atomic uint64_t(*set)[PROVEN_WORDS] = remembered[set_of(digest)];
+
+    for (int i = 0; i < WAYS; i++) {
         int same = 0;
 
-        while (same < PROVEN_WORDS && atomic_load_explicit(&remembered[i][same], memory_order_relaxed) == digest[same])
+        while (same < PROVEN_WORDS && atomic_load_explicit(&set[i][same], memory_order_relaxed) == digest[same])
             same++;
         if (same == PROVEN_WORDS)
             return true;
@@ -22,11 +31,12 @@ bool proven_knows(const uint64_t digest[static PROVEN_WORDS])
 
 void proven_remember(const uint64_t digest[static PROVEN_WORDS])
 {
-    uint32_t place;
+    unsigned set = set_of(digest);
+    unsigned way;
 
     if (proven_knows(digest))
         return;
-    place = atomic_fetch_add(&next_place, 1) % REMEMBERED;
+    way = atomic_fetch_add(&turns[set], 1) % WAYS;
     for (int i = 0; i < PROVEN_WORDS; i++)
-        atomic_store_explicit(&remembered[place][i], digest[i], memory_order_relaxed);
+        atomic_store_explicit(&remembered[set][way][i], digest[i], memory_order_relaxed);
 }

@@ -9,15 +9,14 @@
 
 _Thread_local gnutls_session_t gtls_conn_driven;
 
-static void forget_session(struct conn *conn)
+void gtls_conn_keep_session(struct conn *conn, uint8_t *bytes, size_t size)
 {
     if (conn->held != NULL)
         explicit_bzero(conn->held, conn->held_length);
     free(conn->held);
-    conn->held = NULL;
-    conn->held_length = 0;
-    conn->held_proven = false;
-    conn->offered = false;
+    conn->held = bytes;
+    conn->held_length = size;
+    conn->held_proven = conn->held_digested = conn->offered = false;
 }
 
 static void release(const void *library, void *attached)
@@ -27,7 +26,7 @@ static void release(const void *library, void *attached)
     (void)library;
     free(conn->leaf);
     free(conn->client);
-    forget_session(conn);
+    gtls_conn_keep_session(conn, NULL, 0);
     gtls_facts_forget(&conn->facts);
     free(conn);
 }

@@ -34,6 +34,8 @@ struct conn {
     size_t held_length;
     bool held_proven; /* this process has seen its peer prove the certificate */
     bool offered; /* it is offered */
+    bool held_digested;
+    struct peer_digests held_digests; /* of its peer's leaf, those that were computed */
     uint8_t *client; /* the client certificate that was chosen for the server, and its chain; NULL: none */
     size_t client_length;
     struct facts facts;
@@ -50,6 +52,9 @@ void gtls_conn_start_afresh(struct conn *conn);
 
 /* Keep the leaf instead of the previous one. NULL: none. */
 void gtls_conn_keep_leaf(struct conn *conn, const struct certificate *leaf);
+
+/* Keep the session to be resumed, in memory that is freed later, instead of the previous one. NULL: none. */
+void gtls_conn_keep_session(struct conn *conn, uint8_t *bytes, size_t size);
 
 /* Return true if the leaf is the one that is kept. */
 MUST_CHECK bool gtls_conn_has_leaf(const struct conn *conn, const struct certificate *leaf);

@@ -113,7 +113,7 @@ enum decision gtls_decide(struct conn *conn, const struct presented *presented, 
     return decision;
 }
 
-struct outlook gtls_decide_predict(struct conn *conn, const struct presented *presented)
+struct outlook gtls_decide_predict(struct conn *conn, const struct presented *presented, struct peer_digests *digests)
 {
     struct evaluation *evaluation = evaluation_new();
     struct outlook outlook = {.accepted = false};
@@ -121,6 +121,7 @@ struct outlook gtls_decide_predict(struct conn *conn, const struct presented *pr
     if (evaluation != NULL) {
         (void)gtls_decide_evaluate(conn, presented, evaluation);
         outlook = evaluation_predict(evaluation, false);
+        *digests = evaluation->digests;
         evaluation_end(evaluation);
     }
     evaluation_free(evaluation);

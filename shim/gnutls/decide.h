@@ -32,7 +32,7 @@ MUST_CHECK enum decision gtls_decide(struct conn *conn, const struct presented *
 /* Return the client certificate that was chosen for the server; without DER: none. gtls_certs_forget_one is called at the end. */
 struct certificate gtls_decide_client(const struct conn *conn);
 
-/* Return what would be decided on a peer that presents that later. Nothing is logged. */
-struct outlook gtls_decide_predict(struct conn *conn, const struct presented *presented);
+/* Return what would be decided on a peer that presents that later. Nothing is logged. `digests` become those of its leaf. */
+struct outlook gtls_decide_predict(struct conn *conn, const struct presented *presented, struct peer_digests *digests);
 
 #endif

@@ -19,6 +19,9 @@ static bool confirm(struct conn *conn)
 
     gtls_decide_presented(conn, &gathered);
     gtls_told_expect(conn, gathered.presented.leaf);
+    /* What is resumed has the leaf of the session. */
+    if (conn->offered && conn->held_digested && conn->gtls->gnutls_session_is_resumed(conn->session) != 0)
+        gathered.presented.digests = &conn->held_digests;
     continues = gtls_conn_has_leaf(conn, gathered.presented.leaf) && (conn->proven || !log_wants(EVENT_ACCEPTED));
     if (!continues) {
         continues = gtls_decide(conn, &gathered.presented, true) != DECISION_REFUSE;

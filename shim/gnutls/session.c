@@ -73,32 +73,6 @@ static int try(const struct gtls *gtls, unsigned flags, const void *bytes, size_
     return result;
 }
 
-int gtls_session_hold(struct conn *conn, const void *bytes, size_t size)
-{
-    const struct gtls *gtls = conn->gtls;
-    uint64_t digest[PROVEN_WORDS];
-    uint8_t *copy;
-    int saved = errno;
-    int result;
-
-    if (bytes == NULL || size < LEAST || !rules_demand(gtls))
-        return gtls->gnutls_session_set_data(conn->session, bytes, size);
-    result = try(gtls, conn->flags, bytes, size);
-    if (result < 0)
-        return result;
-    copy = malloc(size);
-    if (copy == NULL)
-        return GNUTLS_E_MEMORY_ERROR;
-    memcpy(copy, bytes, size);
-    free(conn->held);
-    conn->held = copy;
-    conn->held_length = size;
-    conn->held_proven = digest_of(gtls, bytes, size, digest) && proven_knows(digest);
-    conn->offered = false;
-    errno = saved;
-    return result;
-}
-
 /* Return true if the session that is held back may be resumed. It has the certificates that its peer had sent, so revoked issuers are found. */
 static bool may_resume(struct conn *conn, bool final)
 {
@@ -108,9 +82,37 @@ static bool may_resume(struct conn *conn, bool final)
     struct outlook outlook;
 
     gtls_decide_gather(conn, chain, count, &gathered);
-    outlook = gtls_decide_predict(conn, &gathered.presented);
+    if (conn->held_digested)
+        gathered.presented.digests = &conn->held_digests;
+    outlook = gtls_decide_predict(conn, &gathered.presented, &conn->held_digests);
+    conn->held_digested = count > 0;
     gtls_decide_forget(conn, &gathered);
     return outlook.accepted && (outlook.final || !final) && (!outlook.by_pin || conn->held_proven);
+}
+
+int gtls_session_hold(struct conn *conn, const void *bytes, size_t size)
+{
+    const struct gtls *gtls = conn->gtls;
+    uint64_t digest[PROVEN_WORDS];
+    int saved = errno;
+    uint8_t *copy;
+    int result;
+
+    if (bytes == NULL || size < LEAST || !rules_demand(gtls))
+        return gtls->gnutls_session_set_data(conn->session, bytes, size);
+    copy = malloc(size);
+    if (copy == NULL)
+        return GNUTLS_E_MEMORY_ERROR;
+    memcpy(copy, bytes, size);
+    gtls_conn_keep_session(conn, copy, size);
+    conn->held_proven = digest_of(gtls, bytes, size, digest) && proven_knows(digest);
+    /* Once it is set, it cannot be removed. With a name, the target is the one that the program means to reach. */
+    conn->offered = conn->facts.sni.length > 0 && may_resume(conn, true);
+    result = conn->offered ? gtls->gnutls_session_set_data(conn->session, bytes, size) : try(gtls, conn->flags, bytes, size);
+    if (result < 0)
+        gtls_conn_keep_session(conn, NULL, 0);
+    errno = saved;
+    return result;
 }
 
 /* Log why more early data may not be written. */
