@@ -45,7 +45,7 @@ core := $(addprefix core/,config text kernel file host hello roots pins pins_tex
 # What runs in every process comes first, so that it stands together in few pages.
 shim := core/log $(addprefix libc/,loader start resolve send receive stdio filter exec) $(core) core/resolved core/target core/dns core/proxy_request libc/socket libc/resolver libc/proxy libc/sent libc/guard libc/required core/pinstore \
 	$(addprefix core/,evaluation report proven state fortify) \
-	$(addprefix openssl/,client_decode certs ossl verify_param through facts session context conn refuse decide psk client_cert start security told verify handshake exports openssl) \
+	$(addprefix openssl/,client_decode certs ossl verify_param through facts session context conn refuse decide psk told verify client_cert unseen start security arrival handshake exports openssl) \
 	$(addprefix gnutls/,gtls client_decode certs facts conn credentials decide refuse session client_cert told verify handshake exports gnutls) \
 	backends libc/cares libc/dlsym libc/dlsym_entry
 command := main output run doctor prove impostor learn launch event observed targets objects workers dial lint pin into check linked \
@@ -130,6 +130,13 @@ $(BUILD)/musl/%: tests/%.c $(BUILD)/musl/cc
 	@mkdir -p $(@D)
 	$(Q)$(BUILD)/musl/cc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto
 
+# The same with OpenSSL within them, whole, and its functions exported, as in Node.js. Other libraries are for dlsym and RTLD_NEXT.
+crypto_needs = $$(ldd "$$(ldconfig -p | sed -n 's/.*libcrypto\.so\..* => //p' | sort | tail -n 1)" | grep -oE '/[^ ]*lib(z|zstd|brotli[a-z]*)\.so[^ ]*')
+$(BUILD)/inside/%: tests/paths/%.c
+	@mkdir -p $(@D)
+	$(Q)PATH="$$PATH:/sbin" && $(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -s -rdynamic -o $@ $< \
+		-Wl,--whole-archive -l:libssl.a -l:libcrypto.a -Wl,--no-whole-archive $(crypto_needs) -lpthread -ldl -lanl -lresolv
+
 $(BUILD)/bench/%: bench/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -O2 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto -lpthread
@@ -153,6 +160,7 @@ unit := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 programs := $(patsubst tests/programs/%.c,$(BUILD)/programs/%,$(wildcard tests/programs/*.c))
 paths := $(patsubst tests/paths/%.c,$(BUILD)/paths/%,$(wildcard tests/paths/*.c))
 musl := $(patsubst tests/%.c,$(BUILD)/musl/%,$(wildcard tests/paths/*.c) $(addprefix tests/programs/,again.c raw.c sandbox.c says.c starts.c))
+inside := $(filter-out %/by_dlsym %/foreign %/next %/too_old,$(patsubst tests/paths/%.c,$(BUILD)/inside/%,$(wildcard tests/paths/*.c)))
 stacks := $(patsubst tests/stacks/%.c,$(BUILD)/stacks/%,$(wildcard tests/stacks/*.c)) $(BUILD)/stacks/within
 bench := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)) $(BUILD)/bench/empty.so
 fuzz := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
@@ -245,12 +253,13 @@ check: tools
 	$(Q)tests/check
 
 # What the tests run: with pins files and servers, and to get round the pins.
-programs: $(programs) paths
+programs: $(programs) paths inside
 # Clients of other TLS libraries.
 stacks: $(stacks)
 paths: $(paths)
 # The same for musl.
 musl: $(musl)
+inside: $(inside)
 
 # A server of the tests that comes from the npm registry.
 servers: $(BUILD)/fastify/server.js
@@ -267,6 +276,15 @@ $(BUILD)/runtimes/fetched: $(wildcard tests/stacks/runtimes/*)
 	@mkdir -p $(@D)
 	@echo 'fetching Node.js, Bun and Deno, for the tests, from the npm registry: 150 MB, and 360 MB on the disk'
 	$(Q)cp tests/stacks/runtimes/package*.json $(@D)
+	$(Q)cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund
+	$(Q)touch $@
+
+# Further releases of Node.js, for make matrix.
+nodes: $(BUILD)/nodes/fetched
+$(BUILD)/nodes/fetched: $(wildcard tests/stacks/nodes/*)
+	@mkdir -p $(@D)
+	@echo 'fetching four releases of Node.js, for the tests, from the npm registry: 170 MB, and 400 MB on the disk'
+	$(Q)cp tests/stacks/nodes/package*.json $(@D)
 	$(Q)cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund
 	$(Q)touch $@
 
@@ -322,6 +340,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: stacks musl always all demo test quick bare hollow matrix clients suites doctor-table bench bench-programs fuzz soak deb fleet check programs paths servers runtimes tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
+.PHONY: inside nodes stacks musl always all demo test quick bare hollow matrix clients suites doctor-table bench bench-programs fuzz soak deb fleet check programs paths servers runtimes tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)

@@ -101,20 +101,6 @@ print(judged(good), guarded(impostor), judged(good), judged(impostor), judged(go
     has "$(lines refused)" 'the TLS is that of GnuTLS'
 }
 
-@test "Node.js of its own makers: https, fetch, a worker thread" {
-    local how node
-    for node in "$RUNTIMES"/node-linux-*/bin/node; do
-        for how in https fetch worker; do
-            pinned
-            guarded 'the program itself' env NODE_TLS_REJECT_UNAUTHORIZED=0 "$node" --no-warnings "$BATS_TEST_DIRNAME/stacks/Node.mjs" "$how" @PORT@
-            has "$OUT" 'hello from impostor'
-            pinned
-            guarded 'the program itself' env NODE_EXTRA_CA_CERTS="$LAB/ca.pem" "$node" "$BATS_TEST_DIRNAME/stacks/Node.mjs" "$how" @PORT@
-            has "$OUT" 'hello from impostor'
-        done
-    done
-}
-
 @test "BoringSSL: Bun" {
     local bun
     bun=$(echo "$RUNTIMES"/@oven/bun-linux-*/bin/bun)

@@ -26,6 +26,7 @@ struct survey {
     const struct found *other;
     unsigned other_depth;
     bool other_is_openssl; /* linked into an object */
+    const char *other_lacks; /* a function that it would have to export */
     const struct found *unseen; /* what makes its system calls itself */
     unsigned unseen_depth;
     bool process; /* it runs: what is loaded later is loaded now */
@@ -171,7 +172,7 @@ static void survey_libraries(const struct libraries *libraries, const char *root
         struct text way = text_over(buffer, sizeof(buffer));
         const struct found *found;
         bool usable = tls.kind == TLS_OPENSSL || tls.kind == TLS_GNUTLS || tls.kind == TLS_UNUSABLE;
-        bool inside = tls.kind == TLS_INSIDE || tls.kind == TLS_UNSEEN || (library->depth == 0 && tls.kind == TLS_OTHER);
+        bool inside = tls.inside || tls.kind == TLS_UNSEEN || (library->depth == 0 && tls.kind == TLS_OTHER);
 
         if (tls.kind == TLS_NONE)
             continue;
@@ -206,6 +207,7 @@ static void survey_libraries(const struct libraries *libraries, const char *root
             survey->other = found;
             survey->other_depth = depth;
             survey->other_is_openssl = tls.kind == TLS_INSIDE;
+            survey->other_lacks = tls.lacks;
         }
     }
 }
@@ -355,16 +357,18 @@ static void decide_other(struct examination *out, const struct survey *survey)
     char *other = described(survey->other);
     char *judged = beside(survey->unusable == NULL ? survey->judged : NULL, "judged");
     char *where = survey->other_is_openssl ? place(survey->other, survey->other_depth) : output_copy("");
+    char *lacks = survey->other_is_openssl && survey->other_lacks != NULL ? format(", which lacks %s and so", survey->other_lacks) : output_copy(", which");
     char *next = output_copy(survey->other_is_openssl
-                                 ? "use a build that is linked to the system's libssl, like Debian's packages"
+                                 ? "use a build that is linked to the system's libssl, like Debian's packages, or that exports OpenSSL's functions, like those of nodejs.org"
                                  : "use a build or program that does TLS with OpenSSL or GnuTLS, or send its traffic through a pinned TLS proxy that uses OpenSSL");
 
     if (is_unguarded())
-        decide(out, HOLD_NEITHER, code, format("its TLS is %s%s, which cannot be judged, and PINSHIM_UNJUDGED=allow switches the guard off%s", other,
-            where, judged), next);
+        decide(out, HOLD_NEITHER, code, format("its TLS is %s%s%s cannot be judged, and PINSHIM_UNJUDGED=allow switches the guard off%s", other,
+            where, lacks, judged), next);
     else
-        decide(out, HOLD_GUARDED, code, format("its TLS is %s%s, which cannot be judged: connections to targets that the rules pin or deny are %s%s",
-            other, where, guarded_how(), judged), next);
+        decide(out, HOLD_GUARDED, code, format("its TLS is %s%s%s cannot be judged: connections to targets that the rules pin or deny are %s%s",
+            other, where, lacks, guarded_how(), judged), next);
+    free(lacks);
     free(other);
     free(judged);
     free(where);
@@ -375,7 +379,9 @@ static void decide_judged(struct examination *out, const struct survey *survey)
     const struct found *found = survey->judged;
     bool gnutls = strcmp(found->name, "GnuTLS") == 0;
     bool later = strcmp(found->how, "later") == 0;
-    char *judged = described(found);
+    char *name = described(found);
+    char *where = strcmp(found->how, "inside") == 0 ? place(found, survey->judged_depth) : output_copy("");
+    char *judged = format("%s%s", name, where);
     char *other = survey->other != NULL ? described(survey->other) : NULL;
     char *also = beside(survey->also, "judged, too");
     char *held = beside(survey->other, "guarded");
@@ -391,6 +397,8 @@ static void decide_judged(struct examination *out, const struct survey *survey)
             format("its TLS is %s%s, and PINSHIM_UNJUDGED=allow switches the guard off", judged, also), NULL);
     else
         decide(out, HOLD_JUDGED, other != NULL ? beside_other : alone, format("its TLS is %s%s%s", judged, also, held), NULL);
+    free(name);
+    free(where);
     free(judged);
     free(other);
     free(also);

@@ -201,7 +201,7 @@ static bool is_go(const struct elf *elf)
 struct tls tls_of(const struct libraries *libraries, const struct library *library, bool program)
 {
     const struct elf *elf = &library->elf;
-    struct tls tls = {TLS_NONE, NULL, "", NULL, NULL};
+    struct tls tls = {.kind = TLS_NONE};
 
     tls.name = other_by_name(library_name(library));
     if (tls.name != NULL) {
@@ -227,7 +227,13 @@ struct tls tls_of(const struct libraries *libraries, const struct library *libra
     if (has(elf, openssl)) {
         tls.kind = TLS_INSIDE;
         tls.name = "OpenSSL";
+        tls.inside = true;
         (void)find_version(elf, (struct mark) {'O', "penSSL "}, tls.version);
+        /* If it exports them, libssl itself calls the shim. */
+        if (elf_defines(elf, "SSL_get_ex_data_X509_STORE_CTX_idx")) {
+            tls.lacks = lacking(libraries, library);
+            tls.kind = tls.lacks == NULL ? TLS_OPENSSL : TLS_INSIDE;
+        }
     } else if (has(elf, boringssl)) {
         tls.kind = TLS_OTHER;
         tls.name = "BoringSSL";

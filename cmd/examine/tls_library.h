@@ -6,10 +6,10 @@
 
 enum tls_kind {
     TLS_NONE = 0,
-    TLS_OPENSSL, /* as a shared object, which the shim can interpose */
-    TLS_GNUTLS, /* likewise */
+    TLS_OPENSSL, /* as a shared object, which the shim can interpose, or linked into an object that exports its functions */
+    TLS_GNUTLS, /* as a shared object */
     TLS_UNUSABLE, /* OpenSSL, but without a function that the shim needs */
-    TLS_INSIDE, /* OpenSSL linked into the object: its calls bypass the shim */
+    TLS_INSIDE, /* OpenSSL linked into the object, whose functions are not exported, or too few of them */
     TLS_OTHER, /* another library, or code of another in the object */
     TLS_UNSEEN, /* code that makes its system calls itself: nothing of it passes through libc */
 };
@@ -18,7 +18,8 @@ struct tls {
     enum tls_kind kind;
     const char *name; /* "OpenSSL", "GnuTLS" */
     char version[40]; /* may be empty */
-    const char *lacks; /* TLS_UNUSABLE: the function */
+    bool inside; /* OpenSSL is linked into the object */
+    const char *lacks; /* TLS_UNUSABLE, TLS_INSIDE: a function that the shim needs; NULL: it is not known */
     const struct library *crypto; /* TLS_OPENSSL: the object that contains its libcrypto; NULL: the one that it is linked to */
 };
 

@@ -2,8 +2,7 @@
 #ifndef PINSHIM_BACKEND_H
 #define PINSHIM_BACKEND_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "loader.h"
 
 struct backend {
     const char *part; /* a part of the name of every function of the library that is interposed */
@@ -16,11 +15,37 @@ struct backend {
      * they are driven. */
     bool (*sends)(const void *address);
 
+    /* Such libraries have been loaded, each of which is to be met before its first client; `now`: at once. NULL: nothing is to be done. */
+    void (*look)(bool now);
+
     /* Read what its handshakes need, before the program installs a seccomp filter. Return false if no such library is loaded. */
     bool (*prepare)(void);
 };
 
 /* All of them, then NULL: shim/backends.c. */
 extern const struct backend *const backends[];
+
+/* The marks of those that want to know what was loaded, and whether it was: for loader_next_at_start and loader_find_new. */
+#define BACKENDS 4
+static inline size_t backend_marks(struct sought marks[static BACKENDS])
+{
+    size_t count = 0;
+
+    for (int i = 0; backends[i] != NULL; i++) {
+        if (backends[i]->look != NULL)
+            marks[count++] = (struct sought) {backends[i]->mark, NULL, 0};
+    }
+    return count;
+}
+
+static inline void backend_arrived(const struct sought *marks, size_t count)
+{
+    for (int i = 0; backends[i] != NULL; i++) {
+        for (size_t k = 0; k < count; k++) {
+            if (marks[k].found != NULL && marks[k].name == backends[i]->mark)
+                backends[i]->look(false);
+        }
+    }
+}
 
 #endif

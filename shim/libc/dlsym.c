@@ -5,6 +5,7 @@
 #include "loader.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <string.h>
 
 /* Returned in two registers, to the assembler code. */
@@ -82,11 +83,30 @@ static struct answer replace(const char *name, void *own, void *found)
     return (struct answer) {backend != NULL ? first_in_scope(backend, name, own) : found, 1};
 }
 
+/* Whoever has loaded a library looks for its functions next. */
+static void look(void)
+{
+    static _Thread_local bool within; /* a program that interposes dl_iterate_phdr may look for the real one */
+    int saved = errno;
+    struct sought marks[BACKENDS];
+    size_t count;
+
+    if (within)
+        return;
+    within = true;
+    count = backend_marks(marks);
+    loader_find_new(marks, count);
+    backend_arrived(marks, count);
+    within = false;
+    errno = saved;
+}
+
 struct answer exports_dlsym(void *handle, const char *name)
 {
     void *own = caller_matters(handle) || name == NULL ? NULL : loader_own(name);
 
     loader_ready();
+    look();
     return own == NULL ? not_answered : replace(name, own, loader_real_dlsym(handle, name));
 }
 
@@ -95,5 +115,6 @@ struct answer exports_dlvsym(void *handle, const char *name, const char *version
     void *own = caller_matters(handle) || name == NULL ? NULL : loader_own(name);
 
     loader_ready();
+    look();
     return own == NULL ? not_answered : replace(name, own, loader_real_dlvsym(handle, name, version));
 }

@@ -44,7 +44,7 @@ static void *find(int index)
 #undef SOUGHT
 
     if (!atomic_load_explicit(&all_sought, memory_order_acquire)) {
-        loader_next_at_start(list, COUNT);
+        loader_next_at_start(list, COUNT, NULL, 0);
         for (int i = 0; i < COUNT; i++)
             atomic_store_explicit(&real[i], list[i].found, memory_order_relaxed);
         atomic_store_explicit(&all_sought, true, memory_order_release);

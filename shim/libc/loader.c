@@ -81,24 +81,18 @@ static struct tables read_tables(uintptr_t base, const ElfW(Dyn) *entry)
     struct tables out = {.base = base};
 
     for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
-        if (entry->d_tag == DT_STRTAB)
-            out.strings = absolute(base, entry->d_un.d_ptr, entry);
-        else if (entry->d_tag == DT_SYMTAB)
-            out.symbols = absolute(base, entry->d_un.d_ptr, entry);
-        else if (entry->d_tag == DT_GNU_HASH)
-            out.gnu_hash = absolute(base, entry->d_un.d_ptr, entry);
-        else if (entry->d_tag == DT_HASH)
-            out.old_hash = absolute(base, entry->d_un.d_ptr, entry);
-        else if (entry->d_tag == DT_VERSYM)
-            out.versions = absolute(base, entry->d_un.d_ptr, entry);
-        else if (entry->d_tag == DT_RELA)
-            out.references[0].at = absolute(base, entry->d_un.d_ptr, entry);
-        else if (entry->d_tag == DT_RELASZ)
-            out.references[0].size = entry->d_un.d_val;
-        else if (entry->d_tag == DT_JMPREL)
-            out.references[1].at = absolute(base, entry->d_un.d_ptr, entry);
-        else if (entry->d_tag == DT_PLTRELSZ)
-            out.references[1].size = entry->d_un.d_val;
+        switch (entry->d_tag) {
+        case DT_STRTAB: out.strings = absolute(base, entry->d_un.d_ptr, entry); break;
+        case DT_SYMTAB: out.symbols = absolute(base, entry->d_un.d_ptr, entry); break;
+        case DT_GNU_HASH: out.gnu_hash = absolute(base, entry->d_un.d_ptr, entry); break;
+        case DT_HASH: out.old_hash = absolute(base, entry->d_un.d_ptr, entry); break;
+        case DT_VERSYM: out.versions = absolute(base, entry->d_un.d_ptr, entry); break;
+        case DT_RELA: out.references[0].at = absolute(base, entry->d_un.d_ptr, entry); break;
+        case DT_RELASZ: out.references[0].size = entry->d_un.d_val; break;
+        case DT_JMPREL: out.references[1].at = absolute(base, entry->d_un.d_ptr, entry); break;
+        case DT_PLTRELSZ: out.references[1].size = entry->d_un.d_val; break;
+        default: break;
+        }
     }
     return out;
 }
@@ -136,6 +130,13 @@ static bool is_definition(const struct tables *tables, uint32_t at, const char *
     return symbol->st_shndx != SHN_UNDEF && is_default(tables, at) && equal(tables->strings + symbol->st_name, name);
 }
 
+static bool is_reference(const struct tables *tables, uint32_t at, const char *name)
+{
+    const ElfW(Sym) *symbol = (const ElfW(Sym) *)tables->symbols + at;
+
+    return symbol->st_shndx == SHN_UNDEF && equal(tables->strings + symbol->st_name, name);
+}
+
 /* Look `name` up in the hash table of the System V ABI: buckets, symbols, the first of each bucket, the next of each symbol. Without this,
  * a libssl that has no other table would not be recognized, and its clients would not be judged. */
 static const ElfW(Sym) *find_by_old_hash(const struct tables *tables, const char *name)
@@ -156,8 +157,9 @@ static const ElfW(Sym) *find_by_old_hash(const struct tables *tables, const char
     return NULL;
 }
 
-/* Look `name` up in the GNU hash table: header (buckets, first symbol, words of the Bloom filter, shift), filter, buckets, chains. */
-static const ElfW(Sym) *find_symbol(const struct tables *tables, const char *name, uint32_t hash)
+/* Look `name` up in the GNU hash table: header (buckets, first symbol, words of the Bloom filter, shift), filter, buckets, chains. With `undefined`,
+ * look for a function of another object that the program takes the address of: the table has those, too. */
+static inline __attribute__((always_inline)) const ElfW(Sym) *find_entry(const struct tables *tables, const char *name, uint32_t hash, bool undefined)
 {
     const uint32_t *header = tables->gnu_hash;
     const ElfW(Addr) *filter;
@@ -170,7 +172,7 @@ static const ElfW(Sym) *find_symbol(const struct tables *tables, const char *nam
     if (tables->symbols == NULL || tables->strings == NULL)
         return NULL;
     if (header == NULL)
-        return find_by_old_hash(tables, name);
+        return undefined ? NULL : find_by_old_hash(tables, name);
     if (header[0] == 0 || header[2] == 0)
         return NULL;
     filter = (const ElfW(Addr) *)(const void *)(header + 4);
@@ -185,11 +187,16 @@ static const ElfW(Sym) *find_symbol(const struct tables *tables, const char *nam
     for (;; at++) {
         uint32_t link = chains[at - header[1]];
 
-        if ((link | 1) == (hash | 1) && is_definition(tables, at, name))
+        if ((link | 1) == (hash | 1) && (undefined ? is_reference(tables, at, name) : is_definition(tables, at, name)))
             return (const ElfW(Sym) *)tables->symbols + at;
         if ((link & 1) != 0)
             return NULL;
     }
+}
+
+static const ElfW(Sym) *find_symbol(const struct tables *tables, const char *name, uint32_t hash)
+{
+    return find_entry(tables, name, hash, false);
 }
 
 /* A symbol that has to be called to get the address (STT_GNU_IFUNC) is left to dlsym. */
@@ -488,6 +495,19 @@ void *loader_bound(const struct loaded *object, const char *name)
     return NULL;
 }
 
+bool loader_refers(const struct loaded *object, const char *name)
+{
+    const struct tables *tables = &object->tables;
+    /* The GNU hash table has the last symbols. */
+    uint32_t count = tables->gnu_hash != NULL ? tables->gnu_hash[1] : tables->old_hash != NULL ? tables->old_hash[1] : 0;
+
+    for (uint32_t i = 1; tables->symbols != NULL && tables->strings != NULL && i < count; i++) {
+        if (is_reference(tables, i, name))
+            return true;
+    }
+    return find_entry(tables, name, hash_of(name), true) != NULL;
+}
+
 void loader_let_go(void *handle)
 {
     if (handle != NULL)
@@ -521,13 +541,12 @@ void *loader_next(const char *name)
 }
 
 /* Take those of the sought symbols that the object defines; return how many. */
-static size_t take_sought(const struct link_map *map, struct sought *list, size_t count)
+static size_t take_sought(const struct link_map *map, const struct tables *tables, struct sought *list, size_t count)
 {
-    struct tables tables = read_tables(map->l_addr, map->l_ld);
     size_t taken = 0;
 
     for (size_t i = 0; i < count; i++) {
-        const ElfW(Sym) *symbol = list[i].found == NULL ? find_symbol(&tables, list[i].name, list[i].hash) : NULL;
+        const ElfW(Sym) *symbol = list[i].found == NULL ? find_symbol(tables, list[i].name, list[i].hash) : NULL;
 
         if (symbol == NULL)
             continue;
@@ -538,18 +557,83 @@ static size_t take_sought(const struct link_map *map, struct sought *list, size_
     return taken;
 }
 
-void loader_next_at_start(struct sought *list, size_t count)
+static void set_hashes(struct sought *list, size_t count)
 {
-    const struct link_map *map = first_object();
-    size_t left = count;
-
-    look();
     for (size_t i = 0; i < count; i++)
         list[i].hash = hash_of(list[i].name);
-    while (map != NULL && map->l_ld != _DYNAMIC)
-        map = map->l_next;
-    for (map = map != NULL ? map->l_next : NULL; map != NULL && left > 0; map = map->l_next)
-        left -= take_sought(map, list, count);
+}
+
+void loader_next_at_start(struct sought *list, size_t count, struct sought *marks, size_t mark_count)
+{
+    size_t left = count;
+    bool after = false;
+
+    look();
+    set_hashes(list, count);
+    set_hashes(marks, mark_count);
+    for (const struct link_map *map = first_object(); map != NULL && (left > 0 || mark_count > 0); map = map->l_next) {
+        struct tables tables;
+
+        if (map->l_ld == _DYNAMIC) {
+            after = true;
+            continue;
+        }
+        if ((!after || left == 0) && mark_count == 0)
+            continue;
+        tables = read_tables(map->l_addr, map->l_ld);
+        if (after && left > 0)
+            left -= take_sought(map, &tables, list, count);
+        for (size_t i = 0; i < mark_count; i++) {
+            if (marks[i].found == NULL && find_symbol(&tables, marks[i].name, marks[i].hash) != NULL)
+                marks[i].found = (void *)map->l_ld;
+        }
+    }
+}
+
+struct news {
+    uint64_t changes; /* objects that were loaded and unloaded */
+    size_t known; /* the first objects, which were looked at before */
+    size_t at;
+    struct sought *marks;
+    size_t mark_count;
+};
+
+static int note_new(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    static uint64_t changes; /* of the last look; the loader calls this for one thread at a time */
+    static uint64_t unloaded;
+    static size_t known;
+    struct news *news = arg;
+    struct tables tables = {0};
+
+    (void)size;
+    if (news->at == 0) {
+        if (changes == info->dlpi_adds + info->dlpi_subs)
+            return 1;
+        changes = info->dlpi_adds + info->dlpi_subs;
+        news->known = unloaded == info->dlpi_subs ? known : 0;
+        unloaded = info->dlpi_subs;
+    }
+    if (news->at++ < news->known)
+        return 0;
+    known = news->at;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+            tables = read_tables(info->dlpi_addr, (const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr));
+    }
+    for (size_t i = 0; i < news->mark_count; i++) {
+        if (find_symbol(&tables, news->marks[i].name, news->marks[i].hash) != NULL)
+            news->marks[i].found = (void *)info->dlpi_phdr;
+    }
+    return 0;
+}
+
+void loader_find_new(struct sought *marks, size_t count)
+{
+    struct news news = {.marks = marks, .mark_count = count};
+
+    set_hashes(marks, count);
+    (void)dl_iterate_phdr(note_new, &news);
 }
 
 void *loader_own(const char *name)

@@ -48,6 +48,9 @@ size_t loader_list(const char *mark, struct loaded *out, size_t room);
 void *loader_hold(const struct loaded *object);
 void loader_let_go(void *handle);
 
+/* Return true if the object refers to a function `name` of another one. */
+MUST_CHECK bool loader_refers(const struct loaded *object, const char *name);
+
 /* Return the address of `name` as the object sees it: in itself, then in the libraries that it was linked to, never in this object. NULL if
  * there is none. */
 void *loader_symbol(void *handle, const char *name);
@@ -73,8 +76,11 @@ struct sought {
 };
 
 /* The same for several, and without dlsym, which may have to be loaded first and which clears the program's dlerror(). Only for functions of
- * libc and only when the program starts: the list of objects is read without a lock. */
-void loader_next_at_start(struct sought *list, size_t count);
+ * libc and only when the program starts: the list of objects is read without a lock. Each of the `marks` that any object defines is found, too. */
+void loader_next_at_start(struct sought *list, size_t count, struct sought *marks, size_t mark_count);
+
+/* Find those of the marks that an object defines which was loaded since the last call. */
+void loader_find_new(struct sought *marks, size_t count);
 
 /* Return the address of this object's own export `name`; NULL if there is none. */
 void *loader_own(const char *name);

@@ -1,5 +1,6 @@
 /* What happens when the object is loaded. */
 
+#include "backend.h"
 #include "config.h"
 #include "exec.h"
 #include "log.h"
@@ -55,13 +56,13 @@ static void complete_musl(struct sought list[static REAL_COUNT])
     list[AT_fcntl64].found = list[AT_fcntl].found;
 }
 
-static void find_all(void)
+static void find_all(struct sought *marks, size_t mark_count)
 {
 #define SOUGHT(name) {#name, NULL, 0},
     struct sought list[REAL_COUNT] = {FOUND_AT_START(SOUGHT)};
 #undef SOUGHT
 
-    loader_next_at_start(list, REAL_COUNT);
+    loader_next_at_start(list, REAL_COUNT, marks, mark_count);
     if (loader_is_musl())
         complete_musl(list);
     for (int i = 0; i < REAL_COUNT; i++)
@@ -72,16 +73,21 @@ static void find_all(void)
 void *real_at(int index)
 {
     if (real_now(index) == NULL)
-        find_all();
+        find_all(NULL, 0);
     return real_now(index);
 }
 
 __attribute__((constructor)) static void start(void)
 {
+    struct sought marks[BACKENDS];
+    size_t mark_count;
+
     log_start();
     (void)config_get();
-    find_all();
+    mark_count = backend_marks(marks);
+    find_all(marks, mark_count);
     exec_start();
+    backend_arrived(marks, mark_count);
     /* A filter of which this object does not hear may forbid it later. */
     for (int fd = 0; fd < 3; fd++)
         (void)!socket_is_none(fd);

@@ -30,6 +30,7 @@ struct callbacks {
  * connection. */
 struct verification {
     const struct ossl *ossl;
+    int word; /* of the SSL_CTX, in which libssl keeps the callback, with the argument after it; 0: not found */
     _Atomic uint64_t tickets; /* the last one drawn, to set a callback */
     _Atomic uint64_t current; /* the ticket of the callback in force; 0: none */
     struct verify_place {

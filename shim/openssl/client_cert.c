@@ -197,11 +197,34 @@ void client_cert_arm(const struct ossl *ossl, SSL *ssl)
 {
     struct callbacks *place = conn_callbacks_make(ossl, ssl);
 
+    /* A callback of the program's own, set unseen, would be lost: see client_cert_offer_unseen. */
+    if (context_is_unseen(ossl, ssl))
+        return;
     /* If two SSLs share their certificates, the other one would present what is set for this one. */
     if (place == NULL || place->cert_watched || place->certs_shared)
         return;
     place->cert_watched = true;
     ossl->SSL_set_cert_cb(ssl, answer_request, ossl->SSL_is_quic != NULL && ossl->SSL_is_quic(ssl) ? ssl : NULL);
+}
+
+bool client_cert_offer_unseen(const struct ossl *ossl, SSL *ssl)
+{
+    struct evaluation *evaluation = pinstore_had_client() ? evaluation_new() : NULL;
+    const struct client_cert *client;
+    int answer = ANSWER_GO_ON;
+    int saved = errno;
+
+    if (evaluation == NULL)
+        return true;
+    (void)ossl->ERR_set_mark();
+    if (ossl->SSL_get_certificate(ssl) == NULL && ossl->SSL_get_privatekey(ssl) == NULL
+        && ossl->SSL_CTX_get_client_cert_cb(ossl->SSL_get_SSL_CTX(ssl)) == NULL && (client = evaluate_again(ossl, ssl, evaluation)) != NULL)
+        answer = offer_certificate(ossl, ssl, ssl, client, evaluation);
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
+    evaluation_end(evaluation);
+    evaluation_free(evaluation);
+    return answer == ANSWER_GO_ON;
 }
 
 static void disarm(const struct ossl *ossl, SSL *ssl)
@@ -295,6 +318,11 @@ void client_cert_allow_requests(const struct ossl *ossl, SSL *ssl, struct conn *
     struct evaluation *evaluation = pinstore_had_client() ? evaluation_new() : NULL;
     const struct rule *rule;
 
+    /* Whether the program lets the server ask after the handshake is not known then. */
+    if (context_is_unseen(ossl, ssl)) {
+        evaluation_free(evaluation);
+        return;
+    }
     /* The rule of the last target had one: restore the program's own setting. */
     if (conn->post_handshake_auth)
         ossl->SSL_set_post_handshake_auth(ssl, conn->callbacks.post_handshake_auth);

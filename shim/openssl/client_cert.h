@@ -8,6 +8,10 @@
 /* Install the callback with which libssl asks for a client certificate. For an SSL whose server was accepted by a rule that has one. */
 void client_cert_arm(const struct ossl *ossl, SSL *ssl);
 
+/* For a client whose calls are not seen, in place of the callback: the server is about to prove its key. Set the certificate of its rule, unless the
+ * program has set one. Return false if the handshake must fail. */
+MUST_CHECK bool client_cert_offer_unseen(const struct ossl *ossl, SSL *ssl);
+
 /* The two SSLs share their certificates from now on (SSL_copy_session_id, SSL_dup): a rule's certificate is offered on neither. */
 void client_cert_share(const struct ossl *ossl, SSL *to, SSL *from);
 

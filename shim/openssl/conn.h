@@ -31,6 +31,7 @@ struct conn {
     bool proven; /* its handshake was finished and confirmed */
     struct callbacks callbacks; /* what the program set on this SSL itself */
     bool driven; /* see conn_is_driven */
+    ossl_info_callback info; /* the program's, while the shim's is set: see unseen.c */
     bool withheld; /* a session or something that needs no certificate was not offered */
     bool suite_refused; /* the suite that the server has chosen was refused */
     bool taken_off; /* a session that may not be resumed was removed */

@@ -32,6 +32,21 @@ struct context *context_make(const struct ossl *ossl, SSL_CTX *ctx)
     return context;
 }
 
+void context_see(const struct ossl *ossl, SSL_CTX *ctx)
+{
+    struct context *context = context_make(ossl, ctx);
+
+    if (context != NULL)
+        context->seen = true;
+}
+
+bool context_is_unseen(const struct ossl *ossl, const SSL *ssl)
+{
+    const struct context *context = context_of(ossl, ossl->SSL_get_SSL_CTX(ssl));
+
+    return context == NULL || !context->seen;
+}
+
 bool callbacks_are_empty(const struct callbacks *callbacks)
 {
     return callbacks->psk == NULL && callbacks->psk_session == NULL && callbacks->security == NULL && callbacks->secret == NULL && callbacks->cert == NULL

@@ -9,12 +9,20 @@ struct context {
     struct attached attached;
     struct callbacks callbacks;
     ossl_security_callback initial; /* the library's own */
+    bool seen; /* the program's calls come through the shim */
+    _Atomic(ossl_session_callback) new_session; /* the program's, if the shim has wrapped it: see unseen.h */
     struct verification verification;
 };
 
 /* Return what is kept for it, NULL if nothing. context_make makes it; NULL when memory ran out. `ctx` may be NULL. */
 struct context *context_of(const struct ossl *ossl, const SSL_CTX *ctx);
 struct context *context_make(const struct ossl *ossl, SSL_CTX *ctx);
+
+/* The program has made it by a call that came through the shim. */
+void context_see(const struct ossl *ossl, SSL_CTX *ctx);
+
+/* Return true if it is not known that the program's calls for this SSL come through the shim: its SSL_CTX was made without. */
+MUST_CHECK bool context_is_unseen(const struct ossl *ossl, const SSL *ssl);
 
 /* Return the callbacks that the program set on the SSL_CTX; NULL: none. */
 const struct callbacks *context_callbacks(const struct ossl *ossl, const SSL_CTX *ctx);

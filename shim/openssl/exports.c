@@ -1,10 +1,12 @@
 /* The functions of OpenSSL that the shim interposes. Each one prepares, delegates and returns; nothing is decided here. */
 
 #include "client_cert.h"
+#include "context.h"
 #include "handshake.h"
 #include "psk.h"
 #include "security.h"
 #include "session.h"
+#include "start.h"
 #include "through.h"
 #include "told.h"
 #include "verify.h"
@@ -120,16 +122,14 @@ CHECKS(X509_check_ip, (X509 *certificate, const unsigned char *address, size_t l
 CHECKS(X509_check_ip_asc, (X509 *certificate, const char *address, unsigned int flags),
     told_name(ossl, certificate, address, address != NULL ? strlen(address) : 0), certificate, address, flags)
 
-/* A client makes its context before its first handshake: the pins are read here, while the program still has its rights and its
- * root directory. */
-static SSL_CTX *prepare(const struct ossl *ossl, SSL_CTX *ctx)
+/* libssl itself has called the shim for a new SSL_CTX, but not in a thread that has a library context of its own (3.0). */
+static SSL_CTX *seen(const struct ossl *ossl, SSL_CTX *ctx)
 {
-    if (is_usable(ossl) && ctx != NULL) {
-        pinstore_release(evaluation_pins(&ossl->tls));
+    if (!is_usable(ossl) || ctx == NULL)
+        return ctx;
+    if (!security_watches(ossl, ctx))
         security_context_made(ossl, ctx);
-        /* A second verify hook, for a libssl whose call of X509_verify_cert cannot be interposed: one that contains its libcrypto. */
-        verify_set_callback(ossl, ctx, NULL, NULL);
-    }
+    context_see(ossl, ctx);
     return ctx;
 }
 
@@ -137,14 +137,14 @@ EXPORT SSL_CTX *SSL_CTX_new(const SSL_METHOD *method)
 {
     FIND_AT(SSL_CTX_new, method, NULL)
 
-    return prepare(ossl, real(method));
+    return seen(ossl, real(method));
 }
 
 EXPORT SSL_CTX *SSL_CTX_new_ex(OSSL_LIB_CTX *library, const char *properties, const SSL_METHOD *method)
 {
     FIND_AT(SSL_CTX_new_ex, method, NULL)
 
-    return prepare(ossl, real(library, properties, method));
+    return seen(ossl, real(library, properties, method));
 }
 
 EXPORT SSL *SSL_new(SSL_CTX *ctx)
@@ -351,10 +351,10 @@ EXPORT SSL_CTX *SSL_set_SSL_CTX(SSL *ssl, SSL_CTX *ctx)
 EXPORT STACK_OF(SSL_CIPHER) *SSL_get1_supported_ciphers(SSL *ssl)
 {
     FIND(SSL_get1_supported_ciphers, ssl, NULL)
-    bool before = security_asking(true);
+    bool before = start_asking(true);
     STACK_OF(SSL_CIPHER) *suites = real(ssl);
 
-    (void)security_asking(before);
+    (void)start_asking(before);
     return suites;
 }
 

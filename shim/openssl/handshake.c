@@ -4,24 +4,24 @@
 #include "decide.h"
 #include "refuse.h"
 #include "security.h"
+#include "session.h"
 #include "start.h"
 #include "told.h"
+#include "unseen.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Judge a finished handshake: the peer has proven its key now, and if there was no certificate to verify (resumption, PSK, anonymous suites),
- * this is the first judgement. Return true if the connection may continue. */
-static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+ * this is the first judgement. Return true if the connection may continue. The caller marks the error queue and preserves errno. */
+static bool judge_finished(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     struct presented presented;
     SSL_SESSION *session;
     X509 *leaf;
     bool continues;
-    int saved = errno;
 
-    (void)ossl->ERR_set_mark();
     if (conn != NULL)
         client_cert_settle(ossl, ssl, conn);
     leaf = decide_presented(ossl, ssl, &presented);
@@ -45,11 +45,20 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     }
     if (leaf != NULL)
         ossl->X509_free(leaf);
-    if (!continues) {
-        if (session != NULL)
-            (void)ossl->SSL_CTX_remove_session(ossl->SSL_get_SSL_CTX(ssl), session);
+    if (!continues && session != NULL)
+        (void)ossl->SSL_CTX_remove_session(ossl->SSL_get_SSL_CTX(ssl), session);
+    return continues;
+}
+
+static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    int saved = errno;
+    bool continues;
+
+    (void)ossl->ERR_set_mark();
+    continues = judge_finished(ossl, ssl, conn);
+    if (!continues)
         (void)ossl->SSL_shutdown(ssl);
-    }
     (void)ossl->ERR_pop_to_mark();
     if (!continues)
         refuse_again(ossl, ssl);
@@ -414,4 +423,45 @@ int handshake_clear(const struct ossl *ossl, SSL *ssl)
         conn_start_afresh(ossl, ssl, conn);
     }
     return ossl->SSL_clear(ssl);
+}
+
+/* No call returns through the shim that could fail: what is left is to let nothing more leave, nor be read. */
+static void finish_unseen(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    int saved = errno;
+
+    if (conn->phase == PHASE_REFUSED)
+        return;
+    (void)ossl->ERR_set_mark();
+    if (judge_finished(ossl, ssl, conn)) {
+        session_written(ossl, ossl->SSL_get_session(ssl));
+    } else {
+        ossl->SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+        ossl->SSL_set_verify_result(ssl, X509_V_ERR_CERT_REJECTED);
+        refuse_socket(ossl, ssl, conn, true);
+    }
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
+}
+
+static void fail_unseen(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    int saved = errno;
+
+    if (!conn->withheld || conn->logged.refusal || conn->leaf != NULL || conn->phase == PHASE_REFUSED)
+        return;
+    (void)ossl->ERR_set_mark();
+    log_withheld(ossl, ssl, conn);
+    conn->logged.refusal = true;
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
+}
+
+/* What libssl calls for clients whose calls are not seen. */
+__attribute__((constructor)) static void follow_unseen(void)
+{
+    static const struct unseen_events events = {finish_unseen, fail_unseen};
+
+    atomic_store(&unseen_events, &events);
+    atomic_store(&ossl_context_made, security_context_made);
 }

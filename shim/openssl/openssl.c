@@ -1,5 +1,6 @@
 #include "openssl.h"
 
+#include "arrival.h"
 #include "evaluation.h"
 #include "ossl.h"
 
@@ -39,4 +40,4 @@ static bool sends(const void *caller)
     return false;
 }
 
-const struct backend openssl_backend = {.part = "SSL_", .mark = OSSL_MARK, .owns = ossl_is_at, .sends = sends, .prepare = prepare};
+const struct backend openssl_backend = {.part = "SSL_", .mark = OSSL_MARK, .owns = ossl_is_at, .sends = sends, .look = arrival_look, .prepare = prepare};

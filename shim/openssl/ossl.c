@@ -9,6 +9,7 @@
 #include <string.h>
 
 _Atomic(struct ossl *) ossl_known[OSSL_MAX];
+_Atomic(void (*)(const struct ossl *, SSL_CTX *)) ossl_context_made;
 
 /* In place of a libssl for which there is no memory or no room: it has no functions, so every call fails. */
 static struct ossl unusable = {.kind = OSSL_UNUSABLE};
@@ -21,6 +22,19 @@ static void note_made(void *parent, void *data, CRYPTO_EX_DATA *all, int index, 
     (void)index;
     (void)argl;
     ossl_watch.made(argp, parent);
+}
+
+/* Called when libssl makes an SSL_CTX, which has its certificates and callbacks by then (1.1.1 to 4.0). */
+static void note_context_made(void *parent, void *data, CRYPTO_EX_DATA *all, int index, long argl, void *argp)
+{
+    void (*made)(const struct ossl *, SSL_CTX *) = atomic_load(&ossl_context_made);
+
+    (void)data;
+    (void)all;
+    (void)index;
+    (void)argl;
+    if (made != NULL)
+        made(argp, parent);
 }
 
 /* Called when libssl copies an SSL. Data that a program has set at this index without asking for it is not copied, as if the index were unused. */
@@ -51,7 +65,7 @@ static void note_freed(void *parent, void *data, CRYPTO_EX_DATA *all, int index,
 static bool watch(struct ossl *ossl)
 {
     if (ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, ossl, note_made, copy_nothing, note_freed) < 0
-        || ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_CTX, 0, ossl, NULL, NULL, note_freed) < 0)
+        || ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_CTX, 0, ossl, note_context_made, NULL, note_freed) < 0)
         return false;
     for (int spare = 0; spare < 2; spare++) {
         if (ossl->CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_X509, 0, NULL, NULL, NULL, NULL) < 0)
@@ -105,7 +119,7 @@ static struct ossl *publish(struct ossl *ossl)
     return &unusable;
 }
 
-static struct ossl *known_at(uintptr_t address)
+struct ossl *ossl_known_at(uintptr_t address)
 {
     for (int i = 0; i < OSSL_MAX; i++) {
         struct ossl *ossl = atomic_load_explicit(&ossl_known[i], memory_order_acquire);
@@ -124,6 +138,7 @@ struct parts {
     struct loaded ssl;
     struct loaded crypto; /* may be the same */
     bool mixed; /* libssl was linked to another libcrypto, and uses that one for what this one lacks */
+    bool within; /* both are the program: what it lacks, another library's functions cannot replace */
 };
 
 /* Find the libcrypto whose functions the libssl uses. It may differ from the one that it was linked to: a program, or an earlier object,
@@ -139,19 +154,33 @@ static void find_crypto(struct parts *parts)
         parts->crypto = parts->ssl;
 }
 
+/* A program calls what it contains: nothing is bound to another object. */
+static bool is_within(const struct loaded *object)
+{
+    return object->name[0] == '\0' && loader_defined(object, object, "X509_free") != NULL;
+}
+
+void ossl_find_crypto(const struct loaded *ssl, struct loaded *crypto)
+{
+    void *bound = is_within(ssl) ? NULL : loader_bound(ssl, "X509_free");
+
+    if (bound == NULL || !loader_find(bound, OSSL_MARK, crypto))
+        *crypto = *ssl;
+}
+
 /* Return the function with that name, from one of the library's two objects. If neither has it although every release should (`needed`),
  * ask the loader. */
 static void *find(const struct parts *parts, const char *name, bool needed)
 {
     void *found = parts->handle != NULL ? loader_defined(&parts->ssl, &parts->crypto, name) : NULL;
 
-    return found == NULL && (needed || parts->mixed) ? loader_symbol(parts->handle, name) : found;
+    return found == NULL && !parts->within && (needed || parts->mixed) ? loader_symbol(parts->handle, name) : found;
 }
 
 /* Return the library that `object` is, or NULL if it is not a libssl. */
 static struct ossl *examine(const struct loaded *object)
 {
-    struct ossl *ossl = known_at(object->start);
+    struct ossl *ossl = ossl_known_at(object->start);
     struct parts parts = {.ssl = *object};
     bool complete = true;
 
@@ -164,7 +193,11 @@ static struct ossl *examine(const struct loaded *object)
     ossl->end = object->end;
     /* It stays loaded from now on. */
     parts.handle = loader_hold(object);
-    find_crypto(&parts);
+    parts.within = is_within(object);
+    if (parts.within)
+        parts.crypto = parts.ssl;
+    else
+        find_crypto(&parts);
     if (!parts.mixed && parts.crypto.name != NULL && parts.crypto.name[0] != '\0') {
         ossl->crypto_start = parts.crypto.start;
         ossl->crypto_end = parts.crypto.end;
@@ -190,7 +223,7 @@ static struct ossl *examine(const struct loaded *object)
 
 bool ossl_is_at(const void *address)
 {
-    struct ossl *ossl = known_at((uintptr_t)address);
+    struct ossl *ossl = ossl_known_at((uintptr_t)address);
     int saved = errno;
     struct loaded object;
     bool is = ossl != NULL && ossl->kind != OSSL_FOREIGN;
@@ -203,7 +236,7 @@ bool ossl_is_at(const void *address)
 
 struct ossl *ossl_at(const void *address)
 {
-    struct ossl *ossl = known_at((uintptr_t)address);
+    struct ossl *ossl = ossl_known_at((uintptr_t)address);
     int saved = errno;
     struct loaded object;
 
@@ -238,7 +271,7 @@ static struct ossl *known_verifier(int (*real)(X509_STORE_CTX *))
 
 struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *))
 {
-    struct ossl *ossl = known_at((uintptr_t)caller);
+    struct ossl *ossl = ossl_known_at((uintptr_t)caller);
     int saved = errno;
     struct loaded objects[OSSL_MAX];
     struct loaded object;
@@ -283,7 +316,7 @@ struct ossl *ossl_of_checker(const void *caller, bool *own)
 
 struct ossl *ossl_of_caller(const void *caller)
 {
-    struct ossl *ossl = known_at((uintptr_t)caller);
+    struct ossl *ossl = ossl_known_at((uintptr_t)caller);
     struct loaded objects[OSSL_MAX];
     int saved = errno;
     struct loaded object;

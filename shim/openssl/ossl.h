@@ -30,6 +30,9 @@ int SSL_write_ex2(SSL *ssl, const void *buffer, size_t size, uint64_t flags, siz
 typedef int (*ossl_cert_callback)(SSL *, void *);
 typedef int (*ossl_client_callback)(SSL *, X509 **, EVP_PKEY **);
 typedef int (*ossl_security_callback)(const SSL *, const SSL_CTX *, int, int, int, void *, void *);
+typedef int (*ossl_session_callback)(SSL *, SSL_SESSION *);
+typedef void (*ossl_info_callback)(const SSL *, int, int);
+typedef void *(*ossl_malloc)(size_t, const char *, int);
 
 /* A function that only a libssl defines. */
 #define OSSL_MARK "SSL_get_ex_data_X509_STORE_CTX_idx"
@@ -68,6 +71,9 @@ struct ossl_watch {
 };
 extern const struct ossl_watch ossl_watch;
 
+/* What to do when libssl makes an SSL_CTX, whoever asked for it; handshake.c sets it. NULL: nothing. */
+extern _Atomic(void (*)(const struct ossl *ossl, SSL_CTX *ctx)) ossl_context_made;
+
 /* Return true if the code at `caller` is the library's own, or this object's: when libssl jumps from one function to another
  * (SSL_connect to SSL_do_handshake), the return address is still that of the first caller. */
 static inline bool ossl_calls(const struct ossl *ossl, const void *caller)
@@ -78,6 +84,12 @@ static inline bool ossl_calls(const struct ossl *ossl, const void *caller)
 
 #define OSSL_MAX 16
 extern _Atomic(struct ossl *) ossl_known[OSSL_MAX];
+
+/* Return the library at this address if it is known already. */
+struct ossl *ossl_known_at(uintptr_t address);
+
+/* Find the libcrypto whose functions a libssl uses; the same object if it contains them. */
+void ossl_find_crypto(const struct loaded *ssl, struct loaded *crypto);
 
 /* Find the library that contains `address`, even if it is not known yet (slow). NULL if no libssl does. */
 struct ossl *ossl_at(const void *address);

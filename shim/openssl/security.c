@@ -3,8 +3,11 @@
 #include "context.h"
 #include "decide.h"
 #include "start.h"
+#include "unseen.h"
+#include "verify.h"
 #include "state.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,16 +31,6 @@ static bool is_unauthenticated(const struct ossl *ossl, const SSL_CIPHER *suite)
     int authentication = ossl->SSL_CIPHER_get_auth_nid(suite);
 
     return authentication == NID_auth_null || authentication == NID_auth_psk || authentication == NID_auth_srp;
-}
-
-static _Thread_local bool only_asking;
-
-bool security_asking(bool asking)
-{
-    bool before = only_asking;
-
-    only_asking = asking;
-    return before;
 }
 
 /* libssl asks about signatures and suites when it makes the ClientHello, which has its random by then: 1.1.1 to 4.0. From here on a driven handshake
@@ -68,10 +61,12 @@ static int security_callback(const SSL *ssl, const SSL_CTX *ctx, int operation, 
     if (ssl == NULL || ossl->SSL_is_server(ssl))
         return 1;
     /* libssl asks whether the version is allowed when its state machine starts, whatever drives the handshake, and before it looks at the session. */
-    if (operation == SSL_SECOP_VERSION && ossl->SSL_in_before(ssl) && !only_asking)
+    if (operation == SSL_SECOP_VERSION && ossl->SSL_in_before(ssl))
         start_handshake(ossl, mine);
     else
         note_random(ossl, mine);
+    if (context_is_unseen(ossl, ssl) && !unseen_may_continue(ossl, mine, operation))
+        return 0;
     if ((operation & SSL_SECOP_OTHER_TYPE) != SSL_SECOP_OTHER_CIPHER || !is_unauthenticated(ossl, other))
         return 1;
     if (!conn_is_driven(ossl, ssl))
@@ -81,6 +76,11 @@ static int security_callback(const SSL *ssl, const SSL_CTX *ctx, int operation, 
     if (operation == SSL_SECOP_CIPHER_CHECK)
         return !decide_refuses_suite(ossl, mine);
     return ossl->SSL_CIPHER_get_auth_nid(other) == NID_auth_null || decide_when_chosen(ossl, mine) || !decide_withholds(ossl, mine);
+}
+
+bool security_watches(const struct ossl *ossl, const SSL_CTX *ctx)
+{
+    return ossl->SSL_CTX_get_security_callback(ctx) == security_callback;
 }
 
 bool security_is_watched(const struct ossl *ossl, const SSL *ssl)
@@ -133,14 +133,12 @@ void security_resume(const struct ossl *ossl, SSL *ssl)
         callbacks->suspended = false;
 }
 
-void security_watch(const struct ossl *ossl, SSL_CTX *ctx)
+static void watch(const struct ossl *ossl, SSL_CTX *ctx)
 {
     ossl_security_callback callback = ossl->SSL_CTX_get_security_callback(ctx);
     struct context *context = context_make(ossl, ctx);
 
-    /* SSL_CTX_new may get here twice, through SSL_CTX_new_ex. If memory runs out, no callback is found, and nothing is allowed. */
-    if (callback == security_callback)
-        return;
+    /* If memory runs out, no callback is found, and nothing is allowed. */
     if (context != NULL)
         context->initial = callback;
     ossl->SSL_CTX_set_security_callback(ctx, security_callback);
@@ -148,10 +146,19 @@ void security_watch(const struct ossl *ossl, SSL_CTX *ctx)
 
 void security_context_made(const struct ossl *ossl, SSL_CTX *ctx)
 {
-    /* An earlier SSL_CTX was at this address, and its end was missed. Not if SSL_CTX_new has got here through SSL_CTX_new_ex. */
-    if (ossl->SSL_CTX_get_security_callback(ctx) != security_callback)
-        state_drop(ossl, ctx);
-    security_watch(ossl, ctx);
+    int saved = errno;
+
+    if (ossl->kind != OSSL_USABLE)
+        return;
+    (void)ossl->ERR_set_mark();
+    pinstore_release(evaluation_pins(&ossl->tls));
+    /* An earlier SSL_CTX was at this address, and its end was missed. */
+    state_drop(ossl, ctx);
+    watch(ossl, ctx);
+    /* A second verify hook, for a libssl whose call of X509_verify_cert cannot be interposed: one that contains its libcrypto. */
+    verify_arm(ossl, ctx);
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
 }
 
 void security_share(const struct ossl *ossl, SSL *ssl, const SSL *from)

@@ -5,11 +5,11 @@
 
 #include "callbacks.h"
 
-/* Install it on an SSL_CTX. */
-void security_watch(const struct ossl *ossl, SSL_CTX *ctx);
-
-/* The same for a new SSL_CTX: nothing is kept for it yet. */
+/* A new SSL_CTX: set it and the verify hook there. The pins are read, while the program still has its rights and its root directory. */
 void security_context_made(const struct ossl *ossl, SSL_CTX *ctx);
+
+/* Return true if it is set on the SSL_CTX. */
+MUST_CHECK bool security_watches(const struct ossl *ossl, const SSL_CTX *ctx);
 
 /* Return true if the callback will see the start of the SSL's handshake. */
 MUST_CHECK bool security_is_watched(const struct ossl *ossl, const SSL *ssl);
@@ -18,9 +18,6 @@ MUST_CHECK bool security_is_watched(const struct ossl *ossl, const SSL *ssl);
  * without authentication. Return true if security_resume must follow. */
 MUST_CHECK bool security_suspend(const struct ossl *ossl, SSL *ssl);
 void security_resume(const struct ossl *ossl, SSL *ssl);
-
-/* Say before and after a query about suites that no handshake starts in it; afterwards with the value returned before. */
-bool security_asking(bool asking);
 
 /* The SSL now shares the callbacks of another SSL, or has those of another SSL_CTX. */
 void security_share(const struct ossl *ossl, SSL *ssl, const SSL *from);

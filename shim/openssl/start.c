@@ -1,11 +1,23 @@
 #include "start.h"
 
 #include "client_cert.h"
+#include "context.h"
 #include "decide.h"
 #include "psk.h"
+#include "unseen.h"
 
 #include <errno.h>
 #include <string.h>
+
+static _Thread_local bool only_asking;
+
+bool start_asking(bool asking)
+{
+    bool before = only_asking;
+
+    only_asking = asking;
+    return before;
+}
 
 /* Put an empty session in place of the SSL's: it is not resumed. Without any, libssl would crash if it takes early data to be flowing, as it does
  * still after SSL_set_connect_state. */
@@ -20,10 +32,34 @@ static void take_off(const struct ossl *ossl, SSL *ssl)
     ossl->SSL_set_verify_result(ssl, verified);
 }
 
+/* What the program has set without a call that was seen is not asked for again later: without a certificate, the peer must not get that far. The query
+ * about suites shows whether there is anything to withhold, which the log says if the handshake fails. */
+static void withhold_unseen(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    bool before = conn->withheld;
+    bool withheld = decide_withholds(ossl, ssl);
+    struct stack_st_SSL_CIPHER *suites;
+    bool asking;
+
+    conn->withheld = before;
+    if (!withheld)
+        return;
+    asking = start_asking(true);
+    suites = ossl->SSL_get1_supported_ciphers(ssl);
+    (void)start_asking(asking);
+    if (suites != NULL)
+        ossl->OPENSSL_sk_free(suites);
+    ossl->SSL_set_psk_client_callback(ssl, NULL);
+    ossl->SSL_set_psk_use_session_callback(ssl, NULL);
+    if (ossl->SSL_set_session_secret_cb != NULL)
+        (void)ossl->SSL_set_session_secret_cb(ssl, NULL, NULL);
+}
+
 /* Record the facts by which the handshake will be judged, and remove a session that it may not resume: then it becomes a
  * full one. During a resumption under TLS 1.2, SSL_get_servername gives the session's name, so the program's own is recorded now. */
 void start_known(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
+    bool unseen = context_is_unseen(ossl, ssl);
     SSL_SESSION *session = ossl->SSL_get_session(ssl);
     const char *sni = ossl->SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 
@@ -33,6 +69,8 @@ void start_known(const struct ossl *ossl, SSL *ssl, struct conn *conn)
         sni = NULL;
     conn->facts.sni = sni != NULL ? strdup(sni) : NULL;
     conn->facts.begun = true;
+    if (unseen)
+        unseen_start(ossl, ssl, conn, session);
     /* If there is no memory for the name, a resumption would be judged without it. */
     if (session != NULL && ((sni != NULL && conn->facts.sni == NULL) || !decide_may_resume(ossl, ssl, session))) {
         take_off(ossl, ssl);
@@ -41,6 +79,8 @@ void start_known(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     }
     conn_keep_judged(ossl, conn, session);
     psk_withhold_secret(ossl, ssl);
+    if (unseen)
+        withhold_unseen(ossl, ssl, conn);
     client_cert_allow_requests(ossl, ssl, conn);
 }
 
@@ -49,6 +89,8 @@ void start_handshake(const struct ossl *ossl, SSL *ssl)
     struct conn *conn;
     int saved = errno;
 
+    if (only_asking)
+        return;
     (void)ossl->ERR_set_mark();
     conn = conn_make(ossl, ssl);
     if (conn != NULL)

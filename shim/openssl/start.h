@@ -4,6 +4,9 @@
 
 #include "conn.h"
 
+/* Say before and after a query about suites that no handshake starts in it; afterwards with the value returned before. */
+bool start_asking(bool asking);
+
 /* A client's handshake starts on `ssl`, however it is driven: record the facts by which it will be judged, and remove a session that may
  * not be resumed for its target. */
 void start_handshake(const struct ossl *ossl, SSL *ssl);

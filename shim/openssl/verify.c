@@ -4,7 +4,6 @@
 #include "context.h"
 #include "decide.h"
 #include "refuse.h"
-#include "security.h"
 #include "session.h"
 #include "told.h"
 
@@ -146,9 +145,6 @@ static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
     if (result <= 0 && (ossl->SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0)
         return result;
     (void)ossl->ERR_set_mark();
-    /* For a context that was made without passing the shim (by a library that uses dlsym(RTLD_NEXT)): no later SSL must resume the
-     * session of this handshake without being judged. */
-    security_watch(ossl, ossl->SSL_get_SSL_CTX(ssl));
     conn = conn_make(ossl, ssl);
     presented.verified = ossl->X509_STORE_CTX_get0_chain(ctx);
     presented.elsewhere = elsewhere;
@@ -290,4 +286,80 @@ void verify_set_callback(const struct ossl *ossl, SSL_CTX *ctx, verify_function 
         ossl->SSL_CTX_set_cert_verify_callback(ctx, cert_verify_callback, verification);
     else
         ossl->SSL_CTX_set_cert_verify_callback(ctx, refuse_all, NULL);
+}
+
+#define WORDS 64 /* no SSL_CTX is smaller, and none has them later (1.1.1 to 4.0) */
+
+/* Find where libssl keeps the callback and, next to it, its argument: by what was just set. Return 0 if that is not certain. */
+static int find_word(const SSL_CTX *ctx, const struct verification *verification)
+{
+    const uintptr_t *words = (const uintptr_t *)(const void *)ctx;
+    int found = 0;
+
+    for (int i = 1; i + 1 < WORDS; i++) {
+        if (words[i] != (uintptr_t)cert_verify_callback || words[i + 1] != (uintptr_t)verification)
+            continue;
+        if (found != 0)
+            return 0;
+        found = i;
+    }
+    return found;
+}
+
+void verify_arm(const struct ossl *ossl, SSL_CTX *ctx)
+{
+    struct verification *verification;
+
+    verify_set_callback(ossl, ctx, NULL, NULL);
+    verification = context_verification(ossl, ctx);
+    if (verification != NULL)
+        verification->word = find_word(ctx, verification);
+}
+
+void verify_follow(const struct ossl *ossl, SSL_CTX *ctx)
+{
+    const struct context *context = context_of(ossl, ctx);
+    const uintptr_t *words = (const uintptr_t *)(const void *)ctx;
+    int at = context != NULL ? context->verification.word : 0;
+
+    if (at != 0 && words[at] != (uintptr_t)cert_verify_callback && words[at] != (uintptr_t)refuse_all)
+        verify_set_callback(ossl, ctx, (verify_function *)words[at], (void *)words[at + 1]);
+}
+
+bool verify_before_signature(const struct ossl *ossl, SSL *ssl)
+{
+    struct presented presented;
+    struct peer_digests digests;
+    enum decision decision = DECISION_REFUSE;
+    int saved = errno;
+    struct conn *conn;
+    X509 *leaf;
+    bool continues;
+
+    (void)ossl->ERR_set_mark();
+    conn = conn_make(ossl, ssl);
+    leaf = decide_presented(ossl, ssl, &presented);
+    continues = conn != NULL && conn->phase != PHASE_REFUSED && leaf != NULL && leaf == conn->leaf;
+    if (!continues && (conn == NULL || conn->phase != PHASE_REFUSED)) {
+        continues = conn != NULL && only_gives_keys(ossl, ssl, conn, &presented);
+        if (!continues) {
+            decision = decide(ossl, ssl, conn, &presented, true, &digests);
+            continues = decision != DECISION_REFUSE;
+        }
+        if (decision != DECISION_REFUSE) {
+            session_mark(ossl, leaf, &digests);
+            conn_keep_leaf(ossl, conn, leaf);
+        }
+    }
+    if (!continues && conn != NULL) {
+        conn_set_phase(conn, PHASE_REFUSED);
+        refuse_socket(ossl, ssl, conn, false);
+    }
+    if (leaf != NULL)
+        ossl->X509_free(leaf);
+    (void)ossl->ERR_pop_to_mark();
+    if (!continues)
+        ossl->SSL_set_verify_result(ssl, X509_V_ERR_CERT_REJECTED);
+    errno = saved;
+    return continues;
 }

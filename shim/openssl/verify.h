@@ -31,4 +31,14 @@ MUST_CHECK int verify_conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, con
 /* Set the program's verification callback, wrapped so that the verdict comes last. NULL restores the library's own. */
 void verify_set_callback(const struct ossl *ossl, SSL_CTX *ctx, verify_function *callback, void *arg);
 
+/* The same for a new SSL_CTX, on which the program has set none yet. */
+void verify_arm(const struct ossl *ossl, SSL_CTX *ctx);
+
+/* If the program has set one without a call that was seen, wrap it. */
+void verify_follow(const struct ossl *ossl, SSL_CTX *ctx);
+
+/* A second look, where the first may have been replaced unseen: libssl has taken the certificate of the peer, and is about to check its signature.
+ * Return false for a refusal. */
+MUST_CHECK bool verify_before_signature(const struct ossl *ossl, SSL *ssl);
+
 #endif

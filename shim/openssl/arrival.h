@@ -1,0 +1,12 @@
+/* Libraries are met before they make their first SSL_CTX, whoever calls for it: the program whose calls of them cannot be interposed, because they are
+ * within it, in a namespace of their own, or found by dlsym(RTLD_NEXT). */
+#ifndef PINSHIM_ARRIVAL_H
+#define PINSHIM_ARRIVAL_H
+
+#include "ossl.h"
+
+/* Look at the libraries that are loaded. Those that were not met yet will be when they make an SSL_CTX; with `now`, those for which that is not certain
+ * are met at once. No lock is held, errno is preserved. */
+void arrival_look(bool now);
+
+#endif

@@ -1,0 +1,43 @@
+/* memory HOST PORT [late]: a client that gives OpenSSL memory functions of its own, which no other memory suits. late: it has made an SSL_CTX before,
+ * and OpenSSL must refuse them. It prints whether OpenSSL takes them. */
+
+#include "paths.h"
+
+static void *get(size_t size, const char *file, int line)
+{
+    char *memory = malloc(size + 16);
+
+    (void)file;
+    (void)line;
+    return memory != NULL ? memory + 16 : NULL;
+}
+
+static void put(void *memory, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (memory != NULL)
+        free((char *)memory - 16);
+}
+
+static void *resize(void *memory, size_t size, const char *file, int line)
+{
+    char *other = realloc(memory != NULL ? (char *)memory - 16 : NULL, size + 16);
+
+    (void)file;
+    (void)line;
+    return other != NULL ? other + 16 : NULL;
+}
+
+int main(int argc, char **argv)
+{
+    SSL *ssl;
+
+    if (argc < 3)
+        return 2;
+    if (word(argv, "late"))
+        SSL_CTX_free(context(argv));
+    printf("memory functions: %d\n", CRYPTO_set_mem_functions(get, resize, put));
+    ssl = client(context(argv), open_socket(argv[1], argv[2], SOCK_STREAM), PINNED);
+    return show("SSL_connect", ssl, SSL_connect(ssl)) == 1 && fetch(ssl) ? 0 : 1;
+}
