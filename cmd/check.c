@@ -11,6 +11,7 @@
 #include "targets.h"
 #include "workers.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -713,7 +714,10 @@ static int prepare(struct check *check, char **hosts)
 
     check->pins = pins_load(check->path, &reader, NULL, print_error, check);
     if (check->pins == NULL) {
-        output_error("%s is faulty: the shim would refuse every TLS connection; fix it, see \"pinshim lint\"", check->path);
+        if (access(check->path, R_OK) != 0 && errno == EACCES)
+            output_error("next: let this user read it: chmod a+r %s (and chmod a+x for its directories)", check->path);
+        else
+            output_error("%s is faulty: the shim would refuse every TLS connection; fix it, see \"pinshim lint\"", check->path);
         return 1;
     }
     pins_read_roots(check->pins, &reader);

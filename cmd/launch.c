@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* One condition, in the log's form where that is JSON. */
@@ -76,6 +77,20 @@ int launch_examine(char *const *argv, bool force, struct examination *out)
     output_error("\"pinshim doctor %s\" shows the details; --force starts it anyway, without protection", buffer);
     examination_free(out);
     return LAUNCH_FAILED;
+}
+
+void launch_advise_pins(const char *path)
+{
+    struct stat status;
+
+    if (access(path, R_OK) != 0 && errno == EACCES)
+        output_error("not started; next: let this user read it: chmod a+r %s (and chmod a+x for its directories)", path);
+    else if (stat(path, &status) != 0)
+        output_error("not started; next: give a pins file with --pins, or write a first one with \"pinshim learn -o FILE -- CMD\"");
+    else if ((status.st_mode & S_IWOTH) != 0)
+        output_error("not started; next: let nobody else write it: chmod o-w %s", path);
+    else
+        output_error("not started; next: fix the pins file until \"pinshim lint %s\" finds no error", path);
 }
 
 void launch_set(const char *name, const char *value)

@@ -15,6 +15,9 @@ MUST_CHECK int launch_examine(char *const *argv, bool force, struct examination 
  * rule keeps it from continuing in plaintext. */
 void launch_print_conditions(const struct examination *examination, bool tls_required);
 
+/* The pins file is faulty, which has been said: say what to do. */
+void launch_advise_pins(const char *path);
+
 /* Set a variable of this process's environment; a failure ends the command. */
 void launch_set(const char *name, const char *value);
 

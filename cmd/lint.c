@@ -7,7 +7,7 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -46,6 +46,7 @@ struct filed {
     uint8_t digest[32];
     char *path;
     uint16_t until; /* the certificate's last day */
+    bool leaf; /* no CA's */
 };
 
 struct lint {
@@ -104,6 +105,16 @@ static uint16_t last_day(const void *der, size_t length)
     return until <= 0 ? 0 : until / 86400 > UINT16_MAX ? UINT16_MAX : (uint16_t)(until / 86400);
 }
 
+static bool is_leaf(const void *der, size_t length)
+{
+    const unsigned char *at = der;
+    X509 *certificate = d2i_X509(NULL, &at, (long)length);
+    bool leaf = certificate != NULL && X509_check_ca(certificate) == 0;
+
+    X509_free(certificate);
+    return leaf;
+}
+
 /* Passes objects from pinfile_read to the parser, and notes their certificates. */
 struct passing {
     struct lint *lint;
@@ -122,7 +133,7 @@ static void pass_on(void *to, const uint8_t digest[static 32], const void *der, 
     if (der != NULL) {
         lint->filed = output_allocate(lint->filed, (lint->filed_count + 1) * sizeof(*lint->filed));
         filed = &lint->filed[lint->filed_count++];
-        *filed = (struct filed) {.kind = passing->kind, .path = output_copy(passing->path), .until = last_day(der, length)};
+        *filed = (struct filed) {.kind = passing->kind, .path = output_copy(passing->path), .until = last_day(der, length), .leaf = is_leaf(der, length)};
         memcpy(filed->digest, digest, sizeof(filed->digest));
     }
     passing->found(passing->to, digest, der, length);
@@ -180,6 +191,9 @@ static void warn_of_file(struct lint *lint, const struct pin *pin, const struct 
     char buffer[16];
     struct text day = text_over(buffer, sizeof(buffer));
 
+    if (filed != NULL && filed->kind == PIN_CA && filed->leaf)
+        warn(lint, pin->line, "a certificate in %s is no CA's, so that it has issued no other; for a server's own key write spki-file:%s", filed->path,
+            filed->path);
     if (filed == NULL || filed->until == 0 || filed->until > lint->today + SOON)
         return;
     text_add_date(&day, filed->until);
@@ -437,6 +451,27 @@ static struct pins *parse_input(struct lint *lint)
     return pins;
 }
 
+/* A file that is a certificate or key; pinfile_read would say no more than that of each line. */
+static bool is_object(const char *path)
+{
+    FILE *file = strcmp(path, "-") != 0 ? fopen(path, "re") : NULL;
+    unsigned char start[16] = "";
+    size_t got = file != NULL ? fread(start, 1, sizeof(start), file) : 0;
+
+    if (file != NULL)
+        (void)fclose(file);
+    return (got == sizeof(start) && memcmp(start, "-----BEGIN ", 11) == 0) || (got > 4 && start[0] == 0x30 && start[1] >= 0x81 && start[1] <= 0x84);
+}
+
+static void add_object(struct lint *lint, const char *path)
+{
+    char buffer[2048];
+    struct text message = text_over(buffer, sizeof(buffer));
+
+    text_add(&message, "this is a certificate or a key, not a pins file; next: \"pinshim pin %s\" prints the lines for it", path);
+    take_error(lint, 0, 0, buffer);
+}
+
 /* The options. */
 struct wish {
     bool json;
@@ -450,9 +485,13 @@ static int lint_file(const char *path, struct wish wish)
         .today = text_today()};
     bool input = strcmp(path, "-") == 0;
     struct file_identity file;
-    struct pins *pins = input ? parse_input(&lint) : pins_load(path, &lint.reader, &file, take_error, &lint);
+    struct pins *pins = NULL;
     int status;
 
+    if (!input && is_object(path))
+        add_object(&lint, path);
+    else
+        pins = input ? parse_input(&lint) : pins_load(path, &lint.reader, &file, take_error, &lint);
     if (pins != NULL)
         look_for_warnings(&lint, pins);
     status = pins == NULL || (wish.strict && lint.warnings > 0) ? 1 : 0;

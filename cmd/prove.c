@@ -364,7 +364,7 @@ static struct pins *read_pins(char *path)
     struct pins *pins = pins_load(path, &reader, NULL, print_fault, path);
 
     if (pins == NULL)
-        output_error("not started; next: give a pins file with --pins, or fix it until \"pinshim lint %s\" finds no error", path);
+        launch_advise_pins(path);
     return pins;
 }
 

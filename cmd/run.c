@@ -83,10 +83,8 @@ static bool pins_are_good(char *path, bool *tls_required)
     good = pins != NULL;
     *tls_required = good && pins_require_tls(pins);
     pins_free(pins);
-    if (!good && access(path, F_OK) != 0)
-        output_error("not started; next: give a pins file with --pins, or write a first one with \"pinshim learn -o FILE -- CMD\"");
-    else if (!good)
-        output_error("not started; next: fix the pins file until \"pinshim lint %s\" finds no error", path);
+    if (!good)
+        launch_advise_pins(path);
     return good;
 }
 
@@ -117,6 +115,8 @@ static bool environment_is_good(void)
     const struct config *config = config_get();
     int fd;
 
+    if (config->unknown[0] != '\0')
+        output_error("pinshim has no variable of this name, and it has no effect: %s", config->unknown);
     if (config->fault[0] != '\0') {
         output_error("%s", config->fault);
         output_error("not started; next: correct or unset that variable");

@@ -402,6 +402,29 @@ while True:
     PORT=$(cat "$out")
 }
 
+@test "lint says what was probably meant, of a line, of a file, and of what may not be read" {
+    cd "$BATS_TEST_TMPDIR"
+    pins "a.example spki-sha265:$PIN_GOOD" "b.example sha256:$PIN_GOOD" '.c.example allow' "d.example sha256//$PIN_GOOD;sha256//$PIN_GOOD"
+    pinshim lint "$PINS"
+    equals "$STATUS" 1
+    has "$OUT" "is not known; expected perhaps spki-sha256:$PIN_GOOD"
+    has "$OUT" 'expected spki-sha256: (the public key), or cert-sha256: (the certificate, as "openssl x509 -fingerprint" prints it)'
+    has "$OUT" 'expected *.c.example (names with one more label), **.c.example (one or more), or c.example (the name itself)'
+    has "$OUT" 'a ";" after a pin; expected a blank instead'
+    pinshim lint "$LAB/good.pem"
+    equals "$STATUS$OUT" "1$LAB/good.pem: this is a certificate or a key, not a pins file; next: \"pinshim pin $LAB/good.pem\" prints the lines for it"
+    openssl x509 -in "$LAB/good.pem" -outform DER -out good.der
+    pinshim lint good.der
+    has "$OUT" 'next: "pinshim pin good.der" prints'
+    pins "localhost ca-file:$LAB/good.pem"
+    pinshim lint "$PINS"
+    equals "$STATUS" 0
+    has "$OUT" "a certificate in $LAB/good.pem is no CA's, so that it has issued no other; for a server's own key write spki-file:$LAB/good.pem"
+    pins "localhost ca-file:$LAB/ca.pem"
+    pinshim lint "$PINS"
+    lacks "$OUT" "no CA's"
+}
+
 @test "pin --into adds what a file does not have, and puts the new file in the place of the old one" {
     local inode
     cd "$BATS_TEST_TMPDIR"

@@ -195,6 +195,35 @@ not_started() {
     has "$(cat run.log)" '"verdict":"reported"'
 }
 
+@test "run says what was probably meant: of the command line, of the pins file's mode, of a variable" {
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD"
+    capture pinshim run --pins "$PINS" -- FOO=1 curl
+    equals "$STATUS" 127
+    has "$ERR" '"FOO=1" is not found: it sets a variable, which takes a shell or env'
+    has "$ERR" 'next: put env before it: -- env FOO=1 COMMAND'
+    capture pinshim run --pins "$PINS" -- 'curl https://localhost/'
+    equals "$STATUS" 127
+    has "$ERR" 'a whole command line in quotes is taken for the name of a program'
+    has "$ERR" 'next: give it without quotes: -- curl https://localhost/; or, if it needs a shell: -- sh -c '
+    chmod o+w "$PINS"
+    capture pinshim run --pins "$PINS" -- true
+    equals "$STATUS" 125
+    has "$ERR" "next: let nobody else write it: chmod o-w $PINS"
+    chmod 0644 "$PINS"
+    capture env PINSHIM_PIN=x pinshim run -q --pins "$PINS" -- true
+    equals "$STATUS$ERR" '0pinshim: pinshim has no variable of this name, and it has no effect: PINSHIM_PIN (did you mean PINSHIM_PINS?)'
+    [ "$(id -u)" -eq 0 ] || skip 'what this user may not read takes another user'
+    chmod 0600 "$PINS"
+    # Where another user may search.
+    cp -r "$LAB/bin" "$(dirname "$SHIM_SO")/of-all"
+    mv "$PINS" "$(dirname "$SHIM_SO")/of-all"
+    PINS=$(dirname "$SHIM_SO")/of-all/pins
+    capture setpriv --reuid=65534 --regid=65534 --clear-groups "$(dirname "$SHIM_SO")/of-all/pinshim" run --pins "$PINS" -- true
+    rm -r "$(dirname "$SHIM_SO")/of-all"
+    equals "$STATUS" 125
+    has "$ERR" "let this user read it: chmod a+r $PINS"
+}
+
 @test "run -q prints no conditions, and a job that goes well leaves standard error empty; --json logs them" {
     pins "localhost:$GOOD spki-sha256:$PIN_GOOD" "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD"
     capture pinshim run -q --pins "$PINS" -- sh -c "curl -sS --cacert $LAB/ca.pem -o /dev/null https://localhost:$GOOD/"

@@ -694,6 +694,14 @@ static void examine_program(struct examination *out, bool trusted)
     elf_close(&object);
 }
 
+/* NAME=VALUE, as a shell takes it before a command. */
+static bool is_assignment(const char *word)
+{
+    size_t name = strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789");
+
+    return name > 0 && word[name] == '=' && strchr("0123456789", word[0]) == NULL;
+}
+
 static void decide_error(struct examination *out)
 {
     const char *called = out->program.called;
@@ -705,6 +713,16 @@ static void decide_error(struct examination *out)
             decide(out, HOLD_NEITHER, "not-found",
                 format("the script %s begins with \"%s\", and \"%s\" is not found", out->program.subject, out->program.first_line, called),
                 output_copy("install that interpreter, or fix the script's first line"));
+            break;
+        }
+        if (strchr(called, ' ') != NULL && called[strcspn(called, "=")] == '\0') {
+            decide(out, HOLD_NEITHER, "not-found", format("\"%s\" is not found: a whole command line in quotes is taken for the name of a program", called),
+                format("give it without quotes: -- %s; or, if it needs a shell: -- sh -c '%s'", called, called));
+            break;
+        }
+        if (is_assignment(called)) {
+            decide(out, HOLD_NEITHER, "not-found", format("\"%s\" is not found: it sets a variable, which takes a shell or env", called),
+                format("put env before it: -- env %s COMMAND", called));
             break;
         }
         decide(out, HOLD_NEITHER, "not-found", format("\"%s\" is not found", called),

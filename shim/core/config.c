@@ -144,6 +144,14 @@ static void read_unknown(void)
         if (text.length > 0)
             text_add_string(&text, ", ");
         text_add_escaped(&text, *at, length, 80);
+        for (int i = 0; config_variables[i] != NULL; i++) {
+            if (text_is_near(*at, length, config_variables[i])) {
+                text_add_string(&text, " (did you mean ");
+                text_add_string(&text, config_variables[i]);
+                text_add_string(&text, "?)");
+                break;
+            }
+        }
     }
 }
 

@@ -81,6 +81,30 @@ static const char *guess_digest(struct field value, size_t size)
     return "";
 }
 
+/* What parts the pins of a list in one field. */
+static const char *find_separator(struct field field)
+{
+    for (size_t i = 0; i < field.length; i++) {
+        if (field.at[i] == ';' || field.at[i] == ',')
+            return field.at + i;
+    }
+    return NULL;
+}
+
+/* The field with blanks instead, and with its quotes as they are. */
+static struct quoted separated(struct field field)
+{
+    struct quoted out = quote(field);
+    char *to = out.text;
+
+    for (const char *at = out.text; *at != '\0'; at++) {
+        if (*at != '\\' || at[1] != '"')
+            *to++ = *at == ';' || *at == ',' ? ' ' : *at;
+    }
+    *to = '\0';
+    return out;
+}
+
 const struct spelling *read_pin(struct parser *parser, struct field field, const struct spelling *spelling, uint8_t *out)
 {
     struct field value;
@@ -97,6 +121,11 @@ const struct spelling *read_pin(struct parser *parser, struct field field, const
     bare = value;
     if (spelling->suffix[0] != '\0' && bare.length > 0 && bare.at[bare.length - 1] == spelling->suffix[0])
         bare.length--;
+    /* Lists as curl and HTTP headers have them, and as programs write them. */
+    if (find_separator(value) != NULL) {
+        complain(parser, find_separator(value), "a \"%c\" after a pin; expected a blank instead: %s", *find_separator(value), separated(field).text);
+        return NULL;
+    }
     complain(parser, value.at, "\"%s\" is not a digest of %zu bytes; expected %zu characters of base64%s%s%s", quote(value).text, size,
         (size + 2) / 3 * 4, spelling->base64_only ? "" : ", or hex with or without colons",
         spelling->suffix[0] != '\0' ? " and a closing quote" : "", guess_digest(bare, size));
@@ -127,4 +156,76 @@ int find_file(struct field field)
     while (kind < PIN_KINDS && !starts(field, pin_files[kind]))
         kind++;
     return kind;
+}
+
+static bool contains(struct field field, const char *string)
+{
+    return memmem(field.at, field.length, string, strlen(string)) != NULL;
+}
+
+/* Return the algorithm of a digest without a word before it; NULL: it is none. */
+static const char *bare_digest(struct field field)
+{
+    static const char *const names[DIGESTS] = {"sha256", "sha384", "sha512"};
+    uint8_t bytes[DIGEST_MAX];
+
+    for (int digest = 0; digest < DIGESTS; digest++) {
+        size_t size = digest_size((enum digest)digest);
+
+        if (text_hex(field.at, field.length, false, bytes, size) || text_hex(field.at, field.length, true, bytes, size)
+            || text_base64(field.at, field.length, bytes, size))
+            return names[digest];
+    }
+    return NULL;
+}
+
+/* A field of which a few characters are wrong: its word ends with the first ":", "=" or "/". */
+static const char *near_word(struct field field, size_t *length)
+{
+    static const char *const words[] = {"spki-sha256:", "spki-sha384:", "spki-sha512:", "cert-sha256:", "cert-sha384:", "cert-sha512:", "ca-sha256:", "ca-sha384:",
+        "ca-sha512:", "spki-file:", "cert-file:", "ca-file:", "expires=", "report-until=", "mode=report", "tls=required", "client-cert=", "client-key=",
+        "client-key-pass-file=", "pkix", "allow", "deny"};
+
+    for (*length = 0; *length < field.length && memchr(":=/", field.at[*length], 3) == NULL;)
+        ++*length;
+    *length += *length < field.length;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        /* "mode=" and "tls=" have one value, which is compared as well. */
+        size_t compared = strcmp(words[i], "mode=report") == 0 || strcmp(words[i], "tls=required") == 0 ? field.length : *length;
+
+        if (text_is_near(field.at, compared, words[i])) {
+            *length = compared;
+            return words[i];
+        }
+    }
+    return NULL;
+}
+
+bool suggest(struct parser *parser, struct field field)
+{
+    char first = field.length > 0 ? field.at[0] : '\0';
+    char last = field.length > 0 ? field.at[field.length - 1] : '\0';
+    struct field inner = {field.at + 1, field.length - 1};
+    const char *word;
+    size_t length;
+
+    if (first == '"' || first == '\'') {
+        if (inner.length > 0 && last == first)
+            inner.length--;
+        complain(parser, field.at, "\"%s\" is in quotes; expected it without: %s", quote(field).text, quote(inner).text);
+    } else if (starts(field, "sha256:") || starts(field, "sha384:") || starts(field, "sha512:")) {
+        complain(parser, field.at, "\"%s\" does not say of what it is the digest; expected spki-%.6s: (the public key), or cert-%.6s: (the certificate, as \"openssl x509"
+            " -fingerprint\" prints it)", quote(field).text, field.at, field.at);
+    } else if ((word = bare_digest(field)) != NULL) {
+        complain(parser, field.at, "\"%s\" is a digest alone; expected %s-%s: before it%s", quote(field).text, contains(field, ":") ? "cert" : "spki", word,
+            contains(field, ":") ? " (this looks like a certificate's fingerprint)" : ", or cert- if it is of the certificate");
+    } else if (starts(field, "max-age=") || starts(field, "includesubdomains") || starts(field, "report-uri=")) {
+        complain(parser, field.at, "\"%s\" is of an HTTP header (RFC 7469); expected pins alone (**.HOST is for the names below HOST)", quote(field).text);
+    } else if ((word = near_word(field, &length)) != NULL) {
+        complain(parser, field.at, "\"%s\" is not known; expected perhaps %s%s", quote(field).text, word,
+            quote((struct field) {field.at + length, field.length - length}).text);
+    } else {
+        return false;
+    }
+    return true;
 }

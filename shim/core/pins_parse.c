@@ -180,6 +180,8 @@ static void read_what(struct parser *parser, struct field field, struct line *li
             read_file(parser, field, line, (enum pin_kind)kind);
         return;
     }
+    if (suggest(parser, field))
+        return;
     complain(parser, field.at, "\"%s\" is not known; expected spki-sha256:DIGEST, cert-sha256:DIGEST, ca-sha256:DIGEST, spki-file:PATH, "
         "cert-file:PATH, ca-file:PATH, pkix, allow, deny, expires=YYYY-MM-DD, tls=required, mode=report, report-until=YYYY-MM-DD or client-cert=PATH", quote(field).text);
 }

@@ -159,6 +159,31 @@ static bool read_ipv6_target(struct parser *parser, struct field field, struct h
     return read_port(parser, &field, close + 1, &host->port);
 }
 
+/* What other products, and other files, have in this place. Return false if it is none of that. */
+static bool explain_target(struct parser *parser, struct field field)
+{
+    struct field rest = {field.at + 1, field.length - 1};
+
+    if (starts(field, "public-key-pins")) {
+        complain(parser, field.at, "this is an HTTP header (RFC 7469); expected the host, and then the pins alone: HOST pin-sha256=\"...\" pin-sha256=\"...\"");
+    } else if (starts(field, ".add(") || starts(field, "add(")) {
+        complain(parser, field.at, "this is a program's (OkHttp); expected host and pins alone: HOST sha256/... (OkHttp's **. includes the name itself, which"
+            " needs a line of its own here)");
+    } else if (starts(field, "-----begin")) {
+        complain(parser, field.at, "this is PEM, not a pins file; expected rules. \"pinshim pin FILE\" prints the pin of a certificate or key");
+    } else if (field.at[0] == '"' || field.at[0] == '\'') {
+        if (rest.length > 0 && rest.at[rest.length - 1] == field.at[0])
+            rest.length--;
+        complain(parser, field.at, "\"%s\" is in quotes; expected it without: %s", quote(field).text, quote(rest).text);
+    } else if (field.at[0] == '.' && rest.length > 0 && rest.at[0] != '.') {
+        complain(parser, field.at, "\"%s\" begins with a dot; expected *%s (names with one more label), **%s (one or more), or %s (the name itself)",
+            quote(field).text, quote(field).text, quote(field).text, quote(rest).text);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 bool read_target(struct parser *parser, struct field field, struct target_pattern *target)
 {
     const char *colon;
@@ -177,6 +202,8 @@ bool read_target(struct parser *parser, struct field field, struct target_patter
             return false;
         }
     }
+    if (explain_target(parser, field))
+        return false;
     colon = memchr(field.at, ':', field.length);
     if ((find_spelling(field) != NULL || find_file(field) != PIN_KINDS)
         && (colon == NULL || text_port(colon + 1, field.length - (size_t)(colon + 1 - field.at)) == 0)) {

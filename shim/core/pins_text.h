@@ -98,6 +98,9 @@ const struct spelling *read_pin(struct parser *parser, struct field field, const
 /* Report spellings that other products use and this one does not accept. Return false if the field is none of them. */
 MUST_CHECK bool reject(struct parser *parser, struct field field);
 
+/* Report what an unknown field was probably meant to be. Return false if nothing is known of it. */
+MUST_CHECK bool suggest(struct parser *parser, struct field field);
+
 /* Let the rule have this action. Report and return false if other lines of the target contradict it. */
 bool set_action(struct parser *parser, struct field field, struct rule *rule, enum rule_action action);
 

@@ -293,6 +293,37 @@ bool text_date(const char *string, size_t length, uint16_t *day)
     return days >= 1 && days <= UINT16_MAX;
 }
 
+#define LONGEST_WORD 40
+
+bool text_is_near(const char *string, size_t length, const char *word)
+{
+    uint8_t rows[3][LONGEST_WORD + 1];
+    size_t size = strlen(word);
+
+    if (length > LONGEST_WORD || size > LONGEST_WORD || length + 1 < size || size + 1 < length)
+        return false;
+    for (size_t k = 0; k <= size; k++)
+        rows[0][k] = (uint8_t)k;
+    for (size_t i = 1; i <= length; i++) {
+        uint8_t *row = rows[i % 3];
+        const uint8_t *above = rows[(i + 2) % 3];
+
+        row[0] = (uint8_t)i;
+        for (size_t k = 1; k <= size; k++) {
+            bool same = text_lower(string[i - 1]) == text_lower(word[k - 1]);
+            uint8_t best = (uint8_t)(above[k - 1] + !same);
+
+            best = above[k] + 1 < best ? (uint8_t)(above[k] + 1) : best;
+            best = row[k - 1] + 1 < best ? (uint8_t)(row[k - 1] + 1) : best;
+            if (i > 1 && k > 1 && text_lower(string[i - 1]) == text_lower(word[k - 2]) && text_lower(string[i - 2]) == text_lower(word[k - 1])
+                && rows[(i + 1) % 3][k - 2] + 1 < best)
+                best = (uint8_t)(rows[(i + 1) % 3][k - 2] + 1);
+            row[k] = best;
+        }
+    }
+    return rows[length % 3][size] <= 1;
+}
+
 uint16_t text_today(void)
 {
     struct timespec now;

@@ -53,6 +53,9 @@ MUST_CHECK uint16_t text_port(const char *string, size_t length);
  * is not one, or is not within 1 to 65535. */
 MUST_CHECK bool text_date(const char *string, size_t length, uint16_t *day);
 
+/* Return true if the string is probably a mistaken `word`: without regard to case, one character more, fewer or other, or two transposed. */
+MUST_CHECK bool text_is_near(const char *string, size_t length, const char *word);
+
 /* Return the present day, UTC; UINT16_MAX without a clock: then everything that ends on a day has ended. */
 uint16_t text_today(void);
 

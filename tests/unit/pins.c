@@ -511,7 +511,7 @@ static const struct refused bad_targets[] = {
     {"254 characters and a dot", BYTES(N253 "x. allow\n"), {{1, 1, "too long"}}},
     {"64 characters in a label", BYTES("b." L63 "x.example allow\n"), {{1, 3, "is not a label"}}},
     {"an empty label", BYTES("a..example allow\n"), {{1, 3, "\"\" in \"a..example\" is not a label"}}},
-    {"a leading dot", BYTES(".example allow\n"), {{1, 1, "is not a label"}}},
+    {"a leading dot", BYTES(".example allow\n"), {{1, 1, "begins with a dot"}}},
     {"two trailing dots", BYTES("a.example.. allow\n"), {{1, 11, "is not a label"}}},
     {"a leading hyphen", BYTES("b.-a.example allow\n"), {{1, 3, "\"-a\" in \"b.-a.example\" is not a label"}}},
     {"a trailing hyphen", BYTES("a-.example allow\n"), {{1, 1, "no hyphen at either end"}}},
@@ -544,13 +544,13 @@ static const struct refused bad_fields[] = {
     {"an unknown word", BYTES("a maybe\n"), {{1, 3, "\"maybe\" is not known; expected spki-sha256:DIGEST"}}},
     {"allow in upper case", BYTES("a ALLOW\n"), {{1, 3, "\"ALLOW\" is not known"}}},
     {"a longer word than allow", BYTES("a allowed\n"), {{1, 3, "\"allowed\" is not known"}}},
-    {"a digest without its kind", BYTES("a " X64 "\n"), {{1, 3, "is not known"}}},
-    {"a digest without spki or cert", BYTES("a sha256:" X64 "\n"), {{1, 3, "is not known"}}},
+    {"a digest without its kind", BYTES("a " X64 "\n"), {{1, 3, "is a digest alone"}}},
+    {"a digest without spki or cert", BYTES("a sha256:" X64 "\n"), {{1, 3, "does not say of what"}}},
     {"an unknown digest", BYTES("a spki-sha224:" X64 "\n"), {{1, 3, "is not known"}}},
     {"an unknown digest: SHA-3", BYTES("a spki-sha3-256:" X64 "\n"), {{1, 3, "is not known"}}},
     {"a blank after the colon", BYTES("a spki-sha256: " B1 "\n"),
-        {{1, 15, "\"\" is not a digest of 32 bytes"}, {1, 16, "is not known"}}},
-    {"a comma between pins", BYTES("a " S1 "," S2 "\n"), {{1, 15, "is not a digest of 32 bytes"}}},
+        {{1, 15, "\"\" is not a digest of 32 bytes"}, {1, 16, "is a digest alone"}}},
+    {"a comma between pins", BYTES("a " S1 "," S2 "\n"), {{1, 59, "a \",\" after a pin"}}},
     {"beyond ASCII", BYTES("a caf\xc3\xa9\n"), {{1, 3, "\"caf\\xc3\\xa9\" is not known"}}},
 
     {"no digest", BYTES("a spki-sha256:\n"), {{1, 15, "expected 44 characters of base64, or hex with or without colons"}}},
@@ -583,9 +583,9 @@ static const struct refused bad_fields[] = {
     {"no closing quote", BYTES("a pin-sha256=\"" B1 "\n"), {{1, 15, "and a closing quote"}}},
     {"a quote alone", BYTES("a pin-sha256=\"\n"), {{1, 15, "and a closing quote"}}},
     {"nothing in the quotes", BYTES("a pin-sha256=\"\"\n"), {{1, 15, "\"\" is not a digest"}}},
-    {"text after the quote", BYTES("a pin-sha256=\"" B1 "\";\n"), {{1, 15, "and a closing quote"}}},
+    {"text after the quote", BYTES("a pin-sha256=\"" B1 "\";\n"), {{1, 60, "a \";\" after a pin"}}},
     {"no quotes", BYTES("a pin-sha256=" B1 "\n"), {{1, 3, "is not known"}}},
-    {"a long field is shortened in the message", BYTES("a " X64 X64 "\n"), {{1, 3, "...\" is not known"}}},
+    {"a long field is shortened in the message", BYTES("a " X64 X64 "\n"), {{1, 3, "...\" is a digest alone"}}},
 };
 
 /* One round of mending is to be enough, and a line that lacks its beginning is to be told so. */
@@ -666,6 +666,23 @@ static const struct refused options[] = {
         {{1, 15, "; this is the base64 of hex: decode it first"}}},
     {"a SHA-1 fingerprint in base64", BYTES("a spki-sha256:ERERERERERERERERERERERERERE=\n"), {{1, 15, "; this is a SHA-1 fingerprint"}}},
     {"a SHA-1 fingerprint in quotes", BYTES("a pin-sha256=\"ERERERERERERERERERERERERERE=\"\n"), {{1, 15, " and a closing quote; this is a SHA-1 fingerprint"}}},
+};
+
+/* What was probably meant. */
+static const struct refused meant[] = {
+    {"a word with a slip", BYTES("a spki-sha265:" B1 "\nb exprires=2030-01-01 " S1 "\nc pkxi\nd alow\ne tls=requierd " S1 "\n"),
+        {{1, 3, "\"spki-sha265:" B1 "\" is not known; expected perhaps spki-sha256:" B1}, {2, 3, "expected perhaps expires=2030-01-01"}, {3, 3, "expected perhaps pkix"},
+            {4, 3, "expected perhaps allow"}, {5, 7, "expected tls=required"}}},
+    {"nothing like it", BYTES("a maybe\nb xyz:1\n"), {{1, 3, "\"maybe\" is not known; expected spki-sha256"}, {2, 3, "is not known; expected spki-sha256"}}},
+    {"the digest of what", BYTES("a sha256:" B1 "\n"), {{1, 3, "does not say of what it is the digest; expected spki-sha256:"}}},
+    {"a digest alone", BYTES("a " B1 "\n"), {{1, 3, "is a digest alone; expected spki-sha256: before it"}}},
+    {"quotes", BYTES("a \"" S1 "\"\n'b' allow\n"), {{1, 3, "is in quotes; expected it without: " S1}, {2, 1, "is in quotes; expected it without: b"}}},
+    {"a suffix", BYTES(".example.com allow\n"), {{1, 1, "expected *.example.com (names with one more label), **.example.com (one or more), or example.com"}}},
+    {"curl's list", BYTES("a sha256//" B1 ";sha256//" B1 "\n"), {{1, 55, "a \";\" after a pin; expected a blank instead: sha256//" B1 " sha256//"}}},
+    {"a header", BYTES("Public-Key-Pins: pin-sha256=\"" B1 "\"; max-age=1\n"), {{1, 1, "this is an HTTP header (RFC 7469); expected the host"},
+        {1, 75, "expected a blank instead: pin-sha256=\"" B1 "\" "}, {1, 77, "is of an HTTP header"}}},
+    {"OkHttp", BYTES(".add( allow\n"), {{1, 1, "OkHttp's **. includes the name itself"}}},
+    {"PEM", BYTES("-----BEGIN CERTIFICATE-----\n"), {{1, 1, "this is PEM, not a pins file"}, {1, 12, "is not known"}}},
 };
 
 static const struct refused contradictions[] = {
@@ -1041,7 +1058,7 @@ static const struct refused bad_pinned[] = {
     {"a hyphen after a dot", BYTES("a.-example " S1 "\n"), {{1, 3, "\"-example\" in \"a.-example\" is not a label"}}},
     {"a hyphen before a dot", BYTES("a-.example " S1 "\n"), {{1, 1, "\"a-\" in \"a-.example\" is not a label"}}},
     {"a hyphen at the end", BYTES("a.example- " S1 "\n"), {{1, 3, "\"example-\" in \"a.example-\" is not a label"}}},
-    {"a dot at the start", BYTES(".example " S1 "\n"), {{1, 1, "\"\" in \".example\" is not a label"}}},
+    {"a dot at the start", BYTES(".example " S1 "\n"), {{1, 1, "\".example\" begins with a dot"}}},
     {"two dots", BYTES("a..example " S1 "\n"), {{1, 3, "\"\" in \"a..example\" is not a label"}}},
     {"a number at the end", BYTES("a.example.7 " S1 "\n"), {{1, 1, "neither a host name nor an IPv4 address"}}},
     {"a label of 64", BYTES(L63 "x " S1 "\n"), {{1, 1, "is not a label"}}},
@@ -1088,6 +1105,7 @@ static void test_files(void)
     test_refused(weak_digests, ROWS(weak_digests));
     test_refused(options, ROWS(options));
     test_refused(contradictions, ROWS(contradictions));
+    test_refused(meant, ROWS(meant));
     test_clients();
     test_refused(several, ROWS(several));
 }
