@@ -28,6 +28,7 @@ static void release(const void *library, void *attached)
     free(conn->client);
     gtls_conn_keep_session(conn, NULL, 0);
     gtls_facts_forget(&conn->facts);
+    free(conn->request);
     free(conn);
 }
 
@@ -106,6 +107,8 @@ void gtls_conn_start_afresh(struct conn *conn)
     conn->facts.random_known = false;
     conn->facts.sent.state = SENT_UNKNOWN;
     target_forget_told(&conn->facts.told);
+    free(conn->request);
+    conn->request = NULL;
 }
 
 void gtls_conn_keep_leaf(struct conn *conn, const struct certificate *leaf)

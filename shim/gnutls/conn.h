@@ -6,6 +6,7 @@
 #include "evaluation.h"
 #include "facts.h"
 #include "state.h"
+#include "within.h"
 
 enum phase { PHASE_UNJUDGED = 0, PHASE_REFUSED, PHASE_CONFIRMED };
 
@@ -39,6 +40,7 @@ struct conn {
     uint8_t *client; /* the client certificate that was chosen for the server, and its chain; NULL: none */
     size_t client_length;
     struct facts facts;
+    struct proxy_request *request; /* to a proxy, within this connection; NULL: none */
 };
 
 /* Return what is kept for the session; NULL: nothing, it is a server's, or was made unseen. */

@@ -257,9 +257,23 @@ EXPORT int gnutls_verify_stored_pubkey(const char *file, gnutls_tdb_t store, con
         return conn == NULL || conn->phase == PHASE_CONFIRMED || gtls_handshake_may_send(conn) ? real(__VA_ARGS__) : REFUSED; \
     }
 
-SENDS(ssize_t, gnutls_record_send, (gnutls_session_t session, const void *bytes, size_t size), session, bytes, size)
-SENDS(ssize_t, gnutls_record_send2, (gnutls_session_t session, const void *bytes, size_t size, size_t pad, unsigned flags), session, bytes, size, pad,
-    flags)
+/* The same. What was written may be a request to a proxy; GnuTLS's own calls pass on what it was given. */
+#define WRITES(name, parameters, ...) \
+    EXPORT ssize_t name parameters \
+    { \
+        FIND(name, session, GNUTLS_E_INTERNAL_ERROR) \
+        ssize_t result; \
+ \
+        if (conn != NULL && conn->phase != PHASE_CONFIRMED && !gtls_handshake_may_send(conn)) \
+            return REFUSED; \
+        result = real(__VA_ARGS__); \
+        if (conn != NULL && result > 0 && __builtin_expect(within_may_look(bytes), 0) && !gtls_calls(gtls, __builtin_return_address(0))) \
+            gtls_handshake_was_written(conn, bytes, (size_t)result); \
+        return result; \
+    }
+
+WRITES(gnutls_record_send, (gnutls_session_t session, const void *bytes, size_t size), session, bytes, size)
+WRITES(gnutls_record_send2, (gnutls_session_t session, const void *bytes, size_t size, size_t pad, unsigned flags), session, bytes, size, pad, flags)
 SENDS(ssize_t, gnutls_record_send_range, (gnutls_session_t session, const void *bytes, size_t size, const gnutls_range_st *range), session, bytes, size,
     range)
 SENDS(ssize_t, gnutls_record_send_file, (gnutls_session_t session, int fd, off_t *offset, size_t size), session, fd, offset, size)

@@ -1,6 +1,7 @@
 #include "facts.h"
 
 #include "socket.h"
+#include "within.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -154,8 +155,10 @@ bool gtls_facts_read(const struct gtls *gtls, gnutls_session_t session, const st
     target_add_told(out, &facts->told);
     if (!read_address(gtls, session, facts, address))
         address->kind = HOST_UNREADABLE;
-    fd = gtls_facts_socket(gtls, session, facts, &own);
-    proxy_of(fd, &proxied);
+    if (!within_is_used() || !facts->random_known || !within_find(facts->random, &proxied)) {
+        fd = gtls_facts_socket(gtls, session, facts, &own);
+        proxy_of(fd, &proxied);
+    }
     place = proxied.asked == PROXY_ASKED ? proxied.host : *address;
     target_lead(out, proxied.asked, &place);
     return place.kind != HOST_UNREADABLE || facts->sent.state == SENT_ELSEWHERE;

@@ -118,3 +118,11 @@ bool gtls_handshake_was_read(struct conn *conn, ssize_t result)
     gtls_client_cert_follow(conn, result);
     return true;
 }
+
+void gtls_handshake_was_written(struct conn *conn, const void *bytes, size_t size)
+{
+    int saved = errno;
+
+    within_written(&conn->request, bytes, size);
+    errno = saved;
+}

@@ -10,6 +10,9 @@ int gtls_handshake_run(struct conn *conn);
 /* Return true if a call that sends may run; else the connection is, or becomes, refused. */
 MUST_CHECK bool gtls_handshake_may_send(struct conn *conn);
 
+/* The program has written these bytes, one or more: it may ask a proxy for a host. errno is preserved. */
+void gtls_handshake_was_written(struct conn *conn, const void *bytes, size_t size);
+
 /* Early data is to be written, which may come before the handshake. Return true if that may be. */
 MUST_CHECK bool gtls_handshake_may_send_early(struct conn *conn);
 

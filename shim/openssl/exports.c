@@ -241,7 +241,7 @@ EXPORT int SSL_peek_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
 /* Return a write's result. What was written may be a request to a proxy. */
 static inline int after_write(const struct ossl *ossl, SSL *ssl, int result, const void *buffer, size_t size)
 {
-    if (result > 0 && size > 0 && is_usable(ossl) && __builtin_expect(through_may_look(buffer), 0))
+    if (result > 0 && size > 0 && is_usable(ossl) && __builtin_expect(within_may_look(buffer), 0))
         through_written(ossl, ssl, buffer, size);
     return result;
 }
