@@ -121,6 +121,11 @@ $(BUILD)/paths/%: tests/paths/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto -lpthread -ldl -lanl -lresolv
 
+# The same for GnuTLS.
+$(BUILD)/gnutls/%: tests/gnutls/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -Wl,--as-needed -lgnutls -lpthread -ldl
+
 # A musl system: Debian's own libssl and libcrypto (or those in the directory MUSL_OPENSSL), with what they need of glibc; a compiler for it, and the programs.
 $(BUILD)/musl/cc: tests/musl/system tests/musl/compat.c
 	@mkdir -p $(@D)
@@ -158,7 +163,8 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(fuzzed) $(wildcard shim/core
 
 unit := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 programs := $(patsubst tests/programs/%.c,$(BUILD)/programs/%,$(wildcard tests/programs/*.c))
-paths := $(patsubst tests/paths/%.c,$(BUILD)/paths/%,$(wildcard tests/paths/*.c))
+paths := $(patsubst tests/paths/%.c,$(BUILD)/paths/%,$(wildcard tests/paths/*.c)) \
+	$(patsubst tests/gnutls/%.c,$(BUILD)/gnutls/%,$(wildcard tests/gnutls/*.c))
 musl := $(patsubst tests/%.c,$(BUILD)/musl/%,$(wildcard tests/paths/*.c) $(addprefix tests/programs/,again.c raw.c sandbox.c says.c starts.c))
 inside := $(filter-out %/by_dlsym %/foreign %/next %/too_old,$(patsubst tests/paths/%.c,$(BUILD)/inside/%,$(wildcard tests/paths/*.c)))
 stacks := $(patsubst tests/stacks/%.c,$(BUILD)/stacks/%,$(wildcard tests/stacks/*.c)) $(BUILD)/stacks/within

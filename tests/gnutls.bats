@@ -1,0 +1,696 @@
+#!/usr/bin/env bats
+# Goal: however a client on GnuTLS drives its handshake, and whatever takes the place of a certificate, an impostor gets no byte of the program's data and no
+# client certificate, and the program none of the impostor's; the good server is reached as without the shim.
+
+# shellcheck disable=SC2030,SC2031,SC2153,SC2154
+
+load lib/programs
+
+setup_file() {
+    export BATS_TEST_TIMEOUT=${SHIM_TEST_TIMEOUT:-60}
+    lab_make "$BATS_FILE_TMPDIR/lab"
+    GNUTLS=$BATS_TEST_DIRNAME/../build/gnutls
+    export LAB GNUTLS
+    lab_cert client1 /CN=client1 'extendedKeyUsage=clientAuth'
+    lab_cert client2 /CN=client2 'extendedKeyUsage=clientAuth'
+    chmod 600 "$LAB"/client?.key
+    openssl pkey -in "$LAB/impostor.key" -pubout -out "$LAB/impostor.pub"
+    openssl pkey -in "$LAB/good.key" -pubout -out "$LAB/good.pub"
+    KEY_KIND='RSA -pkeyopt rsa_keygen_bits:2048' lab_cert rsa /CN=rsa
+    # libgnutls does not resume under another name, and openssl does.
+    lab_nginx impostor
+    OTHER=$PORT
+    export OTHER
+    serves good
+    GOOD=$PORT GOOD_EVENTS=$EVENTS
+    serves impostor
+    IMPOSTOR=$PORT IMPOSTOR_EVENTS=$EVENTS
+    PIN_GOOD=$(lab_spki "$LAB/good.pem")
+    PIN_IMPOSTOR=$(lab_spki "$LAB/impostor.pem")
+    export GOOD GOOD_EVENTS IMPOSTOR IMPOSTOR_EVENTS PIN_GOOD PIN_IMPOSTOR
+    object by_dlsym plugin PLUGIN
+    object by_dlsym next NEXT
+}
+
+teardown_file() {
+    lab_stop
+}
+
+setup() {
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    # Under this name the same tests are run with clients that verify the chain.
+    [[ $BATS_TEST_FILENAME != */gnutls_verified.bats ]] || export PATHS_TRUST=$LAB/ca.pem
+}
+
+# object PROGRAM NAME MACRO: the object $LAB/NAME.so from the source of a program
+object() {
+    ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -shared -fPIC "-D$3" -o "$LAB/$2.so" "$BATS_TEST_DIRNAME/gnutls/$1.c" -Wl,--as-needed -lgnutls -ldl
+}
+
+# serves NAME [WORD...]: a server of tests/gnutls; sets $PORT, and $EVENTS to the file with what it says
+serves() {
+    EVENTS=$(mktemp "$LAB/events-XXXXXX")
+    "$GNUTLS/server" "$LAB" "$@" >>"$EVENTS" 2>"$EVENTS.err" </dev/null 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait test -s "$EVENTS" || { cat "$EVENTS.err" && return 1; }
+    PORT=$(head -n 1 "$EVENTS")
+}
+
+# ended: $EVENTS tells of as many ends as $CONNECTIONS, one if that is not set
+ended() { [ "$(grep -c '^end$' "$EVENTS")" -ge "${CONNECTIONS:-1}" ]; }
+
+# heard: waits for the end of the connection and sets $HEARD to what the server said
+heard() {
+    local _
+    for _ in $(seq 600); do
+        ! ended || break
+        sleep 0.02
+    done
+    ended || explain 'the server saw no end' || return 1
+    HEARD=$(<"$EVENTS")
+}
+
+# asks bare|shim PORT PROGRAM [OPTION...]: runs the program, and sets $HEARD to what the server behind $EVENTS said
+asks() {
+    : >"$EVENTS"
+    capture "$1" timeout 50 "$GNUTLS/$3" 127.0.0.1 "$2" "${@:4}"
+    [ "$STATUS" -ne 77 ] || skip 'this GnuTLS has none'
+    [ "$STATUS" -lt 124 ] || explain 'killed, or it hangs'
+    heard
+}
+
+# got_nothing: the server behind $HEARD has not got a byte of the program, nor its certificate
+got_nothing() {
+    ! grep -aE '^(data|early|identity|plain)' <<<"$HEARD" || explain "the impostor got: $HEARD"
+}
+
+# fails PORT PROGRAM [OPTION...]: without the shim the program is the impostor's prey, whose events go to $EVENTS; with it nothing leaves, and one line
+# says why; sets $WITHOUT to what the impostor got without it
+fails() {
+    asks bare "$@"
+    equals "$STATUS" 0
+    has "$OUT" "hello from ${SERVER:-impostor}"
+    has "$HEARD" 'data GET /secret'
+    WITHOUT=$HEARD
+    asks shim "$@"
+    [ "$STATUS" -ne 0 ] || explain "not refused: $*"
+    lacks "$OUT" 'hello from'
+    got_nothing || return 1
+    equals "$(count_lines refused)" 1
+    LINE=$(lines refused)
+    # By its certificate, not because it cannot be judged.
+    has "$LINE" "no pin of $PINS:"
+}
+
+# reaches PORT PROGRAM [OPTION...]: under the shim it gets the good server's answer, and prints what it prints without
+reaches() {
+    local without
+    asks bare "$@"
+    without=$OUT
+    asks shim "$@"
+    equals "$STATUS" 0
+    has "$OUT" 'hello from good'
+    equals "$OUT" "$without"
+    lacks "$ERR" 'pinshim['
+}
+
+# held PROGRAM [OPTION...]: both, with the two servers of this file
+held() {
+    EVENTS=$IMPOSTOR_EVENTS fails "$IMPOSTOR" "$@"
+    EVENTS=$GOOD_EVENTS reaches "$GOOD" "$@"
+}
+
+# farewell TEXT: the server says that it failed so
+farewell() {
+    has "$HEARD" "failed $1"
+}
+
+@test "an impostor is refused, whatever way the bytes take to the socket" {
+    local version way
+    for version in tls1.2 tls1.3; do
+        for way in '' ptr ptr2 int2 push vec memory thread pair nonblocking 'nonblocking push' 'push late-name'; do
+            # shellcheck disable=SC2086 # words
+            held connect $version $way
+        done
+        EVENTS=$IMPOSTOR_EVENTS fails "$IMPOSTOR" connect "$version"
+        farewell 'Certificate is bad'
+    done
+}
+
+@test "what is sent reaches no impostor, whichever call sends it" {
+    local version way
+    for version in tls1.2 tls1.3; do
+        for way in send2 cork pieces file; do
+            held connect $version $way
+        done
+    done
+    held connect tls1.2 range priority=-CIPHER-ALL:+AES-128-CBC
+}
+
+@test "a verification that accepts everything does not overrule a pin, wherever it is set and whenever" {
+    local version how
+    for version in tls1.2 tls1.3; do
+        for how in credentials session both swap null status 'credentials after' 'session cleared' 'credentials cleared' 'session interrupted' 'credentials interrupted' \
+            'session hook=2' 'session hook=11' 'session hook=11 early' 'none hook=2' 'none hook=254' 'session hook=2 off' 'credentials hook=11 off'; do
+            # shellcheck disable=SC2086 # words
+            held verify $how $version
+        done
+    done
+}
+
+@test "GnuTLS's own verification of the chain, set in either way, goes with a pin" {
+    local version how
+    # Alone it would let the impostor pass, whose chain is valid.
+    PATHS_TRUST=$LAB/ca.pem
+    export PATHS_TRUST
+    for version in tls1.2 tls1.3; do
+        for how in cert cert2; do
+            held verify $how $version
+            held verify $how $version sni=
+        done
+    done
+    # And it still refuses what the pin would accept.
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$LAB/nobody.key" -out "$LAB/nobody.pem" -days 30 -subj /CN=nobody 2>/dev/null
+    PATHS_TRUST=$LAB/nobody.pem
+    for how in cert cert2; do
+        EVENTS=$GOOD_EVENTS asks shim "$GOOD" verify $how
+        equals "$STATUS" 1
+        has "$OUT" 'gnutls_handshake: GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR'
+        lacks "$ERR" 'pinshim['
+    done
+}
+
+@test "a server without a certificate satisfies no pin: pre-shared keys, anonymous suites, SRP" {
+    local how
+    serves impostor nocert
+    # The client would do without; the good server shows its own nevertheless.
+    EVENTS=$GOOD_EVENTS reaches "$GOOD" connect tls1.2 anonymous priority=+ANON-ECDH
+    for how in 'psk tls1.2 priority=-KX-ALL:+ECDHE-PSK:+DHE-PSK:+PSK' 'psk tls1.3 priority=+ECDHE-PSK:+DHE-PSK:+PSK' 'psk tls1.3 priority=-KX-ALL:+PSK' \
+        'psk nocert priority=+ECDHE-PSK:+DHE-PSK:+PSK' 'anonymous tls1.2 priority=-KX-ALL:+ANON-ECDH' 'anonymous tls1.2 priority=-KX-ALL:+ANON-DH' 'anonymous tls1.2 nocert priority=+ANON-ECDH:+ANON-DH'; do
+        # shellcheck disable=SC2086 # words
+        silent_unless_allowed connect $how
+    done
+    serves impostor nocert old
+    for how in 'srp tls1.2 priority=-KX-ALL:+SRP' 'srp tls1.2 nocert priority=+SRP'; do
+        # shellcheck disable=SC2086
+        silent_unless_allowed connect $how
+    done
+    # These have a certificate beside.
+    serves rsa old
+    for how in 'srp tls1.2 priority=-KX-ALL:+SRP-RSA' 'psk tls1.2 priority=-KX-ALL:+RSA-PSK'; do
+        # shellcheck disable=SC2086
+        silent_unless_allowed connect $how
+    done
+}
+
+# silent_unless_allowed PROGRAM [OPTION...]: at the server of $PORT
+silent_unless_allowed() {
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    silent "$PORT" "$@"
+    pins '* allow'
+    asks shim "$PORT" "$@"
+    equals "$STATUS" 0
+}
+
+# silent PORT PROGRAM [OPTION...]: as fails, where the shim may have withheld what would have been accepted, so that the library's failure is its own
+silent() {
+    asks bare "$@"
+    equals "$STATUS" 0
+    has "$HEARD" 'data GET /secret'
+    asks shim "$@"
+    [ "$STATUS" -ne 0 ] || explain "not refused: $*"
+    lacks "$OUT" 'hello from'
+    got_nothing || return 1
+    [ "$(count_lines '[a-z]+')" -le 1 ] || explain 'logged more than once'
+    lacks "$ERR" 'cannot be judged'
+}
+
+@test "a raw public key satisfies pins of keys only" {
+    # There is no chain to verify.
+    unset PATHS_TRUST
+    serves impostor raw "raw-key=$LAB/impostor.pub"
+    fails "$PORT" connect rawkey
+    fails "$PORT" connect rawkey tls1.2
+    pins "www.pinned.example cert-sha256:$(lab_fingerprint "$LAB/good.pem")" "www.pinned.example ca-file:$LAB/ca.pem"
+    SERVER=good
+    serves good raw "raw-key=$LAB/good.pub"
+    fails "$PORT" connect rawkey
+    pins 'www.pinned.example pkix'
+    silent "$PORT" connect rawkey
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    reaches "$PORT" connect rawkey
+    reaches "$PORT" connect rawkey tls1.2
+}
+
+# again_to PORT OPTION...: the events of both connections
+again_to() {
+    CONNECTIONS=2 asks "$@"
+}
+
+@test "an impostor's session from before is not resumed for a pinned name, and the impostor is refused" {
+    local version how
+    for version in tls1.2 tls1.3; do
+        for how in get get2 'get late' 'get2 late' 'get2 twice'; do
+            # shellcheck disable=SC2086 # words
+            set -- 127.0.0.1 "$OTHER" $how $version first=other.example
+            capture bare "$GNUTLS/resume" "$@"
+            has "${OUT#*the second connection}" 'resumed: 1'
+            has "${OUT#*the second connection}" 'hello from impostor'
+            refused "$GNUTLS/resume" "$@"
+            has "${OUT%the second connection*}" 'hello from impostor'
+            lacks "${OUT#*the second connection}" 'hello from'
+            has "$LINE" "no pin of $PINS:1"
+        done
+    done
+}
+
+@test "a session for one name is not resumed by a client that gives no name, and one without a name not for a pinned name" {
+    local version
+    for version in tls1.2 tls1.3; do
+        pins "localhost spki-sha256:$PIN_GOOD" '* allow'
+        set -- 127.0.0.1 "$OTHER" get2 $version first=other.example second= second-host=localhost
+        capture bare "$GNUTLS/resume" "$@"
+        has "$OUT" 'resumed: 1'
+        refused "$GNUTLS/resume" "$@"
+        lacks "${OUT#*the second connection}" 'hello from'
+        pins "www.pinned.example spki-sha256:$PIN_GOOD" '* allow'
+        set -- 127.0.0.1 "$OTHER" get2 $version first=
+        capture bare "$GNUTLS/resume" "$@"
+        has "$OUT" 'resumed: 1'
+        capture shim "$GNUTLS/resume" "$@"
+        equals "$STATUS" 1
+        lacks "${OUT#*the second connection}" 'hello from'
+    done
+}
+
+@test "a session whose server this process has verified is resumed; one of another process or host leads to a full handshake" {
+    local version how saved=$BATS_TEST_TMPDIR/session
+    EVENTS=$GOOD_EVENTS
+    for version in tls1.2 tls1.3; do
+        for how in get get2 'get late' 'get2 twice'; do
+            # shellcheck disable=SC2086 # words
+            again_to shim "$GOOD" resume $how $version
+            equals "$STATUS" 0
+            has "${OUT#*the second connection}" 'resumed: 1'
+            lacks "$ERR" 'pinshim['
+        done
+        asks shim "$GOOD" resume get2 $version "save=$saved"
+        equals "$STATUS" 0
+        asks bare "$GOOD" resume get2 $version "load=$saved"
+        has "$OUT" 'resumed: 1'
+        asks shim "$GOOD" resume get2 $version "load=$saved"
+        equals "$STATUS" 0
+        has "$OUT" 'resumed: 0'
+        # Written by the impostor's client.
+        EVENTS=$IMPOSTOR_EVENTS asks bare "$IMPOSTOR" resume get2 $version "save=$saved"
+        EVENTS=$IMPOSTOR_EVENTS asks bare "$IMPOSTOR" resume get2 $version "load=$saved"
+        has "$OUT" 'resumed: 1'
+        EVENTS=$IMPOSTOR_EVENTS asks shim "$IMPOSTOR" resume get2 $version "load=$saved"
+        equals "$STATUS" 1
+        got_nothing
+    done
+}
+
+@test "a session is held to the rules of now: what they say of the key that it was made with" {
+    local version
+    EVENTS=$GOOD_EVENTS
+    for version in tls1.2 tls1.3; do
+        pins "first.example spki-sha256:$PIN_IMPOSTOR" "www.pinned.example spki-sha256:$PIN_GOOD"
+        set -- 127.0.0.1 "$OTHER" get2 $version first=first.example
+        capture bare "$GNUTLS/resume" "$@"
+        has "$OUT" 'resumed: 1'
+        refused "$GNUTLS/resume" "$@"
+        lacks "${OUT#*the second connection}" 'hello from'
+        pins "www.pinned.example spki-sha256:$PIN_GOOD" "@revoked spki-sha256:$PIN_GOOD"
+        CONNECTIONS=1 asks shim "$GOOD" resume get2 $version first=other.example
+        equals "$STATUS" 1
+        got_nothing
+    done
+}
+
+@test "an impostor that has the good server's ticket key does not resume a session of before in another process" {
+    local version saved=$BATS_TEST_TMPDIR/session
+    EVENTS=$GOOD_EVENTS
+    for version in tls1.2 tls1.3; do
+        asks bare "$GOOD" resume get2 $version "save=$saved"
+        EVENTS=$IMPOSTOR_EVENTS asks bare "$IMPOSTOR" resume get2 $version "load=$saved"
+        has "$OUT" 'resumed: 1'
+        EVENTS=$IMPOSTOR_EVENTS asks shim "$IMPOSTOR" resume get2 $version "load=$saved"
+        equals "$STATUS" 1
+        lacks "$OUT" 'hello from'
+        got_nothing
+        equals "$(count_lines refused)" 1
+    done
+}
+
+@test "early data does not reach an impostor, nor what follows a refusal while it is under way" {
+    local server
+    reader impostor -early_data -tls1_3
+    server=$PORT
+    capture shim "$GNUTLS/resume" 127.0.0.1 "$server" get2 tls1.3 mute first=other.example early=LEAKED
+    equals "$STATUS" 1
+    equals "$(count_lines refused)" 1
+    capture bare "$GNUTLS/resume" 127.0.0.1 "$server" get2 tls1.3 mute first=other.example early=ARRIVED
+    equals "$STATUS" 0
+    lab_wait grep -aq ARRIVED "$READER"
+    run -1 grep -a LEAKED "$READER"
+    run -0 grep -a 'Early data received' "$READER"
+    # Its tickets are another server's: the early data is thrown away, and what comes after it must not be sent either.
+    serves impostor secret=9
+    asks bare "$GOOD" resume get2 tls1.3 early=ARRIVED "second-port=$PORT"
+    has "$HEARD" 'data GET'
+    asks shim "$GOOD" resume get2 tls1.3 early=LEAKED "second-port=$PORT"
+    equals "$STATUS" 1
+    has "$OUT" 'gnutls_record_send: GNUTLS_E'
+    got_nothing
+    equals "$(count_lines refused)" 1
+    # To the good server, on a session that this process has proven.
+    EVENTS=$GOOD_EVENTS
+    again_to shim "$GOOD" resume get2 tls1.3 early=ARRIVED
+    equals "$STATUS" 0
+    has "$HEARD" 'early ARRIVED'
+}
+
+@test "false start sends nothing to an impostor" {
+    held connect tls1.2 false-start
+}
+
+@test "an impostor that takes the good server's place in a renegotiation is refused" {
+    local how
+    serves good again=impostor
+    for how in own-id 'reauth own-id'; do
+        # shellcheck disable=SC2086 # words
+        asks bare "$PORT" again tls1.2 $how
+        has "$HEARD" 'data GET'
+        # shellcheck disable=SC2086
+        asks shim "$PORT" again tls1.2 $how
+        equals "$STATUS" 1
+        got_nothing
+        equals "$(count_lines refused)" 1
+    done
+    serves good again=good
+    for how in '' own-id 'reauth own-id'; do
+        # shellcheck disable=SC2086 # words
+        asks bare "$PORT" again tls1.2 $how
+        equals "$STATUS" 0
+        # shellcheck disable=SC2086
+        asks shim "$PORT" again tls1.2 $how
+        equals "$STATUS" 0
+        has "$HEARD" 'data GET'
+        lacks "$ERR" 'pinshim['
+    done
+    held again tls1.2 client
+}
+
+@test "a client certificate that is asked for after the handshake does not go to an impostor" {
+    local how
+    for how in '' reauth; do
+        serves impostor later request=no
+        # shellcheck disable=SC2086 # no word, or one
+        asks bare "$PORT" again tls1.3 $how "identity=$LAB/client1"
+        has "$HEARD" 'identity client1'
+        # shellcheck disable=SC2086
+        asks shim "$PORT" again tls1.3 $how "identity=$LAB/client1"
+        equals "$STATUS" 1
+        got_nothing
+        equals "$(count_lines refused)" 1
+        serves good later request=no
+        # shellcheck disable=SC2086
+        asks shim "$PORT" again tls1.3 $how "identity=$LAB/client1"
+        equals "$STATUS" 0
+        has "$HEARD" 'identity client1'
+        lacks "$ERR" 'pinshim['
+    done
+}
+
+@test "a program's own client certificate goes to no impostor, wherever it comes from" {
+    local version how
+    for version in tls1.2 tls1.3; do
+        for how in file mem key retrieve retrieve2 retrieve3 'file late' 'retrieve3 late' inside hook; do
+            # Under TLS 1.3 it is chosen before the function is called.
+            [ "$version $how" != 'tls1.3 inside' ] || continue
+            # shellcheck disable=SC2086 # words
+            set -- identity "$LAB/client1" $how $version
+            EVENTS=$IMPOSTOR_EVENTS
+            fails "$IMPOSTOR" "$@"
+            has "$WITHOUT" 'identity client1'
+            EVENTS=$GOOD_EVENTS
+            reaches "$GOOD" "$@"
+            has "$HEARD" 'identity client1'
+        done
+    done
+}
+
+@test "a rule's client certificate goes to the server that satisfies the rule, and to no other" {
+    local version how
+    for version in tls1.2 tls1.3; do
+        pins "www.pinned.example spki-sha256:$PIN_GOOD client-cert=$LAB/client2.pem client-key=$LAB/client2.key"
+        EVENTS=$GOOD_EVENTS
+        asks shim "$GOOD" identity "$LAB/client1" none $version
+        equals "$STATUS" 0
+        has "$HEARD" 'identity client2'
+        EVENTS=$IMPOSTOR_EVENTS
+        fails "$IMPOSTOR" identity "$LAB/client1" none $version
+        # Nor to a server without a rule.
+        asks shim "$IMPOSTOR" identity "$LAB/client1" none $version sni=other.example
+        equals "$STATUS" 0
+        run -1 grep -a '^identity' <<<"$HEARD"
+        # Nor where the verdict is only reported.
+        pins "www.pinned.example spki-sha256:$PIN_GOOD mode=report client-cert=$LAB/client2.pem client-key=$LAB/client2.key"
+        asks shim "$IMPOSTOR" identity "$LAB/client1" none $version
+        equals "$STATUS" 0
+        has "$OUT" 'hello from impostor'
+        run -1 grep -a '^identity' <<<"$HEARD"
+        # The program's own wins.
+        pins "www.pinned.example spki-sha256:$PIN_GOOD client-cert=$LAB/client2.pem client-key=$LAB/client2.key"
+        EVENTS=$GOOD_EVENTS
+        for how in file retrieve retrieve2 retrieve3 'file late'; do
+            # shellcheck disable=SC2086 # words
+            asks shim "$GOOD" identity "$LAB/client1" $how $version
+            equals "$STATUS" 0
+            has "$HEARD" 'identity client1'
+        done
+    done
+}
+
+@test "a client that ignores its failures and goes on moves no byte" {
+    local version how
+    for version in tls1.2 tls1.3; do
+        for how in '' fresh; do
+            EVENTS=$IMPOSTOR_EVENTS
+            # shellcheck disable=SC2086 # no word, or one
+            asks bare "$IMPOSTOR" go_on ARRIVED $version $how
+            has "$HEARD" 'data ARRIVED'
+            # shellcheck disable=SC2086
+            asks shim "$IMPOSTOR" go_on LEAKED $version $how
+            equals "$STATUS" 1
+            has "$OUT" 'moved: 0'
+            got_nothing
+            [ "$(count_lines refused)" -ge 1 ] || explain 'not logged'
+            [ -n "$how" ] || equals "$(count_lines refused)" 1
+        done
+    done
+}
+
+@test "a DTLS impostor is refused" {
+    local how server
+    serves impostor dtls
+    server=$PORT
+    for how in '' push nonblocking; do
+        # shellcheck disable=SC2086 # no word, or one
+        fails "$server" connect dtls $how
+        pins "127.0.0.1:$server spki-sha256:$PIN_GOOD"
+        # shellcheck disable=SC2086
+        fails "$server" connect dtls sni= $how
+        pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    done
+    serves good dtls
+    for how in '' push nonblocking; do
+        # shellcheck disable=SC2086
+        reaches "$PORT" connect dtls $how
+    done
+}
+
+# in_process VERDICT SERVER [OPTION...]: the client and its server of tests/gnutls/quic
+in_process() {
+    capture "$1" timeout 30 "$GNUTLS/quic" "$LAB/$2" "${@:3}"
+    [ "$STATUS" -lt 124 ] || explain 'killed, or it hangs'
+}
+
+@test "an impostor gets nothing where QUIC drives the handshake, resumed or not" {
+    in_process bare impostor "identity=$LAB/client1"
+    has "$OUT" 'the server received SECRET'
+    has "$OUT" 'the server saw a certificate'
+    in_process shim impostor "identity=$LAB/client1"
+    equals "$STATUS" 1
+    lacks "$OUT" 'the server received'
+    lacks "$OUT" "the application's secret"
+    lacks "$OUT" 'the server saw'
+    has "$OUT" 'alert of the client: fatal, Certificate is bad'
+    equals "$(count_lines refused)" 1
+    has "$(lines refused)" "no pin of $PINS:1"
+    in_process bare good
+    local without=$OUT
+    in_process shim good
+    equals "$OUT" "$without"
+    lacks "$ERR" 'pinshim['
+    # A session.
+    in_process bare impostor first=other.example
+    has "$OUT" 'resumed: 1'
+    in_process shim impostor first=other.example
+    equals "$STATUS" 1
+    lacks "${OUT#*the second connection}" 'resumed: 1'
+    lacks "${OUT#*the second connection}" "the application's secret"
+    in_process shim good first=www.pinned.example
+    has "$OUT" 'resumed: 1'
+    # Of no name, and no address.
+    in_process shim impostor sni=
+    equals "$STATUS" 1
+    has "$(lines refused)" unidentifiable
+    pins "@unknown spki-sha256:$PIN_GOOD"
+    in_process shim impostor sni=
+    equals "$STATUS" 1
+    in_process shim good sni=
+    equals "$STATUS" 0
+}
+
+@test "an impostor is refused where every function is found by dlsym or dlvsym, in a library opened in whatever way" {
+    local by how
+    for by in dlsym dlvsym; do
+        for how in '' local 'local deepbind' deepbind twice; do
+            # shellcheck disable=SC2086 # words
+            held_by_dlsym tls1.3 by=$by $how
+        done
+        held_by_dlsym tls1.2 by=$by
+    done
+    held_by_dlsym by=dlmopen
+    held_by_dlsym by=dlmopen deepbind
+}
+
+# held_by_dlsym [OPTION...]: as held, where a copy may stand for the other
+held_by_dlsym() {
+    EVENTS=$IMPOSTOR_EVENTS
+    asks bare "$IMPOSTOR" by_dlsym "$@"
+    has "$OUT" 'hello from impostor'
+    asks shim "$IMPOSTOR" by_dlsym "$@"
+    [ "$STATUS" -ne 0 ] || explain "not refused: $*"
+    lacks "$OUT" 'hello from'
+    got_nothing || return 1
+    equals "$(count_lines refused)" 1
+    has "$(lines refused)" "no pin of $PINS:"
+    EVENTS=$GOOD_EVENTS CONNECTIONS=1 reaches "$GOOD" by_dlsym "$@"
+}
+
+@test "an impostor is refused in a plugin that is loaded with RTLD_DEEPBIND, and in a copy of the library beside the library" {
+    local how copy=$LAB/copied/libgnutls.so.30
+    mkdir -p "$LAB/copied"
+    cp "$(ldconfig -p | sed -n 's/.*libgnutls\.so\.30 .* => //p' | head -n 1)" "$copy"
+    for how in '' deepbind 'by=dlmopen deepbind' 'by=dlvsym local'; do
+        # shellcheck disable=SC2086 # words
+        held_by_dlsym "plugin=$LAB/plugin.so" $how
+    done
+    held_by_dlsym "library=$copy"
+    held_by_dlsym "library=$copy" twice
+    held_by_dlsym "library=$copy" deepbind local
+    mv "$copy" "$LAB/copied/other-name.so"
+    held_by_dlsym "library=$LAB/copied/other-name.so"
+}
+
+@test "an impostor gets nothing where an object behind the shim finds every function by RTLD_NEXT" {
+    EVENTS=$IMPOSTOR_EVENTS
+    PRELOAD_ALSO=$LAB/next.so asks bare "$IMPOSTOR" connect
+    has "$OUT" 'hello from impostor'
+    PRELOAD_ALSO=$LAB/next.so asks shim "$IMPOSTOR" connect
+    [ "$STATUS" -ne 0 ] || explain 'not refused'
+    lacks "$OUT" 'hello from'
+    got_nothing
+    equals "$(count_lines refused)" 1
+}
+
+# mixed HOW COUNT GOOD: of so many clients, half of them to each server, the good server answers that many
+mixed() {
+    capture bare timeout 50 "$GNUTLS/crowd" 127.0.0.1 "$GOOD" "$IMPOSTOR" "$1" "$2"
+    has "$OUT" "answers: $3 good, $3 impostor"
+    capture shim timeout 50 "$GNUTLS/crowd" 127.0.0.1 "$GOOD" "$IMPOSTOR" "$1" "$2"
+    equals "$OUT" "answers: $3 good, 0 impostor"
+    [ "$1" = cancelled ] || equals "$(count_lines refused)" "$3"
+}
+
+@test "in threads, one after the other, after fork and beside cancelled threads each connection has its own verdict" {
+    mixed threads 60 30
+    mixed sequence 20 10
+    mixed fork 20 10
+    mixed cancelled 60 1
+}
+
+@test "the target is what the client said, looked up or connected to" {
+    local how
+    EVENTS=$IMPOSTOR_EVENTS
+    # Another name, without a rule.
+    asks shim "$IMPOSTOR" connect sni=other.example
+    equals "$STATUS" 0
+    has "$OUT" 'hello from impostor'
+    fails "$IMPOSTOR" connect sni=WWW.Pinned.Example
+    # As a careless program writes it; a server on libgnutls takes no such name.
+    for how in "www.pinned.example:$OTHER" www.pinned.example.; do
+        refused "$GNUTLS/connect" 127.0.0.1 "$OTHER" "sni=$how"
+        lacks "$OUT" 'hello from'
+        has "$LINE" "no pin of $PINS:1"
+    done
+    # Only the address, and through functions of the program's own.
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD"
+    for how in '' ptr push vec memory thread pair 'nonblocking push'; do
+        # shellcheck disable=SC2086 # words
+        held connect sni= $how
+        # shellcheck disable=SC2086
+        held connect sni=other.example $how
+    done
+    pins "127.0.0.1:$IMPOSTOR spki-sha256:$PIN_GOOD"
+    EVENTS=$IMPOSTOR_EVENTS fails "$IMPOSTOR" connect sni= push
+    has "$LINE" "refused 127.0.0.1:$IMPOSTOR: "
+    pins "127.0.0.1:1 deny" "www.pinned.example:1 deny"
+    EVENTS=$GOOD_EVENTS reaches "$GOOD" connect sni=other.example
+    # Only looked up.
+    pins "localhost spki-sha256:$PIN_GOOD"
+    held connect sni= resolved=localhost
+    # A name beyond ASCII goes out as A-labels.
+    pins "xn--bcher-kva.example spki-sha256:$PIN_GOOD"
+    EVENTS=$IMPOSTOR_EVENTS fails "$IMPOSTOR" connect sni=bücher.example
+    EVENTS=$IMPOSTOR_EVENTS fails "$IMPOSTOR" connect sni=xn--bcher-kva.example
+    # No name.
+    pins "@unknown spki-sha256:$PIN_GOOD"
+    fails "$IMPOSTOR" connect sni= pair
+    EVENTS=$GOOD_EVENTS reaches "$GOOD" connect sni= pair
+    pins "@unknown allow" "www.pinned.example spki-sha256:$PIN_GOOD"
+    EVENTS=$IMPOSTOR_EVENTS
+    asks shim "$IMPOSTOR" connect sni= pair
+    equals "$STATUS" 0
+}
+
+@test "a name that GnuTLS is told to verify is a target beside the one in the SNI" {
+    export PATHS_TRUST=$LAB/ca.pem
+    held connect sni= verified=www.pinned.example
+    held connect sni=other.example verified=www.pinned.example
+    held verify cert2 sni=
+}
+
+@test "a server in the same process is left alone" {
+    # Its client is refused, its server shakes hands as before: the test server itself, under the shim and rules that forbid all.
+    local file=$LAB/events-server
+    pins '* deny'
+    shim "$GNUTLS/server" "$LAB" good >>"$file" 2>"$file.err" </dev/null 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait test -s "$file"
+    EVENTS=$file
+    PORT=$(head -n 1 "$file")
+    : >"$file"
+    asks bare "$PORT" identity "$LAB/client1" file
+    equals "$STATUS" 0
+    has "$OUT" 'hello from good'
+    has "$HEARD" 'identity client1'
+    equals "$(<"$file.err")" ''
+    asks shim "$PORT" connect
+    equals "$STATUS" 1
+    got_nothing
+}

@@ -1,0 +1,266 @@
+/* connect HOST PORT [sni=NAME] [late-name] [ptr|ptr2|int2|push|vec|memory|thread|pair] [nonblocking] [dtls] [psk] [anonymous] [srp] [nocert]
+ * [rawkey] [priority=TEXT] [send2|cork|range|pieces|file|with-handshake] [identity=PREFIX] [resolved=NAME]: a plain client. The first words say how
+ * bytes reach the socket: by the library itself, by functions of the program's own, from a buffer that the program, or another thread of it, sends later,
+ * or through a pair of sockets and a thread. Then: what it can do without a certificate of the server, and how it sends. */
+
+#include "gnutls.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/uio.h>
+
+/* What the program's own functions stand before. */
+struct transport {
+    int fd;
+    bool held, by_thread;
+    size_t length;
+    char buffer[65536];
+};
+
+static ssize_t push(gnutls_transport_ptr_t given, const void *data, size_t length)
+{
+    return send(((struct transport *)given)->fd, data, length, MSG_NOSIGNAL);
+}
+
+static ssize_t push_pieces(gnutls_transport_ptr_t given, const giovec_t *pieces, int count)
+{
+    return writev(((struct transport *)given)->fd, (const struct iovec *)pieces, count);
+}
+
+static ssize_t keep(gnutls_transport_ptr_t given, const void *data, size_t length)
+{
+    struct transport *transport = given;
+
+    if (transport->length + length > sizeof(transport->buffer))
+        die("buffer");
+    memcpy(transport->buffer + transport->length, data, length);
+    transport->length += length;
+    return (ssize_t)length;
+}
+
+static void *write_out(void *given)
+{
+    struct transport *transport = given;
+    size_t done = 0;
+
+    while (done < transport->length) {
+        ssize_t sent = send(transport->fd, transport->buffer + done, transport->length - done, MSG_NOSIGNAL);
+
+        if (sent <= 0)
+            break;
+        done += (size_t)sent;
+    }
+    transport->length = 0;
+    return NULL;
+}
+
+static void flush(struct transport *transport)
+{
+    pthread_t thread;
+
+    if (transport->length == 0)
+        return;
+    if (!transport->by_thread)
+        write_out(transport);
+    else if (pthread_create(&thread, NULL, write_out, transport) == 0)
+        pthread_join(thread, NULL);
+}
+
+static ssize_t pull(gnutls_transport_ptr_t given, void *data, size_t length)
+{
+    struct transport *transport = given;
+
+    /* What is in the buffer has to leave before an answer comes. */
+    if (transport->held)
+        flush(transport);
+    return recv(transport->fd, data, length, 0);
+}
+
+static int pull_timeout(gnutls_transport_ptr_t given, unsigned int milliseconds)
+{
+    struct transport *transport = given;
+    struct pollfd readable = {.fd = transport->fd, .events = POLLIN};
+
+    if (transport->held)
+        flush(transport);
+    return poll(&readable, 1, (int)milliseconds);
+}
+
+struct pair {
+    int from, to;
+};
+
+static void *carry(void *given)
+{
+    struct pair *pair = given;
+    char data[16384];
+    ssize_t got;
+
+    while ((got = read(pair->from, data, sizeof(data))) > 0) {
+        if (send(pair->to, data, (size_t)got, MSG_NOSIGNAL) != got)
+            break;
+    }
+    shutdown(pair->to, SHUT_WR);
+    return NULL;
+}
+
+/* A socket whose other end threads join to FD. */
+static int paired(int fd)
+{
+    static struct pair there;
+    static struct pair back;
+    pthread_t thread;
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
+        die("socketpair");
+    there = (struct pair) {ends[1], fd};
+    back = (struct pair) {fd, ends[1]};
+    if (pthread_create(&thread, NULL, carry, &there) != 0 || pthread_create(&thread, NULL, carry, &back) != 0)
+        die("pthread_create");
+    return ends[0];
+}
+
+static void set_transport(gnutls_session_t session, char **argv, int fd)
+{
+    static struct transport transport;
+
+    transport.fd = fd;
+    transport.by_thread = word(argv, "thread");
+    transport.held = word(argv, "memory") || transport.by_thread;
+    if (word(argv, "ptr")) {
+        gnutls_transport_set_ptr(session, (gnutls_transport_ptr_t)(long)fd);
+    } else if (word(argv, "ptr2")) {
+        gnutls_transport_set_ptr2(session, (gnutls_transport_ptr_t)(long)fd, (gnutls_transport_ptr_t)(long)dup(fd));
+    } else if (word(argv, "int2")) {
+        gnutls_transport_set_int2(session, fd, dup(fd));
+    } else if (word(argv, "pair")) {
+        fd = paired(fd);
+        gnutls_transport_set_int(session, fd);
+    } else if (word(argv, "push") || word(argv, "vec") || transport.held) {
+        gnutls_transport_set_ptr(session, &transport);
+        if (word(argv, "vec"))
+            gnutls_transport_set_vec_push_function(session, push_pieces);
+        else
+            gnutls_transport_set_push_function(session, transport.held ? keep : push);
+        gnutls_transport_set_pull_function(session, pull);
+        gnutls_transport_set_pull_timeout_function(session, pull_timeout);
+    } else {
+        gnutls_transport_set_int(session, fd);
+    }
+}
+
+static void set_secrets(gnutls_session_t session, char **argv)
+{
+    const gnutls_datum_t key = {(unsigned char *)"07070707070707070707070707070707", 32};
+    gnutls_psk_client_credentials_t shared;
+    gnutls_anon_client_credentials_t nobody;
+    gnutls_srp_client_credentials_t password;
+
+    if (word(argv, "psk")) {
+        must(gnutls_psk_allocate_client_credentials(&shared), "credentials");
+        must(gnutls_psk_set_client_credentials(shared, "user", &key, GNUTLS_PSK_KEY_HEX), "credentials");
+        gnutls_credentials_set(session, GNUTLS_CRD_PSK, shared);
+    }
+    if (word(argv, "anonymous")) {
+        must(gnutls_anon_allocate_client_credentials(&nobody), "credentials");
+        gnutls_credentials_set(session, GNUTLS_CRD_ANON, nobody);
+    }
+    if (word(argv, "srp")) {
+        must(gnutls_srp_allocate_client_credentials(&password), "credentials");
+        must(gnutls_srp_set_client_credentials(password, "user", "secret"), "credentials");
+        gnutls_credentials_set(session, GNUTLS_CRD_SRP, password);
+    }
+}
+
+static ssize_t ask(gnutls_session_t session, char **argv)
+{
+    const gnutls_range_st range = {strlen(REQUEST), strlen(REQUEST) + 200};
+    char name[] = "/tmp/pinshim-request-XXXXXX";
+    off_t start = 0;
+    ssize_t sent;
+    int fd;
+
+    if (word(argv, "send2"))
+        return gnutls_record_send2(session, REQUEST, strlen(REQUEST), word(argv, "tls1.3") ? 50 : 0, 0);
+    if (word(argv, "range"))
+        return gnutls_record_send_range(session, REQUEST, strlen(REQUEST), &range);
+    if (word(argv, "pieces")) {
+        sent = gnutls_record_send(session, REQUEST, strlen("GET /secret"));
+        return sent < 0 ? sent : gnutls_record_send(session, REQUEST + sent, strlen(REQUEST + sent));
+    }
+    if (word(argv, "cork")) {
+        gnutls_record_cork(session);
+        sent = gnutls_record_send(session, REQUEST, strlen(REQUEST));
+        return sent < 0 ? sent : gnutls_record_uncork(session, GNUTLS_RECORD_WAIT);
+    }
+#if GNUTLS_VERSION_NUMBER >= 0x030703
+    if (word(argv, "file")) {
+        if ((fd = mkstemp(name)) < 0 || unlink(name) != 0 || write(fd, REQUEST, strlen(REQUEST)) != (ssize_t)strlen(REQUEST) || lseek(fd, 0, SEEK_SET) != 0)
+            die(name);
+        return gnutls_record_send_file(session, fd, &start, strlen(REQUEST));
+    }
+#else
+    (void)name, (void)start, (void)fd;
+#endif
+    return gnutls_record_send(session, REQUEST, strlen(REQUEST));
+}
+
+int main(int argc, char **argv)
+{
+    gnutls_certificate_credentials_t own = credentials(argv);
+    unsigned int flags = 0;
+    gnutls_session_t session;
+    int result;
+    int fd;
+
+    if (argc < 3)
+        return 2;
+    signal(SIGPIPE, SIG_IGN);
+    if (word(argv, "file") && gnutls_check_version("3.7.3") == NULL)
+        return 77;
+    if (word(argv, "dtls"))
+        flags |= GNUTLS_DATAGRAM;
+    if (word(argv, "nonblocking"))
+        flags |= GNUTLS_NONBLOCK;
+    if (word(argv, "rawkey"))
+        flags |= GNUTLS_ENABLE_RAWPK;
+    if (word(argv, "false-start"))
+        flags |= GNUTLS_ENABLE_FALSE_START;
+    fd = open_socket(option(argv, "resolved", argv[1]), argv[2], word(argv, "dtls") ? SOCK_DGRAM : SOCK_STREAM);
+    session = client(argv, word(argv, "nocert") ? NULL : own, -1, word(argv, "late-name") ? NULL : sni_of(argv), flags);
+    set_priority(session, argv, word(argv, "rawkey") ? ":-CTYPE-SRV-ALL:+CTYPE-SRV-RAWPK" : "");
+    set_secrets(session, argv);
+    if (word(argv, "dtls"))
+        gnutls_dtls_set_mtu(session, 1400);
+    if (word(argv, "nonblocking"))
+        fcntl(fd, F_SETFL, O_NONBLOCK);
+    set_transport(session, argv, fd);
+    if (word(argv, "late-name"))
+        gnutls_server_name_set(session, GNUTLS_NAME_DNS, PINNED, strlen(PINNED));
+    if (handshake(session) < 0)
+        return 1;
+    do
+        result = (int)ask(session, argv);
+    while (result == GNUTLS_E_AGAIN || result == GNUTLS_E_INTERRUPTED);
+    if (show("asked", result) < 0)
+        return 1;
+    if (word(argv, "dtls")) {
+        /* Nothing tells the end of datagrams. */
+        char answer[200];
+        ssize_t got;
+
+        gnutls_record_set_timeout(session, 2000);
+        for (int i = 0; i < 200 && (got = gnutls_record_recv(session, answer, sizeof(answer))) == GNUTLS_E_AGAIN; i++)
+            usleep(10000);
+        if (got > 0)
+            fwrite(answer, 1, (size_t)got, stdout);
+        gnutls_bye(session, GNUTLS_SHUT_WR);
+        return got > 0 ? 0 : 1;
+    }
+    if (!receive(session))
+        return 1;
+    gnutls_bye(session, GNUTLS_SHUT_WR);
+    gnutls_deinit(session);
+    return 0;
+}
