@@ -45,6 +45,9 @@ serves() {
     lab_s_server "$1" "${@:2}"
 }
 
+# needs_store: the test has a trust store of its own, which for GnuTLS lies where the system's does
+needs_store() { [ "${S_CLIENT[0]}" = openssl ] || needs_mounts; }
+
 # lets PORT; stops PORT: the client, which verifies nothing, is let through to www.pinned.example there; or refused, for the reason in $LINE
 lets() {
     capture www shim "$1"
@@ -63,6 +66,7 @@ stops() {
 }
 
 @test "a server that the pinned CA has issued is accepted, whether its certificate is sent, in a file, or in the system's store" {
+    needs_store
     pins "www.pinned.example ca-sha256:$PIN_CA"
     serves good -cert_chain "$LAB/ca.pem"
     lets "$PORT"
@@ -122,13 +126,14 @@ stops() {
     capture judged shim "$PORT" -noservername
     equals "$(count_lines refused)" 1
     pins "localhost ca-file:$LAB/ca.pem"
-    capture shim openssl s_client -brief -connect "localhost:$GOOD" -noservername
+    capture shim "${S_CLIENT[@]}" -brief -connect "localhost:$GOOD" -noservername
     has "$ERR" 'CONNECTION ESTABLISHED'
-    capture shim openssl s_client -brief -connect "localhost:$PORT" -noservername
+    capture shim "${S_CLIENT[@]}" -brief -connect "localhost:$PORT" -noservername
     equals "$(count_lines refused)" 1
 }
 
 @test "pkix verifies for a program that verifies nothing" {
+    needs_store
     export SSL_CERT_FILE=$LAB/ca.pem
     pins 'www.pinned.example pkix'
     lets "$GOOD"
@@ -230,7 +235,7 @@ stops() {
     stops "$IMPOSTOR"
     has "$LINE" 'refused 127.0.0.1'
     pins "localhost spki-sha256:$PIN_GOOD mode=report" "127.0.0.1 spki-sha256:$PIN_GOOD"
-    capture shim openssl s_client -brief -connect "localhost:$IMPOSTOR" -noservername
+    capture shim "${S_CLIENT[@]}" -brief -connect "localhost:$IMPOSTOR" -noservername
     equals "$(count_lines refused)" 1
     pins "www.pinned.example spki-sha256:$PIN_GOOD mode=report" 'other.example deny'
     capture judged shim "$IMPOSTOR" -servername other.example
@@ -338,6 +343,7 @@ crossed() {
 }
 
 @test "an intermediate CA that two have issued leads to either, in whichever order its certificates are sent" {
+    needs_store
     local ca port
     crossed
     for port in "$ONE_FIRST" "$TWO_FIRST"; do
@@ -358,6 +364,7 @@ crossed() {
 }
 
 @test "no path leads through what is revoked, in whichever order the certificates are sent" {
+    needs_store
     local port what
     crossed
     for port in "$ONE_FIRST" "$TWO_FIRST"; do
@@ -380,6 +387,7 @@ crossed() {
 }
 
 @test "a root that was renewed under its old name and key, or by its old key, is found by signatures" {
+    needs_store
     crossed
     # The same name, another key, issued by the old one.
     # shellcheck disable=SC2129 # a log

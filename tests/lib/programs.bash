@@ -7,6 +7,11 @@ bats_require_minimum_version 1.5.0
 SHIM_SO=${SHIM_SO:-$BATS_TEST_DIRNAME/../build/libpinshim.so}
 PROGRAMS=$BATS_TEST_DIRNAME/../build/programs
 export SHIM_SO PROGRAMS
+# Under this name tests run once more, with a client on GnuTLS.
+case ${BATS_TEST_FILENAME:-} in
+*_gnutls.bats) S_CLIENT=("$BATS_TEST_DIRNAME/lib/gnutls_client") ;;
+*) S_CLIENT=(openssl s_client) ;;
+esac
 
 # programs_lab: the lab of this file, with a good server and an impostor (nginx); for setup_file
 programs_lab() {
@@ -120,9 +125,9 @@ refused() {
     LINE=$(lines refused)
 }
 
-# judged VERDICT PORT [OPTION...]: the verdict for an openssl s_client that verifies nothing
+# judged VERDICT PORT [OPTION...]: the verdict for a client that verifies nothing
 judged() {
-    "$1" openssl s_client -brief -connect "127.0.0.1:$2" "${@:3}"
+    "$1" "${S_CLIENT[@]}" -brief -connect "127.0.0.1:$2" "${@:3}"
 }
 
 # www VERDICT PORT [OPTION...]: the same, for the name www.pinned.example
