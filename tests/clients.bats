@@ -4,7 +4,6 @@
 # "make clients" runs many more programs.
 # "holds" (lib/helper.bash) makes each call three times: without the shim to the impostor, to see that the attack works; with the shim to the
 # good server; with the shim to the impostor. It does so with nginx and with "openssl s_server", over TLS 1.2 and TLS 1.3.
-# Without wget and lynx, which Debian builds with GnuTLS.
 
 bats_require_minimum_version 1.5.0
 load lib/helper
@@ -98,6 +97,21 @@ program() {
 @test "fetchmail refuses an impostor whose chain is valid" { program fetchmail; }
 @test "mbsync with STARTTLS refuses an impostor whose chain is valid" { program mbsync-starttls; }
 @test "s-nail with STARTTLS refuses an impostor whose chain is valid" { program s-nail-starttls; }
+
+# The same, of those that use GnuTLS
+
+@test "wget refuses an impostor whose chain is valid" { program wget; }
+@test "git refuses an impostor whose chain is valid" { program git; }
+@test "apt refuses an impostor whose chain is valid" { program apt; }
+@test "Python's pycurl refuses an impostor whose chain is valid" { program python-pycurl; }
+@test "lynx refuses an impostor whose chain is valid" { program lynx; }
+@test "aria2 refuses an impostor whose chain is valid" { program aria2; }
+@test "gnutls-cli refuses an impostor whose chain is valid" { program gnutls-cli; }
+@test "glib-networking refuses an impostor whose chain is valid" { program glib-networking; }
+@test "msmtp with STARTTLS refuses an impostor whose chain is valid" { program msmtp-starttls; }
+@test "mutt refuses an impostor whose chain is valid" { program mutt; }
+@test "kdig refuses an impostor whose chain is valid" { program kdig-tls; }
+@test "ldapsearch refuses an impostor whose chain is valid" { program ldapsearch; }
 
 # What the impostor sees
 

@@ -323,6 +323,47 @@ def rdp(peer):
     peer.more()
 
 
+def ldap(peer):
+    def element(tag, content):
+        return bytes((tag, len(content))) + content
+
+    while True:
+        length = peer.take(2)[1]
+        if length > 127:
+            length = int.from_bytes(peer.take(length & 127), "big")
+        body = peer.take(length)
+        number, kind = body[:2 + body[1]], body[2 + body[1]]
+        if kind == 0x77 and not peer.secure:  # StartTLS
+            peer.send(element(0x30, number + element(0x78, b"\x0a\1\0\4\0\4\0")))
+            peer.begin_tls()
+            continue
+        if not peer.secure:
+            peer.event("plain", repr(body))
+        if kind == 0x42:
+            return
+        done = {0x60: 0x61, 0x63: 0x65}.get(kind, 0x78)
+        peer.send(element(0x30, number + element(done, b"\x0a\1\0\4\0\4\0")))
+
+
+def nbd(peer):
+    peer.send(b"NBDMAGICIHAVEOPT\0\3")
+    peer.take(4)
+    while True:
+        _, kind, length = struct.unpack(">8sII", peer.take(16))
+        peer.take(length)
+        peer.send(struct.pack(">QIII", 0x3E889045565A9, kind, 1 if kind in (2, 5) else 0x80000001, 0))
+        if kind == 5:
+            peer.begin_tls()
+        elif kind == 2:
+            return
+
+
+def libvirt(peer):
+    """The server says first that it takes the client's certificate."""
+    peer.send(b"\1")
+    once(peer)
+
+
 def once(peer):
     """For the rest: whatever comes first is answered with a line, and what comes after that with nothing."""
     peer.more()
@@ -346,6 +387,9 @@ SPEAKS = {
     "redis": (redis, [], False),
     "xmpp": (xmpp, [], False),
     "rdp": (rdp, [], True),
+    "ldap": (ldap, [], False),
+    "nbd": (nbd, [], True),
+    "libvirt": (libvirt, [], False),
     "once": (once, [], False),
 }
 
@@ -404,6 +448,9 @@ def main():
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(f"{lab}/{name}.pem", f"{lab}/{name}.key")
             context.minimum_version = context.maximum_version = version
+            # Its client takes tickets for an end.
+            if protocol == "libvirt":
+                context.num_tickets = 0
             if alpn:
                 context.set_alpn_protocols(alpn)
             ports.append(listen(name, version.name[-3:].replace("_", "."), context, speaks, bool(starttls) or late))
