@@ -257,7 +257,8 @@ EXPORT int gnutls_verify_stored_pubkey(const char *file, gnutls_tdb_t store, con
         return conn == NULL || conn->phase == PHASE_CONFIRMED || gtls_handshake_may_send(conn) ? real(__VA_ARGS__) : REFUSED; \
     }
 
-/* The same. What was written may be a request to a proxy; GnuTLS's own calls pass on what it was given. */
+/* The same. What was written may be a request to a proxy; GnuTLS's own calls pass on what it was given. A call without bytes sends what an interrupted one
+ * has left. */
 #define WRITES(name, parameters, ...) \
     EXPORT ssize_t name parameters \
     { \
@@ -267,7 +268,7 @@ EXPORT int gnutls_verify_stored_pubkey(const char *file, gnutls_tdb_t store, con
         if (conn != NULL && conn->phase != PHASE_CONFIRMED && !gtls_handshake_may_send(conn)) \
             return REFUSED; \
         result = real(__VA_ARGS__); \
-        if (conn != NULL && result > 0 && __builtin_expect(within_may_look(bytes), 0) && !gtls_calls(gtls, __builtin_return_address(0))) \
+        if (conn != NULL && result > 0 && size >= (size_t)result && __builtin_expect(within_may_look(bytes), 0) && !gtls_calls(gtls, __builtin_return_address(0))) \
             gtls_handshake_was_written(conn, bytes, (size_t)result); \
         return result; \
     }
