@@ -104,13 +104,13 @@ EXPORT void gnutls_session_set_verify_function(gnutls_session_t session, gnutls_
 EXPORT void gnutls_session_set_verify_cert(gnutls_session_t session, const char *name, unsigned flags)
 {
     FIND(gnutls_session_set_verify_cert, session, )
-    gnutls_typed_vdata_st data = {.type = GNUTLS_DT_DNS_HOSTNAME, .data = (unsigned char *)(uintptr_t)name};
+    gnutls_typed_vdata_st asked = {.type = GNUTLS_DT_DNS_HOSTNAME, .data = (unsigned char *)(uintptr_t)name};
 
     if (conn != NULL)
         gtls_verify_set(conn, NULL);
     real(session, name, flags);
     if (conn != NULL)
-        gtls_verify_set_automatic(conn, &data, name != NULL ? 1 : 0, true);
+        gtls_verify_set_automatic(conn, &asked, name != NULL ? 1 : 0, true);
 }
 
 EXPORT void gnutls_session_set_verify_cert2(gnutls_session_t session, gnutls_typed_vdata_st *data, unsigned count, unsigned flags)
