@@ -22,10 +22,15 @@
     REAL(name, failure)
 
 #define REAL(name, failure) \
-    __typeof__(gtls->name) real = gtls != NULL ? gtls->name \
-        : (__typeof__(gtls->name))loader_for_caller(__builtin_return_address(0), #name); \
+    __typeof__(gtls->name) real = gtls != NULL ? gtls->name : (__typeof__(gtls->name))elsewhere(__builtin_return_address(0), #name); \
     if (real == NULL) \
         return failure;
+
+/* The function that the caller would have reached without the shim. */
+static __attribute__((noinline, cold)) void *elsewhere(const void *caller, const char *name)
+{
+    return loader_for_caller(caller, name);
+}
 
 static bool is_usable(const struct gtls *gtls)
 {

@@ -38,6 +38,41 @@ static struct gtls *known_at(uintptr_t address)
     return NULL;
 }
 
+/* The functions in the order of the list, and where they belong in a struct gtls. Not as pointers to names: those would be relocated at the start of each
+ * process. */
+static const char names[] =
+#define NEEDED(name, result, parameters) #name "\0"
+#define OPTIONAL NEEDED
+#include "gtls_symbols.h"
+#undef NEEDED
+#undef OPTIONAL
+    ;
+static const struct {
+    uint16_t at;
+    bool needed;
+} places[] = {
+#define NEEDED(name, result, parameters) {offsetof(struct gtls, name), true},
+#define OPTIONAL(name, result, parameters) {offsetof(struct gtls, name), false},
+#include "gtls_symbols.h"
+#undef NEEDED
+#undef OPTIONAL
+};
+
+/* Return true if none is missing that is needed. */
+static bool find_functions(const struct loaded *object, struct gtls *gtls)
+{
+    const char *name = names;
+    bool complete = true;
+
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++, name += strlen(name) + 1) {
+        void *found = loader_defined(object, object, name);
+
+        memcpy((char *)gtls + places[i].at, &found, sizeof(found));
+        complete &= found != NULL || !places[i].needed;
+    }
+    return complete;
+}
+
 /* Return the library that `object` is, or NULL if it is not a libgnutls. */
 static struct gtls *examine(const struct loaded *object)
 {
@@ -51,20 +86,13 @@ static struct gtls *examine(const struct loaded *object)
         return NULL;
     gtls->start = object->start;
     gtls->end = object->end;
-    gtls->usable = true;
     /* It stays loaded from now on. */
     handle = loader_hold(object);
     if (handle == NULL) {
         free(gtls);
         return NULL;
     }
-#define OPTIONAL(name, result, parameters) gtls->name = (result(*) parameters)loader_defined(object, object, #name);
-#define NEEDED(name, result, parameters) \
-    OPTIONAL(name, result, parameters) \
-    gtls->usable &= gtls->name != NULL;
-#include "gtls_symbols.h"
-#undef NEEDED
-#undef OPTIONAL
+    gtls->usable = find_functions(object, gtls);
     gtls->malloc = (void *(**)(size_t))loader_symbol(handle, "gnutls_malloc");
     gtls->free = (void (**)(void *))loader_symbol(handle, "gnutls_free");
     gtls->usable &= gtls->malloc != NULL && gtls->free != NULL;
@@ -137,4 +165,11 @@ struct gtls *gtls_of_caller(const void *caller)
         remember(caller, gtls);
     errno = saved;
     return gtls;
+}
+
+struct gtls *gtls_of_any(const void *caller)
+{
+    struct gtls *first = atomic_load_explicit(&gtls_known[0], memory_order_acquire);
+
+    return first != NULL && atomic_load_explicit(&gtls_known[1], memory_order_acquire) == NULL ? first : gtls_of_caller(caller);
 }

@@ -53,11 +53,6 @@ bool gtls_is_at(const void *address);
 struct gtls *gtls_of_caller(const void *caller);
 
 /* Return the library of a session that no state is kept for. Each library is known once it has made its first session. */
-static inline struct gtls *gtls_of_any(const void *caller)
-{
-    struct gtls *first = atomic_load_explicit(&gtls_known[0], memory_order_acquire);
-
-    return first != NULL && atomic_load_explicit(&gtls_known[1], memory_order_acquire) == NULL ? first : gtls_of_caller(caller);
-}
+struct gtls *gtls_of_any(const void *caller);
 
 #endif
