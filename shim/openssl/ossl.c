@@ -177,12 +177,47 @@ static void *find(const struct parts *parts, const char *name, bool needed)
     return found == NULL && !parts->within && (needed || parts->mixed) ? loader_symbol(parts->handle, name) : found;
 }
 
+/* The functions in the order of the list, and where they belong in a struct ossl. Not as pointers to names: those would be relocated at the start of each
+ * process. */
+static const char names[] =
+#define NEEDED(name, result, parameters) #name "\0"
+#define OPTIONAL NEEDED
+#include "ossl_symbols.h"
+#undef NEEDED
+#undef OPTIONAL
+    ;
+static const struct {
+    uint16_t at;
+    bool needed;
+} places[] = {
+#define NEEDED(name, result, parameters) {offsetof(struct ossl, name), true},
+#define OPTIONAL(name, result, parameters) {offsetof(struct ossl, name), false},
+#include "ossl_symbols.h"
+#undef NEEDED
+#undef OPTIONAL
+};
+
+/* Return true if none is missing that is needed. */
+static bool find_functions(const struct parts *parts, struct ossl *ossl)
+{
+    const char *name = names;
+    bool complete = true;
+
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++, name += strlen(name) + 1) {
+        void *found = find(parts, name, places[i].needed);
+
+        memcpy((char *)ossl + places[i].at, &found, sizeof(found));
+        complete &= found != NULL || !places[i].needed;
+    }
+    return complete;
+}
+
 /* Return the library that `object` is, or NULL if it is not a libssl. */
 static struct ossl *examine(const struct loaded *object)
 {
     struct ossl *ossl = ossl_known_at(object->start);
     struct parts parts = {.ssl = *object};
-    bool complete = true;
+    bool complete;
 
     if (ossl != NULL || !object->marked)
         return ossl;
@@ -202,13 +237,7 @@ static struct ossl *examine(const struct loaded *object)
         ossl->crypto_start = parts.crypto.start;
         ossl->crypto_end = parts.crypto.end;
     }
-#define OPTIONAL(name, result, parameters) ossl->name = (result(*) parameters)find(&parts, #name, false);
-#define NEEDED(name, result, parameters) \
-    ossl->name = (result(*) parameters)find(&parts, #name, true); \
-    complete &= ossl->name != NULL;
-#include "ossl_symbols.h"
-#undef NEEDED
-#undef OPTIONAL
+    complete = find_functions(&parts, ossl);
     complete &= ossl->SSL_get1_peer_certificate != NULL || ossl->SSL_get_peer_certificate != NULL;
     complete &= ossl->ERR_put_error != NULL || (ossl->ERR_new != NULL && ossl->ERR_set_debug != NULL && ossl->ERR_set_error != NULL);
     ossl->kind = kind_of(parts.handle, complete);
