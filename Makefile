@@ -184,6 +184,10 @@ test: tools
 	$(Q)$(MAKE) --no-print-directory all $(unit) programs musl stacks servers runtimes
 	$(Q)tests/run
 
+## unit        the unit tests alone
+unit: $(unit)
+	$(Q)for program in $^; do $$program || exit; done
+
 ## quick       half of the tests, without those that need PHP, Apache, Node.js or npm
 quick: tools-for-quick
 	$(Q)$(MAKE) --no-print-directory all $(unit) programs
@@ -251,7 +255,7 @@ deb:
 ## fleet       test the package, the container image, the whole host and the Kubernetes component, in whole systems; needs root
 fleet:
 	$(Q)tests/tools fleet
-	$(Q)$(MAKE) --no-print-directory all programs
+	$(Q)$(MAKE) --no-print-directory all programs musl
 	$(Q)tests/run tests/fleet.bats
 
 ## check       linters, both compilers, and the sanitizers
@@ -346,6 +350,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: inside nodes stacks musl always all demo test quick bare hollow matrix clients suites doctor-table bench bench-programs fuzz soak deb fleet check programs paths servers runtimes tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
+.PHONY: unit inside nodes stacks musl always all demo test quick bare hollow matrix clients suites doctor-table bench bench-programs fuzz soak deb fleet check programs paths servers runtimes tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)

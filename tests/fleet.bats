@@ -237,6 +237,68 @@ contained() {
     equals "$OUT" ''
 }
 
+# alpine: an image like Alpine, with musl and busybox, and a client for musl; in place of its apk a script that unpacks. And the package as Alpine's abuild makes it,
+# from the functions of its recipe. Both once for this file, as the image "musl-pinned".
+alpine() {
+    local context=$BATS_FILE_TMPDIR/alpine root=$BATS_FILE_TMPDIR/alpine/root musl=$TOP/build/musl
+    image
+    [ ! -e "$context/ready" ] || return 0
+    mkdir -p "$root"/{bin,sbin,lib,usr/bin,usr/lib,tmp,etc,proc,dev,sys,run}
+    cp -L "/lib/ld-musl-$(uname -m).so.1" "$root/lib/"
+    cp -L "$musl"/lib*.so.[0-9]* "$musl/libcompat.so" "$root/usr/lib/"
+    cp "$musl/paths/connect" "$root/usr/bin/"
+    cp "$TOP/tests/musl/apk" "$root/sbin/"
+    cp "$(command -v busybox)" "$root/bin/busybox"
+    for name in sh tar gzip cp rm env ls cat; do ln -s busybox "$root/bin/$name"; done
+    tar -C "$root" -cf "$context/root.tar" .
+    bud musl "$TOP/packaging/container/base.Containerfile" "$context"
+    rm "$context/root.tar"
+    mkdir -p "$context/apk"/{src,pkg}
+    startdir=$TOP/packaging/alpine srcdir=$context/apk/src pkgdir=$context/apk/pkg CC=$(realpath "$musl/cc") sh -euc '
+        export CC
+        . "$startdir/APKBUILD"
+        test "$pkgver" = "$(cat "$builddir/VERSION")"
+        build && check && package
+        tar -C "$pkgdir" -czf "$srcdir/../$pkgname-$pkgver-r$pkgrel.apk" .' >"$context/log" 2>&1 || { cat "$context/log"; return 1; }
+    bud musl-pinned "$TOP/packaging/container/Containerfile" --build-arg BASE=localhost/musl --build-arg 'PACKAGE=pinshim-*.apk' "$context/apk"
+    touch "$context/ready"
+}
+
+# What a client for musl does in it; the pins are those of a name that the client has in the SNI.
+musl_client() {
+    echo "www.pinned.example spki-sha256:$PIN_GOOD" >"$PINS_DIR/pins"
+    FETCH=(/usr/bin/connect 127.0.0.1 "$1")
+}
+
+@test "the recipe for Alpine has the version of this tree, and no mistakes that a linter finds" {
+    capture shellcheck -s sh -e SC2034,SC2154,SC2148 "$TOP/packaging/alpine/APKBUILD"
+    equals "$STATUS: $OUT" '0: '
+    equals "$(sed -n 's/^pkgver=//p' "$TOP/packaging/alpine/APKBUILD")" "$(cat "$TOP/VERSION")"
+}
+
+@test "the image on Alpine starts its command by pinshim run, and none that is neither judged nor guarded" {
+    CONTAINED=()
+    alpine
+    container musl-pinned
+    PINS_DIR=$BATS_TEST_TMPDIR/pins
+    mkdir -p "$PINS_DIR"
+    musl_client "$IMPOSTOR"
+    capture contained "${FETCH[@]}"
+    has "$OUT" 'hello from impostor'
+    capture contained /usr/bin/pinshim run -- "${FETCH[@]}"
+    lacks "$OUT" 'hello from'
+    equals "$(count_lines refused)" 1
+    capture contained env LD_PRELOAD=libpinshim.so "${FETCH[@]}"
+    equals "$(count_lines refused)" 1
+    musl_client "$GOOD"
+    capture contained /usr/bin/pinshim run -- "${FETCH[@]}"
+    has "$OUT" 'hello from good'
+    capture contained /usr/bin/pinshim run -- /bin/busybox true
+    has "$ERR" 'exit status 125'
+    capture contained /usr/bin/pinshim doctor "${FETCH[@]}"
+    has "$OUT" '/usr/bin/connect: judged: its TLS is OpenSSL'
+}
+
 @test "the drop-in has nothing that systemd does not know" {
     local unit=$BATS_TEST_TMPDIR/demo.service
     printf '[Service]\nExecStart=/usr/bin/curl https://localhost/\n' >"$unit"
@@ -412,6 +474,21 @@ parts() {
     capture contained env "${environment[@]}" "${FETCH[@]}"
     equals "$OUT" ''
     equals "$(jq -Rr 'fromjson? | [.verdict, .target, .rule] | @tsv' <<<"$ERR")" $'refused\tlocalhost:'"$IMPOSTOR"$'\t/etc/pinshim/pins:1'
+
+    # The same object in an image with musl.
+    alpine
+    container musl
+    PINS_DIR=$BATS_TEST_TMPDIR/other
+    mkdir "$PINS_DIR"
+    musl_client "$GOOD"
+    capture contained env "${environment[@]}" "${FETCH[@]}"
+    has "$OUT" 'hello from good'
+    musl_client "$IMPOSTOR"
+    capture contained "${FETCH[@]}"
+    has "$OUT" 'hello from impostor'
+    capture contained env "${environment[@]}" "${FETCH[@]}"
+    lacks "$OUT" 'hello from'
+    equals "$(jq -Rr 'fromjson? | [.verdict, .target, .rule] | @tsv' <<<"$ERR")" $'refused\twww.pinned.example:'"$IMPOSTOR"$'\t/etc/pinshim/pins:1'
 }
 
 # documented NAME: the commands under that mark in docs/fleet.md
