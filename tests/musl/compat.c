@@ -1,9 +1,11 @@
 /* What Debian's libssl and libcrypto, and these tests, call of glibc, and musl does not have. */
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <syslog.h>
 
 static void must_fit(size_t size, size_t room)
@@ -136,6 +138,17 @@ int __isoc23_sscanf(const char *text, const char *format, ...)
 FILE *fopen64(const char *path, const char *mode)
 {
     return fopen(path, mode);
+}
+
+/* On arm64. */
+unsigned long __getauxval(unsigned long type)
+{
+    return getauxval(type);
+}
+
+_Noreturn void __longjmp_chk(jmp_buf where, int value)
+{
+    longjmp(where, value);
 }
 
 /* For asynchronous jobs, which libcrypto then finds to be impossible. */
