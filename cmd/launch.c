@@ -122,6 +122,14 @@ int launch_exec(const struct examination *examination, char *const *argv)
     char *preload = preload_value(examination->object);
     int error;
 
+    if (examination->first != NULL) {
+        size_t size = strlen(examination->first) + strlen(preload) + 2;
+        char *longer = output_allocate(NULL, size);
+
+        (void)snprintf(longer, size, "%s:%s", examination->first, preload);
+        free(preload);
+        preload = longer;
+    }
     launch_set("LD_PRELOAD", preload);
     free(preload);
     /* It has a slash, so PATH is not searched; a file that is not ELF and has no #! goes to /bin/sh. */

@@ -46,8 +46,11 @@ make_programs() {
     made static -static
     made static-pie -static-pie
     made libc -Wl,--dynamic-linker=/lib/ld-other.so.1
-    made set-user-id && chmod u+s "$MADE/set-user-id"
-    made set-group-id && chmod g+s "$MADE/set-group-id"
+    made set-user-id
+    made set-group-id
+    ! [ "$(id -u)" -eq 0 ] || chown 65534:65534 "$MADE/set-user-id" "$MADE/set-group-id"
+    chmod u+s "$MADE/set-user-id"
+    chmod g+s "$MADE/set-group-id"
     made capable
     ! [ "$(id -u)" -eq 0 ] || setcap cap_net_raw+ep "$MADE/capable"
     # The header of a program for another processor is enough: it ends there.
@@ -322,9 +325,104 @@ not_started() {
     not_started 'removes or changes the variables that the shim needs' env PINSHIM_MODE=report curl --version
 }
 
-@test "run refuses a program with file capabilities" {
+# where_others_search: what run needs, copied to where every user may search; sets $THERE
+where_others_search() {
+    THERE=$(mktemp -d "$(dirname "$SHIM_SO")/there-XXXXXX")
+    chmod 0755 "$THERE"
+    cp "$LAB/bin/pinshim" "$LAB/bin/libpinshim.so" "$PINS" "$THERE"
+    chmod 0644 "$THERE/pins"
+}
+
+@test "run refuses a program with file capabilities, unless root starts it: that gains nothing, and the loader heeds LD_PRELOAD" {
     [ "$(id -u)" -eq 0 ] || skip 'needs root'
-    not_started 'it has file capabilities' "$MADE/capable"
+    capture pinshim run --pins "$PINS" -- "$MADE/capable"
+    equals "$STATUS$OUT" 0ran
+    where_others_search
+    cp "$MADE/capable" "$THERE"
+    setcap cap_net_raw+ep "$THERE/capable"
+    capture setpriv --reuid=65534 --regid=65534 --clear-groups "$THERE/pinshim" run --pins "$THERE/pins" -- "$THERE/capable"
+    rm -r "$THERE"
+    equals "$STATUS$OUT" 125
+    has "$ERR" 'it has file capabilities'
+}
+
+@test "run follows sudo, su, runuser and other wrappers, and what they start is pinned" {
+    local wrapper
+    [ "$(id -u)" -eq 0 ] || skip 'changing the user takes root'
+    pins "localhost spki-sha256:$PIN_GOOD"
+    where_others_search
+    while read -r wrapper; do
+        eval "capture '$THERE/pinshim' run --pins '$THERE/pins' -- $wrapper"
+        [ "$(count_lines refused)" -eq 1 ] || explain "not refused: $wrapper"
+        lacks "$OUT" 'hello'
+    done <<TEXT
+sudo -u nobody curl -sk https://localhost:$IMPOSTOR/
+sudo -u nobody A=b curl -sk https://localhost:$IMPOSTOR/
+su nobody -s /bin/sh -c 'curl -sk https://localhost:$IMPOSTOR/'
+su - nobody -s /bin/sh -c 'curl -sk https://localhost:$IMPOSTOR/'
+runuser -u nobody -- curl -sk https://localhost:$IMPOSTOR/
+setpriv --reuid=65534 --clear-groups curl -sk https://localhost:$IMPOSTOR/
+start-stop-daemon --start --exec /usr/bin/curl -- -sk https://localhost:$IMPOSTOR/
+unshare --fork curl -sk https://localhost:$IMPOSTOR/
+chroot / curl -sk https://localhost:$IMPOSTOR/
+TEXT
+    rm -r "$THERE"
+}
+
+@test "run names what it cannot hold, and the command line that can" {
+    local root=$BATS_TEST_TMPDIR/root line
+    mkdir "$root"
+    not_started "it runs in the root directory $root, where $LAB/bin/libpinshim.so is missing: the loader would start it without the shim" chroot "$root" curl
+    not_started "it runs in the root directory $root" unshare --root="$root" curl
+    not_started "it runs in the root directory $root" start-stop-daemon -S -r "$root" -x /usr/bin/curl
+    not_started 'it runs in another root directory, of which it is not known' nsenter -t 1 --mount curl
+    not_started 'systemd-run -p Nice=1 pinshim run -- curl -s x' systemd-run -p Nice=1 curl -s x
+    has "$ERR" 'the service manager starts the command, with an environment of its own'
+    not_started 'packaging/systemd/pinshim.conf is a drop-in for it' systemctl start x
+    # With the shim there, it is started; what there is not can be no program.
+    install -D "$LAB/bin/libpinshim.so" "$root$LAB/bin/libpinshim.so"
+    capture pinshim doctor chroot "$root" curl
+    has "$OUT" 'curl: judged'
+    # bwrap, by its name alone: the root as it is, or one put together.
+    ln -s /bin/true "$BATS_TEST_TMPDIR/bwrap"
+    not_started 'it runs in another root directory' "$BATS_TEST_TMPDIR/bwrap" --ro-bind /usr /usr --proc /proc -- curl x
+    capture pinshim doctor "$BATS_TEST_TMPDIR/bwrap" --bind / / --dev /dev curl x
+    has "$OUT" 'curl: judged'
+    # For those for whom they are set-user-ID.
+    [ "$(id -u)" -eq 0 ] || skip 'changing the user takes root'
+    where_others_search
+    while IFS='|' read -r wrapper line; do
+        eval "capture setpriv --reuid=65534 --regid=65534 --clear-groups '$THERE/pinshim' run --pins '$THERE/pins' -- $wrapper"
+        equals "$STATUS" 125
+        has "$ERR" 'is set-user-ID, and the loader ignores LD_PRELOAD in such programs'
+        has "$ERR" "next: put \"pinshim run\" before the command itself: $line"
+    done <<'TEXT'
+sudo -n -u www-data A=b curl -s x|sudo -n -u www-data A=b pinshim run -- curl -s x
+su www-data -s /bin/sh -c 'curl x'|su www-data -s /bin/sh -c 'pinshim run -- curl x'
+TEXT
+    rm -r "$THERE"
+}
+
+@test "run puts a sanitizer's runtime before the shim" {
+    pins "localhost spki-sha256:$PIN_GOOD"
+    gcc -fsanitize=address -o "$MADE/sanitized" -x c - -lssl -lcrypto <<'EOF'
+#include <openssl/ssl.h>
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "detect_leaks=0"; }
+int main(int count, char **arguments)
+{
+    BIO *bio = BIO_new_ssl_connect(SSL_CTX_new(TLS_client_method()));
+    BIO_set_conn_hostname(bio, arguments[count - 1]);
+    puts(BIO_do_connect(bio) == 1 ? "connected" : "refused");
+    return 0;
+}
+EOF
+    capture bare env LD_PRELOAD="$LAB/bin/libpinshim.so" PINSHIM_PINS="$PINS" "$MADE/sanitized" "localhost:$GOOD"
+    has "$ERR" 'ASan runtime does not come first'
+    under -- "$MADE/sanitized" "localhost:$GOOD"
+    equals "$STATUS $OUT" '0 connected'
+    under -- "$MADE/sanitized" "localhost:$IMPOSTOR"
+    equals "$STATUS $OUT $(count_lines refused)" '0 refused 1'
 }
 
 @test "run starts what does its TLS with another library, and says in one line what becomes of it" {

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 /* The TLS libraries that are nearest to the program in its dependency graph. */
 struct survey {
@@ -479,24 +480,26 @@ static void decide_tls(struct examination *out, const struct libraries *librarie
     look_for_fallback(out, libraries);
 }
 
-/* In a program with more rights than its user's (AT_SECURE), the loader ignores LD_PRELOAD. */
-static bool has_rights(struct examination *out)
+/* In a program with more rights than its user's (AT_SECURE), the loader ignores LD_PRELOAD. `started`: this user is about to start it. */
+static bool has_rights(struct examination *out, bool started)
 {
     struct stat status;
     const char *path = out->program.path;
 
-    if (stat(path, &status) == 0 && (status.st_mode & (S_ISUID | S_ISGID)) != 0) {
+    /* Who starts it and gains nothing, as root what belongs to root, has it as any other program. */
+    if (stat(path, &status) == 0
+        && (((status.st_mode & S_ISUID) != 0 && !(started && status.st_uid == getuid()))
+            || ((status.st_mode & S_ISGID) != 0 && !(started && status.st_gid == getgid())))) {
         seen_add(&out->seen, "rights", "%s is %s (mode %04o, owner %u, group %u)", path,
             (status.st_mode & S_ISUID) != 0 ? "set-user-ID" : "set-group-ID", (unsigned)(status.st_mode & 07777), (unsigned)status.st_uid,
             (unsigned)status.st_gid);
         decide(out, HOLD_NEITHER, "set-user-id",
             format("it is %s, and the loader ignores LD_PRELOAD in such programs",
                 (status.st_mode & S_ISUID) != 0 ? "set-user-ID" : "set-group-ID"),
-            format("if it starts another program (as sudo does), put \"pinshim run\" after it: %s pinshim run -- COMMAND",
-                program_base(path)));
+            output_copy("if it starts another program, put \"pinshim run\" before that one"));
         return true;
     }
-    if (getxattr(path, "security.capability", NULL, 0) > 0) {
+    if (!(started && getuid() == 0) && getxattr(path, "security.capability", NULL, 0) > 0) {
         seen_add(&out->seen, "rights", "%s has file capabilities (security.capability)", path);
         decide(out, HOLD_NEITHER, "capabilities", output_copy("it has file capabilities, and the loader ignores LD_PRELOAD in such programs"),
             format("remove them (setcap -r %s) and grant the rights in another way, such as systemd's AmbientCapabilities=", path));
@@ -592,6 +595,20 @@ static bool try_object(struct examination *out, const struct libraries *librarie
     }
 }
 
+/* The runtime of a sanitizer ends the program unless it is the first. */
+static char *runtime_of(const struct libraries *libraries)
+{
+    static const char *const names[] = {"libasan.so", "libhwasan.so", "libclang_rt.asan", "libclang_rt.hwasan"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const struct library *library = libraries_find(libraries, names[i]);
+
+        if (library != NULL)
+            return output_copy(library->path);
+    }
+    return NULL;
+}
+
 static void examine_elf(struct examination *out, const struct libraries *libraries, const struct elf *object, bool trusted)
 {
     const struct elf *elf = &libraries->first->elf;
@@ -614,7 +631,7 @@ static void examine_elf(struct examination *out, const struct libraries *librari
         name_static(out, libraries);
         return;
     }
-    if (is_foreign(out, libraries) || has_rights(out))
+    if (is_foreign(out, libraries) || has_rights(out, trusted))
         return;
     if (libraries->missing != NULL)
         seen_add(&out->seen, "note", "%s, which %s needs, was not found here", libraries->missing, library_name(libraries->missing_by));
@@ -625,6 +642,9 @@ static void examine_elf(struct examination *out, const struct libraries *librari
         return;
     }
     decide_tls(out, libraries, false);
+    out->first = runtime_of(libraries);
+    if (out->first != NULL)
+        seen_add(&out->seen, "note", "%s must be the first library, so it stands before the shim in LD_PRELOAD", out->first);
     if (out->hold != HOLD_NEITHER && !try_object(out, libraries, trusted))
         return;
     if (out->hold != HOLD_NEITHER && !out->mapped)
@@ -745,6 +765,21 @@ static void decide_error(struct examination *out)
     }
 }
 
+/* The loader starts a program without an object that it does not find. */
+static void look_into_root(struct examination *out)
+{
+    const char *root = out->program.root;
+    char *below = format("%s%s", root, out->object);
+
+    if (root[0] == '\0')
+        decide(out, HOLD_NEITHER, "root", format("it runs in another root directory, of which it is not known whether %s is there", out->object),
+            output_copy("put the shim and the pins file there at the same paths, and use --force"));
+    else if (access(below, R_OK) != 0)
+        decide(out, HOLD_NEITHER, "root", format("it runs in the root directory %s, where %s is missing: the loader would start it without the shim", root, out->object),
+            format("put it there (install -D %s %s), and the pins file too", out->object, below));
+    free(below);
+}
+
 void examine(char *const *argv, bool trusted, struct examination *out)
 {
     const char *now = getenv("LD_LIBRARY_PATH");
@@ -773,9 +808,10 @@ void examine(char *const *argv, bool trusted, struct examination *out)
         program_print(argv, &text);
         out->next = format("see which connections are checked: PINSHIM_LOG_LEVEL=all pinshim run -- %s", buffer);
     }
-    if (out->program.obstacle != NULL && out->hold != HOLD_NEITHER)
-        decide(out, HOLD_NEITHER, "environment", output_copy(out->program.obstacle),
-            output_copy("put \"pinshim run\" after it: env ... pinshim run -- COMMAND"));
+    if (out->program.obstacle != NULL && out->object != NULL)
+        decide(out, HOLD_NEITHER, out->program.obstacle_code, output_copy(out->program.obstacle), output_copy(out->program.obstacle_next));
+    else if (out->program.root != NULL && out->hold != HOLD_NEITHER)
+        look_into_root(out);
 }
 
 /* Take over what the process was started with, of that which the verdict depends on. */
@@ -860,6 +896,7 @@ void examination_free(struct examination *examination)
     free(examination->next);
     free(examination->plaintext);
     free(examination->object);
+    free(examination->first);
     memset(examination, 0, sizeof(*examination));
 }
 

@@ -36,6 +36,7 @@ struct examination {
     struct seen *seen;
     struct found *found;
     char *object; /* the shim's path; NULL: not found */
+    char *first; /* what must come before it in LD_PRELOAD: a sanitizer's runtime; NULL: nothing */
     bool mapped; /* the loader has shown that it maps it into the program; or it is in the process */
 };
 

@@ -103,6 +103,23 @@ static char *find(const char *name, const char *path, int *error)
     return NULL;
 }
 
+/* The same below another root directory; where it is not there, or that is not known, as here. */
+static char *find_below(const char *root, const char *name, const char *path, int *error)
+{
+    char *found = find(name, path, error);
+    char below[PATH_MAX];
+    struct text text = text_over(below, sizeof(below));
+
+    if (root == NULL || root[0] == '\0')
+        return found;
+    text_add(&text, "%s%s", root, found != NULL ? found : name);
+    if (text.cut || can_run(below) != 0)
+        return found;
+    free(found);
+    *error = 0;
+    return output_copy(below);
+}
+
 /* Split the operand of env -S at blanks that are not quoted; ${NAME} is a variable. */
 static void split(const char *string, struct words *out)
 {
@@ -164,6 +181,12 @@ static bool is_put_back(void)
     return inherit == NULL || strcmp(inherit, "keep") != 0;
 }
 
+static void set(char **to, char *value)
+{
+    free(*to);
+    *to = value;
+}
+
 static void hinder(struct program *program, const char *what, bool put_back)
 {
     char buffer[300];
@@ -173,6 +196,8 @@ static void hinder(struct program *program, const char *what, bool put_back)
         return;
     text_add(&text, "env %.200s removes or changes the variables that the shim needs", what);
     program->obstacle = output_copy(buffer);
+    program->obstacle_next = output_copy("put \"pinshim run\" after it: env ... pinshim run -- COMMAND");
+    program->obstacle_code = "environment";
 }
 
 static void assign(struct program *program, struct env *env, const char *word)
@@ -329,12 +354,6 @@ static bool is_elf(const char *path)
     return is;
 }
 
-static void set(char **to, char *value)
-{
-    free(*to);
-    *to = value;
-}
-
 static void set_line(struct program *program, const char *interpreter, const char *argument)
 {
     char buffer[2 * HEAD + 4];
@@ -371,19 +390,101 @@ static bool through_env(struct program *program, struct words *words, char **pat
     return true;
 }
 
+/* The command line with "pinshim run" where it has to be. */
+static char *with_run(const struct words *words, const struct wrapped *wrapped)
+{
+    struct words with = {NULL, 0};
+    char buffer[4096];
+    struct text text = text_over(buffer, sizeof(buffer));
+
+    for (size_t i = 0; i < words->count; i++) {
+        const char *word = words->at[i];
+
+        if (i == wrapped->command && wrapped->kind == WRAPPER_SHELL) {
+            const char *value = strncmp(word, "--command=", 10) == 0 ? word + 10 : word;
+            char changed[4096];
+            struct text to = text_over(changed, sizeof(changed));
+
+            text_add(&to, "%.*spinshim run -- %s", (int)(value - word), word, value);
+            add_word(&with, changed);
+            continue;
+        }
+        if (i == wrapped->command && i > 0) {
+            add_word(&with, "pinshim");
+            add_word(&with, "run");
+            add_word(&with, "--");
+        }
+        add_word(&with, word);
+    }
+    program_print(with.at, &text);
+    free_words(&with);
+    return output_copy(buffer);
+}
+
+static void set_obstacle(struct program *program, const char *code, const struct words *words, const struct wrapped *wrapped, const char *reason)
+{
+    char buffer[8192];
+    struct text text = text_over(buffer, sizeof(buffer));
+    char *line = with_run(words, wrapped);
+
+    if (program->obstacle == NULL) {
+        program->obstacle = output_copy(reason);
+        program->obstacle_code = code;
+        if (wrapped->next != NULL)
+            text_add(&text, "%s", wrapped->next);
+        else if (wrapped->command == 0)
+            text_add(&text, "put \"pinshim run\" before the program that it starts");
+        else
+            text_add(&text, "put \"pinshim run\" before the command itself: %s", line);
+        program->obstacle_next = output_copy(buffer);
+    }
+    free(line);
+}
+
+/* Whether the loader ignores LD_PRELOAD for this user: root that runs what belongs to root gains nothing. */
+static bool gains_rights(const char *path, const char **how)
+{
+    struct stat status;
+
+    if (stat(path, &status) != 0)
+        return false;
+    *how = (status.st_mode & S_ISUID) != 0 ? "set-user-ID" : "set-group-ID";
+    return ((status.st_mode & S_ISUID) != 0 && status.st_uid != getuid()) || ((status.st_mode & S_ISGID) != 0 && status.st_gid != getgid());
+}
+
 /* Go from a wrapper to its command. Return false where it starts none. */
-static bool through_wrapper(struct words *words, const char *found, struct seen **seen)
+static bool through_wrapper(struct program *program, struct words *words, const char *found, struct seen **seen)
 {
     struct words next = {NULL, 0};
-    size_t command = 0;
-    const char *name = wrapper_read(found, words->at, words->count, &command);
+    struct wrapped wrapped;
+    char reason[1000];
+    struct text text = text_over(reason, sizeof(reason));
+    const char *how;
 
-    if (name == NULL)
+    if (!wrapper_read(found, words->at, words->count, &wrapped))
         return false;
-    seen_add(seen, name, "starts %s", words->at[command]);
-    do
-        add_word(&next, words->at[command]);
-    while (++command < words->count);
+    if (gains_rights(found, &how)) {
+        text_add(&text, "%s is %s, and the loader ignores LD_PRELOAD in such programs", wrapped.name, how);
+        set_obstacle(program, "set-user-id", words, &wrapped, reason);
+    }
+    if (wrapped.kind == WRAPPER_ELSEWHERE)
+        set_obstacle(program, "elsewhere", words, &wrapped, wrapped.reason);
+    if (wrapped.kind == WRAPPER_ROOT) {
+        set(&program->root, output_copy(wrapped.root != NULL ? wrapped.root : ""));
+        seen_add(seen, "root", "%s changes the root directory%s%s", wrapped.name, wrapped.root != NULL ? " to " : "", wrapped.root != NULL ? wrapped.root : "");
+    }
+    if (wrapped.kind == WRAPPER_SHELL || wrapped.command == 0) {
+        seen_add(seen, wrapped.name, "starts %s", wrapped.kind == WRAPPER_SHELL ? "a shell" : "something else");
+        return false;
+    }
+    seen_add(seen, wrapped.name, "starts %s", words->at[wrapped.command]);
+    for (size_t i = wrapped.command; i < words->count; i++)
+        add_word(&next, words->at[i]);
+    /* What start-stop-daemon takes as arguments is behind "--". */
+    if (strcmp(wrapped.name, "start-stop-daemon") == 0) {
+        free_words(&next);
+        add_word(&next, words->at[wrapped.command]);
+    }
     free_words(words);
     *words = next;
     return true;
@@ -429,7 +530,7 @@ void program_follow(char *const *argv, struct program *out, struct seen **seen)
     for (size_t i = 1; argv[0] != NULL && argv[i] != NULL; i++)
         add_word(&words, argv[i]);
     for (int scripts = 0;;) {
-        char *found = scripts < STEPS ? find(words.at[0], path, &out->error) : NULL;
+        char *found = scripts < STEPS ? find_below(out->root, words.at[0], path, &out->error) : NULL;
 
         set(&out->called, output_copy(words.at[0]));
         if (!out->script)
@@ -444,7 +545,7 @@ void program_follow(char *const *argv, struct program *out, struct seen **seen)
             out->error = through_script(out, &words, found, seen);
             scripts++;
         } else if (!(strcmp(program_base(found), "env") == 0 && through_env(out, &words, &path, seen))
-            && !through_wrapper(&words, found, seen)) {
+            && !through_wrapper(out, &words, found, seen)) {
             out->path = realpath(found, NULL);
             out->error = out->path == NULL ? errno : 0;
         }
@@ -481,6 +582,8 @@ void program_free(struct program *program)
     free(program->named);
     free(program->first_line);
     free(program->obstacle);
+    free(program->obstacle_next);
+    free(program->root);
     free(program->library_path);
     free(program->subject);
     memset(program, 0, sizeof(*program));

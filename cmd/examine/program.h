@@ -22,7 +22,10 @@ struct program {
     char *called; /* the name under which that was called */
     char *named; /* the same, but for a script its own name */
     char *first_line; /* of the last script; NULL: there was none */
-    char *obstacle; /* what clears the environment before it starts; NULL: nothing */
+    char *obstacle; /* why the shim would not be in it: a clause; NULL: nothing */
+    char *obstacle_next; /* what to do */
+    const char *obstacle_code; /* one word for machines */
+    char *root; /* its root directory, where that is another; NULL: it is this one's */
     char *library_path; /* the LD_LIBRARY_PATH that it is started with; NULL: as it is now */
     bool script; /* it runs a script, whose path is `subject` */
     char *subject;
