@@ -244,6 +244,18 @@ EXPORT int gnutls_x509_trust_list_verify_crt2(gnutls_x509_trust_list_t list, gnu
     return result;
 }
 
+EXPORT int gnutls_x509_trust_list_verify_named_crt(gnutls_x509_trust_list_t list, gnutls_x509_crt_t crt, const void *name, size_t size, unsigned flags,
+    unsigned *status, gnutls_verify_output_function function)
+{
+    FIND_FOR_CALLER(gnutls_x509_trust_list_verify_named_crt, GNUTLS_E_INTERNAL_ERROR)
+    const gnutls_typed_vdata_st asked = {.type = GNUTLS_DT_DNS_HOSTNAME, .data = (unsigned char *)(uintptr_t)name, .size = (unsigned)size};
+    int result = real(list, crt, name, size, flags, status, function);
+
+    if (IS_PROGRAMS && result >= 0 && size > 0 && !gtls_told_apart(gtls, crt, NULL, &asked, 1))
+        *status |= GNUTLS_CERT_INVALID;
+    return result;
+}
+
 EXPORT int gnutls_verify_stored_pubkey(const char *file, gnutls_tdb_t store, const char *host, const char *service, gnutls_certificate_type_t type,
     const gnutls_datum_t *certificate, unsigned flags)
 {
@@ -300,7 +312,10 @@ EXPORT ssize_t gnutls_record_send_early_data(gnutls_session_t session, const voi
 {
     FIND(gnutls_record_send_early_data, session, GNUTLS_E_INTERNAL_ERROR)
 
-    return conn == NULL || gtls_handshake_may_send_early(conn) ? real(session, bytes, size) : REFUSED;
+    if (conn != NULL && !gtls_handshake_may_send_early(conn))
+        return REFUSED;
+    /* The session is withheld. GnuTLS would drop the data; 3.7.1 crashes. */
+    return conn != NULL && conn->held != NULL && !conn->offered ? 0 : real(session, bytes, size);
 }
 
 /* They may drive a handshake: after a false start, or one that the server asks for (GNUTLS_AUTO_REAUTH). */

@@ -99,4 +99,6 @@ NEEDED(gnutls_x509_privkey_import2, int, (gnutls_x509_privkey_t, const gnutls_da
 NEEDED(gnutls_x509_privkey_init, int, (gnutls_x509_privkey_t *))
 NEEDED(gnutls_x509_trust_list_verify_crt2, int,
     (gnutls_x509_trust_list_t, gnutls_x509_crt_t *, unsigned, gnutls_typed_vdata_st *, unsigned, unsigned, unsigned *, gnutls_verify_output_function))
+NEEDED(gnutls_x509_trust_list_verify_named_crt, int,
+    (gnutls_x509_trust_list_t, gnutls_x509_crt_t, const void *, size_t, unsigned, unsigned *, gnutls_verify_output_function))
 OPTIONAL(gnutls_record_send_file, ssize_t, (gnutls_session_t, int, off_t *, size_t))
