@@ -4,8 +4,9 @@
 #include <string.h>
 
 /* The private extension of each client's session, by which the shim hears of ClientHellos and of the session's end; it is never sent. From the range that
- * nobody is assigned a number of (RFC 8447, section 7). */
+ * nobody is assigned a number of (RFC 8447, section 7): the first that the program has not taken itself. */
 #define EXTENSION 65317
+#define EXTENSIONS 8
 
 _Thread_local gnutls_session_t gtls_conn_driven;
 
@@ -75,6 +76,8 @@ static void is_freed(gnutls_ext_priv_data_t data)
 bool gtls_conn_made(const struct gtls *gtls, gnutls_session_t session, unsigned flags, gnutls_certificate_verify_function *hook)
 {
     struct conn *conn = calloc(1, sizeof(*conn));
+    int extension = EXTENSION;
+    int result = GNUTLS_E_ALREADY_REGISTERED;
 
     if (conn == NULL)
         return false;
@@ -82,14 +85,14 @@ bool gtls_conn_made(const struct gtls *gtls, gnutls_session_t session, unsigned 
     conn->gtls = gtls;
     conn->session = session;
     conn->flags = flags;
-    if (gtls->gnutls_session_ext_register(session, "pinshim", EXTENSION, GNUTLS_EXT_TLS, take_nothing, hello_is_made, is_freed, NULL, NULL,
-            GNUTLS_EXT_FLAG_CLIENT_HELLO | GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_DTLS)
-            < 0
-        || !state_keep(gtls, session, &conn->attached)) {
+    while (result == GNUTLS_E_ALREADY_REGISTERED && extension < EXTENSION + EXTENSIONS)
+        result = gtls->gnutls_session_ext_register(session, "pinshim", extension++, GNUTLS_EXT_TLS, take_nothing, hello_is_made, is_freed, NULL, NULL,
+            GNUTLS_EXT_FLAG_CLIENT_HELLO | GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_DTLS);
+    if (result < 0 || !state_keep(gtls, session, &conn->attached)) {
         free(conn);
         return false;
     }
-    gtls->gnutls_ext_set_data(session, EXTENSION, conn);
+    gtls->gnutls_ext_set_data(session, (unsigned)extension - 1, conn);
     gtls->gnutls_session_set_verify_function(session, hook);
     return true;
 }

@@ -22,10 +22,13 @@ static bool prepare(void)
  * own; one that leaves later is known by then. */
 static bool sends(const void *caller)
 {
-    const struct conn *conn = gtls_conn_of(gtls_conn_driven);
+    struct conn *conn = gtls_conn_of(gtls_conn_driven);
 
     (void)caller;
-    return conn != NULL && conn->begun && !conn->facts.random_known;
+    if (conn == NULL || !conn->begun || conn->facts.random_known)
+        return false;
+    gtls_facts_made(conn->gtls, conn->session, &conn->facts);
+    return conn->facts.random_known;
 }
 
 const struct backend gnutls_backend = {.part = "gnutls_", .mark = GTLS_MARK, .owns = gtls_is_at, .sends = sends, .prepare = prepare};

@@ -347,8 +347,12 @@ static bool permits_hello(int fd, const struct hello *hello, const struct sockad
     claim = sent_leaves(hello->random, fd, &address);
     if (claim == SENT_ASTRAY && is_answered_elsewhere(fd, hello))
         claim = SENT_ALONG;
-    if (claim == SENT_ALONG || config_get()->unjudged == UNJUDGED_ALLOW || socket_inode(fd) == 0 || is_judged(caller))
+    if (claim == SENT_ALONG || config_get()->unjudged == UNJUDGED_ALLOW || socket_inode(fd) == 0)
         return true;
+    if (is_judged(caller)) {
+        claim = sent_leaves(hello->random, fd, &address); /* only now it may be known that it was made */
+        return true;
+    }
     return may_leave(fd, hello, claim, &address, caller);
 }
 
