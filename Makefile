@@ -46,7 +46,7 @@ core := $(addprefix core/,config text kernel file host hello roots pins pins_tex
 shim := core/log $(addprefix libc/,loader start resolve send receive stdio filter exec) $(core) core/resolved core/target core/dns core/proxy_request libc/socket libc/resolver libc/proxy libc/within libc/sent libc/guard libc/required core/pinstore \
 	$(addprefix core/,evaluation report proven state fortify) \
 	$(addprefix openssl/,client_decode certs ossl verify_param through facts session context conn refuse decide psk told verify client_cert unseen start security arrival handshake exports openssl) \
-	$(addprefix gnutls/,gtls client_decode certs facts conn credentials decide refuse session client_cert told verify handshake exports gnutls) \
+	$(addprefix gnutls/,gtls client_decode certs facts conn credentials decide refuse told session client_cert verify handshake exports gnutls) \
 	backends libc/cares libc/dlsym libc/dlsym_entry
 command := main output run doctor prove impostor learn launch event observed targets objects workers dial lint pin into check linked \
 	$(addprefix examine/,examine program wrapper tls_library libraries elf_file preload)

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include "proven.h"
+#include "told.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -77,10 +78,13 @@ static int try(const struct gtls *gtls, unsigned flags, const void *bytes, size_
 static bool may_resume(struct conn *conn, bool final)
 {
     gnutls_datum_t chain[MOST_SENT];
-    uint32_t count = conn->held_proven ? find_chain(conn->held, conn->held_length, chain) : 0;
+    uint32_t count = find_chain(conn->held, conn->held_length, chain);
     struct gathered gathered;
     struct outlook outlook;
 
+    if (count > 0 && gtls_told_knows((struct bytes) {chain[0].data, chain[0].size}))
+        return false;
+    count = conn->held_proven ? count : 0;
     gtls_decide_gather(conn, chain, count, &gathered);
     if (conn->held_digested)
         gathered.presented.digests = &conn->held_digests;
@@ -160,9 +164,8 @@ void gtls_session_written(struct conn *conn, const void *bytes, size_t size)
     const gnutls_datum_t *sent;
     uint32_t found;
 
-    /* Before the server has proven its key, anybody could have made the session: its secret may still be zero. What the program checks by itself it would
-     * not check again on a resumption. */
-    if (conn->phase != PHASE_CONFIRMED || conn->facts.told.length > 0 || bytes == NULL || size < LEAST)
+    /* Before the server has proven its key, anybody could have made the session: its secret may still be zero. */
+    if (conn->phase != PHASE_CONFIRMED || bytes == NULL || size < LEAST)
         return;
     sent = conn->gtls->gnutls_certificate_get_peers(conn->session, &count);
     if (sent == NULL || conn->gtls->gnutls_certificate_type_get2(conn->session, GNUTLS_CTYPE_SERVER) != GNUTLS_CRT_X509)

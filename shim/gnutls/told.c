@@ -19,6 +19,17 @@ static _Thread_local unsigned next_expected;
 /* Those of all threads. Where two share a place, the older one is forgotten. */
 static _Atomic uint64_t peers[PEERS];
 
+/* Leaves that the program has checked for a name, a bit for each; none is ever forgotten. */
+#define CHECKED (1 << 16)
+static _Atomic uint64_t checked[CHECKED / 64];
+
+static void remember_checked(uint64_t signature)
+{
+    unsigned bit = (unsigned)(signature >> 13) % CHECKED;
+
+    atomic_fetch_or(&checked[bit / 64], (uint64_t)1 << bit % 64);
+}
+
 /* FNV-1a. */
 static uint64_t digest_of(const uint8_t *bytes, size_t length)
 {
@@ -46,6 +57,13 @@ static uint64_t signature_of(const struct gtls *gtls, gnutls_x509_crt_t crt)
     size_t size = sizeof(bytes);
 
     return gtls->gnutls_x509_crt_get_signature(crt, bytes, &size) >= 0 ? digest_of((const uint8_t *)bytes, size) : 0;
+}
+
+bool gtls_told_knows(struct bytes leaf)
+{
+    unsigned bit = (unsigned)(signature_of_der(leaf) >> 13) % CHECKED;
+
+    return (atomic_load(&checked[bit / 64]) & (uint64_t)1 << bit % 64) != 0;
 }
 
 void gtls_told_expect(struct conn *conn, const struct certificate *leaf)
@@ -94,6 +112,7 @@ bool gtls_told_data(struct conn *conn, const gnutls_typed_vdata_st *data, unsign
     bool continues = conn->phase != PHASE_REFUSED;
 
     if (continues && gtls_facts_note_data(conn->gtls, &conn->facts, data, count)) {
+        remember_checked(conn->signature);
         if (conn->phase == PHASE_CONFIRMED)
             continues = judge_again(conn);
         else
@@ -144,6 +163,7 @@ bool gtls_told_apart(const struct gtls *gtls, gnutls_x509_crt_t crt, const gnutl
         continues = gtls_told_data(conn, data, count);
     } else if (signature != 0 && atomic_load_explicit(&peers[signature / 2 % PEERS], memory_order_relaxed) == signature
         && gtls_facts_note_data(gtls, &facts, data, count)) {
+        remember_checked(signature);
         if (crt == NULL)
             exported = *der;
         continues = (crt == NULL || gtls->gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_DER, &exported) >= 0)

@@ -8,6 +8,10 @@
 /* The session's peer has presented the leaf, which this thread may soon check. */
 void gtls_told_expect(struct conn *conn, const struct certificate *leaf);
 
+/* Return true if the program has checked this leaf for a name that it told in no other way: on a resumption it might not do so again. Perhaps also for
+ * another leaf. */
+MUST_CHECK bool gtls_told_knows(struct bytes leaf);
+
 /* The program checks the session's peer for this. Return false if the connection was, or is, refused, so that the check must fail. errno is
  * preserved. */
 MUST_CHECK bool gtls_told_data(struct conn *conn, const gnutls_typed_vdata_st *data, unsigned count);
