@@ -80,9 +80,14 @@ static void append_trusted(const struct gtls *gtls, struct certificates *list, c
         gnutls_x509_crt_t crt = crt_of(gtls, issued);
         gnutls_x509_crt_t issuer = NULL;
         gnutls_datum_t der = {NULL, 0};
+        bool exported;
 
-        if (crt == NULL || gtls->gnutls_certificate_get_issuer(list->trusted, crt, &issuer, 0) < 0 || issuer == NULL
-            || gtls->gnutls_x509_crt_export2(issuer, GNUTLS_X509_FMT_DER, &der) < 0)
+        /* A copy: other threads use the same credentials. */
+        if (crt == NULL || gtls->gnutls_certificate_get_issuer(list->trusted, crt, &issuer, GNUTLS_TL_GET_COPY) < 0)
+            return;
+        exported = gtls->gnutls_x509_crt_export2(issuer, GNUTLS_X509_FMT_DER, &der) >= 0;
+        gtls->gnutls_x509_crt_deinit(issuer);
+        if (!exported)
             return;
         for (size_t i = 0; i < list->count; i++) {
             if (list->at[i].der.length == der.size && memcmp(list->at[i].der.at, der.data, der.size) == 0) {

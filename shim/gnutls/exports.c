@@ -58,6 +58,8 @@ EXPORT int gnutls_certificate_allocate_credentials(gnutls_certificate_credential
     if (result >= 0 && is_usable(gtls)) {
         pinstore_release(evaluation_pins(&gtls->tls));
         gtls_credentials_forget(gtls, *credentials);
+        /* Later several threads may use them. Without memory now, they may make it then. */
+        (void)gtls_credentials_make(gtls, *credentials);
     }
     return result;
 }

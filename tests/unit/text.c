@@ -401,8 +401,26 @@ static void test_utf8(void)
     }
 }
 
+static void test_times(void)
+{
+    static const struct {
+        uint64_t seconds;
+        const char *text;
+    } rows[] = {{0, "1970-01-01T00:00:00"}, {482196050, "1985-04-12T23:20:50"}, {951782400, "2000-02-29T00:00:00"}, {4107542399, "2100-02-28T23:59:59"},
+        {253402300799, "9999-12-31T23:59:59"}, {UINT64_MAX, "9999-12-31T23:59:59"}};
+
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        char buffer[40];
+        struct text text = text_over(buffer, sizeof(buffer));
+
+        text_add_time(&text, rows[i].seconds);
+        check(strcmp(buffer, rows[i].text) == 0, "%s, not %s", rows[i].text, buffer);
+    }
+}
+
 int main(void)
 {
+    test_times();
     test_lines();
     test_escaped();
     test_json();
