@@ -49,7 +49,7 @@ shim := core/log $(addprefix libc/,loader start resolve send receive stdio filte
 	$(addprefix gnutls/,gtls client_decode certs facts conn credentials decide refuse told session client_cert verify handshake exports gnutls) \
 	backends libc/cares libc/dlsym libc/dlsym_entry
 command := main output run doctor prove impostor learn launch event observed targets objects workers dial lint pin into check linked \
-	$(addprefix examine/,examine program wrapper tls_library libraries elf_file preload)
+	$(addprefix examine/,examine program script wrapper tls_library libraries elf_file preload)
 # Of the shim, beside the core.
 shared := $(addprefix core/,log proxy_request report) $(addprefix openssl/,client_decode certs)
 # What unit tests need besides the core.

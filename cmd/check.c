@@ -15,6 +15,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PARALLEL 32
@@ -34,6 +35,8 @@ static const char help[] =
     "                        key would be accepted: for the targets that it names,\n"
     "                        or for all if it names none of them\n"
     "  --json                print one JSON object\n"
+    "  --prometheus          print metrics for Prometheus: days to expiry, pins that\n"
+    "                        match, and backup pins, of each target\n"
     "  --starttls PROTOCOL   the protocol before TLS; by default, by the port:\n"
     "                        smtp, imap, pop3, ftp, sieve, nntp, postgres, mysql,\n"
     "                        ldap, xmpp or none\n"
@@ -71,6 +74,8 @@ struct answer {
     char reason[1800];
     char rule[400];
     char matched[160];
+    unsigned matching; /* pins of the rules that the server satisfies */
+    unsigned backups; /* the others, that have not expired */
 };
 
 #define VIEWS 8
@@ -166,6 +171,25 @@ static void print_end(const struct pins *pins, const struct rule *rule, struct t
     text_add_date(out, rule->report_until);
 }
 
+/* Pins of a CA match by a path, of which the judgement knows one. */
+static void count_pins(const struct pins *pins, const struct judgement *judgement, const struct peer *peer, struct answer *out)
+{
+    const struct rules rules = judgement->rules;
+
+    out->matching = out->backups = 0;
+    for (const struct rule *rule = rules.first; rule != NULL; rule = pins_next_rule(pins, rules, rule)) {
+        for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
+            bool matches = pin == judgement->matched || (peer->known[pin->kind][pin->digest]
+                && memcmp(peer->digests[pin->kind][pin->digest], pins_digest(pins, pin), digest_size((enum digest)pin->digest)) == 0);
+
+            if (pin->expires != 0 && pin->expires <= peer->today)
+                continue;
+            out->matching += matches;
+            out->backups += !matches;
+        }
+    }
+}
+
 static void judge(const struct check *check, const struct host *host, const struct host *address, const struct presented *presented,
     struct answer *out)
 {
@@ -201,6 +225,7 @@ static void judge(const struct check *check, const struct host *host, const stru
         report_mistake(linked_tls(), presented, check->pins, &judgement, &text);
         print_end(check->pins, judgement.rule, &text);
     }
+    count_pins(check->pins, &judgement, &evidence.peer, out);
     text = text_over(out->rule, sizeof(out->rule));
     policy_print_rule(check->path, &judgement, &text);
     text = text_over(out->matched, sizeof(out->matched));
@@ -574,6 +599,60 @@ static void print_json(const struct check *check, size_t bad)
     output_json_end(&json);
 }
 
+/* A label's value: a backslash, a quote and a line feed are escaped. */
+static void print_label(const char *name, const char *value, const char *after)
+{
+    printf("%s=\"", name);
+    for (; *value != '\0'; value++)
+        printf(*value == '\\' || *value == '"' ? "\\%c" : "%c", *value);
+    printf("\"%s", after);
+}
+
+static void print_metric(const struct check *check, size_t at, size_t view, const char *name, double value)
+{
+    printf("pinshim_%s{", name);
+    print_label("file", check->path, ",");
+    print_label("target", check->rows[at].target, ",");
+    print_label("address", view_of(check, at, view)->address, ",");
+    print_label("spki_sha256", view_of(check, at, view)->peer.spki, "} ");
+    printf("%.10g\n", value);
+}
+
+/* In Prometheus' text format, for the directory of a node exporter's textfile collector. */
+static void print_metrics(const struct check *check)
+{
+    static const struct {
+        const char *name;
+        const char *help;
+    } metrics[] = {
+        {"server_accepted", "1 if the shim would accept the server now."},
+        {"certificate_days_left", "Days until the server's certificate expires."},
+        {"pins_matching", "Pins of the target that the server satisfies."},
+        {"pins_backup", "Other pins of the target that have not expired."},
+        {"refusals_only_logged", "1 if the server would be refused, and that is only logged."},
+    };
+
+    output_progress(NULL);
+    for (size_t m = 0; m < sizeof(metrics) / sizeof(metrics[0]); m++) {
+        printf("# HELP pinshim_%s %s\n# TYPE pinshim_%s gauge\n", metrics[m].name, metrics[m].help, metrics[m].name);
+        for (size_t i = 0; i < check->count; i++) {
+            for (size_t view = 0; check->rows[i].skipped == NULL && view < lines_of(check, i); view++) {
+                const struct result *result = view_of(check, i, view);
+                struct tm utc = {.tm_isdst = 0};
+                bool known = strptime(result->peer.leaf.not_after, "%Y-%m-%dT%H:%M:%SZ", &utc) != NULL;
+
+                if (m == 0)
+                    print_metric(check, i, view, metrics[m].name, result->now.kind == ANSWER_ACCEPTED);
+                else if (m == 4)
+                    print_metric(check, i, view, metrics[m].name, result->now.kind == ANSWER_REPORTED);
+                else if (view_of(check, i, 0)->views > 0 && (m > 1 || known))
+                    print_metric(check, i, view, metrics[m].name, m == 1 ? (double)(timegm(&utc) - time(NULL)) / 86400
+                            : m == 2 ? result->now.matching : result->now.backups);
+            }
+        }
+    }
+}
+
 /* What to do about an answer, by its kind and, for a refusal, by its reason. */
 enum advice {
     ADVICE_NONE = 0,
@@ -660,8 +739,10 @@ static void advise(const struct check *check, size_t bad)
     }
 }
 
+enum form { FORM_TABLE = 0, FORM_JSON, FORM_METRICS };
+
 /* Connect to all servers, and print the results. Return the exit status. */
-static int run(struct check *check, bool as_json)
+static int run(struct check *check, enum form form)
 {
     struct workers workers = {0, PARALLEL, check->seconds, check_server, note_outcome, check};
     size_t bad = 0;
@@ -678,8 +759,10 @@ static int run(struct check *check, bool as_json)
     workers_run(&workers);
     for (size_t i = 0; i < check->count; i++)
         bad += !is_good(check, i);
-    if (as_json)
+    if (form == FORM_JSON)
         print_json(check, bad);
+    else if (form == FORM_METRICS)
+        print_metrics(check);
     else
         print_table(check);
     (void)fflush(stdout);
@@ -750,12 +833,12 @@ static void discard(struct check *check)
 
 int check_main(int argc, char **argv)
 {
-    enum { NEXT = 256, JSON, STARTTLS, TIMEOUT };
-    static const struct option options[] = {{"next", required_argument, NULL, NEXT}, {"json", no_argument, NULL, JSON},
+    enum { NEXT = 256, JSON, PROMETHEUS, STARTTLS, TIMEOUT };
+    static const struct option options[] = {{"next", required_argument, NULL, NEXT}, {"json", no_argument, NULL, JSON}, {"prometheus", no_argument, NULL, PROMETHEUS},
         {"starttls", required_argument, NULL, STARTTLS}, {"timeout", required_argument, NULL, TIMEOUT}, {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0}};
     struct check check = {.seconds = 10};
-    bool json = false;
+    enum form form = FORM_TABLE;
     int status;
     int option;
 
@@ -765,7 +848,10 @@ int check_main(int argc, char **argv)
             check.next_path = optarg;
             break;
         case JSON:
-            json = true;
+            form = FORM_JSON;
+            break;
+        case PROMETHEUS:
+            form = FORM_METRICS;
             break;
         case STARTTLS:
             check.protocol = optarg;
@@ -787,7 +873,7 @@ int check_main(int argc, char **argv)
     check.path = optind < argc ? argv[optind] : targets_default_file();
     status = prepare(&check, optind < argc ? argv + optind + 1 : argv + argc);
     if (status == 0)
-        status = run(&check, json);
+        status = run(&check, form);
     discard(&check);
     return status;
 }

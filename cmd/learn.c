@@ -69,6 +69,13 @@ struct learnt {
     struct learnt *next;
 };
 
+/* A host that was reached by TLS that cannot be judged. */
+struct unjudged {
+    char target[600];
+    char exe[300];
+    struct unjudged *next;
+};
+
 static volatile sig_atomic_t child;
 
 /* Signals from a terminal go to the program as well; those sent to this process alone are passed on. */
@@ -196,8 +203,30 @@ static bool same_host(const struct host *a, const struct host *b)
         && (a->kind != HOST_ADDRESS || memcmp(a->address, b->address, sizeof(a->address)) == 0);
 }
 
+/* Handle a line about TLS that cannot be judged: there is no key. Return false if it is about other TLS. */
+static bool note_unjudged(const char *line, struct unjudged **list)
+{
+    struct unjudged *unjudged;
+    char library[32];
+
+    if (!member(line, "library", library, sizeof(library)) || strcmp(library, "unjudged") != 0)
+        return false;
+    unjudged = output_allocate(NULL, sizeof(*unjudged));
+    memset(unjudged, 0, sizeof(*unjudged));
+    (void)member(line, "target", unjudged->target, sizeof(unjudged->target));
+    (void)member(line, "exe", unjudged->exe, sizeof(unjudged->exe));
+    for (; *list != NULL; list = &(*list)->next) {
+        if (strcmp((*list)->target, unjudged->target) == 0 && strcmp((*list)->exe, unjudged->exe) == 0) {
+            free(unjudged);
+            return true;
+        }
+    }
+    *list = unjudged;
+    return true;
+}
+
 /* Handle one line of the log. */
-static void learn_line(const char *line, struct learnt **list, struct observed **seen)
+static void learn_line(const char *line, struct learnt **list, struct observed **seen, struct unjudged **unjudged)
 {
     struct learnt *learnt = output_allocate(NULL, sizeof(*learnt));
     static char last_fault[1024]; /* many processes may report one */
@@ -215,7 +244,7 @@ static void learn_line(const char *line, struct learnt **list, struct observed *
         }
         goto skip;
     }
-    if (!member(line, "target", learnt->target, sizeof(learnt->target)))
+    if (!member(line, "target", learnt->target, sizeof(learnt->target)) || note_unjudged(line, unjudged))
         goto skip;
     learnt->host = observed_add(seen, line, learnt->target)->host;
     /* An address is compared as such, whatever its spelling. */
@@ -275,7 +304,7 @@ static void join_ports(struct learnt *list)
     }
 }
 
-static struct learnt *read_log(const struct learn *learn, struct observed **seen)
+static struct learnt *read_log(const struct learn *learn, struct observed **seen, struct unjudged **unjudged)
 {
     FILE *file = fopen(learn->log, "re");
     struct learnt *list = NULL;
@@ -285,7 +314,7 @@ static struct learnt *read_log(const struct learn *learn, struct observed **seen
     if (file == NULL)
         return NULL;
     while (getline(&line, &size, file) > 0)
-        learn_line(line, &list, seen);
+        learn_line(line, &list, seen, unjudged);
     free(line);
     (void)fclose(file);
     join_ports(list);
@@ -463,7 +492,7 @@ static bool judge_observed(const struct observed *observed, struct learnt *list,
 }
 
 /* Put the pins file together, for the caller to free. Return the number of its rules. */
-static size_t compose(const struct learnt *list, const char *command, char **whole)
+static size_t compose(const struct learnt *list, const struct unjudged *unjudged, const char *command, char **whole)
 {
     size_t length = 0;
     size_t rules = 0;
@@ -489,6 +518,9 @@ static size_t compose(const struct learnt *list, const char *command, char **who
                        "# To refuse all other hosts, add the line:  * deny\n");
     for (const struct learnt *learnt = list; learnt != NULL; learnt = learnt->next)
         rules += print_learnt(learnt, out) ? 1 : 0;
+    for (; unjudged != NULL; unjudged = unjudged->next)
+        (void)fprintf(out, "\n# %s\n#   was reached by TLS that cannot be judged, of %s: there is no pin. With a rule for it, that program is refused.\n",
+            unjudged->target, program_base(unjudged->exe));
     if (fclose(out) != 0)
         return 0;
     return rules;
@@ -532,7 +564,8 @@ static bool try_file(const struct learn *learn)
 static bool report(const struct learn *learn, char *const *argv)
 {
     struct observed *seen = NULL;
-    struct learnt *list = read_log(learn, &seen);
+    struct unjudged *unjudged = NULL;
+    struct learnt *list = read_log(learn, &seen, &unjudged);
     char *whole = NULL;
     char shown[4096];
     struct text command = text_over(shown, sizeof(shown));
@@ -543,10 +576,12 @@ static bool report(const struct learn *learn, char *const *argv)
     while (judge_observed(seen, list, false))
         ;
     (void)judge_observed(seen, list, true);
-    rules = compose(list, argv[0], &whole);
+    rules = compose(list, unjudged, argv[0], &whole);
+    for (const struct unjudged *one = unjudged; one != NULL; one = one->next)
+        output_error("%s was reached by TLS that cannot be judged, of %s: there is no pin for it", one->target, program_base(one->exe));
     good = rules > 0 && whole != NULL && is_accepted(whole);
     if (!good) {
-        output_error("%s; nothing is written", list == NULL ? "no TLS connection was seen"
+        output_error("%s; nothing is written", list == NULL && unjudged != NULL ? "no TLS that can be judged was seen" : list == NULL ? "no TLS connection was seen"
                                                             : "no server presented a key or certificate to pin");
         output_error("next: make the command connect; \"pinshim doctor %s\" reports whether it is judged", shown);
     } else if (learn->file == NULL || !write_file(learn, whole)) {
@@ -560,6 +595,12 @@ static bool report(const struct learn *learn, char *const *argv)
     free(whole);
     free_learnt(list);
     observed_free(seen);
+    while (unjudged != NULL) {
+        struct unjudged *next = unjudged->next;
+
+        free(unjudged);
+        unjudged = next;
+    }
     return good;
 }
 

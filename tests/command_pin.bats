@@ -530,6 +530,18 @@ c.example cert-sha256:$PIN_GOOD"
     has "$OUT" "two.example:$PORT   spki-sha256:$PIN_IMPOSTOR"
 }
 
+@test "check prints metrics for Prometheus" {
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD spki-sha256:$PIN_RENEWAL" "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD" 'localhost:1 pkix'
+    pinshim check --prometheus "$PINS"
+    equals "$STATUS" 1
+    equals "$(grep -c '^# TYPE pinshim_[a-z_]* gauge$' "$OUT_FILE")" 5
+    equals "$(sed -n 's/^pinshim_\(server_accepted\|pins_matching\|pins_backup\){.*target="localhost:\([0-9]*\)".*} /\1 \2 /p' "$OUT_FILE" | sort)" \
+        "$(printf '%s\n' "server_accepted $GOOD 1" "server_accepted $IMPOSTOR 0" 'server_accepted 1 0' "pins_matching $GOOD 1" "pins_backup $GOOD 1" \
+            "pins_matching $IMPOSTOR 0" "pins_backup $IMPOSTOR 1" | sort)"
+    equals "$(sed -n 's/^pinshim_certificate_days_left{.*} \([0-9]*\)\..*/\1/p' "$OUT_FILE" | sort -u)" 29
+    grep -qF 'pinshim_server_accepted{file="'"$PINS"'",target="localhost:'"$GOOD"'",address="127.0.0.1",spki_sha256="'"$PIN_GOOD"'"} 1' "$OUT_FILE"
+}
+
 @test "check gives the hints at mistaken pins that the log gives, and takes no host for accepted that nothing pins" {
     local fingerprint
     fingerprint=$(openssl x509 -in "$LAB/good.pem" -outform DER | openssl dgst -sha256 -binary | base64)

@@ -227,6 +227,46 @@ not_started() {
     has "$ERR" "let this user read it: chmod a+r $PINS"
 }
 
+@test "doctor lists the commands of a shell script, each with its line and verdict" {
+    cat >"$BATS_TEST_TMPDIR/entry" <<'EOF'
+#!/bin/sh
+# curl is not run here
+set -eu
+VERSION=$(git ls-remote https://example.com/ | head -n 1)
+fetch() { wget -qO- "$1"; }
+if ! env LC_ALL=C curl -s "https://$HOST/" >/dev/null 2>&1; then fetch x; fi
+case $1 in
+start | go) exec nice -n 5 /usr/bin/python3 -m x ;;
+esac
+cat <<END | openssl s_client -connect x
+lynx is a word of the text
+END
+for each in a b; do "$CLIENT" "$each"; done
+./static
+EOF
+    chmod +x "$BATS_TEST_TMPDIR/entry"
+    cp "$MADE/static" "$BATS_TEST_TMPDIR"
+    capture pinshim doctor "$BATS_TEST_TMPDIR/entry"
+    equals "$STATUS" 0
+    equals "$(sed -n 's/^\([0-9][0-9]*\)  *\([^ ]*\) .* \(judged\|guarded\|neither\|unknown\)  .*/\1 \2 \3/p' "$OUT_FILE" | tr '\n' ';')" \
+        "4 git judged;5 wget judged;6 env judged;8 nice judged;10 openssl judged;13 '\$CLIENT' unknown;14 ./static neither;"
+    has "$OUT" 'Without TLS of their own: head, cat'
+    lacks "$OUT" lynx
+    capture pinshim doctor --json sh -c 'curl x; "$Y"'
+    equals "$(jq -r '[.commands[].verdict] | join(" ")' "$OUT_FILE")" 'judged unknown'
+}
+
+@test "learn names hosts that were reached by TLS that cannot be judged, on standard error and in the file" {
+    capture pinshim learn -o learnt -- sh -c "curl -sk https://localhost:$GOOD/; tstclnt -4 -h localhost -p $IMPOSTOR -o -D -Q"
+    has "$ERR" "localhost:$IMPOSTOR was reached by TLS that cannot be judged, of tstclnt: there is no pin for it"
+    grep -F " spki-sha256:$PIN_GOOD" learnt | grep -q "^localhost:$GOOD "
+    grep -qxF "# localhost:$IMPOSTOR" learnt
+    grep -qF 'was reached by TLS that cannot be judged, of tstclnt: there is no pin.' learnt
+    has "$ERR" '1 pin written to learnt'
+    capture pinshim learn -o none -- tstclnt -4 -h localhost -p "$IMPOSTOR" -o -D -Q
+    has "$ERR" 'no TLS that can be judged was seen; nothing is written'
+}
+
 @test "run -q prints no conditions, and a job that goes well leaves standard error empty; --json logs them" {
     pins "localhost:$GOOD spki-sha256:$PIN_GOOD" "localhost:$IMPOSTOR spki-sha256:$PIN_GOOD"
     capture pinshim run -q --pins "$PINS" -- sh -c "curl -sS --cacert $LAB/ca.pem -o /dev/null https://localhost:$GOOD/"

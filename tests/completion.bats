@@ -31,7 +31,7 @@ printf "%s\n" "${COMPREPLY[@]}"' _ "$@"
     completes '-- --help --json --pid' pinshim doctor --
     completes '--for --help --into --replace --starttls --timeout' pinshim pin --
     completes '--help --json --strict' pinshim lint -
-    completes '--help --json --next --starttls --timeout' pinshim check pins -
+    completes '--help --json --next --prometheus --starttls --timeout' pinshim check pins -
     completes '-- --force --help -f -o' pinshim learn -
     completes 'none stderr syslog' pinshim run --log ''
     completes 'all debug refused' pinshim run --log-level ''

@@ -302,7 +302,8 @@ static bool may_leave(int fd, const struct hello *hello, enum sent_claim claim, 
 {
     static const struct presented nothing;
     struct evaluation *evaluation = evaluation_new();
-    struct logged logged = {.refusal = was_told(hello->random)};
+    bool told = was_told(hello->random);
+    struct logged logged = {.refusal = told, .acceptance = told};
     char buffer[900];
     struct text remark = text_over(buffer, sizeof(buffer));
     bool may = false;
@@ -322,7 +323,7 @@ static bool may_leave(int fd, const struct hello *hello, enum sent_claim claim, 
         evaluation->judgement.report |= config_get()->unjudged == UNJUDGED_REPORT;
     }
     if (evaluation->store != NULL)
-        may = evaluation_decide(NULL, &nothing, evaluation, false, &logged) != DECISION_REFUSE;
+        may = evaluation_decide(NULL, &nothing, evaluation, true, &logged) != DECISION_REFUSE;
     evaluation_end(evaluation);
     evaluation_free(evaluation);
     return may;
