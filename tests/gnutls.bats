@@ -128,12 +128,26 @@ farewell() {
 @test "an impostor is refused, whatever way the bytes take to the socket" {
     local version way
     for version in tls1.2 tls1.3; do
-        for way in '' ptr ptr2 int2 push vec memory thread pair nonblocking 'nonblocking push' 'push late-name'; do
+        for way in '' ptr ptr2 int2 push vec memory thread pair loop 'loop thread' nonblocking 'nonblocking push' 'push late-name'; do
             # shellcheck disable=SC2086 # words
             held connect $version $way
         done
         EVENTS=$IMPOSTOR_EVENTS fails "$IMPOSTOR" connect "$version"
         farewell 'Certificate is bad'
+    done
+}
+
+@test "an impostor is refused whatever the priority string leaves out, and where the program has taken the number of the shim's extension" {
+    local how
+    for how in tls1.2\ priority=%NO_EXTENSIONS priority=%COMPAT priority=%DISABLE_TLS13_COMPAT_MODE priority=%NO_TICKETS tls1.2\ priority=-KX-ALL:+ECDHE-ECDSA:%NO_ETM taken 'taken tls1.2'; do
+        # shellcheck disable=SC2086 # words
+        held connect $how
+        # By its address, which is that of the socket on which its ClientHello leaves: without extensions it is not known.
+        [[ $how != *NO_EXTENSIONS ]] || continue
+        pins "127.0.0.1 spki-sha256:$PIN_GOOD"
+        # shellcheck disable=SC2086
+        held connect sni= push $how
+        pins "www.pinned.example spki-sha256:$PIN_GOOD"
     done
 }
 
@@ -151,7 +165,7 @@ farewell() {
     local version how
     for version in tls1.2 tls1.3; do
         for how in credentials session both swap null status 'credentials after' 'session cleared' 'credentials cleared' 'session interrupted' 'credentials interrupted' \
-            'session hook=2' 'session hook=11' 'session hook=11 early' 'none hook=2' 'none hook=254' 'session hook=2 off' 'credentials hook=11 off'; do
+            'session hook=2' 'session hook=11' 'session hook=11 early' 'none hook=2' 'none hook=254' 'session hook=2 replaced' 'session hook=11 replaced early' 'session hook=2 off' 'credentials hook=11 off'; do
             # shellcheck disable=SC2086 # words
             held verify $how $version
         done
@@ -617,6 +631,16 @@ mixed() {
     [ "$1" = cancelled ] || equals "$(count_lines refused)" "$3"
 }
 
+@test "one connection within the verify function of another, or two as coroutines of one thread, have each their own verdict" {
+    mixed coroutines 10 10
+    # Those that verify ask the other server, which answers without the shim.
+    capture bare timeout 50 "$GNUTLS/crowd" 127.0.0.1 "$GOOD" "$IMPOSTOR" nested 10
+    has "$OUT" 'answers: 10 good, 10 impostor'
+    capture shim timeout 50 "$GNUTLS/crowd" 127.0.0.1 "$GOOD" "$IMPOSTOR" nested 10
+    has "$OUT" 'answers: 10 good, 0 impostor'
+    equals "$(count_lines refused)" 10
+}
+
 @test "in threads, one after the other, after fork and beside cancelled threads each connection has its own verdict" {
     mixed threads 60 30
     mixed sequence 20 10
@@ -673,6 +697,150 @@ mixed() {
     held connect sni= verified=www.pinned.example
     held connect sni=other.example verified=www.pinned.example
     held verify cert2 sni=
+}
+
+@test "a name or an address for which the program itself checks the certificate is a target" {
+    local how
+    for how in hostname hostname2 peers3 peers list stored inside inside-peers3; do
+        EVENTS=$IMPOSTOR_EVENTS
+        asks bare "$IMPOSTOR" check $how "store=$LAB/ca.pem"
+        has "$HEARD" 'data GET'
+        asks shim "$IMPOSTOR" check $how "store=$LAB/ca.pem"
+        equals "$STATUS" 1
+        lacks "$OUT" 'is right'
+        got_nothing
+        has "$(lines refused)" "refused www.pinned.example:$IMPOSTOR: no pin of $PINS:1 matched"
+        equals "$(count_lines refused)" 1
+        EVENTS=$GOOD_EVENTS
+        asks bare "$GOOD" check $how "store=$LAB/ca.pem"
+        local without=$OUT
+        asks shim "$GOOD" check $how "store=$LAB/ca.pem"
+        equals "$OUT" "$without"
+        has "$HEARD" 'data GET'
+    done
+    # Under another name, without a rule; of a certificate that nobody has presented.
+    EVENTS=$IMPOSTOR_EVENTS
+    asks shim "$IMPOSTOR" check hostname name=localhost
+    equals "$STATUS" 0
+    asks shim "$IMPOSTOR" check other "store=$LAB/good.pem"
+    equals "$STATUS" 0
+    has "$OUT" 'is right'
+    pins 'other.example deny' "127.0.0.1 spki-sha256:$PIN_GOOD"
+    fails "$IMPOSTOR" check ip
+}
+
+@test "a session does not outlive the rules that it was made under" {
+    printf '%s\n' "127.0.0.1 spki-sha256:$PIN_GOOD" >"$BATS_TEST_TMPDIR/stricter"
+    pins '* allow'
+    EVENTS=$IMPOSTOR_EVENTS
+    CONNECTIONS=2 asks shim "$IMPOSTOR" check hostname name=localhost "again=$BATS_TEST_TMPDIR/stricter"
+    equals "$STATUS" 1
+    has "${OUT%the second connection*}" 'hello from impostor'
+    lacks "${OUT#*the second connection}" 'hello from'
+    equals "$(grep -c '^data' <<<"$HEARD")" 1
+    has "$(lines refused)" "refused 127.0.0.1:$IMPOSTOR: no pin of $PINS:1 matched"
+    printf '%s\n' "127.0.0.1 spki-sha256:$PIN_GOOD" >"$BATS_TEST_TMPDIR/stricter"
+    pins '* allow'
+    EVENTS=$GOOD_EVENTS
+    CONNECTIONS=2 asks shim "$GOOD" check hostname name=localhost "again=$BATS_TEST_TMPDIR/stricter"
+    equals "$STATUS" 0
+    has "${OUT#*the second connection}" 'hello from good'
+}
+
+@test "a client without a name that reached its peer through a proxy is judged by what it asked the proxy for" {
+    local port
+    pins "www.pinned.example:443 spki-sha256:$PIN_GOOD" '127.0.0.1 allow'
+    relay "$IMPOSTOR"
+    EVENTS=$IMPOSTOR_EVENTS fails "$PORT" connect sni= proxy=www.pinned.example:443
+    has "$LINE" 'refused www.pinned.example:443: '
+    EVENTS=$IMPOSTOR_EVENTS fails "$PORT" connect sni= push proxy=www.pinned.example:443
+    EVENTS=$IMPOSTOR_EVENTS asks shim "$PORT" connect sni= proxy=www.pinned.example:444
+    equals "$STATUS" 0
+    relay "$GOOD"
+    EVENTS=$GOOD_EVENTS reaches "$PORT" connect sni= proxy=www.pinned.example:443
+}
+
+@test "a rule's client certificate does not go to a server that shows the pinned certificate without its key" {
+    KEY_KIND='RSA -pkeyopt rsa_keygen_bits:2048' lab_cert rsa2 /CN=rsa2
+    pins "www.pinned.example spki-sha256:$(lab_spki "$LAB/rsa.pem") client-cert=$LAB/client2.pem client-key=$LAB/client2.key"
+    serves rsa old
+    # It has its key.
+    asks shim "$PORT" identity "$LAB/client1" none tls1.2
+    equals "$STATUS" 0
+    has "$HEARD" 'identity client2'
+    serves rsa old key=rsa2
+    for how in priority=-KX-ALL:+RSA priority=-KX-ALL:+ECDHE-RSA; do
+        asks bare "$PORT" identity "$LAB/client1" file tls1.2 "$how"
+        [[ $how != *+RSA ]] || [[ $how == *ECDHE* ]] || has "$HEARD" 'identity client1'
+        asks shim "$PORT" identity "$LAB/client1" none tls1.2 "$how"
+        [ "$STATUS" -ne 0 ] || explain 'it was reached'
+        got_nothing
+    done
+    serves good key=impostor
+    pins "www.pinned.example spki-sha256:$PIN_GOOD client-cert=$LAB/client2.pem client-key=$LAB/client2.key"
+    asks shim "$PORT" identity "$LAB/client1" none tls1.3
+    equals "$STATUS" 1
+    got_nothing
+}
+
+@test "a rule's client certificate is read from PEM with an encrypted key, DER and PKCS#12, and its chain goes along" {
+    local files
+    (umask 077 && echo julio >"$LAB/pass" &&
+        openssl pkey -in "$LAB/client2.key" -aes256 -passout pass:julio -out "$LAB/client2.encrypted" &&
+        openssl pkey -in "$LAB/client2.key" -outform DER -out "$LAB/client2.der" &&
+        openssl pkcs12 -export -in "$LAB/client2.pem" -inkey "$LAB/client2.key" -passout pass:julio -out "$LAB/client2.p12")
+    EVENTS=$GOOD_EVENTS
+    for files in "client-cert=$LAB/client2.pem client-key=$LAB/client2.encrypted client-key-pass-file=$LAB/pass" "client-cert=$LAB/client2.pem client-key=$LAB/client2.der" \
+        "client-cert=$LAB/client2.p12 client-key=$LAB/client2.p12 client-key-pass-file=$LAB/pass"; do
+        pins "www.pinned.example spki-sha256:$PIN_GOOD $files"
+        PINSHIM_LOG_LEVEL=all asks shim "$GOOD" identity "$LAB/client1" none
+        equals "$STATUS" 0
+        has "$HEARD" 'identity client2'
+        has "$(lines accepted)" 'client certificate "CN=client2" offered'
+    done
+    # Faults refuse.
+    for files in "client-cert=$LAB/client2.pem client-key=$LAB/client1.key" "client-cert=$LAB/client2.pem client-key=$LAB/client2.encrypted" "client-cert=$LAB/client2.pem client-key=$LAB/nothing"; do
+        pins "www.pinned.example spki-sha256:$PIN_GOOD $files"
+        asks shim "$GOOD" identity "$LAB/client1" none
+        equals "$STATUS" 1
+        has "$(lines refused)" 'configuration fault'
+    done
+}
+
+@test "each verdict is logged as for OpenSSL, with the library's name and release" {
+    local release
+    release=$("$GNUTLS/connect" 127.0.0.1 "$GOOD" release | sed -n 's/^release: //p')
+    export PINSHIM_LOG_FORMAT=json PINSHIM_LOG_LEVEL=all
+    EVENTS=$GOOD_EVENTS asks shim "$GOOD" connect tls1.3
+    equals "$(json "$ERR" verdict library target port tls matched subject resumed)" "accepted|gnutls $release|www.pinned.example:$GOOD|$GOOD|TLSv1.3|spki-sha256:$PIN_GOOD|CN=good|False"
+    EVENTS=$IMPOSTOR_EVENTS asks shim "$IMPOSTOR" connect tls1.2
+    equals "$(json "$ERR" verdict library target address port rule tls spki_sha256 issuer)" \
+        "refused|gnutls $release|www.pinned.example:$IMPOSTOR|127.0.0.1|$IMPOSTOR|$PINS:1|TLSv1.2|$PIN_IMPOSTOR|CN=pinshim test CA"
+    EVENTS=$IMPOSTOR_EVENTS asks shim "$IMPOSTOR" connect sni=other.example
+    equals "$(json "$ERR" verdict library target)" "unpinned|gnutls $release|other.example:$IMPOSTOR"
+    EVENTS=$IMPOSTOR_EVENTS
+    PINSHIM_MODE=report asks shim "$IMPOSTOR" connect
+    equals "$STATUS" 0
+    has "$OUT" 'hello from impostor'
+    equals "$(json "$ERR" verdict library)" "reported|gnutls $release"
+    EVENTS=$GOOD_EVENTS CONNECTIONS=2 asks shim "$GOOD" resume get2
+    equals "$(json "$(tail -n 1 <<<"$ERR")" verdict resumed)" 'accepted|True'
+}
+
+# json LINE FIELD...: what the fields say
+json() {
+    /usr/bin/python3 -c 'import json, sys; it = json.loads(sys.argv[1]); print("|".join(str(it.get(name)) for name in sys.argv[2:]))' "$@"
+}
+
+@test "learn writes pins for what a client on GnuTLS has spoken to, which hold" {
+    local pinshim=$BATS_TEST_DIRNAME/../build/pinshim
+    [ -x "$pinshim" ] || skip 'the command is not built here'
+    EVENTS=$GOOD_EVENTS
+    capture timeout 50 "$pinshim" learn -o "$BATS_TEST_TMPDIR/learnt" -- "$GNUTLS/connect" 127.0.0.1 "$GOOD"
+    equals "$STATUS" 0
+    has "$(grep -v '^#' "$BATS_TEST_TMPDIR/learnt")" "spki-sha256:$PIN_GOOD"
+    sed "s/$GOOD/$IMPOSTOR/" "$BATS_TEST_TMPDIR/learnt" >"$PINS"
+    EVENTS=$IMPOSTOR_EVENTS fails "$IMPOSTOR" connect
 }
 
 @test "a server in the same process is left alone" {

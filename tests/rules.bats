@@ -45,9 +45,6 @@ serves() {
     lab_s_server "$1" "${@:2}"
 }
 
-# needs_store: the test has a trust store of its own, which for GnuTLS lies where the system's does
-needs_store() { [ "${S_CLIENT[0]}" = openssl ] || needs_mounts; }
-
 # lets PORT; stops PORT: the client, which verifies nothing, is let through to www.pinned.example there; or refused, for the reason in $LINE
 lets() {
     capture www shim "$1"
@@ -66,7 +63,6 @@ stops() {
 }
 
 @test "a server that the pinned CA has issued is accepted, whether its certificate is sent, in a file, or in the system's store" {
-    needs_store
     pins "www.pinned.example ca-sha256:$PIN_CA"
     serves good -cert_chain "$LAB/ca.pem"
     lets "$PORT"
@@ -133,7 +129,6 @@ stops() {
 }
 
 @test "pkix verifies for a program that verifies nothing" {
-    needs_store
     export SSL_CERT_FILE=$LAB/ca.pem
     pins 'www.pinned.example pkix'
     lets "$GOOD"
@@ -343,7 +338,6 @@ crossed() {
 }
 
 @test "an intermediate CA that two have issued leads to either, in whichever order its certificates are sent" {
-    needs_store
     local ca port
     crossed
     for port in "$ONE_FIRST" "$TWO_FIRST"; do
@@ -364,7 +358,6 @@ crossed() {
 }
 
 @test "no path leads through what is revoked, in whichever order the certificates are sent" {
-    needs_store
     local port what
     crossed
     for port in "$ONE_FIRST" "$TWO_FIRST"; do
@@ -387,7 +380,6 @@ crossed() {
 }
 
 @test "a root that was renewed under its old name and key, or by its old key, is found by signatures" {
-    needs_store
     crossed
     # The same name, another key, issued by the old one.
     # shellcheck disable=SC2129 # a log

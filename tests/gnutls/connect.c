@@ -1,7 +1,8 @@
-/* connect HOST PORT [sni=NAME] [late-name] [ptr|ptr2|int2|push|vec|memory|thread|pair] [nonblocking] [dtls] [psk] [anonymous] [srp] [nocert]
+/* connect HOST PORT [sni=NAME] [late-name] [ptr|ptr2|int2|push|vec|memory|thread|pair|loop] [nonblocking] [dtls] [psk] [anonymous] [srp] [nocert]
  * [rawkey] [priority=TEXT] [send2|cork|range|pieces|file|with-handshake] [identity=PREFIX] [resolved=NAME]: a plain client. The first words say how
  * bytes reach the socket: by the library itself, by functions of the program's own, from a buffer that the program, or another thread of it, sends later,
- * or through a pair of sockets and a thread. Then: what it can do without a certificate of the server, and how it sends. */
+ * between two calls of gnutls_handshake (loop), or through a pair of sockets and a thread. proxy=HOST:PORT: it asks a proxy for that first. taken: the program has an
+ * extension of the shim's number. Then: what it can do without a certificate of the server, and how it sends. */
 
 #include "gnutls.h"
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 /* What the program's own functions stand before. */
 struct transport {
     int fd;
-    bool held, by_thread;
+    bool held, by_thread, looping;
     size_t length;
     char buffer[65536];
 };
@@ -71,9 +72,9 @@ static ssize_t pull(gnutls_transport_ptr_t given, void *data, size_t length)
     struct transport *transport = given;
 
     /* What is in the buffer has to leave before an answer comes. */
-    if (transport->held)
+    if (transport->held && !transport->looping)
         flush(transport);
-    return recv(transport->fd, data, length, 0);
+    return recv(transport->fd, data, length, transport->looping ? MSG_DONTWAIT : 0);
 }
 
 static int pull_timeout(gnutls_transport_ptr_t given, unsigned int milliseconds)
@@ -81,9 +82,56 @@ static int pull_timeout(gnutls_transport_ptr_t given, unsigned int milliseconds)
     struct transport *transport = given;
     struct pollfd readable = {.fd = transport->fd, .events = POLLIN};
 
-    if (transport->held)
+    if (transport->held && !transport->looping)
         flush(transport);
-    return poll(&readable, 1, (int)milliseconds);
+    return poll(&readable, 1, transport->looping ? 0 : (int)milliseconds);
+}
+
+static struct transport transport;
+
+/* As an event loop does: what was to be sent leaves when the library has returned. */
+static int handshake_by_loop(gnutls_session_t session)
+{
+    struct pollfd readable = {.fd = transport.fd, .events = POLLIN};
+    int result;
+
+    gnutls_handshake_set_timeout(session, 0);
+    do {
+        result = gnutls_handshake(session);
+        flush(&transport);
+        if (result == GNUTLS_E_AGAIN)
+            poll(&readable, 1, 100);
+    } while (result < 0 && !gnutls_error_is_fatal(result));
+    return show("gnutls_handshake", result);
+}
+
+static void ask_proxy(int fd, const char *target)
+{
+    char text[600];
+    size_t at = 0;
+
+    dprintf(fd, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", target, target);
+    while (at < sizeof(text) - 1 && read(fd, text + at, 1) == 1) {
+        text[++at] = '\0';
+        if (at >= 4 && strcmp(text + at - 4, "\r\n\r\n") == 0)
+            return;
+    }
+    die("proxy");
+}
+
+static int take(gnutls_session_t session, const unsigned char *data, size_t length)
+{
+    (void)session;
+    (void)data;
+    (void)length;
+    return 0;
+}
+
+static int give(gnutls_session_t session, gnutls_buffer_t to)
+{
+    (void)session;
+    (void)to;
+    return 0;
 }
 
 struct pair {
@@ -123,11 +171,10 @@ static int paired(int fd)
 
 static void set_transport(gnutls_session_t session, char **argv, int fd)
 {
-    static struct transport transport;
-
     transport.fd = fd;
     transport.by_thread = word(argv, "thread");
-    transport.held = word(argv, "memory") || transport.by_thread;
+    transport.looping = word(argv, "loop");
+    transport.held = word(argv, "memory") || transport.by_thread || transport.looping;
     if (word(argv, "ptr")) {
         gnutls_transport_set_ptr(session, (gnutls_transport_ptr_t)(long)fd);
     } else if (word(argv, "ptr2")) {
@@ -217,17 +264,23 @@ int main(int argc, char **argv)
     if (argc < 3)
         return 2;
     signal(SIGPIPE, SIG_IGN);
+    if (word(argv, "release"))
+        printf("release: %s\n", gnutls_check_version(NULL));
     if (word(argv, "file") && gnutls_check_version("3.7.3") == NULL)
         return 77;
     if (word(argv, "dtls"))
         flags |= GNUTLS_DATAGRAM;
-    if (word(argv, "nonblocking"))
+    if (word(argv, "nonblocking") || word(argv, "loop"))
         flags |= GNUTLS_NONBLOCK;
     if (word(argv, "rawkey"))
         flags |= GNUTLS_ENABLE_RAWPK;
     if (word(argv, "false-start"))
         flags |= GNUTLS_ENABLE_FALSE_START;
     fd = open_socket(option(argv, "resolved", argv[1]), argv[2], word(argv, "dtls") ? SOCK_DGRAM : SOCK_STREAM);
+    if (option(argv, "proxy", NULL) != NULL)
+        ask_proxy(fd, option(argv, "proxy", ""));
+    if (word(argv, "taken"))
+        must(gnutls_ext_register("taken", 65317, GNUTLS_EXT_TLS, take, give, NULL, NULL, NULL), "extension");
     session = client(argv, word(argv, "nocert") ? NULL : own, -1, word(argv, "late-name") ? NULL : sni_of(argv), flags);
     set_priority(session, argv, word(argv, "rawkey") ? ":-CTYPE-SRV-ALL:+CTYPE-SRV-RAWPK" : "");
     set_secrets(session, argv);
@@ -238,11 +291,12 @@ int main(int argc, char **argv)
     set_transport(session, argv, fd);
     if (word(argv, "late-name"))
         gnutls_server_name_set(session, GNUTLS_NAME_DNS, PINNED, strlen(PINNED));
-    if (handshake(session) < 0)
+    if ((word(argv, "loop") ? handshake_by_loop(session) : handshake(session)) < 0)
         return 1;
     do
         result = (int)ask(session, argv);
     while (result == GNUTLS_E_AGAIN || result == GNUTLS_E_INTERRUPTED);
+    flush(&transport);
     if (show("asked", result) < 0)
         return 1;
     if (word(argv, "dtls")) {

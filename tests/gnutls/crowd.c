@@ -1,10 +1,13 @@
-/* crowd HOST GOOD IMPOSTOR threads|fork|sequence|cancelled COUNT: clients of both servers at a time. It says how many answers of each came: in threads, in
- * children that inherited an unfinished or a fresh session, one after the other with the same credentials, or in threads that are cancelled in the middle. */
+/* crowd HOST GOOD IMPOSTOR threads|fork|sequence|cancelled|nested|coroutines COUNT: clients of both servers at a time. It says how many answers of each came: in threads, in
+ * children that inherited an unfinished or a fresh session, one after the other with the same credentials, in threads that are cancelled in the middle,
+ * within the verify function of one to the other server, or as coroutines. */
 
 #include "gnutls.h"
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 
 static char **words;
 static gnutls_certificate_credentials_t own;
@@ -46,6 +49,77 @@ static void *in_thread(void *argument)
     return NULL;
 }
 
+/* A verify function that has its own connection meanwhile, to the other server. */
+static int verify(gnutls_session_t session)
+{
+    const char *port = gnutls_session_get_ptr(session);
+    long other = port == words[2] ? 1 : 0;
+
+    in_thread((void *)other);
+    return 0;
+}
+
+static ucontext_t scheduler;
+static ucontext_t tasks[2];
+
+static ssize_t pull(gnutls_transport_ptr_t fd, void *data, size_t length)
+{
+    long number = (long)fd % 2;
+
+    /* The other one goes on while this one would wait. */
+    swapcontext(&tasks[number], &scheduler);
+    return recv((int)((long)fd / 2), data, length, 0);
+}
+
+static ssize_t push(gnutls_transport_ptr_t fd, const void *data, size_t length)
+{
+    long number = (long)fd % 2;
+
+    swapcontext(&tasks[number], &scheduler);
+    return send((int)((long)fd / 2), data, length, MSG_NOSIGNAL);
+}
+
+static int pull_timeout(gnutls_transport_ptr_t fd, unsigned int milliseconds)
+{
+    struct pollfd readable = {.fd = (int)((long)fd / 2), .events = POLLIN};
+
+    return poll(&readable, 1, (int)milliseconds);
+}
+
+static bool done[2];
+
+static void task(int number)
+{
+    gnutls_session_t session = client(words, own, -1, PINNED, 0);
+    long fd = open_socket(words[1], words[2 + number], SOCK_STREAM);
+
+    gnutls_transport_set_ptr(session, (gnutls_transport_ptr_t)(fd * 2 + number));
+    gnutls_transport_set_push_function(session, push);
+    gnutls_transport_set_pull_function(session, pull);
+    gnutls_transport_set_pull_timeout_function(session, pull_timeout);
+    answers[number] += ask(words[2 + number], session);
+    done[number] = true;
+}
+
+/* Two at a time in one thread, each on a stack of its own. */
+static void coroutines(void)
+{
+    for (int i = 0; i < 2; i++) {
+        done[i] = false;
+        getcontext(&tasks[i]);
+        tasks[i].uc_stack.ss_sp = malloc(1 << 18);
+        tasks[i].uc_stack.ss_size = 1 << 18;
+        tasks[i].uc_link = &scheduler;
+        makecontext(&tasks[i], (void (*)(void))task, 1, i);
+    }
+    while (!done[0] || !done[1]) {
+        for (int i = 0; i < 2; i++) {
+            if (!done[i])
+                swapcontext(&scheduler, &tasks[i]);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     static pthread_t threads[200];
@@ -72,6 +146,17 @@ int main(int argc, char **argv)
             in_thread((void *)0L);
             in_thread((void *)1L);
         }
+    } else if (strcmp(argv[4], "nested") == 0) {
+        for (long i = 0; i < count; i++) {
+            gnutls_session_t session = client(argv, own, open_socket(argv[1], argv[2 + i % 2], SOCK_STREAM), PINNED, 0);
+
+            gnutls_session_set_ptr(session, argv[2 + i % 2]);
+            gnutls_session_set_verify_function(session, verify);
+            answers[i % 2] += ask(argv[2 + i % 2], session);
+        }
+    } else if (strcmp(argv[4], "coroutines") == 0) {
+        for (long i = 0; i < count; i++)
+            coroutines();
     } else if (strcmp(argv[4], "fork") == 0) {
         for (long i = 0; i < count; i++) {
             int fd = open_socket(argv[1], argv[2 + i % 2], SOCK_STREAM);

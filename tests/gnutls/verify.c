@@ -2,7 +2,7 @@
  * HOW: credentials, session, both: functions of these; swap: the one sets itself off and another on; null: set and taken back; cert, cert2: the library's
  * own verification, and its result ignored; status: it verifies after the handshake, and ignores that. after: what is set, is set after
  * gnutls_credentials_set; nothing: in the middle of the handshake (when the first message comes in, or MESSAGE) the function is set, or taken off.
- * interrupted: the function asks to be called again. cleared: the credentials are taken off and set again first. */
+ * interrupted: the function asks to be called again. replaced: in the middle, other credentials take the place of the first. cleared: the credentials are taken off and set again first. */
 
 #include "gnutls.h"
 
@@ -48,12 +48,28 @@ static void set(gnutls_session_t session, const char *how)
         gnutls_session_set_verify_cert2(session, data, 2, 0);
 }
 
+/* Have credentials without a function take the place of the others, or the others again. */
+static void replace(gnutls_session_t session)
+{
+    static gnutls_certificate_credentials_t other;
+
+    if (other == NULL)
+        gnutls_certificate_allocate_credentials(&other);
+    gnutls_certificate_set_verify_function(other, accept_all);
+    gnutls_credentials_clear(session);
+    gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, other);
+}
+
 static int hook(gnutls_session_t session, unsigned int type, unsigned int when, unsigned int incoming, const gnutls_datum_t *message)
 {
     (void)type;
     (void)when;
     (void)incoming;
     (void)message;
+    if (word(words, "replaced")) {
+        replace(session);
+        return 0;
+    }
     gnutls_session_set_verify_function(session, word(words, "off") ? NULL : accept_all);
     gnutls_certificate_set_verify_function(own, word(words, "off") ? NULL : accept_all);
     return 0;

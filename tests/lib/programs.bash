@@ -9,7 +9,7 @@ PROGRAMS=$BATS_TEST_DIRNAME/../build/programs
 export SHIM_SO PROGRAMS
 # Under this name tests run once more, with a client on GnuTLS.
 case ${BATS_TEST_FILENAME:-} in
-*_gnutls.bats) S_CLIENT=("$BATS_TEST_DIRNAME/lib/gnutls_client") ;;
+*_gnutls.bats) S_CLIENT=("$BATS_TEST_DIRNAME/../build/gnutls/s_client") ;;
 *) S_CLIENT=(openssl s_client) ;;
 esac
 
