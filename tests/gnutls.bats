@@ -701,7 +701,7 @@ mixed() {
 
 @test "a name or an address for which the program itself checks the certificate is a target" {
     local how
-    for how in hostname hostname2 peers3 peers list stored inside inside-peers3; do
+    for how in hostname hostname2 peers3 peers list named stored inside inside-peers3; do
         EVENTS=$IMPOSTOR_EVENTS
         asks bare "$IMPOSTOR" check $how "store=$LAB/ca.pem"
         has "$HEARD" 'data GET'
@@ -748,7 +748,6 @@ mixed() {
 }
 
 @test "a client without a name that reached its peer through a proxy is judged by what it asked the proxy for" {
-    local port
     pins "www.pinned.example:443 spki-sha256:$PIN_GOOD" '127.0.0.1 allow'
     relay "$IMPOSTOR"
     EVENTS=$IMPOSTOR_EVENTS fails "$PORT" connect sni= proxy=www.pinned.example:443
