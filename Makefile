@@ -133,7 +133,7 @@ $(BUILD)/musl/cc: tests/musl/system tests/musl/compat.c
 
 $(BUILD)/musl/%: tests/%.c $(BUILD)/musl/cc
 	@mkdir -p $(@D)
-	$(Q)$(BUILD)/musl/cc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto
+	$(Q)$(BUILD)/musl/cc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto -lgnutls
 
 # The same with OpenSSL within them, whole, and its functions exported, as in Node.js. Other libraries are for dlsym and RTLD_NEXT.
 crypto_needs = $$(ldd "$$(ldconfig -p | sed -n 's/.*libcrypto\.so\..* => //p' | sort | tail -n 1)" | grep -oE '/[^ ]*lib(z|zstd|brotli[a-z]*)\.so[^ ]*')
@@ -165,7 +165,7 @@ unit := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 programs := $(patsubst tests/programs/%.c,$(BUILD)/programs/%,$(wildcard tests/programs/*.c))
 paths := $(patsubst tests/paths/%.c,$(BUILD)/paths/%,$(wildcard tests/paths/*.c)) \
 	$(patsubst tests/gnutls/%.c,$(BUILD)/gnutls/%,$(wildcard tests/gnutls/*.c))
-musl := $(patsubst tests/%.c,$(BUILD)/musl/%,$(wildcard tests/paths/*.c) $(addprefix tests/programs/,again.c raw.c sandbox.c says.c starts.c))
+musl := $(patsubst tests/%.c,$(BUILD)/musl/%,$(wildcard tests/paths/*.c) $(addprefix tests/programs/,again.c raw.c sandbox.c says.c starts.c) $(wildcard tests/gnutls/*.c))
 inside := $(filter-out %/by_dlsym %/foreign %/next %/too_old,$(patsubst tests/paths/%.c,$(BUILD)/inside/%,$(wildcard tests/paths/*.c)))
 stacks := $(patsubst tests/stacks/%.c,$(BUILD)/stacks/%,$(wildcard tests/stacks/*.c)) $(BUILD)/stacks/within
 bench := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)) $(BUILD)/bench/empty.so

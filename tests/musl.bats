@@ -159,6 +159,22 @@ values() {
     done
 }
 
+@test "GnuTLS, and an OpenSSL within the program that exports its functions, are judged; one that hides them is guarded" {
+    local within=$BATS_TEST_TMPDIR/within version
+    for version in VERS-TLS1.2 VERS-TLS1.3; do
+        held "$MUSL/gnutls/connect" "${CONNECT[@]}" "priority=-VERS-ALL:+$version"
+        PATHS_TRUST=$LAB/ca.pem held "$MUSL/gnutls/connect" "${CONNECT[@]}" "priority=-VERS-ALL:+$version"
+    done
+    "$CC" -std=gnu11 -D_GNU_SOURCE -rdynamic -o "$within" "$BATS_TEST_DIRNAME/paths/connect.c" -Wl,--whole-archive -l:libssl.a -l:libcrypto.a -Wl,--no-whole-archive
+    for version in tls1.2 tls1.3; do
+        held "$within" "${CONNECT[@]}" $version
+        PATHS_TRUST=$LAB/ca.pem held "$within" "${CONNECT[@]}" $version
+    done
+    "$CC" -std=gnu11 -D_GNU_SOURCE -o "$within" "$BATS_TEST_DIRNAME/paths/connect.c" -l:libssl.a -l:libcrypto.a
+    refused "$within" 127.0.0.1 "$IMPOSTOR"
+    has "$LINE" 'which cannot be judged'
+}
+
 @test "a ClientHello that no judged library made is not sent, by whatever call" {
     local how
     relay "$IMPOSTOR"
@@ -245,16 +261,16 @@ pinshim() {
     cp "$LOADER" "$at/lib/ld-musl-any.so.1"
     build() { "$CC" -x c - -x none -Wl,--no-as-needed,--dynamic-linker="$at/lib/ld-musl-any.so.1" "$@"; }
     for name in first second third usr/lib; do
-        echo 'int gnutls(void) { return 0; }' | "$CC" -shared -fPIC -x c - -o "$at/$name/libgnutls.so.30" -Wl,-soname,libgnutls.so.30
+        echo 'int gnutls(void) { return 0; }' | "$CC" -shared -fPIC -x c - -o "$at/$name/libbearssl.so.7" -Wl,-soname,libbearssl.so.7
     done
-    echo 'int gnutls(void); int between(void) { return gnutls(); }' | "$CC" -shared -fPIC -x c - -x none -o "$at/first/libbetween.so" -Wl,--no-as-needed "$at/first/libgnutls.so.30"
-    rm "$at/first/libgnutls.so.30"
+    echo 'int gnutls(void); int between(void) { return gnutls(); }' | "$CC" -shared -fPIC -x c - -x none -o "$at/first/libbetween.so" -Wl,--no-as-needed "$at/first/libbearssl.so.7"
+    rm "$at/first/libbearssl.so.7"
     # found DIRECTORY [VARIABLE...]: there doctor finds it, and musl
     found() {
         capture env "${@:2}" "$at/lib/ld-musl-any.so.1" --list "$at/program"
-        equals "$(awk '$1 == "libgnutls.so.30" { print $3 }' <<<"$OUT")" "$at/$1/libgnutls.so.30"
+        equals "$(awk '$1 == "libbearssl.so.7" { print $3 }' <<<"$OUT")" "$at/$1/libbearssl.so.7"
         (export "${@:2}" none=; capture pinshim doctor --json "$at/program"
-        has "$OUT" "\"path\":\"$at/$1/libgnutls.so.30\"")
+        has "$OUT" "\"path\":\"$at/$1/libbearssl.so.7\"")
     }
     echo 'int between(void); int main(void) { return between(); }' >"$at/program.c"
     # A DT_RUNPATH is handed down, and LD_LIBRARY_PATH goes before it.

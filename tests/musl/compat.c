@@ -1,5 +1,6 @@
-/* What Debian's libssl and libcrypto, and these tests, call of glibc, and musl does not have. */
+/* What Debian's libssl, libcrypto and libgnutls, and these tests, call of glibc, and musl does not have. */
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,6 +31,69 @@ char *__strcat_chk(char *to, const char *from, size_t room)
 {
     must_fit(strlen(to) + strlen(from) + 1, room);
     return strcat(to, from);
+}
+
+void *__memmove_chk(void *to, const void *from, size_t size, size_t room)
+{
+    must_fit(size, room);
+    return memmove(to, from, size);
+}
+
+void __explicit_bzero_chk(void *to, size_t size, size_t room)
+{
+    must_fit(size, room);
+    explicit_bzero(to, size);
+}
+
+char *__strcpy_chk(char *to, const char *from, size_t room)
+{
+    must_fit(strlen(from) + 1, room);
+    return strcpy(to, from);
+}
+
+char *__stpcpy_chk(char *to, const char *from, size_t room)
+{
+    must_fit(strlen(from) + 1, room);
+    return stpcpy(to, from);
+}
+
+int __vsprintf_chk(char *to, int checked, size_t room, const char *format, va_list args)
+{
+    int length = vsnprintf(to, room, format, args);
+
+    (void)checked;
+    must_fit((size_t)length + 1, room);
+    return length;
+}
+
+int __vasprintf_chk(char **to, int checked, const char *format, va_list args)
+{
+    (void)checked;
+    return vasprintf(to, format, args);
+}
+
+int __asprintf_chk(char **to, int checked, const char *format, ...)
+{
+    va_list args;
+    int length;
+
+    (void)checked;
+    va_start(args, format);
+    length = vasprintf(to, format, args);
+    va_end(args);
+    return length;
+}
+
+int __printf_chk(int checked, const char *format, ...)
+{
+    va_list args;
+    int length;
+
+    (void)checked;
+    va_start(args, format);
+    length = vprintf(format, args);
+    va_end(args);
+    return length;
 }
 
 int __sprintf_chk(char *to, int checked, size_t room, const char *format, ...)
@@ -149,6 +213,37 @@ unsigned long __getauxval(unsigned long type)
 _Noreturn void __longjmp_chk(jmp_buf where, int value)
 {
     longjmp(where, value);
+}
+
+/* Of GnuTLS and what that needs. */
+char __libc_single_threaded = 0;
+
+int __register_atfork(void (*before)(void), void (*parent)(void), void (*child)(void), void *object)
+{
+    (void)object;
+    return pthread_atfork(before, parent, child);
+}
+
+int pthread_rwlockattr_setkind_np(pthread_rwlockattr_t *attributes, int kind)
+{
+    (void)attributes;
+    (void)kind;
+    return 0;
+}
+
+void _obstack_newchunk(void *obstack, int length)
+{
+    (void)obstack;
+    (void)length;
+    abort();
+}
+
+int obstack_vprintf(void *obstack, const char *format, va_list args)
+{
+    (void)obstack;
+    (void)format;
+    (void)args;
+    abort();
 }
 
 /* For asynchronous jobs, which libcrypto then finds to be impossible. */
