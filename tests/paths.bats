@@ -789,6 +789,22 @@ resumes() {
     done
 }
 
+@test "a session that another process has left is not resumed there, and the impostor is refused" {
+    seen
+    local version
+    export PRELOAD_ALSO=$LAB/next.so
+    for version in tls1.2 tls1.3; do
+        capture bare "$PATHS/next" 127.0.0.1 "$IMPOSTOR" $version "save=$BATS_TEST_TMPDIR/session"
+        equals "$STATUS" 0
+        capture bare "$PATHS/next" 127.0.0.1 "$IMPOSTOR" $version "load=$BATS_TEST_TMPDIR/session"
+        has "$OUT" 'reused: 1'
+        refused "$PATHS/next" 127.0.0.1 "$IMPOSTOR" $version "load=$BATS_TEST_TMPDIR/session"
+        lacks "$OUT" 'hello from'
+        accepted "$PATHS/next" 127.0.0.1 "$GOOD" $version "load=$BATS_TEST_TMPDIR/session"
+        has "$OUT" 'hello from good'
+    done
+}
+
 @test "an impostor is refused where a program that exports OpenSSL's names itself finds a libssl's functions by dlsym" {
     local version
     ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -DOWN -rdynamic -o "$LAB/own" "$BATS_TEST_DIRNAME/paths/by_dlsym.c" -ldl

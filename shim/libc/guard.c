@@ -193,7 +193,7 @@ void guard_closing(int fd)
 static bool is_judged(const void *caller)
 {
     for (int i = 0; backends[i] != NULL; i++) {
-        if (backends[i]->sends(caller))
+        if (backends[i]->sends != NULL && backends[i]->sends(caller))
             return true;
     }
     return false;

@@ -325,9 +325,6 @@ int handshake_run(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
         conn->early = EARLY_NONE;
     driven_before = conn->driven;
     conn->driven = true;
-    /* Its SSL_CTX was made without passing the shim. */
-    if (ossl->SSL_in_before(ssl) && !security_is_watched(ossl, ssl))
-        security_set(ossl, NULL, ssl, ossl->SSL_get_security_callback(ssl));
     result = real(called);
     if (conn->callbacks.suspended)
         security_resume(ossl, ssl);

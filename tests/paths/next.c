@@ -1,5 +1,6 @@
-/* next HOST PORT [tls1.2]: calls an object (this source with -DNEXT), which is to be preloaded, and which finds each function of libssl by
- * dlsym(RTLD_NEXT). It leaves a session of a connection for another name, and resumes it for PINNED. */
+/* next HOST PORT [tls1.2] [save=FILE] [load=FILE]: calls an object (this source with -DNEXT), which is to be preloaded, and which finds each function of libssl by
+ * dlsym(RTLD_NEXT). It leaves a session of a connection for another name, and resumes it for PINNED; "save" writes it
+ * to FILE instead, and "load" begins with that. */
 
 #define PATHS_NO_SSL
 #include "paths.h"
@@ -23,7 +24,10 @@ static SSL *connection(SSL_CTX *ctx, char **argv, const char *name, SSL_SESSION 
 __attribute__((visibility("default"))) int next(char **argv)
 {
     SSL_CTX *ctx = CALL(SSL_CTX_new)(CALL(TLS_client_method)());
-    char answer[4096];
+    const unsigned char *at;
+    unsigned char *der;
+    char answer[8192];
+    SSL_SESSION *session;
     SSL *ssl;
     int got;
 
@@ -33,11 +37,23 @@ __attribute__((visibility("default"))) int next(char **argv)
     }
     if (word(argv, "tls1.2"))
         CALL(SSL_CTX_ctrl)(ctx, SSL_CTRL_SET_MAX_PROTO_VERSION, TLS1_2_VERSION, NULL);
-    ssl = connection(ctx, argv, "other.example", NULL);
-    /* With the session's ticket. */
-    if (ssl == NULL || CALL(SSL_read)(ssl, answer, sizeof(answer)) <= 0)
-        return 2;
-    ssl = connection(ctx, argv, PINNED, CALL(SSL_get1_session)(ssl));
+    if (option(argv, "load", NULL) == NULL) {
+        ssl = connection(ctx, argv, "other.example", NULL);
+        /* With the session's ticket. */
+        if (ssl == NULL || CALL(SSL_read)(ssl, answer, sizeof(answer)) <= 0)
+            return 2;
+        session = CALL(SSL_get1_session)(ssl);
+    } else {
+        at = (const unsigned char *)answer;
+        got = (int)fread(answer, 1, sizeof(answer), fopen(option(argv, "load", ""), "r"));
+        session = CALL(d2i_SSL_SESSION)(NULL, &at, got);
+    }
+    if (option(argv, "save", NULL) != NULL) {
+        der = (unsigned char *)answer;
+        got = CALL(i2d_SSL_SESSION)(session, &der);
+        return fwrite(answer, 1, (size_t)got, fopen(option(argv, "save", ""), "w")) == (size_t)got ? 0 : 2;
+    }
+    ssl = connection(ctx, argv, PINNED, session);
     if (ssl == NULL)
         return 1;
     while ((got = CALL(SSL_read)(ssl, answer, sizeof(answer))) > 0)
