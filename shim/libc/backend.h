@@ -18,6 +18,10 @@ struct backend {
     /* Such libraries have been loaded, each of which is to be met before its first client; `now`: at once. NULL: nothing is to be done. */
     void (*look)(bool now);
 
+    /* A function is looked up by this handle. If it leads to another namespace (dlmopen), such libraries there are to be met. NULL: nothing is to be
+     * done. */
+    void (*look_in)(void *handle);
+
     /* Read what its handshakes need, before the program installs a seccomp filter. Return false if no such library is loaded. */
     bool (*prepare)(void);
 };

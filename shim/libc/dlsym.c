@@ -84,7 +84,7 @@ static struct answer replace(const char *name, void *own, void *found)
 }
 
 /* Whoever has loaded a library looks for its functions next. */
-static void look(void)
+static void look(void *handle)
 {
     static _Thread_local bool within; /* a program that interposes dl_iterate_phdr may look for the real one */
     int saved = errno;
@@ -97,6 +97,10 @@ static void look(void)
     count = backend_marks(marks);
     loader_find_new(marks, count);
     backend_arrived(marks, count);
+    for (int i = 0; backends[i] != NULL; i++) {
+        if (backends[i]->look_in != NULL)
+            backends[i]->look_in(handle);
+    }
     within = false;
     errno = saved;
 }
@@ -106,7 +110,7 @@ struct answer exports_dlsym(void *handle, const char *name)
     void *own = caller_matters(handle) || name == NULL ? NULL : loader_own(name);
 
     loader_ready();
-    look();
+    look(handle);
     return own == NULL ? not_answered : replace(name, own, loader_real_dlsym(handle, name));
 }
 
@@ -115,6 +119,6 @@ struct answer exports_dlvsym(void *handle, const char *name, const char *version
     void *own = caller_matters(handle) || name == NULL ? NULL : loader_own(name);
 
     loader_ready();
-    look();
+    look(handle);
     return own == NULL ? not_answered : replace(name, own, loader_real_dlvsym(handle, name, version));
 }

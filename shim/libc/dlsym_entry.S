@@ -77,7 +77,7 @@ dlmopen:
     .cfi_adjust_cfa_offset 8
     push %rdx
     .cfi_adjust_cfa_offset 8
-    call loader_ready
+    call loader_enters
     pop %rdx
     .cfi_adjust_cfa_offset -8
     pop %rsi
@@ -165,7 +165,7 @@ dlmopen:
     stp x0, x1, [sp, #16]
     str x2, [sp, #32]
     mov x29, sp
-    bl loader_ready
+    bl loader_enters
     ldp x0, x1, [sp, #16]
     ldr x2, [sp, #32]
     ldp x29, x30, [sp], #48

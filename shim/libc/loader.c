@@ -8,6 +8,7 @@
 #include <link.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -47,6 +48,7 @@ void *(*loader_real_dlsym)(void *, const char *) = no_dlsym;
 void *(*loader_real_dlvsym)(void *, const char *, const char *) = no_dlvsym;
 static int (*real_dlclose)(void *);
 static char *(*real_dlerror)(void);
+static int (*real_dlinfo)(void *, int, void *);
 static _Atomic bool real_known;
 /* Its dlopen returns a struct link_map * as the handle, and nothing is ever unloaded. */
 static _Atomic bool is_musl;
@@ -239,8 +241,8 @@ static bool take_glibc(const struct link_map *map)
     const char *base = map->l_name;
     struct tables tables;
     void *libc;
-    void *found[6];
-    static const char *const names[6] = {"dlopen", "dlsym", "dlvsym", "dlclose", "dlerror", "dlmopen"};
+    void *found[7];
+    static const char *const names[7] = {"dlopen", "dlsym", "dlvsym", "dlclose", "dlerror", "dlmopen", "dlinfo"};
 
     for (const char *at = map->l_name; *at != '\0'; at++) {
         if (*at == '/')
@@ -252,7 +254,7 @@ static bool take_glibc(const struct link_map *map)
     libc = find_function(&tables, "__libc_dlopen_mode", hash_of("__libc_dlopen_mode"));
     if (libc != NULL)
         atomic_store(&libc_dlopen, (void *(*)(const char *, int))libc);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         found[i] = find_function(&tables, names[i], hash_of(names[i]));
         if (found[i] == NULL)
             return false;
@@ -263,6 +265,7 @@ static bool take_glibc(const struct link_map *map)
     real_dlclose = (int (*)(void *))found[3];
     real_dlerror = (char *(*)(void))found[4];
     loader_real_dlmopen = (void *(*)(long, const char *, int))found[5];
+    real_dlinfo = (int (*)(void *, int, void *))found[6];
     atomic_store_explicit(&real_known, true, memory_order_release);
     return true;
 }
@@ -448,6 +451,8 @@ void *loader_hold(const struct loaded *object)
     loader_ready();
     if (loader_is_musl())
         return hold_in_musl(object);
+    if (object->list != NULL)
+        return loader_real_dlmopen(object->space, object->name, RTLD_LAZY | RTLD_NOLOAD);
     /* By name. A struct link_map * used as a handle crashes for objects loaded at start-up. */
     handle = loader_real_dlopen(object->name[0] == '\0' ? NULL : object->name, RTLD_LAZY | RTLD_NOLOAD);
     if (handle == NULL)
@@ -555,6 +560,84 @@ static size_t take_sought(const struct link_map *map, const struct tables *table
         taken++;
     }
     return taken;
+}
+
+static _Atomic bool has_spaces;
+
+void loader_enters(long space)
+{
+    if (space != LM_ID_BASE)
+        atomic_store(&has_spaces, true);
+    loader_ready();
+}
+
+/* A search in another namespace. The loader's list of objects is read in a callback of dl_iterate_phdr, while nothing can be loaded or unloaded. */
+struct elsewhere {
+    const struct link_map *list;
+    long space;
+    struct listing listing;
+};
+
+/* What dl_iterate_phdr tells of an object is in its file's headers as well, which are mapped with its first part. */
+static bool is_listed(const struct link_map *map, struct dl_phdr_info *out)
+{
+    const ElfW(Ehdr) *header = (const ElfW(Ehdr) *)map->l_addr;
+
+    /* The vDSO stands in the list of the program's namespace alone; the loader itself is in each, but not as it is mapped. */
+    if (map->l_addr == 0 || map->l_name == NULL || map->l_name[0] == '\0' || map->l_ld == NULL || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
+        return false;
+    *out = (struct dl_phdr_info) {.dlpi_addr = map->l_addr, .dlpi_name = map->l_name,
+        .dlpi_phdr = (const ElfW(Phdr) *)(map->l_addr + header->e_phoff), .dlpi_phnum = header->e_phnum};
+    return true;
+}
+
+static int search_elsewhere(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    struct elsewhere *elsewhere = arg;
+    struct listing *listing = &elsewhere->listing;
+    struct dl_phdr_info object;
+
+    (void)info;
+    listing->seen = 1;
+    for (const struct link_map *map = elsewhere->list; map != NULL; map = map->l_next) {
+        size_t before = listing->count;
+
+        if (is_listed(map, &object) && note_object(&object, size, listing) != 0 && listing->count == before)
+            break;
+        for (size_t i = before; i < listing->count; i++) {
+            listing->out[i].list = elsewhere->list;
+            listing->out[i].space = elsewhere->space;
+        }
+    }
+    return 1;
+}
+
+bool loader_find_near(const struct loaded *near, const void *address, const char *mark, struct loaded *out)
+{
+    struct loaded found = {.name = NULL};
+    struct elsewhere elsewhere = {near->list, near->space, {&found, 1, 0, 0, mark, (uintptr_t)address}};
+
+    if (near->list == NULL)
+        return loader_find(address, mark, out);
+    if (address != NULL)
+        (void)dl_iterate_phdr(search_elsewhere, &elsewhere);
+    *out = found;
+    return elsewhere.listing.count == 1;
+}
+
+size_t loader_list_space(void *handle, const char *mark, struct loaded *out, size_t room)
+{
+    struct elsewhere elsewhere = {.listing = {out, room, 0, 0, mark, 0}};
+    struct link_map *map = NULL;
+
+    if (!atomic_load_explicit(&has_spaces, memory_order_relaxed) || real_dlinfo == NULL || handle == NULL || handle == RTLD_NEXT
+        || real_dlinfo(handle, RTLD_DI_LMID, &elsewhere.space) != 0 || elsewhere.space == LM_ID_BASE || real_dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0)
+        return 0;
+    while (map != NULL && map->l_prev != NULL)
+        map = map->l_prev;
+    elsewhere.list = map;
+    (void)dl_iterate_phdr(search_elsewhere, &elsewhere);
+    return elsewhere.listing.count;
 }
 
 static void set_hashes(struct sought *list, size_t count)

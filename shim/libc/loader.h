@@ -25,6 +25,8 @@ struct loaded {
     uintptr_t start;
     uintptr_t end; /* the first address after it */
     bool marked; /* it defines the symbol `mark` */
+    long space; /* its namespace (dlmopen), and the first object there; NULL: the program's */
+    const void *list;
     struct tables tables; /* valid as long as it is loaded */
 };
 
@@ -41,8 +43,14 @@ static inline bool loader_is_own(const void *address)
 /* Find the loaded object that holds `address`; `marked` tells whether it defines `mark` itself. */
 MUST_CHECK bool loader_find(const void *address, const char *mark, struct loaded *out);
 
+/* The same in the namespace of `near`. */
+MUST_CHECK bool loader_find_near(const struct loaded *near, const void *address, const char *mark, struct loaded *out);
+
 /* List the loaded objects that define `mark`; return how many were written, at most `room`. */
 size_t loader_list(const char *mark, struct loaded *out, size_t room);
+
+/* The same for the namespace of an open handle, if that is another one than the program's; else 0. */
+size_t loader_list_space(void *handle, const char *mark, struct loaded *out, size_t room);
 
 /* Return a handle of the object, which stays loaded until loader_let_go; NULL if it was unloaded. Slow. */
 void *loader_hold(const struct loaded *object);
@@ -93,6 +101,9 @@ extern void *(*loader_real_dlvsym)(void *handle, const char *name, const char *v
 
 /* Return true if libc is musl. After loader_next_at_start or loader_ready. */
 MUST_CHECK bool loader_is_musl(void);
+
+/* The same, for a dlmopen into this namespace (dlsym_entry.S). */
+void loader_enters(long space);
 
 /* Find the real functions of the loader. Without them no function of OpenSSL can be found: every call of OpenSSL fails. */
 void loader_ready(void);

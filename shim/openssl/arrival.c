@@ -75,3 +75,15 @@ void arrival_look(bool now)
     }
     errno = saved;
 }
+
+/* There, the program calls functions that it has looked up one by one: nothing comes before that. */
+void arrival_look_in(void *handle)
+{
+    struct loaded found[OSSL_MAX];
+    int saved = errno;
+    size_t count = loader_list_space(handle, OSSL_MARK, found, OSSL_MAX);
+
+    for (size_t i = 0; i < count; i++)
+        (void)ossl_meet(&found[i]);
+    errno = saved;
+}

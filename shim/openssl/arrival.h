@@ -9,4 +9,7 @@
  * are met at once. No lock is held, errno is preserved. */
 void arrival_look(bool now);
 
+/* Meet the libraries in the namespace of an open handle, if that is another one than the program's. */
+void arrival_look_in(void *handle);
+
 #endif

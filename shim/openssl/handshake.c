@@ -445,6 +445,9 @@ static void fail_unseen(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     int saved = errno;
 
+    /* The alert has been written. */
+    if (conn->phase == PHASE_REFUSED)
+        refuse_socket(ossl, ssl, conn, true);
     if (!conn->withheld || conn->logged.refusal || conn->leaf != NULL || conn->phase == PHASE_REFUSED)
         return;
     (void)ossl->ERR_set_mark();

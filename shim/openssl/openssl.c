@@ -20,4 +20,4 @@ static bool prepare(void)
     return count > 0;
 }
 
-const struct backend openssl_backend = {.part = "SSL_", .mark = OSSL_MARK, .owns = ossl_is_at, .look = arrival_look, .prepare = prepare};
+const struct backend openssl_backend = {.part = "SSL_", .mark = OSSL_MARK, .owns = ossl_is_at, .look = arrival_look, .look_in = arrival_look_in, .prepare = prepare};

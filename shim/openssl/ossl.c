@@ -150,7 +150,7 @@ static void find_crypto(struct parts *parts)
     void *bound = loader_bound(&parts->ssl, "X509_free");
 
     parts->mixed = bound != NULL && bound != linked;
-    if (!loader_find(bound != NULL ? bound : linked, OSSL_MARK, &parts->crypto))
+    if (!loader_find_near(&parts->ssl, bound != NULL ? bound : linked, OSSL_MARK, &parts->crypto))
         parts->crypto = parts->ssl;
 }
 
@@ -164,7 +164,7 @@ void ossl_find_crypto(const struct loaded *ssl, struct loaded *crypto)
 {
     void *bound = is_within(ssl) ? NULL : loader_bound(ssl, "X509_free");
 
-    if (bound == NULL || !loader_find(bound, OSSL_MARK, crypto))
+    if (bound == NULL || !loader_find_near(ssl, bound, OSSL_MARK, crypto))
         *crypto = *ssl;
 }
 
@@ -213,7 +213,7 @@ static bool find_functions(const struct parts *parts, struct ossl *ossl)
 }
 
 /* Return the library that `object` is, or NULL if it is not a libssl. */
-static struct ossl *examine(const struct loaded *object)
+struct ossl *ossl_meet(const struct loaded *object)
 {
     struct ossl *ossl = ossl_known_at(object->start);
     struct parts parts = {.ssl = *object};
@@ -270,7 +270,7 @@ struct ossl *ossl_at(const void *address)
     struct loaded object;
 
     if (ossl == NULL && loader_find(address, OSSL_MARK, &object))
-        ossl = examine(&object);
+        ossl = ossl_meet(&object);
     errno = saved;
     return ossl;
 }
@@ -307,7 +307,7 @@ struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *)
     size_t count;
 
     if (ossl == NULL && loader_find(caller, OSSL_MARK, &object))
-        ossl = examine(&object);
+        ossl = ossl_meet(&object);
     if (ossl != NULL) {
         *real = ossl->X509_verify_cert;
         errno = saved;
@@ -319,7 +319,7 @@ struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *)
     if (ossl == NULL) {
         count = loader_list(OSSL_MARK, objects, sizeof(objects) / sizeof(objects[0]));
         for (size_t i = 0; i < count; i++)
-            (void)examine(&objects[i]);
+            (void)ossl_meet(&objects[i]);
         ossl = known_verifier(*real);
     }
     errno = saved;
@@ -369,7 +369,7 @@ struct ossl *ossl_of_caller(const void *caller)
         ossl = ossl_at(loader_next("SSL_new"));
     /* A program that found its functions by dlsym has no libssl in its scope: if only one is loaded, it is that one. */
     if (ossl == NULL && loader_list(OSSL_MARK, objects, OSSL_MAX) == 1)
-        ossl = examine(&objects[0]);
+        ossl = ossl_meet(&objects[0]);
     errno = saved;
     return ossl;
 }

@@ -88,6 +88,9 @@ extern _Atomic(struct ossl *) ossl_known[OSSL_MAX];
 /* Return the library at this address if it is known already. */
 struct ossl *ossl_known_at(uintptr_t address);
 
+/* Return the library that a loaded object is, known or not; NULL if it is no libssl. */
+struct ossl *ossl_meet(const struct loaded *object);
+
 /* Find the libcrypto whose functions a libssl uses; the same object if it contains them. */
 void ossl_find_crypto(const struct loaded *ssl, struct loaded *crypto);
 
