@@ -904,6 +904,27 @@ resumes() {
     done
 }
 
+@test "an impostor is refused in a plugin that is loaded into a namespace of its own" {
+    local version
+    for version in tls1.2 tls1.3; do
+        held plugin "$LAB/plugin.so" by=space $version
+        held plugin "$LAB/plugin.so" by=space $version bio
+    done
+}
+
+@test "an impostor is refused in a plugin that contains OpenSSL, whose calls are bound within it" {
+    local version by
+    # shellcheck disable=SC2046 # words
+    ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -shared -fPIC -DPLUGIN -o "$LAB/within.so" "$BATS_TEST_DIRNAME/paths/plugin.c" -Wl,-Bsymbolic \
+        -Wl,--whole-archive -l:libssl.a -l:libcrypto.a -Wl,--no-whole-archive $(compressors) -ldl -lpthread
+    for version in tls1.2 tls1.3; do
+        for by in dlopen space; do
+            held plugin "$LAB/within.so" by=$by $version
+            held plugin "$LAB/within.so" by=$by $version bio
+        done
+    done
+}
+
 @test "another TLS library whose functions have OpenSSL's names is left alone" {
     seen
     local name

@@ -1,5 +1,5 @@
 /* plugin HOST PORT OBJECT [deepbind] [by=...] [tls1.2]: a program without OpenSSL that loads OBJECT, under RTLD_DEEPBIND or not, and
- * lets it fetch; by dlopen, or by=dlmopen into the same namespace, by=handle, by=version (the dlopen that dlsym, or dlvsym, finds in libc's handle),
+ * lets it fetch; by dlopen, or by=dlmopen into the same namespace, by=space into a new one, by=handle, by=version (the dlopen that dlsym, or dlvsym, finds in libc's handle),
  * by=dlsym (a dlsym that was found there). With -DPLUGIN it is that object, linked with libssl; and a converter of characters as well, that iconv(3) loads: it
  * fetches from HOST and PORT in the environment and ends the program. */
 
@@ -13,7 +13,7 @@ int plugin_fetch(char **argv);
 
 #ifdef PLUGIN
 
-int plugin_fetch(char **argv)
+static int answer(char **argv)
 {
     SSL *ssl = client(context(argv), open_socket(argv[1], argv[2], SOCK_STREAM), PINNED);
 
@@ -25,6 +25,14 @@ int plugin_fetch(char **argv)
         return BIO_puts(bio, REQUEST) > 0 && fetch(ssl) ? 0 : 1;
     }
     return show("SSL_connect", ssl, SSL_connect(ssl)) == 1 && fetch(ssl) ? 0 : 1;
+}
+
+int plugin_fetch(char **argv)
+{
+    int result = answer(argv);
+
+    fflush(stdout); /* in a namespace of its own it has its own libc */
+    return result;
 }
 
 int gconv(void);
@@ -60,6 +68,8 @@ static void *load(const char *by, const char *object, int mode)
 
     if (strcmp(by, "dlmopen") == 0)
         return dlmopen(LM_ID_BASE, object, mode);
+    if (strcmp(by, "space") == 0)
+        return dlmopen(LM_ID_NEWLM, object, mode);
     if (strcmp(by, "dlsym") == 0)
         symbol = (void *(*)(void *, const char *))dlsym(libc, "dlsym");
     if (strcmp(by, "dlsym") == 0 || strcmp(by, "handle") == 0)
