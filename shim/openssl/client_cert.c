@@ -120,8 +120,8 @@ static void note_offered(const struct ossl *ossl, SSL *ssl, X509 *leaf, struct e
     conn->client = leaf;
     conn->client_is_set = true;
     atomic_store(&conn_looks_at_reads, true);
-    /* If a wrapper drives the handshake, this is logged at handshake completion. */
-    if (conn->driven && !conn->logged.acceptance)
+    /* If a wrapper drives the handshake, or its end is followed, this is logged at handshake completion. */
+    if ((conn->driven || conn->followed) && !conn->logged.acceptance)
         return;
     conn->logged.acceptance = true;
     evaluation->client = certs_from(leaf);

@@ -122,14 +122,16 @@ CHECKS(X509_check_ip, (X509 *certificate, const unsigned char *address, size_t l
 CHECKS(X509_check_ip_asc, (X509 *certificate, const char *address, unsigned int flags),
     told_name(ossl, certificate, address, address != NULL ? strlen(address) : 0), certificate, address, flags)
 
-/* libssl itself has called the shim for a new SSL_CTX, but not in a thread that has a library context of its own (3.0). */
-static SSL_CTX *seen(const struct ossl *ossl, SSL_CTX *ctx)
+/* libssl itself has called the shim for a new SSL_CTX, but not in a thread that has a library context of its own (3.0). `seen`: the call is the program's;
+ * where libssl's SSL_CTX_new jumps to SSL_CTX_new_ex, that is not known. */
+static SSL_CTX *made(const struct ossl *ossl, SSL_CTX *ctx, bool seen)
 {
     if (!is_usable(ossl) || ctx == NULL)
         return ctx;
     if (!security_watches(ossl, ctx))
         security_context_made(ossl, ctx);
-    context_see(ossl, ctx);
+    if (seen)
+        context_see(ossl, ctx);
     return ctx;
 }
 
@@ -137,14 +139,14 @@ EXPORT SSL_CTX *SSL_CTX_new(const SSL_METHOD *method)
 {
     FIND_AT(SSL_CTX_new, method, NULL)
 
-    return seen(ossl, real(method));
+    return made(ossl, real(method), true);
 }
 
 EXPORT SSL_CTX *SSL_CTX_new_ex(OSSL_LIB_CTX *library, const char *properties, const SSL_METHOD *method)
 {
     FIND_AT(SSL_CTX_new_ex, method, NULL)
 
-    return seen(ossl, real(library, properties, method));
+    return made(ossl, real(library, properties, method), library != NULL || properties != NULL);
 }
 
 EXPORT SSL *SSL_new(SSL_CTX *ctx)
@@ -152,8 +154,11 @@ EXPORT SSL *SSL_new(SSL_CTX *ctx)
     FIND(SSL_new, ctx, NULL)
     SSL *ssl = real(ctx);
 
-    if (is_usable(ossl) && ssl != NULL)
+    if (is_usable(ossl) && ssl != NULL) {
+        if (!ossl_calls(ossl, __builtin_return_address(0)))
+            context_see(ossl, ctx);
         conn_made(ossl, ssl);
+    }
     return ssl;
 }
 

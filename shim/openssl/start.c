@@ -32,27 +32,37 @@ static void take_off(const struct ossl *ossl, SSL *ssl)
     ossl->SSL_set_verify_result(ssl, verified);
 }
 
+/* Ask libssl whether the SSL has any suite to offer. */
+static bool has_suites(const struct ossl *ossl, SSL *ssl)
+{
+    bool asking = start_asking(true);
+    struct stack_st_SSL_CIPHER *suites = ossl->SSL_get1_supported_ciphers(ssl);
+    bool any = suites != NULL && ossl->OPENSSL_sk_num(suites) > 0;
+
+    (void)start_asking(asking);
+    if (suites != NULL)
+        ossl->OPENSSL_sk_free(suites);
+    return any;
+}
+
 /* What the program has set without a call that was seen is not asked for again later: without a certificate, the peer must not get that far. The query
  * about suites shows whether there is anything to withhold, which the log says if the handshake fails. */
 static void withhold_unseen(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     bool before = conn->withheld;
     bool withheld = decide_withholds(ossl, ssl);
-    struct stack_st_SSL_CIPHER *suites;
-    bool asking;
 
     conn->withheld = before;
     if (!withheld)
         return;
-    asking = start_asking(true);
-    suites = ossl->SSL_get1_supported_ciphers(ssl);
-    (void)start_asking(asking);
-    if (suites != NULL)
-        ossl->OPENSSL_sk_free(suites);
+    (void)has_suites(ossl, ssl);
     ossl->SSL_set_psk_client_callback(ssl, NULL);
     ossl->SSL_set_psk_use_session_callback(ssl, NULL);
     if (ossl->SSL_set_session_secret_cb != NULL)
         (void)ossl->SSL_set_session_secret_cb(ssl, NULL, NULL);
+    /* The handshake then fails without an alert. */
+    if (conn->withheld && !has_suites(ossl, ssl))
+        unseen_failed(ossl, ssl, conn);
 }
 
 /* Record the facts by which the handshake will be judged, and remove a session that it may not resume: then it becomes a

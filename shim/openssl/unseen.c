@@ -40,6 +40,14 @@ static void follow_sessions(const struct ossl *ossl, SSL_CTX *ctx)
     ossl->SSL_CTX_sess_set_new_cb(ctx, note_session);
 }
 
+void unseen_failed(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    const struct unseen_events *events = atomic_load(&unseen_events);
+
+    if (events != NULL)
+        events->failed(ossl, ssl, conn);
+}
+
 static void info_callback(const SSL *ssl, int where, int value)
 {
     const struct unseen_events *events = atomic_load(&unseen_events);
@@ -58,7 +66,7 @@ static void info_callback(const SSL *ssl, int where, int value)
                 ossl->SSL_set_info_callback(mine, conn->info);
             events->finished(ossl, mine, conn);
         } else if ((where & SSL_CB_ALERT) != 0 && value >> 8 == SSL3_AL_FATAL) {
-            events->failed(ossl, mine, conn);
+            unseen_failed(ossl, mine, conn);
         }
     }
     if (callback != NULL && callback != info_callback)
@@ -71,6 +79,7 @@ static void follow_handshake(const struct ossl *ossl, SSL *ssl, struct conn *con
 
     if (conn_is_quic(ossl, ssl) || ossl->SSL_get_info_callback == NULL || ossl->SSL_set_info_callback == NULL || atomic_load(&unseen_events) == NULL)
         return;
+    conn->followed = true;
     callback = ossl->SSL_get_info_callback(ssl);
     if (callback == info_callback)
         return;

@@ -12,6 +12,9 @@ void unseen_start(const struct ossl *ossl, SSL *ssl, struct conn *conn, SSL_SESS
 /* libssl asks whether this operation is allowed (SSL_SECOP_...). Return false if not. */
 MUST_CHECK bool unseen_may_continue(const struct ossl *ossl, SSL *ssl, int operation);
 
+/* Its handshake fails. */
+void unseen_failed(const struct ossl *ossl, SSL *ssl, struct conn *conn);
+
 /* What is done when its handshake is finished, and when it has received or sent a fatal alert; handshake.c has both, and sets them. */
 struct unseen_events {
     void (*finished)(const struct ossl *ossl, SSL *ssl, struct conn *conn);

@@ -156,7 +156,7 @@ static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
             session_mark(ossl, leaf, NULL);
     } else if (conn != NULL && only_gives_keys(ossl, ssl, conn, &presented)) {
         /* Keep nothing. If libssl finished the handshake nevertheless, confirm would judge it as the target that the program meant. */
-    } else if ((decision = decide(ossl, ssl, conn, &presented, conn == NULL || !conn->driven, &digests)) != DECISION_REFUSE) {
+    } else if ((decision = decide(ossl, ssl, conn, &presented, conn == NULL || !(conn->driven || conn->followed), &digests)) != DECISION_REFUSE) {
         if (decision == DECISION_ACCEPT_WITH_CLIENT_CERT)
             client_cert_arm(ossl, ssl);
         /* Here, not at handshake completion: programs store the session before the handshake function returns. */
@@ -343,7 +343,7 @@ bool verify_before_signature(const struct ossl *ossl, SSL *ssl)
     if (!continues && (conn == NULL || conn->phase != PHASE_REFUSED)) {
         continues = conn != NULL && only_gives_keys(ossl, ssl, conn, &presented);
         if (!continues) {
-            decision = decide(ossl, ssl, conn, &presented, true, &digests);
+            decision = decide(ossl, ssl, conn, &presented, conn == NULL || !conn->followed, &digests);
             continues = decision != DECISION_REFUSE;
         }
         if (decision != DECISION_REFUSE) {
