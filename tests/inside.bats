@@ -130,3 +130,145 @@ versions() {
     }
     each resumes
 }
+
+@test "a session that another process has left is not resumed, and the impostor is refused" {
+    leaves() {
+        local version session=$BATS_TEST_TMPDIR/session
+        for version in TLSv1.2 TLSv1.3; do
+            rm -f "$session"
+            mapfile -t command < <(node session "$IMPOSTOR" "version=$version" "session=$session")
+            capture bare timeout 30 "${command[@]}"
+            [ -s "$session" ] || explain 'no session was left'
+            cp "$session" "$session-kept"
+            capture bare timeout 30 "${command[@]}"
+            has "$OUT" 'reused: true'
+            has "$OUT" 'hello from impostor'
+            cp "$session-kept" "$session"
+            capture shim timeout 30 "${command[@]}"
+            lacks "$OUT" 'hello from'
+            equals "$(count_lines refused)" 1
+        done
+    }
+    each leaves
+}
+
+@test "a pre-shared key is not offered to a pinned target, which the log says; to others it is" {
+    mkfifo "$LAB/psk.in"
+    openssl s_server -accept 127.0.0.1:0 -nocert -psk 0123456789abcdef -tls1_2 -cipher PSK:@SECLEVEL=0 -www >"$LAB/psk" 2>&1 <>"$LAB/psk.in" 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait grep -q '^ACCEPT' "$LAB/psk"
+    PORT=$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p;T;q' "$LAB/psk")
+    knows() {
+        mapfile -t command < <(node psk "$PORT")
+        pins "localhost spki-sha256:$PIN_GOOD"
+        capture shim timeout 30 "${command[@]}"
+        lacks "$OUT" 'HTTP/1.0 200'
+        equals "$(count_lines refused)" 1
+        has "$(lines refused)" 'a pre-shared key, or an anonymous suite) was not offered'
+        pins "other.example spki-sha256:$PIN_GOOD"
+        capture shim timeout 30 "${command[@]}"
+        has "$OUT" 'HTTP/1.0 200'
+        lacks "$ERR" 'pinshim['
+    }
+    each knows
+}
+
+@test "a server in the same process is served as without the shim, and its client is judged" {
+    each held both "key=$LAB/impostor.key" "cert=$LAB/impostor.pem"
+    has "$OUT" 'served TLSv1.3'
+}
+
+@test "a native module that uses the program's OpenSSL" {
+    local own version
+    native() {
+        pins "www.pinned.example spki-sha256:$PIN_GOOD"
+        for version in tls1.2 tls1.3; do
+            for own in '' ' own'; do
+                mapfile -t command < <(node addon 0 "addon=$LAB/addon.node")
+                ADDON="127.0.0.1 $IMPOSTOR $version$own" capture bare timeout 30 "${command[@]}"
+                has "$OUT" 'hello from impostor'
+                ADDON="127.0.0.1 $IMPOSTOR $version$own" capture shim timeout 30 "${command[@]}"
+                lacks "$OUT" 'hello from'
+                has "$OUT" 'verify result 28'
+                equals "$(count_lines refused)" 1
+                ADDON="127.0.0.1 $GOOD $version$own" capture shim timeout 30 "${command[@]}"
+                has "$OUT" 'hello from good'
+                lacks "$ERR" 'pinshim['
+            done
+        done
+    }
+    each native
+}
+
+@test "OpenSSL's configuration and its secure heap are as without the shim" {
+    # One that is read changes what TLS is spoken.
+    printf '%s\n' 'openssl_conf = start' 'nodejs_conf = start' '[start]' 'ssl_conf = tls' '[tls]' 'system_default = all' '[all]' \
+        'MaxProtocol = TLSv1.2' 'MinProtocol = TLSv1.2' 'CipherString = ECDHE-ECDSA-AES128-GCM-SHA256' >"$LAB/openssl.cnf"
+    settles() {
+        local say='const tls = require("tls"); console.log(process.version, require("crypto").secureHeapUsed?.().total ?? 0);
+            tls.connect({ host: "localhost", port: '$GOOD', servername: "localhost" }, function () { console.log(this.getProtocol(), this.getCipher().name); this.end(); })'
+        local how without
+        for how in "--openssl-config=$LAB/openssl.cnf" --secure-heap=65536; do
+            [[ $node != */node-16* || $how != --secure* ]] || continue
+            capture bare env "$trust" "$node" --no-warnings "$how" -e "$say"
+            equals "$STATUS" 0
+            without=$OUT
+            capture shim env "$trust" "$node" --no-warnings "$how" -e "$say"
+            equals "$OUT" "$without"
+            equals "$STATUS" 0
+        done
+    }
+    each settles
+    has "$OUT" ' 65536'
+}
+
+@test "the client certificate of a rule is shown to the pinned server alone" {
+    local ask="ssl_client_certificate $LAB/ca.pem; ssl_verify_client optional; location /secret { return 200 \"hello from good to \$ssl_client_s_dn\\n\"; }"
+    chmod 600 "$LAB/client.key"
+    lab_nginx good "$ask"
+    GOOD=$PORT
+    pins "localhost spki-sha256:$PIN_GOOD client-cert=$LAB/client.pem client-key=$LAB/client.key"
+    shows() {
+        versions https
+        has "$OUT" 'CN=client of the rule'
+        # Not to one that another rule is for.
+        pins 'localhost allow' "other.example spki-sha256:$PIN_GOOD client-cert=$LAB/client.pem client-key=$LAB/client.key"
+        mapfile -t command < <(node https "$GOOD")
+        capture shim timeout 30 "${command[@]}"
+        has "$OUT" 'hello from good to'
+        lacks "$OUT" 'CN=client'
+        pins "localhost spki-sha256:$PIN_GOOD client-cert=$LAB/client.pem client-key=$LAB/client.key"
+    }
+    each shows
+}
+
+@test "in report mode the impostor is reached, and logged" {
+    reports() {
+        mapfile -t command < <(node https "$IMPOSTOR")
+        PINSHIM_MODE=report capture shim timeout 30 "${command[@]}"
+        has "$OUT" 'hello from impostor'
+        equals "$(count_lines reported)" 1
+    }
+    each reports
+}
+
+@test "learn, doctor and run" {
+    learns() {
+        local learnt=$BATS_TEST_TMPDIR/learnt
+        rm -f "$learnt"
+        mapfile -t command < <(node https "$GOOD")
+        capture "$build/pinshim" learn -o "$learnt" -- "${command[@]}"
+        has "$OUT" 'hello from good'
+        has "$(<"$learnt")" "spki-sha256:$PIN_GOOD"
+        capture "$build/pinshim" doctor "$node"
+        equals "$STATUS" 0
+        has "$OUT" "judged: its TLS is OpenSSL $("$node" -p process.versions.openssl) linked into the program"
+        capture "$build/pinshim" run --pins "$PINS" -- "${command[@]}"
+        has "$OUT" 'hello from good'
+        mapfile -t command < <(node https "$IMPOSTOR")
+        capture "$build/pinshim" run --pins "$PINS" -- "${command[@]}"
+        lacks "$OUT" 'hello from'
+        equals "$(count_lines refused)" 1
+    }
+    each learns
+}

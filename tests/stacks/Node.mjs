@@ -1,7 +1,7 @@
 // Node.mjs HOW PORT [NAME=VALUE...]: a client of Node.js, that asks localhost for /secret. Prints what it gets, or the error's code.
 // https, fetch, http2, tls; worker: https in a thread of its own; cluster, fork: in a process of its own
 // agent: three requests by one agent, and whether each has resumed a session; session=FILE: one that resumes the session in FILE, or writes it there
-// late: a session is set only when the connection is there; context: another context is set on the connection
+// context: with a context of the program's own
 // psk: a pre-shared key, and no certificate; both: a server in the same process, which is not pinned, and then the client
 // connect: through the proxy at proxy=PORT, which is asked in plain text; within: which is asked in TLS
 // addon=FILE: a module in C that uses Node's OpenSSL
@@ -80,14 +80,6 @@ const ways = {
         connection.on('session', (made) => fs.writeFileSync(file, made));
         connection.on('secureConnect', () => console.log(`reused: ${connection.isSessionReused()}`));
         await ask(connection);
-    },
-    async late() {
-        const connection = net.connect(port, 'localhost');
-        await new Promise((done) => connection.on('connect', done));
-        const secure = tls.connect({ socket: connection, servername: 'localhost', ...more });
-        secure.setSession(fs.readFileSync(option('session')));
-        secure.on('secureConnect', () => console.log(`reused: ${secure.isSessionReused()}`));
-        await ask(secure);
     },
     context: () => ask(open({ secureContext: tls.createSecureContext({ ciphers: 'DEFAULT@SECLEVEL=0', ...more }) })),
     psk: () => ask(open({ maxVersion: 'TLSv1.2', ciphers: 'PSK', checkServerIdentity() {},
