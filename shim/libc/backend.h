@@ -22,6 +22,9 @@ struct backend {
      * done. */
     void (*look_in)(void *handle);
 
+    /* If the code at `caller` is an object that contains such a library, whose ClientHello was not judged, say which and why. NULL: it is not said. */
+    bool (*explain)(const void *caller, struct text *out);
+
     /* Read what its handshakes need, before the program installs a seccomp filter. Return false if no such library is loaded. */
     bool (*prepare)(void);
 };

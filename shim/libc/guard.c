@@ -214,6 +214,10 @@ static void add_library(const void *caller, struct text *out)
     const char *name;
     int count = 0;
 
+    for (int i = 0; backends[i] != NULL; i++) {
+        if (backends[i]->explain != NULL && backends[i]->explain(caller, out))
+            return;
+    }
     for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++) {
         if (loader_find(caller, libraries[i].mark, &object) && object.marked) {
             text_add_string(out, libraries[i].name);

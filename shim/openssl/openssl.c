@@ -20,4 +20,21 @@ static bool prepare(void)
     return count > 0;
 }
 
-const struct backend openssl_backend = {.part = "SSL_", .mark = OSSL_MARK, .owns = ossl_is_at, .look = arrival_look, .look_in = arrival_look_in, .prepare = prepare};
+static bool explain(const void *caller, struct text *out)
+{
+    const struct ossl *ossl = ossl_at(caller);
+
+    if (ossl == NULL || (ossl->kind == OSSL_FOREIGN && ossl->OpenSSL_version != NULL))
+        return false;
+    if (ossl->OpenSSL_version != NULL)
+        ossl->tls.print_name(&ossl->tls, out);
+    else
+        text_add_string(out, "an OpenSSL");
+    if (ossl->lacks != NULL)
+        text_add(out, " within the program, too old or incomplete (without %s)", ossl->lacks);
+    else
+        text_add_string(out, " within the program, which was in use before the shim could follow it");
+    return true;
+}
+
+const struct backend openssl_backend = {.part = "SSL_", .mark = OSSL_MARK, .owns = ossl_is_at, .explain = explain, .look = arrival_look, .look_in = arrival_look_in, .prepare = prepare};

@@ -198,18 +198,17 @@ static const struct {
 };
 
 /* Return true if none is missing that is needed. */
-static bool find_functions(const struct parts *parts, struct ossl *ossl)
+static void find_functions(const struct parts *parts, struct ossl *ossl)
 {
     const char *name = names;
-    bool complete = true;
 
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++, name += strlen(name) + 1) {
         void *found = find(parts, name, places[i].needed);
 
         memcpy((char *)ossl + places[i].at, &found, sizeof(found));
-        complete &= found != NULL || !places[i].needed;
+        if (found == NULL && places[i].needed && ossl->lacks == NULL)
+            ossl->lacks = name;
     }
-    return complete;
 }
 
 /* Return the library that `object` is, or NULL if it is not a libssl. */
@@ -237,7 +236,8 @@ struct ossl *ossl_meet(const struct loaded *object)
         ossl->crypto_start = parts.crypto.start;
         ossl->crypto_end = parts.crypto.end;
     }
-    complete = find_functions(&parts, ossl);
+    find_functions(&parts, ossl);
+    complete = ossl->lacks == NULL;
     complete &= ossl->SSL_get1_peer_certificate != NULL || ossl->SSL_get_peer_certificate != NULL;
     complete &= ossl->ERR_put_error != NULL || (ossl->ERR_new != NULL && ossl->ERR_set_debug != NULL && ossl->ERR_set_error != NULL);
     ossl->kind = kind_of(parts.handle, complete);

@@ -46,6 +46,7 @@ enum ossl_kind {
 struct ossl {
     struct tls tls; /* first: see certs_library */
     enum ossl_kind kind;
+    const char *lacks; /* OSSL_UNUSABLE: the first function that it would have to have; NULL: it has all */
     struct ossl *next_discarded; /* see discard */
     uintptr_t start; /* where its libssl is mapped */
     uintptr_t end;
