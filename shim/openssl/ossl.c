@@ -197,7 +197,7 @@ static const struct {
 #undef OPTIONAL
 };
 
-/* Return true if none is missing that is needed. */
+/* Those that are missing are NULL. */
 static void find_functions(const struct parts *parts, struct ossl *ossl)
 {
     const char *name = names;
