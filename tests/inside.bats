@@ -173,6 +173,32 @@ versions() {
     each knows
 }
 
+@test "a suite without a certificate is not offered to a pinned target, which the log says once" {
+    mkfifo "$LAB/anonymous.in"
+    openssl s_server -accept 127.0.0.1:0 -nocert -tls1_2 -cipher aNULL:@SECLEVEL=0 -www >"$LAB/anonymous" 2>&1 <>"$LAB/anonymous.in" 3>&- &
+    echo $! >>"$LAB/pids"
+    lab_wait grep -q '^ACCEPT' "$LAB/anonymous"
+    PORT=$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p;T;q' "$LAB/anonymous")
+    accepts() {
+        local ciphers
+        mapfile -t command < <(node tls "$PORT" version=TLSv1.2 ciphers=aNULL:@SECLEVEL=0)
+        capture bare timeout 30 "${command[@]}"
+        has "$OUT" 'HTTP/1.0 200'
+        for ciphers in aNULL:@SECLEVEL=0 ALL:@SECLEVEL=0; do
+            mapfile -t command < <(node tls "$PORT" version=TLSv1.2 "ciphers=$ciphers")
+            capture shim timeout 30 "${command[@]}"
+            lacks "$OUT" 'HTTP/1.0 200'
+            equals "$(count_lines refused)" 1
+            has "$(lines refused)" 'an anonymous suite) was not offered'
+        done
+    }
+    settings=() options=()
+    trust=NODE_TLS_REJECT_UNAUTHORIZED=0
+    for node in "${nodes[@]}"; do
+        accepts
+    done
+}
+
 @test "a server in the same process is served as without the shim, and its client is judged" {
     each held both "key=$LAB/impostor.key" "cert=$LAB/impostor.pem"
     has "$OUT" 'served TLSv1.3'

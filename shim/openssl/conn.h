@@ -34,6 +34,7 @@ struct conn {
     bool followed; /* the shim hears of the end of the handshake: see unseen.c */
     ossl_info_callback info; /* the program's, while the shim's is set: see unseen.c */
     bool withheld; /* a session or something that needs no certificate was not offered */
+    bool is_without; /* and so there was nothing to offer */
     bool suite_refused; /* the suite that the server has chosen was refused */
     bool taken_off; /* a session that may not be resumed was removed */
     struct early_failure *early_failure; /* logged if the program gives up */

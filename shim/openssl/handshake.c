@@ -448,7 +448,7 @@ static void fail_unseen(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     /* The alert has been written. */
     if (conn->phase == PHASE_REFUSED)
         refuse_socket(ossl, ssl, conn, true);
-    if (!conn->withheld || conn->logged.refusal || conn->leaf != NULL || conn->phase == PHASE_REFUSED)
+    if (!conn->withheld || conn->is_without || conn->logged.refusal || conn->leaf != NULL || conn->phase == PHASE_REFUSED)
         return;
     (void)ossl->ERR_set_mark();
     log_withheld(ossl, ssl, conn);

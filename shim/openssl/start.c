@@ -60,9 +60,11 @@ static void withhold_unseen(const struct ossl *ossl, SSL *ssl, struct conn *conn
     ossl->SSL_set_psk_use_session_callback(ssl, NULL);
     if (ossl->SSL_set_session_secret_cb != NULL)
         (void)ossl->SSL_set_session_secret_cb(ssl, NULL, NULL);
-    /* The handshake then fails without an alert. */
-    if (conn->withheld && !has_suites(ossl, ssl))
+    /* The handshake then fails without an alert, and starts again at each call. */
+    if (conn->withheld && !conn->is_without && !has_suites(ossl, ssl)) {
         unseen_failed(ossl, ssl, conn);
+        conn->is_without = true;
+    }
 }
 
 /* Record the facts by which the handshake will be judged, and remove a session that it may not resume: then it becomes a

@@ -138,6 +138,7 @@ static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
     conn = conn_of(ossl, ssl);
     if (conn != NULL) {
         conn->withheld = false;
+        conn->is_without = false;
         free(conn->early_failure);
         conn->early_failure = NULL;
     }

@@ -19,7 +19,7 @@ const words = isMainThread ? process.argv.slice(2) : workerData;
 const [how, port] = words;
 const option = (name) => words.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1);
 const request = 'GET /secret HTTP/1.0\r\n\r\n';
-const more = { minVersion: option('version'), maxVersion: option('version') };
+const more = { minVersion: option('version'), maxVersion: option('version'), ciphers: option('ciphers') };
 
 function fail(error) {
     console.log(error.code ?? error);
