@@ -377,6 +377,16 @@ static void is_unread(uint64_t inode, struct hello *out)
     covers_name(out);
 }
 
+/* Else a header of TDS comes first. */
+static bool begins_tls(const struct iovec *parts, size_t count)
+{
+    size_t i = 0;
+
+    while (i < count && parts[i].iov_len == 0)
+        i++;
+    return i < count && *(const uint8_t *)parts[i].iov_base == 22;
+}
+
 static bool permits_beginning(int fd, const struct iovec *parts, size_t count, const struct sockaddr *to, socklen_t to_length, const void *caller,
     bool *after)
 {
@@ -399,6 +409,8 @@ static bool permits_beginning(int fd, const struct iovec *parts, size_t count, c
         count = 1;
     }
     kind = hello_read(parts, count, &hello);
+    if (to == NULL && (kind == HELLO_BEGUN || (kind == HELLO_CLIENT && !hello.whole && !hello.datagram)) && begins_tls(parts, count))
+        proxy_speaks_tls(fd);
     /* There may be more to come that says whom it is for. Nobody can answer what has left by now. */
     more = kind == HELLO_BEGUN || (kind == HELLO_CLIENT && !hello.whole && hello.sni_length == 0 && sent_find(hello.random, &sent) == SENT_UNKNOWN);
     if (more && start == NULL && (inode = socket_inode(fd)) == 0)
@@ -437,6 +449,8 @@ void guard_sent_one(int fd, uint8_t byte, const void *caller)
 
     if (!hello_may_begin(byte) || !socket_was_connected(fd) || (inode = socket_inode(fd)) == 0)
         return;
+    if (byte == 22)
+        proxy_speaks_tls(fd);
     start = make_started(fd, inode);
     if (start != NULL) {
         add_tried(start, &part, 1);

@@ -27,6 +27,7 @@ static struct place {
     _Atomic bool claimed;
     _Atomic bool missed; /* something was sent while another thread, or the code that a signal has interrupted, had claimed it */
     _Atomic bool untold; /* the socket does not have yet what is known of the descriptor */
+    _Atomic bool tls; /* of the descriptor: see proxy_speaks_tls */
     _Atomic bool closed; /* a descriptor of the socket was closed: it gives way first */
     _Atomic uint32_t age;
     struct proxy_request request;
@@ -131,7 +132,7 @@ static struct place *take(uint64_t key)
     if (place == NULL)
         return NULL;
     place->age = now;
-    place->closed = false;
+    place->closed = place->tls = false;
     atomic_store(&place->missed, false);
     set_key(place, key);
     atomic_store_explicit(&any, true, memory_order_relaxed);
@@ -177,7 +178,9 @@ void proxy_sent(int fd, const unsigned char *bytes, size_t size, size_t sent)
     if (size == 0 || fd < 0)
         return;
     place = atomic_load_explicit(&any, memory_order_relaxed) ? find(of_descriptor(fd), &busy) : NULL;
-    if (place != NULL) {
+    if (place != NULL && place->tls) {
+        let_go(place);
+    } else if (place != NULL) {
         set_untold(place, true);
         if (!read_on(fd, &place->request, bytes, size, sent))
             set_key(place, 0);
@@ -191,6 +194,21 @@ void proxy_sent(int fd, const unsigned char *bytes, size_t size, size_t sent)
         if (read_on(fd, &first, bytes, size, sent))
             store(of_descriptor(fd), &first);
     }
+}
+
+void proxy_speaks_tls(int fd)
+{
+    static const struct proxy_request nothing;
+    struct place *busy;
+    struct place *place = find(of_descriptor(fd), &busy);
+
+    socket_unmark(fd, SOCKET_ASKS_PROXY);
+    if (place == NULL && busy == NULL && (place = take(of_descriptor(fd))) != NULL)
+        place->request = nothing;
+    if (place == NULL)
+        return;
+    place->tls = true;
+    let_go(place);
 }
 
 uint64_t proxy_socket(int fd)
@@ -219,7 +237,7 @@ static void settle(struct place *place, uint64_t socket)
     if (socket != 0 && proxy_request_host(&place->request, &host) != PROXY_NOT_ASKED)
         store(socket, &place->request);
     /* Of another file, or the descriptor may have another socket before there is more. */
-    if (socket == 0 ? kernel_allows(SYS_getsockopt) : proxy_request_is_whole(&place->request))
+    if (socket == 0 ? kernel_allows(SYS_getsockopt) : proxy_request_is_whole(&place->request) && !place->tls)
         set_key(place, 0);
     else
         set_untold(place, false);

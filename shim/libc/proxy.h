@@ -7,6 +7,10 @@
 /* A call has sent `sent` bytes on `fd`, which begin with the `size` bytes at `bytes`. Makes no system call; safe in a signal handler; errno is preserved. */
 void proxy_sent(int fd, const unsigned char *bytes, size_t size, size_t sent);
 
+/* TLS has begun on `fd`, and more of its first message is to be sent by calls of its own: they are no requests, whatever they begin with. errno is
+ * preserved. */
+void proxy_speaks_tls(int fd);
+
 /* `fd` is about to be closed: another descriptor may have the same connection. Safe in a signal handler; errno is preserved. */
 void proxy_closing(int fd);
 
