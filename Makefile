@@ -172,7 +172,7 @@ bench := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c)) $(BUILD)/b
 fuzz := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 FUZZ_SECONDS ?= 600
 # Tests of what does not need the object.
-without_object := tests/command_pin.bats tests/guide.bats tests/completion.bats tests/manual.bats tests/fleet.bats
+without_object := tests/command_pin.bats tests/guide.bats tests/completion.bats tests/manual.bats tests/fleet.bats tests/packages.bats
 
 ## demo        show the main job on real clients and servers
 demo: tools-for-demo
@@ -252,6 +252,16 @@ deb:
 	$(Q)tests/tools deb
 	$(Q)packaging/deb
 
+## rpm         the RPM package, in build/rpm
+rpm:
+	$(Q)tests/tools deb
+	$(Q)packaging/rpm/build
+
+## picture     the pictures in the documents, from a run of the demo: docs/demo.svg, docs/refusal.svg
+picture: tools-for-demo
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)demo/picture
+
 ## fleet       test the package, the container image, the whole host and the Kubernetes component, in whole systems; needs root
 fleet:
 	$(Q)tests/tools fleet
@@ -325,7 +335,7 @@ install: all
 	install -m 0755 $(BUILD)/libpinshim-prove.so $(DESTDIR)$(LIBDIR)/libpinshim-prove.so
 	install -m 0755 $(BUILD)/pinshim $(DESTDIR)$(BINDIR)/pinshim
 	install -m 0644 $(documents) $(DESTDIR)$(DOCDIR)
-	install -m 0644 $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)/docs
+	install -m 0644 $(wildcard docs/*.md docs/*.svg) $(DESTDIR)$(DOCDIR)/docs
 	install -m 0644 man/pinshim.1 $(DESTDIR)$(MANDIR)/man1
 	install -m 0644 man/pins.5 $(DESTDIR)$(MANDIR)/man5
 	install -m 0644 man/libpinshim.8 $(DESTDIR)$(MANDIR)/man8
@@ -337,7 +347,7 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/libpinshim.so $(DESTDIR)$(LIBDIR)/libpinshim-prove.so $(DESTDIR)$(BINDIR)/pinshim $(DESTDIR)$(BASHDIR)/pinshim $(DESTDIR)$(ZSHDIR)/_pinshim
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/,man1/pinshim.1 man5/pins.5 man8/libpinshim.8)
-	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(documents) $(wildcard docs/*.md))
+	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(documents) $(wildcard docs/*.md docs/*.svg))
 	-rmdir $(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(DOCDIR)
 	$(Q)$(if $(DESTDIR),,$(refresh))
 
@@ -350,6 +360,6 @@ help:
 	@echo 'all         build/libpinshim.so and build/pinshim'
 	@sed -n 's/^## //p' Makefile
 
-.PHONY: unit inside nodes stacks musl always all demo test quick bare hollow matrix clients suites doctor-table bench bench-programs fuzz soak deb fleet check programs paths servers runtimes tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
+.PHONY: unit inside nodes stacks musl always all demo test quick bare hollow matrix clients suites doctor-table bench bench-programs fuzz soak deb rpm picture fleet check programs paths servers runtimes tools tools-for-checks tools-for-demo tools-for-quick install uninstall clean help
 .SECONDARY:
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)

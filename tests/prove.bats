@@ -172,4 +172,7 @@ import socket; t = ssl._create_unverified_context().wrap_socket(s.sock); t.senda
     run ! grep -q LIBPINSHIM_PROVE_PORT "$SHIM_SO"
     capture env LD_PRELOAD="$LAB/with/libpinshim-prove.so" curl -sk "https://localhost:$GOOD/"
     has "$OUT" 'hello from good'
+    # Behind the shim neither: that sees the server itself.
+    capture env LD_PRELOAD="$SHIM_SO:$LAB/with/libpinshim-prove.so" PINSHIM_PINS="$PINS" curl -sk "https://localhost:$IMPOSTOR/"
+    has "$(lines refused)" "refused localhost:$IMPOSTOR: no pin of $PINS:1 matched; peer spki-sha256:$PIN_IMPOSTOR"
 }
