@@ -1,7 +1,8 @@
 /* connect HOST PORT [sni=NAME] [late-name] [ptr|ptr2|int2|push|vec|memory|thread|pair|loop] [nonblocking] [dtls] [psk] [anonymous] [srp] [nocert]
  * [rawkey] [priority=TEXT] [send2|cork|range|pieces|file|with-handshake] [identity=PREFIX] [resolved=NAME]: a plain client. The first words say how
  * bytes reach the socket: by the library itself, by functions of the program's own, from a buffer that the program, or another thread of it, sends later,
- * between two calls of gnutls_handshake (loop), or through a pair of sockets and a thread. proxy=HOST:PORT: it asks a proxy for that first. taken: the program has an
+ * between two calls of gnutls_handshake (loop), or through a pair of sockets and a thread. proxy=HOST:PORT: it asks a proxy for that first. pieces=N: the program's push function
+ * sends so many bytes at a time; unconnected: it sends to an address. taken: the program has an
  * extension of the shim's number. Then: what it can do without a certificate of the server, and how it sends. */
 
 #include "gnutls.h"
@@ -13,6 +14,9 @@
 /* What the program's own functions stand before. */
 struct transport {
     int fd;
+    size_t at_most;
+    struct sockaddr_storage peer;
+    socklen_t peer_length;
     bool held, by_thread, looping;
     size_t length;
     char buffer[65536];
@@ -20,7 +24,19 @@ struct transport {
 
 static ssize_t push(gnutls_transport_ptr_t given, const void *data, size_t length)
 {
-    return send(((struct transport *)given)->fd, data, length, MSG_NOSIGNAL);
+    struct transport *to = given;
+    const char *at = data;
+    size_t done = 0;
+
+    if (to->peer_length != 0)
+        return sendto(to->fd, data, length, MSG_NOSIGNAL, (struct sockaddr *)&to->peer, to->peer_length);
+    if (to->at_most == 0)
+        return send(to->fd, data, length, MSG_NOSIGNAL);
+    for (ssize_t sent; done < length; done += (size_t)sent) {
+        if ((sent = send(to->fd, at + done, length - done < to->at_most ? length - done : to->at_most, MSG_NOSIGNAL)) <= 0)
+            return sent;
+    }
+    return (ssize_t)length;
 }
 
 static ssize_t push_pieces(gnutls_transport_ptr_t given, const giovec_t *pieces, int count)
@@ -172,6 +188,14 @@ static int paired(int fd)
 static void set_transport(gnutls_session_t session, char **argv, int fd)
 {
     transport.fd = fd;
+    transport.at_most = (size_t)atoi(option(argv, "pieces", "0"));
+    if (word(argv, "unconnected")) {
+        const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+
+        transport.peer_length = sizeof(transport.peer);
+        if (getpeername(fd, (struct sockaddr *)&transport.peer, &transport.peer_length) != 0 || connect(fd, &nowhere, sizeof(nowhere)) != 0)
+            die("unconnected");
+    }
     transport.by_thread = word(argv, "thread");
     transport.looping = word(argv, "loop");
     transport.held = word(argv, "memory") || transport.by_thread || transport.looping;
@@ -214,7 +238,8 @@ static void set_secrets(gnutls_session_t session, char **argv)
         gnutls_credentials_set(session, GNUTLS_CRD_ANON, nobody);
     }
     if (word(argv, "srp")) {
-        must(gnutls_srp_allocate_client_credentials(&password), "credentials");
+        if (gnutls_srp_allocate_client_credentials(&password) == GNUTLS_E_UNIMPLEMENTED_FEATURE)
+            exit(77);
         must(gnutls_srp_set_client_credentials(password, "user", "secret"), "credentials");
         gnutls_credentials_set(session, GNUTLS_CRD_SRP, password);
     }

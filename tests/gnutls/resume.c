@@ -95,7 +95,7 @@ int main(int argc, char **argv)
         return 1;
     }
     printf("resumed: %d\n", gnutls_session_is_resumed(session) != 0);
-    any = word(argv, "mute") ? gnutls_record_send(session, "text", 4) > 0 : fetch(session);
+    any = word(argv, "mute") ? gnutls_record_send(session, early != NULL ? early : "text", 4) > 0 : fetch(session);
     gnutls_bye(session, GNUTLS_SHUT_WR);
     return any ? 0 : 1;
 }

@@ -211,12 +211,13 @@ static void *connection(void *argument)
                                   | GNUTLS_ALLOW_ID_CHANGE), "gnutls_init");
     /* With SRP or RSA-PSK there is no TLS 1.3. */
     set_priority(session, words, word(words, "raw") ? ":-CTYPE-SRV-ALL:+CTYPE-SRV-RAWPK" : word(words, "dtls") ? "" :
-        word(words, "old") ? ":+SRP:+RSA-PSK:+SRP-RSA" : ":+DHE-PSK:+ECDHE-PSK:+PSK:+ANON-ECDH:+ANON-DH");
+        word(words, "old") ? password != NULL ? ":+SRP:+RSA-PSK:+SRP-RSA" : ":+RSA-PSK" : ":+DHE-PSK:+ECDHE-PSK:+PSK:+ANON-ECDH:+ANON-DH");
     if (!word(words, "nocert"))
         gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, shown);
     gnutls_credentials_set(session, GNUTLS_CRD_PSK, shared);
     gnutls_credentials_set(session, GNUTLS_CRD_ANON, nobody);
-    gnutls_credentials_set(session, GNUTLS_CRD_SRP, password);
+    if (password != NULL)
+        gnutls_credentials_set(session, GNUTLS_CRD_SRP, password);
     if (strcmp(option(words, "request", ""), "no") != 0)
         gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
     gnutls_session_ticket_enable_server(session, &ticket_key);
@@ -305,8 +306,9 @@ int main(int argc, char **argv)
     gnutls_psk_set_server_credentials_function(shared, give_key);
     must(gnutls_anon_allocate_server_credentials(&nobody), "credentials");
     gnutls_anon_set_server_known_dh_params(nobody, GNUTLS_SEC_PARAM_MEDIUM);
-    must(gnutls_srp_allocate_server_credentials(&password), "credentials");
-    gnutls_srp_set_server_credentials_function(password, give_verifier);
+    /* Some are built without SRP. */
+    if (gnutls_srp_allocate_server_credentials(&password) == 0)
+        gnutls_srp_set_server_credentials_function(password, give_verifier);
     must(gnutls_session_ticket_key_generate(&ticket_key), "ticket");
     /* Servers with the same secret take each other's tickets. */
     memset(ticket_key.data, atoi(option(argv, "secret", "5")), ticket_key.size);
