@@ -41,6 +41,18 @@ struct conn *gtls_conn_of(gnutls_session_t session)
     return conn != NULL && conn->attached.release == release ? conn : NULL;
 }
 
+bool gtls_conn_hear_hello(struct conn *conn)
+{
+    if (!gtls_facts_made(conn->gtls, conn->session, &conn->facts))
+        return false;
+    /* Another handshake, on a connection that was confirmed. */
+    if (conn->phase == PHASE_CONFIRMED) {
+        gtls_conn_start_afresh(conn);
+        conn->begun = true;
+    }
+    return true;
+}
+
 /* GnuTLS writes the extensions of a ClientHello. */
 static int hello_is_made(gnutls_session_t session, gnutls_buffer_t extensions)
 {
@@ -49,12 +61,7 @@ static int hello_is_made(gnutls_session_t session, gnutls_buffer_t extensions)
     (void)extensions;
     if (conn == NULL)
         return 0;
-    /* A handshake that GnuTLS has started by itself. */
-    if (conn->phase == PHASE_CONFIRMED) {
-        gtls_conn_start_afresh(conn);
-        conn->begun = true;
-    }
-    gtls_facts_made(conn->gtls, session, &conn->facts);
+    (void)gtls_conn_hear_hello(conn);
     return 0;
 }
 
@@ -107,8 +114,6 @@ void gtls_conn_start_afresh(struct conn *conn)
     conn->false_start = false;
     conn->alerted = false;
     conn->logged = (struct logged) {.refusal = false};
-    conn->facts.random_known = false;
-    conn->facts.sent.state = SENT_UNKNOWN;
     target_forget_told(&conn->facts.told);
     free(conn->request);
     conn->request = NULL;

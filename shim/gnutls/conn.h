@@ -49,7 +49,10 @@ struct conn *gtls_conn_of(gnutls_session_t session);
 /* gnutls_init has made a client's session: keep a state for it, until GnuTLS frees it, and set the verify hook. Return false if that fails. */
 MUST_CHECK bool gtls_conn_made(const struct gtls *gtls, gnutls_session_t session, unsigned flags, gnutls_certificate_verify_function *hook);
 
-/* Forget everything about the last handshake. */
+/* A ClientHello may have been made: note its random. Return false if it is the one that was made before. */
+bool gtls_conn_hear_hello(struct conn *conn);
+
+/* Forget everything about the last handshake, but where its ClientHello was sent. */
 void gtls_conn_start_afresh(struct conn *conn);
 
 /* Keep the leaf instead of the previous one. NULL: none. */

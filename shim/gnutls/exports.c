@@ -144,7 +144,9 @@ EXPORT int gnutls_server_name_set(gnutls_session_t session, gnutls_server_name_t
     int result = real(session, type, name, length);
 
     if (conn != NULL && result >= 0 && type == GNUTLS_NAME_DNS) {
-        target_forget_told(&conn->facts.sni);
+        /* During a handshake it only adds to the one that was sent. */
+        if (!conn->begun)
+            target_forget_told(&conn->facts.sni);
         if (name != NULL && length > 0)
             (void)gtls_facts_note(gtls, &conn->facts.sni, name, length);
     }

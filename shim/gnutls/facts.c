@@ -88,7 +88,7 @@ void gtls_facts_forget(struct facts *facts)
     target_forget_told(&facts->told);
 }
 
-void gtls_facts_made(const struct gtls *gtls, gnutls_session_t session, struct facts *facts)
+bool gtls_facts_made(const struct gtls *gtls, gnutls_session_t session, struct facts *facts)
 {
     gnutls_datum_t client = {NULL, 0};
     gnutls_datum_t server = {NULL, 0};
@@ -96,11 +96,12 @@ void gtls_facts_made(const struct gtls *gtls, gnutls_session_t session, struct f
     gtls->gnutls_session_get_random(session, &client, &server);
     /* A second ClientHello, which a server may ask for, has the random of the first. */
     if (client.data == NULL || client.size != HELLO_RANDOM || (facts->random_known && memcmp(facts->random, client.data, HELLO_RANDOM) == 0))
-        return;
+        return false;
     memcpy(facts->random, client.data, HELLO_RANDOM);
     facts->random_known = true;
     facts->sent.state = SENT_UNKNOWN;
     sent_made(facts->random);
+    return true;
 }
 
 void gtls_facts_follow(struct facts *facts)

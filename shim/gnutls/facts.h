@@ -8,7 +8,7 @@
 #include "target.h"
 
 struct facts {
-    struct told sni; /* the SNI that the program has set: one, or none */
+    struct told sni; /* the SNI that the program has set, and those that it has set during the handshake */
     struct told named; /* names that GnuTLS itself is to verify (gnutls_session_set_verify_cert) */
     struct told told; /* names that the program has checked the certificate for (gnutls_certificate_verify_peers3) */
     bool random_known; /* sent.h knows the client random of the last ClientHello */
@@ -27,8 +27,8 @@ MUST_CHECK bool gtls_facts_note_data(const struct gtls *gtls, struct facts *fact
 
 void gtls_facts_forget(struct facts *facts);
 
-/* A ClientHello is made, and has its random. */
-void gtls_facts_made(const struct gtls *gtls, gnutls_session_t session, struct facts *facts);
+/* A ClientHello is made, and has its random. Return false if it is the one that was made before. */
+MUST_CHECK bool gtls_facts_made(const struct gtls *gtls, gnutls_session_t session, struct facts *facts);
 
 /* Find out where the ClientHello was sent, if that was not known yet. */
 void gtls_facts_follow(struct facts *facts);

@@ -25,10 +25,7 @@ static bool sends(const void *caller)
     struct conn *conn = gtls_conn_of(gtls_conn_driven);
 
     (void)caller;
-    if (conn == NULL || !conn->begun || conn->facts.random_known)
-        return false;
-    gtls_facts_made(conn->gtls, conn->session, &conn->facts);
-    return conn->facts.random_known;
+    return conn != NULL && gtls_conn_hear_hello(conn);
 }
 
 const struct backend gnutls_backend = {.part = "gnutls_", .mark = GTLS_MARK, .owns = gtls_is_at, .sends = sends, .prepare = prepare};

@@ -60,20 +60,27 @@ int gtls_handshake_run(struct conn *conn)
     if (conn->phase == PHASE_REFUSED)
         return gtls_refuse(conn);
     if (!conn->begun) {
-        gtls_conn_start_afresh(conn);
-        conn->begun = true;
         /* Whatever has become of it. */
         conn->gtls->gnutls_session_set_verify_function(conn->session, gtls_verify);
         gtls_client_cert_arm(conn);
+    }
+    /* A later handshake starts with its ClientHello; under TLS 1.3 there is none. */
+    if (!conn->begun && conn->phase != PHASE_CONFIRMED) {
+        gtls_conn_start_afresh(conn);
+        conn->begun = true;
         if (!gtls_session_offer(conn, false))
             return gtls_refuse(conn);
-        errno = saved;
     }
+    errno = saved;
     gtls_conn_driven = conn->session;
     result = conn->gtls->gnutls_handshake(conn->session);
     gtls_conn_driven = before;
-    if (!conn->facts.random_known)
-        gtls_facts_made(conn->gtls, conn->session, &conn->facts);
+    if (!conn->begun || !conn->facts.random_known)
+        (void)gtls_conn_hear_hello(conn);
+    if (conn->phase == PHASE_CONFIRMED && !conn->begun) {
+        gtls_client_cert_follow(conn, result);
+        return result;
+    }
     return after_drive(conn, result);
 }
 
