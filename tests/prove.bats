@@ -176,3 +176,10 @@ import socket; t = ssl._create_unverified_context().wrap_socket(s.sock); t.senda
     capture env LD_PRELOAD="$SHIM_SO:$LAB/with/libpinshim-prove.so" PINSHIM_PINS="$PINS" curl -sk "https://localhost:$IMPOSTOR/"
     has "$(lines refused)" "refused localhost:$IMPOSTOR: no pin of $PINS:1 matched; peer spki-sha256:$PIN_IMPOSTOR"
 }
+
+@test "prove works for programs on musl" {
+    local client
+    client=$(realpath "${SHIM_MUSL:-$BATS_TEST_DIRNAME/../build/musl}")/paths/connect
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD"
+    proves "127.0.0.1:$GOOD" connect "$JUDGED" 'in the handshake' "$client" 127.0.0.1 "$GOOD"
+}

@@ -458,6 +458,7 @@ void policy_print_reason(const struct pins *pins, const char *path, const struct
         policy_print_rule(path, judgement, out);
         text_add(out, " matched, but its pin expired on ");
         text_add_date(out, judgement->matched->expires);
+        text_add(out, "; next: set a later day there, if the server's owner confirms that it is still valid");
         break;
     case REASON_UNTRUSTED:
         text_add(out, "pkix of ");

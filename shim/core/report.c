@@ -145,7 +145,7 @@ void report(const struct tls *tls, const struct presented *presented, const stru
     if (evaluation->remark != NULL)
         text_add(&text, "%s", evaluation->remark);
     else if (judgement->reason == REASON_FAULT && evaluation->store != NULL)
-        text_add(&text, "configuration fault: %s", evaluation->store->fault);
+        text_add(&text, "configuration fault: %s; next: \"pinshim lint\" on the pins file", evaluation->store->fault);
     else
         policy_print_reason(pins, path, judgement, &text);
     if (pins != NULL && evaluation->remark == NULL && verdict != EVENT_ACCEPTED && judgement->rule != NULL && judgement->rule->port != 0

@@ -488,6 +488,7 @@ static const struct pin *fake_revoked(const struct peer *peer, const struct pins
 #define A5 "ca-sha256:VVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVU="
 #define S5 "spki-sha256:VVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVU="
 #define A1 "ca-sha256:ERERERERERERERERERERERERERERERERERERERERERE=" /* the leaf's own key */
+#define AFTER_EXPIRY "; next: set a later day there, if the server's owner confirms that it is still valid"
 #define UNTIL " expires=1970-01-10" /* day 9 */
 #define OPEN " report-until=1970-01-10" /* the same */
 
@@ -555,27 +556,27 @@ static void judge_path_row(const struct path_row *row)
 
 static const struct path_row expires_rows[] = {
     {"the day before", "a " S1 UNTIL, "a", GOOD, 8, 0, "", REASON_MATCH, "a", PINNED | UNASKED, "P:1 matched " S1},
-    {"on the day", "a " S1 UNTIL, "a", GOOD, 9, 0, "", REASON_EXPIRED, "a", UNASKED, "P:1 matched, but its pin expired on 1970-01-10"},
+    {"on the day", "a " S1 UNTIL, "a", GOOD, 9, 0, "", REASON_EXPIRED, "a", UNASKED, "P:1 matched, but its pin expired on 1970-01-10" AFTER_EXPIRY},
     {"the day after", "a " S1 UNTIL, "a", GOOD, 10, 0, "", REASON_EXPIRED, "a", UNASKED,
-        "P:1 matched, but its pin expired on 1970-01-10"},
+        "P:1 matched, but its pin expired on 1970-01-10" AFTER_EXPIRY},
     {"without a clock", "a " S1 " expires=2149-06-06", "a", GOOD, UINT16_MAX, 0, "", REASON_EXPIRED, "a", UNASKED,
-        "P:1 matched, but its pin expired on 2149-06-06"},
+        "P:1 matched, but its pin expired on 2149-06-06" AFTER_EXPIRY},
     {"without a date, for ever", "a " S1, "a", GOOD, UINT16_MAX, 0, "", REASON_MATCH, "a", PINNED | UNASKED, "P:1 matched " S1},
     {"each pin of the line", "a " S3 " " C2 UNTIL, "a", GOOD, 9, 0, "", REASON_EXPIRED, "a", UNASKED,
-        "P:1 matched, but its pin expired on 1970-01-10"},
+        "P:1 matched, but its pin expired on 1970-01-10" AFTER_EXPIRY},
     {"not those of another line", "a " S3 UNTIL "\na " C2, "a", GOOD, 9, 0, "", REASON_MATCH, "a", PINNED | UNASKED, "P:2 matched " C2},
     {"another line's pin of the same key", "a " S1 UNTIL "\na " S1, "a", GOOD, 9, 0, "", REASON_MATCH, "a", PINNED | UNASKED,
         "P:2 matched " S1},
     {"what expired is told before what does not match", "a " S3 "\na " S1 UNTIL, "a", GOOD, 9, 0, "", REASON_EXPIRED, "a", UNASKED,
-        "P:2 matched, but its pin expired on 1970-01-10"},
+        "P:2 matched, but its pin expired on 1970-01-10" AFTER_EXPIRY},
     {"what did not match has not expired", "a " S1 UNTIL, "a", BAD, 9, 0, "", REASON_NO_MATCH, "a", UNASKED, "no pin of P:1 matched"},
     {"at one of several ports", "a:1 " S3 "\na:2 " S1 UNTIL "\na:3 " S3, "a", GOOD, 9, 0, "", REASON_EXPIRED, "a", UNASKED,
-        "P:2 matched, but its pin expired on 1970-01-10"},
+        "P:2 matched, but its pin expired on 1970-01-10" AFTER_EXPIRY},
     {"a CA's pin is in force", "a " S1 UNTIL "\na " A5, "a", GOOD, 9, ISSUED, "a", REASON_MATCH, "a", PINNED, "P:2 matched " A5},
     {"a CA's pin is not", "a " A5 UNTIL, "a", GOOD, 9, ISSUED, "a", REASON_NO_MATCH, "a", 0, "no pin of P:1 matched (no such issuer)"},
-    {"for *", "* " S1 UNTIL, "a", GOOD, 9, 0, "", REASON_EXPIRED, "a", UNASKED, "P:1 matched, but its pin expired on 1970-01-10"},
+    {"for *", "* " S1 UNTIL, "a", GOOD, 9, 0, "", REASON_EXPIRED, "a", UNASKED, "P:1 matched, but its pin expired on 1970-01-10" AFTER_EXPIRY},
     {"for a name that was resolved", "b " S1 UNTIL, "192.0.2.1=b", GOOD, 9, 0, "", REASON_EXPIRED, "b", UNASKED,
-        "P:1 matched, but its pin expired on 1970-01-10"},
+        "P:1 matched, but its pin expired on 1970-01-10" AFTER_EXPIRY},
 };
 
 static const struct path_row pkix_rows[] = {
@@ -597,7 +598,7 @@ static const struct path_row pkix_rows[] = {
     {"on a line of its own, before", "a pkix\na " S1, "a", BAD, 0, TRUSTED, "a", REASON_NO_MATCH, "a", UNASKED,
         "no pin of P:1,2 matched"},
     {"and a pin that expired", "a " S1 UNTIL "\na pkix", "a", GOOD, 9, TRUSTED, "a", REASON_EXPIRED, "a", UNASKED,
-        "P:1 matched, but its pin expired on 1970-01-10"},
+        "P:1 matched, but its pin expired on 1970-01-10" AFTER_EXPIRY},
     {"and a CA's pin", "a " A5 " pkix", "a", GOOD, 0, ISSUED, "a", REASON_UNTRUSTED, "a", 0,
         "pkix of P:1 is not satisfied (no such path)"},
     {"and a CA's pin, both", "a " A5 " pkix", "a", GOOD, 0, ISSUED | TRUSTED, "a", REASON_MATCH, "a", PINNED, "P:1 matched " A5},
@@ -689,7 +690,7 @@ static const struct path_row report_rows[] = {
         "no pin of P:1,2 matched"},
     {"not another target", "b " S3 " mode=report\na " S3, "a", GOOD, 0, 0, "", REASON_NO_MATCH, "a", UNASKED, "no pin of P:2 matched"},
     {"a pin that expired", "a " S1 " mode=report" UNTIL, "a", GOOD, 9, 0, "", REASON_EXPIRED, "a", REPORTED | UNASKED,
-        "P:1 matched, but its pin expired on 1970-01-10"},
+        "P:1 matched, but its pin expired on 1970-01-10" AFTER_EXPIRY},
     {"pkix", "a pkix mode=report", "a", GOOD, 0, 0, "", REASON_UNTRUSTED, "a", REPORTED, "pkix of P:1 is not satisfied (no such path)"},
     {"no certificate", "a " S1 " mode=report", "a", BARE, 0, 0, "", REASON_NO_CERTIFICATE, "a", REPORTED | UNASKED,
         "no certificate for the pin of P:1"},
