@@ -156,15 +156,59 @@ static int choose(struct conn *conn, const struct client_cert *client, struct ev
     return -1;
 }
 
+/* Ask a function of the oldest kind, and read what it gives as GnuTLS does. Return 0, or GnuTLS's error. */
+static int ask_oldest(const struct gtls *gtls, gnutls_certificate_retrieve_function *function, gnutls_session_t session,
+    const struct gnutls_cert_retr_st *info, struct chosen *out)
+{
+    struct gnutls_retr2_st given;
+    int result;
+    unsigned release;
+
+    memset(&given, 0, sizeof(given));
+    result = function(session, info->req_ca_rdn, info->nreqs, info->pk_algos, info->pk_algos_length, &given);
+    if (result < 0 || given.ncerts == 0)
+        return result < 0 ? result : 0;
+    release = given.deinit_all != 0 ? GNUTLS_PRIVKEY_IMPORT_AUTO_RELEASE : 0;
+    out->certificates = (*gtls->malloc)(given.ncerts * sizeof(*out->certificates));
+    result = given.cert_type != GNUTLS_CRT_X509 ? GNUTLS_E_INVALID_REQUEST : out->certificates == NULL ? GNUTLS_E_MEMORY_ERROR : 0;
+    while (result >= 0 && out->count < given.ncerts) {
+        result = gtls->gnutls_pcert_import_x509(&out->certificates[out->count], given.cert.x509[out->count], 0);
+        out->count += result >= 0;
+    }
+    if (result >= 0)
+        result = gtls->gnutls_privkey_init(&out->key);
+    if (result >= 0 && given.key_type == GNUTLS_PRIVKEY_X509)
+        result = gtls->gnutls_privkey_import_x509(out->key, given.key.x509, release);
+    else if (result >= 0 && given.key_type == GNUTLS_PRIVKEY_PKCS11 && gtls->gnutls_privkey_import_pkcs11 != NULL)
+        result = gtls->gnutls_privkey_import_pkcs11(out->key, given.key.pkcs11, release);
+    else if (result >= 0)
+        result = GNUTLS_E_INVALID_REQUEST;
+    for (unsigned i = 0; given.deinit_all != 0 && given.cert_type == GNUTLS_CRT_X509 && i < given.ncerts; i++)
+        gtls->gnutls_x509_crt_deinit(given.cert.x509[i]);
+    if (given.deinit_all != 0 && given.cert_type == GNUTLS_CRT_X509)
+        (*gtls->free)(given.cert.x509);
+    if (result < 0)
+        forget_chosen(gtls, out);
+    return result < 0 ? result : 0;
+}
+
 /* Ask the program's own function. Return false if it gives none. */
-static bool ask_program(const struct credentials *credentials, gnutls_session_t session, const struct gnutls_cert_retr_st *info,
-    gnutls_pcert_st **certificates, unsigned *count, gnutls_ocsp_data_st **ocsp, unsigned *ocsp_count, gnutls_privkey_t *key, unsigned *flags,
+static bool ask_program(const struct gtls *gtls, const struct credentials *credentials, gnutls_session_t session,
+    const struct gnutls_cert_retr_st *info, gnutls_pcert_st **certificates, unsigned *count, gnutls_ocsp_data_st **ocsp, unsigned *ocsp_count, gnutls_privkey_t *key, unsigned *flags,
     int *answer)
 {
     gnutls_certificate_retrieve_function3 *function3 = atomic_load(&credentials->retrieve3);
     gnutls_certificate_retrieve_function2 *function2 = atomic_load(&credentials->retrieve2);
+    gnutls_certificate_retrieve_function *function = atomic_load(&credentials->retrieve);
+    struct chosen chosen = {.key = NULL};
 
-    if (function3 != NULL)
+    if (function != NULL) {
+        *answer = ask_oldest(gtls, function, session, info, &chosen);
+        *certificates = chosen.certificates;
+        *count = chosen.count;
+        *key = chosen.key;
+        *flags = chosen.count > 0 ? GNUTLS_CERT_RETR_DEINIT_ALL : 0;
+    } else if (function3 != NULL)
         *answer = function3(session, info, certificates, count, ocsp, ocsp_count, key, flags);
     else if (function2 != NULL)
         *answer = function2(session, info->req_ca_rdn, info->nreqs, info->pk_algos, info->pk_algos_length, certificates, count, key);
@@ -183,11 +227,15 @@ static int answer_request(gnutls_session_t session, const struct gnutls_cert_ret
     int saved = errno;
     int answer = 0;
 
-    if (credentials == NULL || ask_program(credentials, session, info, certificates, count, ocsp, ocsp_count, key, flags, &answer) || conn == NULL
+    if (credentials == NULL || ask_program(credentials->gtls, credentials, session, info, certificates, count, ocsp, ocsp_count, key, flags, &answer) || conn == NULL
         || (evaluation = evaluation_new()) == NULL)
         return answer;
     free(conn->client);
     conn->client = NULL;
+    if (conn->gtls->gnutls_certificate_type_get2(session, GNUTLS_CTYPE_CLIENT) != GNUTLS_CRT_X509) {
+        evaluation_free(evaluation);
+        return answer; /* raw public keys: it has none */
+    }
     client = asks_early(conn) ? foresee(conn, evaluation) : evaluate_again(conn, evaluation);
     if (client != NULL)
         answer = choose(conn, client, evaluation, &chosen);
@@ -214,9 +262,12 @@ static bool has_own(const struct gtls *gtls, gnutls_certificate_credentials_t ob
 static void disarm(const struct gtls *gtls, gnutls_certificate_credentials_t object, struct credentials *credentials)
 {
     gnutls_certificate_retrieve_function2 *function2 = atomic_load(&credentials->retrieve2);
+    gnutls_certificate_retrieve_function *function = atomic_load(&credentials->retrieve);
 
     atomic_store(&credentials->armed, false);
-    if (function2 != NULL)
+    if (function != NULL)
+        gtls->gnutls_certificate_set_retrieve_function(object, function);
+    else if (function2 != NULL)
         gtls->gnutls_certificate_set_retrieve_function2(object, function2);
     else
         gtls->gnutls_certificate_set_retrieve_function3(object, atomic_load(&credentials->retrieve3));
@@ -234,19 +285,19 @@ void gtls_client_cert_arm(struct conn *conn)
     if (has_own(gtls, object)) {
         if (atomic_load(&credentials->armed))
             disarm(gtls, object, credentials);
-    } else if (!atomic_load(&credentials->retrieves) && !atomic_exchange(&credentials->armed, true)) {
+    } else if (!atomic_exchange(&credentials->armed, true)) {
         gtls->gnutls_certificate_set_retrieve_function3(object, answer_request);
     }
 }
 
-void gtls_client_cert_set(const struct gtls *gtls, gnutls_certificate_credentials_t object, bool oldest,
+void gtls_client_cert_set(const struct gtls *gtls, gnutls_certificate_credentials_t object, gnutls_certificate_retrieve_function *function,
     gnutls_certificate_retrieve_function2 *function2, gnutls_certificate_retrieve_function3 *function3)
 {
     struct credentials *credentials = gtls_credentials_make(gtls, object);
 
     if (credentials == NULL)
         return;
-    atomic_store(&credentials->retrieves, oldest);
+    atomic_store(&credentials->retrieve, function);
     atomic_store(&credentials->retrieve2, function2);
     atomic_store(&credentials->retrieve3, function3);
     atomic_store(&credentials->armed, false);

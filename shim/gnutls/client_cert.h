@@ -8,8 +8,8 @@
 /* A handshake starts: be asked when the server asks for a certificate, if some rule has one. */
 void gtls_client_cert_arm(struct conn *conn);
 
-/* The program sets the function that retrieves its certificate; `real` has been told, and NULL is none. */
-void gtls_client_cert_set(const struct gtls *gtls, gnutls_certificate_credentials_t object, bool oldest,
+/* The program sets the function that retrieves its certificate, of one of three kinds, or none. */
+void gtls_client_cert_set(const struct gtls *gtls, gnutls_certificate_credentials_t object, gnutls_certificate_retrieve_function *function,
     gnutls_certificate_retrieve_function2 *function2, gnutls_certificate_retrieve_function3 *function3);
 
 /* The verify hook has accepted the server. Return false if a certificate was chosen before, as under TLS 1.3, that this server may not get. */

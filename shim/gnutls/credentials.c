@@ -25,6 +25,7 @@ struct credentials *gtls_credentials_make(const struct gtls *gtls, gnutls_certif
     if (credentials == NULL)
         return NULL;
     credentials->attached.release = release;
+    credentials->gtls = gtls;
     if (!state_keep(gtls, object, &credentials->attached)) {
         free(credentials);
         return NULL;

@@ -7,9 +7,10 @@
 
 struct credentials {
     struct attached attached;
+    const struct gtls *gtls;
     _Atomic(gnutls_certificate_verify_function *) verify;
     /* Of the functions that retrieve a client certificate one at most is set. */
-    _Atomic bool retrieves; /* the oldest kind */
+    _Atomic(gnutls_certificate_retrieve_function *) retrieve;
     _Atomic(gnutls_certificate_retrieve_function2 *) retrieve2;
     _Atomic(gnutls_certificate_retrieve_function3 *) retrieve3;
     _Atomic bool armed; /* client_cert.c's is set instead */

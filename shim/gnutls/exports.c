@@ -84,19 +84,19 @@ EXPORT void gnutls_certificate_set_verify_function(gnutls_certificate_credential
 }
 
 /* The program sets the function that retrieves its client certificate. */
-#define RETRIEVES(name, type, oldest, function2, function3) \
+#define RETRIEVES(name, type, function1, function2, function3) \
     EXPORT void name(gnutls_certificate_credentials_t credentials, type *function) \
     { \
         FIND_FOR_CALLER(name, ) \
  \
         if (is_usable(gtls)) \
-            gtls_client_cert_set(gtls, credentials, oldest, function2, function3); \
+            gtls_client_cert_set(gtls, credentials, function1, function2, function3); \
         real(credentials, function); \
     }
 
-RETRIEVES(gnutls_certificate_set_retrieve_function, gnutls_certificate_retrieve_function, function != NULL, NULL, NULL)
-RETRIEVES(gnutls_certificate_set_retrieve_function2, gnutls_certificate_retrieve_function2, false, function, NULL)
-RETRIEVES(gnutls_certificate_set_retrieve_function3, gnutls_certificate_retrieve_function3, false, NULL, function)
+RETRIEVES(gnutls_certificate_set_retrieve_function, gnutls_certificate_retrieve_function, function, NULL, NULL)
+RETRIEVES(gnutls_certificate_set_retrieve_function2, gnutls_certificate_retrieve_function2, NULL, function, NULL)
+RETRIEVES(gnutls_certificate_set_retrieve_function3, gnutls_certificate_retrieve_function3, NULL, NULL, function)
 
 EXPORT void gnutls_session_set_verify_function(gnutls_session_t session, gnutls_certificate_verify_function *function)
 {
@@ -280,7 +280,7 @@ EXPORT int gnutls_verify_stored_pubkey(const char *file, gnutls_tdb_t store, con
 
 /* The same. What was written may be a request to a proxy; GnuTLS's own calls pass on what it was given. A call without bytes sends what an interrupted one
  * has left. */
-#define WRITES(name, parameters, ...) \
+#define WRITES(name, counts, parameters, ...) \
     EXPORT ssize_t name parameters \
     { \
         FIND(name, session, GNUTLS_E_INTERNAL_ERROR) \
@@ -289,16 +289,32 @@ EXPORT int gnutls_verify_stored_pubkey(const char *file, gnutls_tdb_t store, con
         if (conn != NULL && conn->phase != PHASE_CONFIRMED && !gtls_handshake_may_send(conn)) \
             return REFUSED; \
         result = real(__VA_ARGS__); \
-        if (conn != NULL && result > 0 && size >= (size_t)result && __builtin_expect(within_may_look(bytes), 0) && !gtls_calls(gtls, __builtin_return_address(0))) \
+        if (conn != NULL && result > 0 && size >= (size_t)result && __builtin_expect(within_may_look(bytes), 0) \
+            && (counts || !gtls_calls(gtls, __builtin_return_address(0)))) \
             gtls_handshake_was_written(conn, bytes, (size_t)result); \
         return result; \
     }
 
-WRITES(gnutls_record_send, (gnutls_session_t session, const void *bytes, size_t size), session, bytes, size)
-WRITES(gnutls_record_send2, (gnutls_session_t session, const void *bytes, size_t size, size_t pad, unsigned flags), session, bytes, size, pad, flags)
-SENDS(ssize_t, gnutls_record_send_range, (gnutls_session_t session, const void *bytes, size_t size, const gnutls_range_st *range), session, bytes, size,
+/* gnutls_record_send_file of this thread passes on what the program has not given. */
+static _Thread_local bool sends_file;
+
+WRITES(gnutls_record_send, sends_file, (gnutls_session_t session, const void *bytes, size_t size), session, bytes, size)
+WRITES(gnutls_record_send2, false, (gnutls_session_t session, const void *bytes, size_t size, size_t pad, unsigned flags), session, bytes, size, pad, flags)
+WRITES(gnutls_record_send_range, false, (gnutls_session_t session, const void *bytes, size_t size, const gnutls_range_st *range), session, bytes, size,
     range)
-SENDS(ssize_t, gnutls_record_send_file, (gnutls_session_t session, int fd, off_t *offset, size_t size), session, fd, offset, size)
+
+EXPORT ssize_t gnutls_record_send_file(gnutls_session_t session, int fd, off_t *offset, size_t size)
+{
+    FIND(gnutls_record_send_file, session, GNUTLS_E_INTERNAL_ERROR)
+    ssize_t result;
+
+    if (conn != NULL && conn->phase != PHASE_CONFIRMED && !gtls_handshake_may_send(conn))
+        return REFUSED;
+    sends_file = true;
+    result = real(session, fd, offset, size);
+    sends_file = false;
+    return result;
+}
 SENDS(int, gnutls_record_uncork, (gnutls_session_t session, unsigned flags), session, flags)
 SENDS(int, gnutls_bye, (gnutls_session_t session, gnutls_close_request_t how), session, how)
 SENDS(int, gnutls_alert_send, (gnutls_session_t session, gnutls_alert_level_t level, gnutls_alert_description_t alert), session, level, alert)

@@ -1,5 +1,5 @@
-/* Every function of GnuTLS that the shim calls: name, result, parameters. No include guard: included once for each use of the list. All of them are in
- * every GnuTLS from 3.7.0 on; a library without one of them is not usable. */
+/* Every function of GnuTLS that the shim calls: name, result, parameters. No include guard: included once for each use of the list. NEEDED: in
+ * every GnuTLS from 3.7.0 on; a library without one of them is not usable. OPTIONAL: NULL if it is absent. */
 
 NEEDED(gnutls_alert_get, gnutls_alert_description_t, (gnutls_session_t))
 NEEDED(gnutls_alert_get_name, const char *, (gnutls_alert_description_t))
@@ -34,6 +34,7 @@ NEEDED(gnutls_init, int, (gnutls_session_t *, unsigned))
 NEEDED(gnutls_kx_get, gnutls_kx_algorithm_t, (gnutls_session_t))
 NEEDED(gnutls_kx_get_name, const char *, (gnutls_kx_algorithm_t))
 NEEDED(gnutls_pcert_deinit, void, (gnutls_pcert_st *))
+NEEDED(gnutls_pcert_import_x509, int, (gnutls_pcert_st *, gnutls_x509_crt_t, unsigned))
 NEEDED(gnutls_pcert_import_x509_raw, int, (gnutls_pcert_st *, const gnutls_datum_t *, gnutls_x509_crt_fmt_t, unsigned))
 NEEDED(gnutls_pkcs12_deinit, void, (gnutls_pkcs12_t))
 NEEDED(gnutls_pkcs12_import, int, (gnutls_pkcs12_t, const gnutls_datum_t *, gnutls_x509_crt_fmt_t, unsigned))
@@ -42,6 +43,7 @@ NEEDED(gnutls_pkcs12_simple_parse, int,
     (gnutls_pkcs12_t, const char *, gnutls_x509_privkey_t *, gnutls_x509_crt_t **, unsigned *, gnutls_x509_crt_t **, unsigned *, gnutls_x509_crl_t *, unsigned))
 NEEDED(gnutls_pkcs12_verify_mac, int, (gnutls_pkcs12_t, const char *))
 NEEDED(gnutls_privkey_deinit, void, (gnutls_privkey_t))
+NEEDED(gnutls_privkey_import_x509, int, (gnutls_privkey_t, gnutls_x509_privkey_t, unsigned))
 NEEDED(gnutls_privkey_import_x509_raw, int, (gnutls_privkey_t, const gnutls_datum_t *, gnutls_x509_crt_fmt_t, const char *, unsigned))
 NEEDED(gnutls_privkey_init, int, (gnutls_privkey_t *))
 NEEDED(gnutls_protocol_get_version, gnutls_protocol_t, (gnutls_session_t))
@@ -101,4 +103,5 @@ NEEDED(gnutls_x509_trust_list_verify_crt2, int,
     (gnutls_x509_trust_list_t, gnutls_x509_crt_t *, unsigned, gnutls_typed_vdata_st *, unsigned, unsigned, unsigned *, gnutls_verify_output_function))
 NEEDED(gnutls_x509_trust_list_verify_named_crt, int,
     (gnutls_x509_trust_list_t, gnutls_x509_crt_t, const void *, size_t, unsigned, unsigned *, gnutls_verify_output_function))
+OPTIONAL(gnutls_privkey_import_pkcs11, int, (gnutls_privkey_t, gnutls_pkcs11_privkey_t, unsigned))
 OPTIONAL(gnutls_record_send_file, ssize_t, (gnutls_session_t, int, off_t *, size_t))
