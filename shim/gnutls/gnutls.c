@@ -28,4 +28,4 @@ static bool sends(const void *caller)
     return conn != NULL && gtls_conn_hear_hello(conn);
 }
 
-const struct backend gnutls_backend = {.part = "gnutls_", .mark = GTLS_MARK, .owns = gtls_is_at, .sends = sends, .prepare = prepare};
+const struct backend gnutls_backend = {.part = "gnutls_", .mark = GTLS_MARK, .owns = gtls_is_at, .sends = sends, .look_in = gtls_look_in, .prepare = prepare};

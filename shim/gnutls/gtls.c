@@ -122,6 +122,16 @@ struct gtls *gtls_at(const void *address)
     return gtls;
 }
 
+void gtls_look_in(void *handle)
+{
+    struct loaded there[2];
+    struct loaded here;
+
+    if (loader_list_space(handle, GTLS_MARK, there, 2) == 1 && loader_list(GTLS_MARK, &here, 1) == 0
+        && (atomic_load(&gtls_known[0]) == NULL || known_at(there[0].start) != NULL))
+        (void)examine(&there[0]);
+}
+
 /* Which library is used by which code. A place is written once. */
 #define CALLERS 256
 #define BUSY 1
@@ -151,6 +161,7 @@ struct gtls *gtls_of_caller(const void *caller)
     struct caller *place = place_of(caller);
     struct loaded objects[2];
     struct gtls *gtls;
+    size_t count = 0;
     int saved = errno;
 
     if (atomic_load_explicit(&place->at, memory_order_acquire) == (uintptr_t)caller)
@@ -159,8 +170,11 @@ struct gtls *gtls_of_caller(const void *caller)
     if (gtls == NULL)
         gtls = gtls_at(loader_for_caller(caller, "gnutls_init"));
     /* A program that found its functions by dlsym has no libgnutls in its scope: if only one is loaded, it is that one. */
-    if (gtls == NULL && loader_list(GTLS_MARK, objects, 2) == 1)
+    if (gtls == NULL && (count = loader_list(GTLS_MARK, objects, 2)) == 1)
         gtls = examine(&objects[0]);
+    /* Or it is in a namespace of its own. */
+    if (gtls == NULL && count == 0 && atomic_load(&gtls_known[1]) == NULL)
+        gtls = atomic_load(&gtls_known[0]);
     if (gtls != NULL)
         remember(caller, gtls);
     errno = saved;
