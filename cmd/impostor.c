@@ -468,12 +468,13 @@ static void stand_between(struct session *session)
     }
 }
 
-/* Read the line of redirect.c: "pinshim-prove PID ADDRESS PORT PROGRAM NAMES". */
+/* Read the line of redirect.c: "pinshim-prove WORD PID ADDRESS PORT PROGRAM NAMES". */
 static bool read_introduction(struct session *session)
 {
     struct met *met = session->met;
     char line[2000];
     char address[64];
+    char word[70] = "";
     unsigned port;
     long pid;
     size_t length = 0;
@@ -484,7 +485,8 @@ static bool read_introduction(struct session *session)
     line[length] = '\0';
     set_patience(session->client, 0);
     session->names[0] = '\0';
-    if (sscanf(line, "pinshim-prove %ld %63s %u %255s %1099s", &pid, address, &port, met->exe, session->names) < 4)
+    if (sscanf(line, "pinshim-prove %69s %ld %63s %u %255s %1099s", word, &pid, address, &port, met->exe, session->names) < 5
+        || CRYPTO_memcmp(word, session->impostor->word, sizeof(session->impostor->word)) != 0)
         return false;
     met->pid = (pid_t)pid;
     met->address.kind = HOST_ADDRESS;
@@ -554,11 +556,26 @@ static int listen_somewhere(uint16_t *port)
     return fd;
 }
 
+static bool make_word(struct impostor *impostor)
+{
+    struct text word = text_over(impostor->word, sizeof(impostor->word));
+    uint8_t bytes[16];
+    bool made = RAND_bytes(bytes, sizeof(bytes)) == 1;
+
+    for (size_t i = 0; made && i < sizeof(bytes); i++)
+        text_add(&word, "%02x", bytes[i]);
+    return made;
+}
+
 bool impostor_start(struct impostor *impostor, struct text *problem)
 {
     EVP_PKEY *own = NULL;
     int listener;
 
+    if (!make_word(impostor)) {
+        text_add(problem, "there are no random numbers");
+        return false;
+    }
     note_key(impostor, 0, EVP_PKEY_EC);
     note_key(impostor, 1, EVP_PKEY_RSA);
     if (impostor->ca == NULL) {

@@ -37,6 +37,7 @@ struct impostor {
     EVP_PKEY *keys[2]; /* the leaf's: EC, RSA */
     char spki[2][64]; /* their digests, in base64 */
     uint16_t port;
+    char word[36]; /* without which a connection is closed: others may connect to loopback, too */
     pid_t server;
     struct met *met; /* shared */
     volatile uint32_t *count;

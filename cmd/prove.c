@@ -456,13 +456,13 @@ static void set_environment(const struct prove *prove)
     const char *before = getenv("LD_PRELOAD");
     size_t size = strlen(prove->redirection) + (before != NULL ? strlen(before) : 0) + 2;
     char *preload = output_allocate(NULL, size);
-    char port[8];
+    char port[64];
 
     (void)snprintf(preload, size, "%s%s%s", prove->redirection, before != NULL ? ":" : "", before != NULL ? before : "");
     launch_set("LD_PRELOAD", preload); /* launch_exec puts the shim before it */
     free(preload);
-    (void)snprintf(port, sizeof(port), "%u", (unsigned)prove->impostor.port);
-    launch_set("LIBPINSHIM_PROVE_PORT", port);
+    (void)snprintf(port, sizeof(port), "%u:%s", (unsigned)prove->impostor.port, prove->impostor.word);
+    launch_set("LIBPINSHIM_PROVE", port);
     launch_set("PINSHIM_PINS", prove->pins_path);
     launch_set("PINSHIM_MODE", "enforce");
     launch_set("PINSHIM_LOG", prove->log);

@@ -169,7 +169,7 @@ import socket; t = ssl._create_unverified_context().wrap_socket(s.sock); t.senda
 }
 
 @test "what redirects is not in the shim, and does nothing unless prove asks for it" {
-    run ! grep -q LIBPINSHIM_PROVE_PORT "$SHIM_SO"
+    run ! grep -q LIBPINSHIM_PROVE "$SHIM_SO"
     capture env LD_PRELOAD="$LAB/with/libpinshim-prove.so" curl -sk "https://localhost:$GOOD/"
     has "$OUT" 'hello from good'
     # Behind the shim neither: that sees the server itself.
@@ -182,4 +182,24 @@ import socket; t = ssl._create_unverified_context().wrap_socket(s.sock); t.senda
     client=$(realpath "${SHIM_MUSL:-$BATS_TEST_DIRNAME/../build/musl}")/paths/connect
     pins "127.0.0.1 spki-sha256:$PIN_GOOD"
     proves "127.0.0.1:$GOOD" connect "$JUDGED" 'in the handshake' "$client" 127.0.0.1 "$GOOD"
+}
+
+@test "the impostor passes nothing on for others on the same machine" {
+    cat >stranger.py <<'EOF'
+import glob, os, re, socket, sys
+# Of the impostor, a stranger can find out the port, and not the word.
+port = int(os.environ["LIBPINSHIM_PROVE"].split(":")[0])
+link = socket.socket()
+link.connect(("127.0.0.1", port))
+link.sendall(b"pinshim-prove %s 1 127.0.0.1 %s stranger localhost\n" % (b"0" * 32, sys.argv[1].encode()))
+link.sendall(b"GET / HTTP/1.0\r\n\r\n")
+print("answer", len(link.recv(100)))
+EOF
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    capture "$LAB/with/pinshim" prove --pins "$PINS" -- /usr/bin/python3 stranger.py "$GOOD"
+    has "$ERR" 'answer 0'
+    # With the word it does.
+    sed -i 's/b"0" \* 32/os.environ["LIBPINSHIM_PROVE"].split(":")[1].encode()/' stranger.py
+    capture "$LAB/with/pinshim" prove --pins "$PINS" -- /usr/bin/python3 stranger.py "$GOOD"
+    has "$ERR" 'answer 100'
 }

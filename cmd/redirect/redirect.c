@@ -44,10 +44,10 @@ static _Atomic unsigned turns;
 
 #define NEXT(function) ((__typeof__(&function))dlsym(RTLD_NEXT, #function))
 
-/* Return the impostor's port; 0: there is none. */
+/* Return the impostor's port; 0: there is none. It is followed by a word that only the program that it is for knows. */
 static in_port_t impostor(void)
 {
-    const char *port = getenv("LIBPINSHIM_PROVE_PORT");
+    const char *port = getenv("LIBPINSHIM_PROVE");
 
     return port != NULL ? htons((uint16_t)atoi(port)) : 0;
 }
@@ -144,10 +144,11 @@ EXPORT int gethostbyname2_r(const char *name, int family, struct hostent *entry,
     return failed;
 }
 
-/* Tell the impostor, on the connection itself, who connects to where, in one line: PID, address, port, program, names. */
+/* Tell the impostor, on the connection itself, who connects to where, in one line: the word, PID, address, port, program, names. */
 static bool introduce(int fd, const struct in6_addr *address, in_port_t port)
 {
-    char line[300 + 256 + GIVEN * NAME_ROOM];
+    char line[400 + 256 + GIVEN * NAME_ROOM];
+    const char *word = strchr(getenv("LIBPINSHIM_PROVE"), ':');
     char exe[256] = "?";
     char shown[INET6_ADDRSTRLEN] = "";
     ssize_t length = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
@@ -159,7 +160,7 @@ static bool introduce(int fd, const struct in6_addr *address, in_port_t port)
     for (char *at = exe; *at != '\0'; at++)
         *at = *at == ' ' || *at == '\n' ? '_' : *at;
     (void)inet_ntop(AF_INET6, address, shown, sizeof(shown));
-    size = snprintf(line, sizeof(line), "pinshim-prove %ld %s %u %s ", (long)getpid(), shown, ntohs(port), exe);
+    size = snprintf(line, sizeof(line), "pinshim-prove %.64s %ld %s %u %s ", word != NULL ? word + 1 : "-", (long)getpid(), shown, ntohs(port), exe);
     for (unsigned i = 0; i < NAMES && given < GIVEN; i++) {
         if (atomic_load(&resolved[i].ready) != 0 && memcmp(&resolved[i].address, address, sizeof(*address)) == 0) {
             size_t width = strlen(resolved[i].name);
