@@ -126,7 +126,7 @@ $(BUILD)/gnutls/%: tests/gnutls/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -MMD -MP -O1 -g -o $@ $< -Wl,--as-needed -lgnutls -lpthread -ldl
 
-# A musl system: Debian's own libssl and libcrypto (or those in the directory MUSL_OPENSSL), with what they need of glibc; a compiler for it, and the programs.
+# A musl system: Debian's own libssl, libcrypto and libgnutls (or the first two from MUSL_OPENSSL), with what they need of glibc; a compiler, and the programs.
 $(BUILD)/musl/cc: tests/musl/system tests/musl/compat.c
 	@mkdir -p $(@D)
 	$(Q)tests/musl/system $(abspath $(@D)) $(MUSL_OPENSSL)
