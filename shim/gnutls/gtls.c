@@ -125,7 +125,7 @@ struct gtls *gtls_at(const void *address)
 void gtls_look_in(void *handle)
 {
     struct loaded there[2];
-    struct loaded here;
+    struct loaded here = {.name = NULL};
 
     if (loader_list_space(handle, GTLS_MARK, there, 2) == 1 && loader_list(GTLS_MARK, &here, 1) == 0
         && (atomic_load(&gtls_known[0]) == NULL || known_at(there[0].start) != NULL))

@@ -355,7 +355,7 @@ static bool permits_hello(int fd, const struct hello *hello, const struct sockad
     if (claim == SENT_ALONG || config_get()->unjudged == UNJUDGED_ALLOW || socket_inode(fd) == 0)
         return true;
     if (is_judged(caller)) {
-        claim = sent_leaves(hello->random, fd, &address); /* only now it may be known that it was made */
+        (void)!sent_leaves(hello->random, fd, &address); /* only now it may be known that it was made */
         return true;
     }
     return may_leave(fd, hello, claim, &address, caller);
