@@ -204,7 +204,7 @@ hollow: tools
 	$(Q)SHIM_SO=$(CURDIR)/$(BUILD)/hollow.so tests/run $(filter-out $(without_object),$(wildcard tests/*.bats)) | tee $(BUILD)/hollow.log | tail -n 1
 	$(Q)if grep '^ok' $(BUILD)/hollow.log; then exit 1; fi
 
-## matrix      run path programs and clients in whole systems with OpenSSL 1.1.1 to 4.0, and on arm64; takes an hour
+## matrix      run path programs and clients in whole systems with OpenSSL 1.1.1 to 4.0, and on arm64, and six releases of Node.js; takes an hour
 matrix: tools
 	$(Q)tests/matrix
 

@@ -122,10 +122,10 @@ versions() {
         local version
         for version in TLSv1.2 TLSv1.3; do
             mapfile -t command < <(node agent "$GOOD" "version=$version")
-            capture shim timeout 30 "${command[@]}"
+            PINSHIM_LOG_LEVEL=all capture shim timeout 30 "${command[@]}"
             equals "$(grep -c 'reused: true' <<<"$OUT")" 2
             equals "$STATUS" 0
-            lacks "$ERR" 'pinshim['
+            equals "$(count_lines accepted)" 3
         done
     }
     each resumes
@@ -239,9 +239,10 @@ versions() {
             capture bare env "$trust" "$node" --no-warnings "$how" -e "$say"
             equals "$STATUS" 0
             without=$OUT
-            capture shim env "$trust" "$node" --no-warnings "$how" -e "$say"
+            PINSHIM_LOG_LEVEL=all capture shim env "$trust" "$node" --no-warnings "$how" -e "$say"
             equals "$OUT" "$without"
             equals "$STATUS" 0
+            equals "$(count_lines accepted)" 1
         done
     }
     each settles

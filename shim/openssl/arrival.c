@@ -37,6 +37,12 @@ static void *note_allocation(size_t size, const char *file, int line)
     return size != 0 ? malloc(size) : NULL;
 }
 
+/* Return true if the malloc that it calls is the one that the shim calls: that of another object, or the program's own if that is exported. */
+static bool shares_malloc(const struct loaded *object)
+{
+    return loader_refers(object, "malloc") || (object->name[0] == '\0' && loader_defined(object, object, "malloc") != NULL);
+}
+
 /* Return false if the library is to be met at once, or with the next call for `now`: it has allocated memory already, by its own functions or the program's,
  * or by a malloc that is hidden in it. */
 static bool await(const struct loaded *object, bool *hidden)
@@ -52,7 +58,7 @@ static bool await(const struct loaded *object, bool *hidden)
     set = (int (*)(ossl_malloc, void *, void *))loader_defined(object, &crypto, "CRYPTO_set_mem_functions");
     get = (void (*)(ossl_malloc *, void *, void *))loader_defined(object, &crypto, "CRYPTO_get_mem_functions");
     own = (ossl_malloc)loader_defined(object, &crypto, "CRYPTO_malloc");
-    if (set == NULL || get == NULL || own == NULL || !loader_refers(&crypto, "malloc")) {
+    if (set == NULL || get == NULL || own == NULL || !shares_malloc(&crypto)) {
         *hidden = true;
         return false;
     }

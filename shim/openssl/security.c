@@ -148,7 +148,8 @@ void security_context_made(const struct ossl *ossl, SSL_CTX *ctx)
 {
     int saved = errno;
 
-    if (ossl->kind != OSSL_USABLE)
+    /* If two threads have met the library at once, it calls twice. */
+    if (ossl->kind != OSSL_USABLE || security_watches(ossl, ctx))
         return;
     (void)ossl->ERR_set_mark();
     pinstore_release(evaluation_pins(&ossl->tls));

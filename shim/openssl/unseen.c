@@ -60,10 +60,10 @@ static void info_callback(const SSL *ssl, int where, int value)
         return;
     if (callback == NULL && ossl->SSL_CTX_get_info_callback != NULL)
         callback = ossl->SSL_CTX_get_info_callback(ossl->SSL_get_SSL_CTX(ssl));
+    if ((where & SSL_CB_HANDSHAKE_DONE) != 0 && conn != NULL && ossl->SSL_get_info_callback(ssl) == info_callback)
+        ossl->SSL_set_info_callback(mine, conn->info);
     if (conn != NULL && !conn->driven && !ossl->SSL_is_server(ssl)) {
         if ((where & SSL_CB_HANDSHAKE_DONE) != 0) {
-            if (ossl->SSL_get_info_callback(ssl) == info_callback)
-                ossl->SSL_set_info_callback(mine, conn->info);
             events->finished(ossl, mine, conn);
         } else if ((where & SSL_CB_ALERT) != 0 && value >> 8 == SSL3_AL_FATAL) {
             unseen_failed(ossl, mine, conn);
