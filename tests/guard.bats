@@ -202,7 +202,7 @@ print(judged(good), guarded(impostor), judged(good), judged(impostor), judged(go
     capture shim "$BATS_TEST_DIRNAME/../build/inside/library_context" 127.0.0.1 "$PORT"
     equals "$STATUS" 1
     equals "$(wc -c <"$RELAYED")" 0
-    has "$(lines refused)" 'within the program, which was in use before the shim could follow it'
+    has "$(lines refused)" 'within the program, in a way that could not be followed'
 }
 
 # raw WANTED HOW [SNI]: how much of a ClientHello arrives that is sent in this way; $SIZE is its length
