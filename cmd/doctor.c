@@ -328,6 +328,11 @@ int doctor_main(int argc, char **argv)
     else
         examine(argv + optind, false, &examination);
     steps = process == NULL ? find_steps(&examination, argv + optind) : NULL;
+    /* They follow. */
+    if (steps != NULL && strcmp(examination.code, "starts-others") == 0) {
+        free(examination.next);
+        examination.next = NULL;
+    }
     if (json) {
         print_json(process != NULL ? NULL : argv[optind], process, &examination, steps);
     } else {

@@ -38,6 +38,12 @@ static int run_command(int argc, char **argv)
             return output_flush() || status != 0 ? status : 1;
         }
     }
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (text_is_near(argv[0], strlen(argv[0]), commands[i].name)) {
+            output_error("\"%s\" is not a command; did you mean \"pinshim %s\"?", argv[0], commands[i].name);
+            return 2;
+        }
+    }
     output_error("\"%s\" is not a command; \"pinshim --help\" lists them", argv[0]);
     return 2;
 }

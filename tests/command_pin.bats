@@ -132,6 +132,8 @@ two_pins() {
     pinshim help nonsense
     equals "$STATUS" 2
     has "$ERR" '"nonsense" is not a command'
+    pinshim prov curl
+    equals "$STATUS$ERR" '2pinshim: "prov" is not a command; did you mean "pinshim prove"?'
 }
 
 @test "lint and check without a file take the one that run would" {

@@ -251,6 +251,7 @@ EOF
     equals "$(sed -n 's/^\([0-9][0-9]*\)  *\([^ ]*\) .* \(judged\|guarded\|neither\|unknown\)  .*/\1 \2 \3/p' "$OUT_FILE" | tr '\n' ';')" \
         "4 git judged;5 wget judged;6 env judged;8 nice judged;10 openssl judged;13 '\$CLIENT' unknown;14 ./static neither;"
     has "$OUT" 'Without TLS of their own: head, cat'
+    lacks "$OUT" 'next:'
     lacks "$OUT" lynx
     capture pinshim doctor --json sh -c 'curl x; "$Y"'
     equals "$(jq -r '[.commands[].verdict] | join(" ")' "$OUT_FILE")" 'judged unknown'
@@ -419,6 +420,8 @@ TEXT
     not_started 'systemd-run -p Nice=1 pinshim run -- curl -s x' systemd-run -p Nice=1 curl -s x
     has "$ERR" 'the service manager starts the command, with an environment of its own'
     not_started 'packaging/systemd/pinshim.conf is a drop-in for it' systemctl start x
+    PINSHIM_INHERIT=keep not_started 'postfix cleans the environment of what it starts, and PINSHIM_INHERIT=keep leaves that so' postfix status
+    PINSHIM_INHERIT=keep not_started 'sudo cleans the environment of what it starts' sudo -n curl --version
     # With the shim there, it is started; what there is not can be no program.
     install -D "$LAB/bin/libpinshim.so" "$root$LAB/bin/libpinshim.so"
     capture pinshim doctor chroot "$root" curl

@@ -519,6 +519,23 @@ static int through_script(struct program *program, struct words *words, const ch
     return 0;
 }
 
+/* Programs that give those that they start an environment of their own. */
+static void look_for_cleaner(struct program *program)
+{
+    static const char *const names[] = {"postfix", "master", "cron", "crond", "atd", "sshd", "sudo", "su", "doas", "runuser", "inetd", "xinetd"};
+    char buffer[300];
+    struct text text = text_over(buffer, sizeof(buffer));
+
+    for (size_t i = 0; program->obstacle == NULL && !is_put_back() && i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(program_base(program->cleaner), names[i]) != 0)
+            continue;
+        text_add(&text, "%s cleans the environment of what it starts, and PINSHIM_INHERIT=keep leaves that so", names[i]);
+        program->obstacle = output_copy(buffer);
+        program->obstacle_next = output_copy("unset PINSHIM_INHERIT, or set it to force");
+        program->obstacle_code = "environment";
+    }
+}
+
 void program_follow(char *const *argv, struct program *out, struct seen **seen)
 {
     const char *now = getenv("PATH");
@@ -541,6 +558,8 @@ void program_follow(char *const *argv, struct program *out, struct seen **seen)
             break;
         if (out->first == NULL)
             out->first = output_copy(found);
+        out->cleaner = found;
+        look_for_cleaner(out);
         if (!is_elf(found)) {
             out->error = through_script(out, &words, found, seen);
             scripts++;

@@ -25,6 +25,7 @@ struct program {
     char *obstacle; /* why the shim would not be in it: a clause; NULL: nothing */
     char *obstacle_next; /* what to do */
     const char *obstacle_code; /* one word for machines */
+    const char *cleaner; /* a program on the way, while it is followed */
     char *root; /* its root directory, where that is another; NULL: it is this one's */
     char *library_path; /* the LD_LIBRARY_PATH that it is started with; NULL: as it is now */
     bool script; /* it runs a script, whose path is `subject` */
