@@ -23,6 +23,8 @@ struct gaicb {
 
 #define GAI_WAIT 0
 #define AI_IDN 0x40
+#define LM_ID_BASE 0
+#define RTLD_DI_LMID 1
 
 extern ElfW(Dyn) _DYNAMIC[] __attribute__((visibility("hidden")));
 
