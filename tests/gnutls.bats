@@ -137,6 +137,37 @@ farewell() {
     done
 }
 
+@test "an impostor is refused where a program sends the library's bytes in pieces, and its address is the target" {
+    local version size
+    for version in tls1.2 tls1.3; do
+        for size in 1 2 3 5 7 16 100; do
+            held connect $version push pieces=$size
+            pins "127.0.0.1 spki-sha256:$PIN_GOOD"
+            held connect $version sni= push pieces=$size
+            pins "www.pinned.example spki-sha256:$PIN_GOOD"
+        done
+    done
+    pins "www.pinned.example:$IMPOSTOR spki-sha256:$PIN_GOOD"
+    EVENTS=$IMPOSTOR_EVENTS fails "$IMPOSTOR" connect push pieces=1
+}
+
+@test "a name that is given after the ClientHello has gone out takes nothing back" {
+    local version
+    for version in tls1.2 tls1.3; do
+        held connect $version renamed
+        held connect $version renamed loop
+    done
+}
+
+@test "gnutls_handshake that is called again on an established connection changes nothing" {
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD"
+    held connect tls1.3 sni= twice
+    held connect tls1.3 sni= push twice
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    EVENTS=$GOOD_EVENTS PINSHIM_LOG_LEVEL=all asks shim "$GOOD" connect tls1.3 twice
+    equals "$STATUS$(count_lines '[a-z]+')" 01
+}
+
 @test "an impostor is refused whatever the priority string leaves out, and where the program has taken the number of the shim's extension" {
     local how
     for how in tls1.2\ priority=%NO_EXTENSIONS priority=%COMPAT priority=%DISABLE_TLS13_COMPAT_MODE priority=%NO_TICKETS tls1.2\ priority=-KX-ALL:+ECDHE-ECDSA:%NO_ETM taken 'taken tls1.2'; do
