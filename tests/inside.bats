@@ -280,20 +280,24 @@ versions() {
 }
 
 @test "learn, doctor and run" {
+    # The command takes the shim that lies beside it.
+    mkdir "$LAB/bin"
+    cp "$build/pinshim" "$LAB/bin/"
+    cp "$SHIM_SO" "$LAB/bin/libpinshim.so"
     learns() {
         local learnt=$BATS_TEST_TMPDIR/learnt
         rm -f "$learnt"
         mapfile -t command < <(node https "$GOOD")
-        capture "$build/pinshim" learn -o "$learnt" -- "${command[@]}"
+        capture "$LAB/bin/pinshim" learn -o "$learnt" -- "${command[@]}"
         has "$OUT" 'hello from good'
         has "$(<"$learnt")" "spki-sha256:$PIN_GOOD"
-        capture "$build/pinshim" doctor "$node"
+        capture "$LAB/bin/pinshim" doctor "$node"
         equals "$STATUS" 0
         has "$OUT" "judged: its TLS is OpenSSL $("$node" -p process.versions.openssl) linked into the program"
-        capture "$build/pinshim" run --pins "$PINS" -- "${command[@]}"
+        capture "$LAB/bin/pinshim" run --pins "$PINS" -- "${command[@]}"
         has "$OUT" 'hello from good'
         mapfile -t command < <(node https "$IMPOSTOR")
-        capture "$build/pinshim" run --pins "$PINS" -- "${command[@]}"
+        capture "$LAB/bin/pinshim" run --pins "$PINS" -- "${command[@]}"
         lacks "$OUT" 'hello from'
         equals "$(count_lines refused)" 1
     }
