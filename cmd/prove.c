@@ -164,11 +164,14 @@ static bool is_refusal(const struct said *said)
 static bool is_about(const struct said *said, const struct met *met)
 {
     char address[64];
+    char with_port[80];
     struct text text = text_over(address, sizeof(address));
 
     host_print_bare(&met->address, &text);
+    text = text_over(with_port, sizeof(with_port));
+    host_print(&met->address, &text);
     return (pid_t)atol(said->pid) == met->pid
-        && (strcmp(said->target, met->target) == 0
+        && (strcmp(said->target, met->target) == 0 || strcmp(said->target, with_port) == 0
             || (strcmp(said->address, address) == 0 && (unsigned)atoi(said->port) == met->address.port));
 }
 
@@ -505,7 +508,10 @@ static int run_program(const struct prove *prove, const struct examination *exam
         return -1;
     }
     child = (sig_atomic_t)pid;
+    /* A terminal's reaches CMD by itself. */
     (void)signal(SIGINT, SIG_IGN);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
     (void)sigaction(SIGALRM, &action, NULL);
     (void)alarm(prove->seconds);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

@@ -193,7 +193,10 @@ link = socket.socket()
 link.connect(("127.0.0.1", port))
 link.sendall(b"pinshim-prove %s 1 127.0.0.1 %s stranger localhost\n" % (b"0" * 32, sys.argv[1].encode()))
 link.sendall(b"GET / HTTP/1.0\r\n\r\n")
-print("answer", len(link.recv(100)))
+try:
+    print("answer", len(link.recv(100)))
+except ConnectionResetError:
+    print("answer 0")
 EOF
     pins "www.pinned.example spki-sha256:$PIN_GOOD"
     capture "$LAB/with/pinshim" prove --pins "$PINS" -- /usr/bin/python3 stranger.py "$GOOD"
@@ -202,4 +205,21 @@ EOF
     sed -i 's/b"0" \* 32/os.environ["LIBPINSHIM_PROVE"].split(":")[1].encode()/' stranger.py
     capture "$LAB/with/pinshim" prove --pins "$PINS" -- /usr/bin/python3 stranger.py "$GOOD"
     has "$ERR" 'answer 100'
+}
+
+@test "prove shows that psql goes on in plaintext by default, and that tls=required or sslmode=require ends that" {
+    local client=(psql -w "host=localhost port=@PORT@ user=me dbname=mine")
+    talker postgres
+    client=("${client[@]//@PORT@/$PORT}")
+    capture "$LAB/with/pinshim" prove --pins "$PINS" -- "${client[@]}" -c 'select 1'
+    equals "$STATUS" 1
+    row "localhost:$PORT" psql "$JUDGED" NO '[1-9][0-9]*'
+    has "$OUT" 'sent in plaintext'
+    capture env PGSSLMODE=require "$LAB/with/pinshim" prove --pins "$PINS" -- "${client[@]}" -c 'select 1'
+    equals "$STATUS" 0
+    row "localhost:$PORT" psql "$JUDGED" 'in the handshake' 0
+    pins "localhost spki-sha256:$PIN_GOOD tls=required"
+    capture "$LAB/with/pinshim" prove --pins "$PINS" -- "${client[@]}" -c 'select 1'
+    equals "$STATUS" 0
+    row "localhost:$PORT" psql "(unjudged|$JUDGED)" '(in the handshake|before TLS)' 0
 }

@@ -418,8 +418,27 @@ static void test_times(void)
     }
 }
 
+static void test_near(void)
+{
+    static const struct {
+        const char *string;
+        const char *word;
+        bool near;
+    } table[] = {
+        {"spki-sha256:", "spki-sha256:", true}, {"spki-sha265:", "spki-sha256:", true}, {"SPKI-sha256", "spki-sha256:", true}, {"spki-sha2256:", "spki-sha256:", true},
+        {"spkl-sha256:", "spki-sha256:", true}, {"spki-sha224:", "spki-sha256:", false}, {"spki:", "spki-sha256:", false}, {"alow", "allow", true}, {"alolw", "allow", true},
+        {"al", "allow", false}, {"", "a", true}, {"", "ab", false}, {"ba", "ab", true}, {"ca", "abc", false},
+        {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "allow", false},
+    };
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        check(text_is_near(table[i].string, strlen(table[i].string), table[i].word) == table[i].near, "%s is%s near %s", table[i].string, table[i].near ? "" : " not",
+            table[i].word);
+}
+
 int main(void)
 {
+    test_near();
     test_times();
     test_lines();
     test_escaped();
