@@ -661,6 +661,9 @@ requests() { grep -ac '\[:path: /index.html\]' "$ASKED" || true; }
     done
     held_by_dlsym by=dlmopen
     held_by_dlsym by=dlmopen deepbind
+    # In a namespace of its own.
+    held_by_dlsym by=namespace tls1.2
+    held_by_dlsym by=namespace tls1.3
 }
 
 # held_by_dlsym [OPTION...]: as held, where a copy may stand for the other
@@ -838,6 +841,50 @@ mixed() {
     equals "$STATUS" 0
     relay "$GOOD"
     EVENTS=$GOOD_EVENTS reaches "$PORT" connect sni= proxy=www.pinned.example:443
+}
+
+@test "a client without a name that asks a proxy within TLS, by whichever call, is judged by what it asked for" {
+    local how
+    pins "www.pinned.example:443 spki-sha256:$PIN_GOOD"
+    relay "$IMPOSTOR"
+    unwrap "$PORT" good
+    local proxy=$PORT
+    for how in send send2 cork pieces range file; do
+        set -- within www.pinned.example:443 $how
+        # Only there are ranges possible.
+        [ $how != range ] || set -- "$@" tls1.3
+        EVENTS=$IMPOSTOR_EVENTS fails "$proxy" "$@"
+        has "$LINE" 'refused www.pinned.example:443: '
+        EVENTS=$IMPOSTOR_EVENTS fails "$proxy" "$@" sni=other.example
+    done
+    relay "$GOOD"
+    unwrap "$PORT" good
+    for how in send pieces file; do
+        EVENTS=$GOOD_EVENTS reaches "$PORT" within www.pinned.example:443 $how
+    done
+}
+
+@test "a rule's client certificate is given where the program's own function has none, and not where none of its kind is wanted" {
+    local how version
+    pins "www.pinned.example spki-sha256:$PIN_GOOD client-cert=$LAB/client2.pem client-key=$LAB/client2.key"
+    EVENTS=$GOOD_EVENTS
+    for version in tls1.2 tls1.3; do
+        for how in retrieve retrieve2 retrieve3; do
+            asks bare "$GOOD" identity "$LAB/client1" $how empty $version
+            run -1 grep -a '^identity' <<<"$HEARD"
+            asks shim "$GOOD" identity "$LAB/client1" $how empty $version
+            equals "$STATUS" 0
+            has "$HEARD" 'identity client2'
+        done
+    done
+    # A raw public key.
+    unset PATHS_TRUST
+    serves good raw "raw-key=$LAB/good.pub" priority=+CTYPE-CLI-RAWPK
+    asks bare "$PORT" connect rawkey priority=-CTYPE-ALL:+CTYPE-SRV-RAWPK:+CTYPE-CLI-RAWPK
+    equals "$STATUS" 0
+    asks shim "$PORT" connect rawkey priority=-CTYPE-ALL:+CTYPE-SRV-RAWPK:+CTYPE-CLI-RAWPK
+    equals "$STATUS" 0
+    run -1 grep -a '^identity' <<<"$HEARD"
 }
 
 @test "a rule's client certificate does not go to a server that shows the pinned certificate without its key" {

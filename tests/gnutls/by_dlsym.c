@@ -1,4 +1,4 @@
-/* by_dlsym HOST PORT [library=PATH] [by=dlsym|dlvsym|dlmopen] [deepbind] [local] [twice]: the plainest client, which is linked with no TLS library and finds every
+/* by_dlsym HOST PORT [library=PATH] [by=dlsym|dlvsym|dlmopen|namespace] [deepbind] [local] [twice]: the plainest client, which is linked with no TLS library and finds every
  * function itself. twice: it does so by two copies of the library.
  * by_dlsym HOST PORT plugin=PATH [deepbind] [by=...]: a plugin does so, which is linked with GnuTLS (this file, with -DPLUGIN).
  * With -DNEXT, an object to be preloaded after the shim: it does so in the program's place, with functions that it finds by RTLD_NEXT. */
@@ -93,7 +93,8 @@ static int by_name(char **argv, const char *path)
 {
     const char *by = option(argv, "by", "dlsym");
     int mode = RTLD_NOW | (word(argv, "deepbind") ? RTLD_DEEPBIND : 0) | (word(argv, "local") ? RTLD_LOCAL : RTLD_GLOBAL);
-    void *library = strcmp(by, "dlmopen") == 0 ? dlmopen(LM_ID_BASE, path, mode) : dlopen(path, mode);
+    void *library = strcmp(by, "dlmopen") == 0 ? dlmopen(LM_ID_BASE, path, mode)
+        : strcmp(by, "namespace") == 0 ? dlmopen(LM_ID_NEWLM, path, mode & ~RTLD_GLOBAL) : dlopen(path, mode);
     struct functions found;
     int (*attack)(char **);
 

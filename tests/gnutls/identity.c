@@ -1,5 +1,5 @@
-/* identity HOST PORT PREFIX HOW [late] [sni=NAME]: a client with the certificate PREFIX.pem. HOW: file, mem, key (gnutls_certificate_set_key), retrieve,
- * retrieve2, retrieve3 (functions), inside (a verify function sets it), hook (it is set in the middle of the handshake), none. late: it is set after
+/* identity HOST PORT PREFIX HOW [late] [empty] [sni=NAME]: a client with the certificate PREFIX.pem. HOW: file, mem, key (gnutls_certificate_set_key), retrieve,
+ * retrieve2, retrieve3 (functions), inside (a verify function sets it), hook (it is set in the middle of the handshake), none. empty: the functions give none. late: it is set after
  * gnutls_credentials_set. */
 
 #include "gnutls.h"
@@ -8,13 +8,14 @@ static gnutls_certificate_credentials_t own;
 static gnutls_pcert_st certificate;
 static gnutls_privkey_t key;
 static char **words;
+static bool empty;
 
 static void set(const char *how);
 
 static int retrieve(gnutls_session_t session, const gnutls_datum_t *issuers, int count, const gnutls_pk_algorithm_t *algorithms, int algorithm_count,
     gnutls_retr2_st *out)
 {
-    gnutls_x509_crt_t *list = gnutls_malloc(sizeof(*list));
+    gnutls_x509_crt_t *list;
     gnutls_x509_privkey_t own_key;
     gnutls_datum_t pem = file(words[3], ".pem");
     gnutls_datum_t key_pem = file(words[3], ".key");
@@ -24,6 +25,11 @@ static int retrieve(gnutls_session_t session, const gnutls_datum_t *issuers, int
     (void)count;
     (void)algorithms;
     (void)algorithm_count;
+    out->ncerts = 0;
+    out->deinit_all = 0;
+    if (empty)
+        return 0;
+    list = gnutls_malloc(sizeof(*list));
     gnutls_x509_crt_init(list);
     gnutls_x509_crt_import(*list, &pem, GNUTLS_X509_FMT_PEM);
     gnutls_x509_privkey_init(&own_key);
@@ -47,7 +53,7 @@ static int retrieve2(gnutls_session_t session, const gnutls_datum_t *issuers, in
     (void)algorithms;
     (void)algorithm_count;
     *out = &certificate;
-    *out_count = 1;
+    *out_count = empty ? 0 : 1;
     *out_key = key;
     printf("asked for the certificate\n");
     return 0;
@@ -59,7 +65,7 @@ static int retrieve3(gnutls_session_t session, const struct gnutls_cert_retr_st 
     (void)session;
     (void)info;
     *out = &certificate;
-    *out_count = 1;
+    *out_count = empty ? 0 : 1;
     *ocsp = NULL;
     *ocsp_count = 0;
     *out_key = key;
@@ -132,6 +138,7 @@ int main(int argc, char **argv)
     if (argc < 5)
         return 2;
     words = argv;
+    empty = word(argv, "empty");
     own = credentials(argv);
     if (!word(argv, "late"))
         set(argv[4]);
