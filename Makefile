@@ -53,7 +53,7 @@ command := main output run doctor prove impostor learn launch event observed tar
 # Of the shim, beside the core.
 shared := $(addprefix core/,log proxy_request report) $(addprefix openssl/,client_decode certs)
 # What unit tests need besides the core.
-in_unit := $(addprefix core/,resolved dns proxy_request log pinstore state) $(addprefix libc/,sent resolver socket)
+in_unit := $(addprefix core/,resolved dns proxy_request log pinstore state proven) $(addprefix libc/,sent resolver socket)
 
 all: $(BUILD)/libpinshim.so $(BUILD)/libpinshim-prove.so $(BUILD)/pinshim
 

@@ -46,11 +46,6 @@ static uint32_t find_chain(const uint8_t *bytes, size_t size, gnutls_datum_t out
     return 0;
 }
 
-static bool digest_of(const struct gtls *gtls, const void *bytes, size_t size, uint64_t out[static PROVEN_WORDS])
-{
-    return gtls->gnutls_hash_fast(GNUTLS_DIG_SHA256, bytes, size, out) >= 0;
-}
-
 /* Return true if some rule demands something. */
 static bool rules_demand(const struct gtls *gtls)
 {
@@ -109,10 +104,12 @@ int gtls_session_hold(struct conn *conn, const void *bytes, size_t size)
         return GNUTLS_E_MEMORY_ERROR;
     memcpy(copy, bytes, size);
     gtls_conn_keep_session(conn, copy, size);
-    conn->held_proven = digest_of(gtls, bytes, size, digest) && proven_knows(digest);
+    proven_digest(bytes, size, digest);
+    conn->held_proven = proven_knows(digest);
     /* Once it is set, it cannot be removed. With a name, the target is the one that the program means to reach. */
     conn->offered = conn->facts.sni.length > 0 && may_resume(conn, true);
-    result = conn->offered ? gtls->gnutls_session_set_data(conn->session, bytes, size) : try(gtls, conn->flags, bytes, size);
+    /* What GnuTLS has given it takes, unless it has expired: that leads to a full handshake in any case. */
+    result = conn->offered ? gtls->gnutls_session_set_data(conn->session, bytes, size) : conn->held_proven ? 0 : try(gtls, conn->flags, bytes, size);
     if (result < 0)
         gtls_conn_keep_session(conn, NULL, 0);
     errno = saved;
@@ -177,6 +174,6 @@ void gtls_session_written(struct conn *conn, const void *bytes, size_t size)
         if (chain[i].size != sent[i].size || memcmp(chain[i].data, sent[i].data, sent[i].size) != 0)
             return;
     }
-    if (digest_of(conn->gtls, bytes, size, digest))
-        proven_remember(digest);
+    proven_digest(bytes, size, digest);
+    proven_remember(digest);
 }
