@@ -369,6 +369,14 @@ static void swallow(struct session *session)
         session->met->plain += (uint64_t)got;
 }
 
+/* It is not what the rules are for that the program speaks to: a proxy, or by its ClientHello another host at this address. */
+static void leave(struct session *session)
+{
+    session->meant = session->met->pinned = false;
+    session->met->stage = STAGE_PASSED_ON;
+    session->met->target[0] = '\0';
+}
+
 /* Look at what comes next from the program: a ClientHello for a pinned target. Return false if more of it must come first. */
 static bool look_for_hello(struct session *session, unsigned char *bytes, size_t size, bool last, bool *taken)
 {
@@ -384,16 +392,10 @@ static bool look_for_hello(struct session *session, unsigned char *bytes, size_t
     if (kind == HELLO_CLIENT && is_pinned(session, &hello)) {
         impersonate(session, &hello);
         *taken = true;
+    } else if (kind == HELLO_CLIENT) {
+        leave(session);
     }
     return true;
-}
-
-/* It is a proxy that the program speaks to, and not what the rules are for. */
-static void leave(struct session *session)
-{
-    session->meant = session->met->pinned = false;
-    session->met->stage = STAGE_PASSED_ON;
-    session->met->target[0] = '\0';
 }
 
 /* Pass on what the program sends. Return false at the end. */

@@ -58,6 +58,10 @@ static const char help[] =
 
 #define REDIRECTION "libpinshim-prove.so"
 
+/* Variables that name a file with the CAs that programs trust, instead of their default, or (the last) besides it. */
+static const char *const trust[] = {"SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"};
+#define TRUSTS (sizeof(trust) / sizeof(trust[0]))
+
 struct prove {
     const char *pins_path; /* absolute */
     const char *ca; /* NULL: not given */
@@ -66,7 +70,7 @@ struct prove {
     char directory[PATH_MAX];
     char *log;
     char *redirection; /* the object */
-    char *bundle; /* the impostor's CA, and those that are trusted anyway; NULL: CMD is not to trust it */
+    char *bundles[TRUSTS]; /* the impostor's CA, and those that are trusted anyway, by variable; NULL: CMD is not to trust it */
     struct impostor impostor;
 };
 
@@ -435,27 +439,36 @@ static bool trust_decides(const struct pins *pins)
 
 /* What verifies certificates would refuse the impostor before the pins are asked. So CMD is to trust its CA as well, as far as the environment can say that,
  * for this one run; the CA's key is in this process alone. */
-static bool write_bundle(struct prove *prove)
+static bool write_bundle(struct prove *prove, size_t index)
 {
     static const char *const places[] = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
-    const char *given = getenv("SSL_CERT_FILE");
+    char name[16];
     FILE *file;
     bool good;
 
-    prove->bundle = beside(prove->directory, "ca.pem");
-    file = fopen(prove->bundle, "we");
+    (void)snprintf(name, sizeof(name), "ca-%zu.pem", index);
+    prove->bundles[index] = beside(prove->directory, name);
+    file = fopen(prove->bundles[index], "we");
     if (file == NULL)
         return false;
-    good = append_file(file, given) || append_file(file, X509_get_default_cert_file());
+    good = append_file(file, getenv(trust[index])) || index + 1 == TRUSTS || append_file(file, X509_get_default_cert_file());
     for (size_t i = 0; !good && i < sizeof(places) / sizeof(places[0]); i++)
         good = append_file(file, places[i]);
     good = PEM_write_X509(file, prove->impostor.ca) == 1;
-    return fclose(file) == 0 && good && chmod(prove->bundle, 0644) == 0;
+    return fclose(file) == 0 && good && chmod(prove->bundles[index], 0644) == 0;
+}
+
+static bool write_bundles(struct prove *prove)
+{
+    bool good = true;
+
+    for (size_t i = 0; good && i < TRUSTS; i++)
+        good = write_bundle(prove, i);
+    return good;
 }
 
 static void set_environment(const struct prove *prove)
 {
-    static const char *const trust[] = {"SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "AWS_CA_BUNDLE"};
     const char *before = getenv("LD_PRELOAD");
     size_t size = strlen(prove->redirection) + (before != NULL ? strlen(before) : 0) + 2;
     char *preload = output_allocate(NULL, size);
@@ -472,8 +485,8 @@ static void set_environment(const struct prove *prove)
     launch_set("PINSHIM_LOG_FORMAT", "json");
     launch_set("PINSHIM_LOG_LEVEL", "all");
     launch_set("PINSHIM_INHERIT", "force");
-    for (size_t i = 0; prove->bundle != NULL && i < sizeof(trust) / sizeof(trust[0]); i++)
-        launch_set(trust[i], prove->bundle);
+    for (size_t i = 0; i < TRUSTS && prove->bundles[i] != NULL; i++)
+        launch_set(trust[i], prove->bundles[i]);
 }
 
 static volatile sig_atomic_t child;
@@ -539,8 +552,8 @@ static int prove_it(struct prove *prove, struct pins *pins, char *const *argv)
         output_error("%s%s%s", prove->ca != NULL ? prove->ca : "", prove->ca != NULL ? ": " : "", message);
         goto done;
     }
-    if (prove->ca == NULL && !trust_decides(pins) && !write_bundle(prove)) {
-        output_error("%s cannot be written: %s", prove->bundle, strerror(errno));
+    if (prove->ca == NULL && !trust_decides(pins) && !write_bundles(prove)) {
+        output_error("the impostor's CA cannot be written to %s: %s", prove->directory, strerror(errno));
         goto done;
     }
     ended = run_program(prove, &examination, argv);
@@ -554,12 +567,13 @@ static int prove_it(struct prove *prove, struct pins *pins, char *const *argv)
     }
 done:
     if (prove->log != NULL) {
-        if (prove->bundle != NULL)
-            (void)unlink(prove->bundle);
+        for (size_t i = 0; i < TRUSTS && prove->bundles[i] != NULL; i++)
+            (void)unlink(prove->bundles[i]);
         (void)unlink(prove->log);
         (void)rmdir(prove->directory);
     }
-    free(prove->bundle);
+    for (size_t i = 0; i < TRUSTS; i++)
+        free(prove->bundles[i]);
     free(prove->log);
     free(prove->redirection);
     examination_free(&examination);

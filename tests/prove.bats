@@ -70,6 +70,10 @@ JUDGED='openssl [0-9.]+'
     proves "localhost:$GOOD" curl "$JUDGED" 'in the handshake' curl -s "https://localhost:$GOOD/"
     proves "localhost:$GOOD" 'python[0-9.]+' "$JUDGED" 'in the handshake' /usr/bin/python3 -c \
         "import urllib.request; urllib.request.urlopen('https://localhost:$GOOD/')"
+    # What CMD trusts besides stays trusted: a target without a pin, by the CA that the variable names.
+    capture env CURL_CA_BUNDLE="$LAB/ca.pem" "$LAB/with/pinshim" prove --pins "$PINS" -- sh -c "curl -s https://www.pinned.example:$GOOD/ --connect-to ::127.0.0.1:; curl -s https://localhost:$GOOD/"
+    equals "$STATUS" 0
+    has "$ERR" 'hello from good'
     OPTIONS=(--ca "$LAB/ca.both")
     proves "localhost:$GOOD" curl "$JUDGED" 'in the handshake' curl -s --cacert "$LAB/ca.pem" "https://localhost:$GOOD/"
 }
