@@ -258,7 +258,9 @@ alpine() {
         export CC
         . "$startdir/APKBUILD"
         test "$pkgver" = "$(cat "$builddir/VERSION")"
-        build && check && package
+        build
+        check
+        package
         tar -C "$pkgdir" -czf "$srcdir/../$pkgname-$pkgver-r$pkgrel.apk" .' >"$context/log" 2>&1 || { cat "$context/log"; return 1; }
     bud musl-pinned "$TOP/packaging/container/Containerfile" --build-arg BASE=localhost/musl --build-arg 'PACKAGE=pinshim-*.apk' "$context/apk"
     touch "$context/ready"
