@@ -970,6 +970,23 @@ json() {
     EVENTS=$IMPOSTOR_EVENTS fails "$IMPOSTOR" connect
 }
 
+@test "no ClientHello of another make passes the guard while the thread is in a judged handshake" {
+    local how
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    relay "$IMPOSTOR"
+    for how in tls1.3 tls1.2 taken; do
+        # shellcheck disable=SC2086 # words
+        set -- connect push sni=other.example $how "smuggled=$PORT"
+        EVENTS=$GOOD_EVENTS asks bare "$GOOD" "$@"
+        has "$OUT" 'smuggled: all'
+        lab_wait test -s "$RELAYED"
+        EVENTS=$GOOD_EVENTS asks shim "$GOOD" "$@"
+        has "$OUT" 'smuggled: nothing'
+        has "$(lines refused)" "refused www.pinned.example:$PORT: "
+        equals "$(count_lines refused)" 1
+    done
+}
+
 @test "a server in the same process is left alone" {
     # Its client is refused, its server shakes hands as before: the test server itself, under the shim and rules that forbid all.
     local file=$LAB/events-server

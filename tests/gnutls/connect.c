@@ -2,7 +2,8 @@
  * [rawkey] [priority=TEXT] [send2|cork|range|pieces|file|with-handshake] [identity=PREFIX] [resolved=NAME]: a plain client. The first words say how
  * bytes reach the socket: by the library itself, by functions of the program's own, from a buffer that the program, or another thread of it, sends later,
  * between two calls of gnutls_handshake (loop), or through a pair of sockets and a thread. proxy=HOST:PORT: it asks a proxy for that first. pieces=N: the program's push function
- * sends so many bytes at a time; unconnected: it sends to an address. renamed: it gives another name once
+ * sends so many bytes at a time; unconnected: it sends to an address. smuggled=PORT: the push function sends
+ * another ClientHello, made by hand, to that port. renamed: it gives another name once
  * the server has answered. twice: it calls gnutls_handshake again when that is over. taken: the program has an
  * extension of the shim's number. Then: what it can do without a certificate of the server, and how it sends. */
 
@@ -23,12 +24,30 @@ struct transport {
     char buffer[65536];
 };
 
+/* The port of 127.0.0.1 to which the push function sends a ClientHello of the program's own making. */
+static const char *smuggled;
+
+static void smuggle(void)
+{
+    unsigned char hello[] = "\x16\3\1\0\x4b\1\0\0\x47\3\3................................\0\0\2\x13\1\1\0\0\x1c"
+        "\0\0\0\x18\0\x16\0\0\x13www.pinned.example.";
+    int fd = open_socket("127.0.0.1", smuggled, SOCK_STREAM);
+    ssize_t sent;
+
+    smuggled = NULL;
+    sent = send(fd, hello, sizeof(hello) - 1, MSG_NOSIGNAL);
+    printf("smuggled: %s\n", sent == (ssize_t)sizeof(hello) - 1 ? "all" : "nothing");
+    close(fd);
+}
+
 static ssize_t push(gnutls_transport_ptr_t given, const void *data, size_t length)
 {
     struct transport *to = given;
     const char *at = data;
     size_t done = 0;
 
+    if (smuggled != NULL)
+        smuggle();
     if (to->peer_length != 0)
         return sendto(to->fd, data, length, MSG_NOSIGNAL, (struct sockaddr *)&to->peer, to->peer_length);
     if (to->at_most == 0)
@@ -300,6 +319,7 @@ int main(int argc, char **argv)
     if (argc < 3)
         return 2;
     signal(SIGPIPE, SIG_IGN);
+    smuggled = option(argv, "smuggled", NULL);
     if (word(argv, "release"))
         printf("release: %s\n", gnutls_check_version(NULL));
     if (word(argv, "file") && gnutls_check_version("3.7.3") == NULL)
