@@ -212,7 +212,7 @@ matrix: tools
 suites:
 	$(Q)tests/suites
 
-## clients     run more than a hundred programs that use OpenSSL against a good server and an impostor: docs/clients.md
+## clients     run more than a hundred programs that use OpenSSL or GnuTLS against a good server and an impostor: docs/clients.md
 clients:
 	$(Q)tests/tools clients
 	$(Q)$(MAKE) --no-print-directory all
