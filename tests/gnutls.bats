@@ -274,6 +274,18 @@ silent() {
     lacks "$ERR" 'cannot be judged'
 }
 
+@test "a session that both sides know before (gnutls_session_set_premaster), without a certificate, satisfies no pin" {
+    local how suite=priority=-KX-ALL:+RSA:-CIPHER-ALL:+AES-128-GCM:%NO_TICKETS:%NO_SESSION_HASH
+    for how in tls1.2 dtls; do
+        # shellcheck disable=SC2046 # no word, or one
+        serves rsa known "$suite" $(grep dtls <<<$how)
+        silent_unless_allowed connect known "$suite" $how
+        has "$HEARD" resumed
+        pins "www.pinned.example spki-sha256:$(lab_spki "$LAB/rsa.pem")"
+        silent "$PORT" connect known "$suite" $how
+    done
+}
+
 @test "a raw public key satisfies pins of keys only" {
     # There is no chain to verify.
     unset PATHS_TRUST

@@ -1,4 +1,4 @@
-/* connect HOST PORT [sni=NAME] [late-name] [ptr|ptr2|int2|push|vec|memory|thread|pair|loop] [nonblocking] [dtls] [psk] [anonymous] [srp] [nocert]
+/* connect HOST PORT [sni=NAME] [late-name] [ptr|ptr2|int2|push|vec|memory|thread|pair|loop] [nonblocking] [dtls] [psk] [anonymous] [srp] [known] [nocert]
  * [rawkey] [priority=TEXT] [send2|cork|range|pieces|file|with-handshake] [identity=PREFIX] [resolved=NAME]: a plain client. The first words say how
  * bytes reach the socket: by the library itself, by functions of the program's own, from a buffer that the program, or another thread of it, sends later,
  * between two calls of gnutls_handshake (loop), or through a pair of sockets and a thread. proxy=HOST:PORT: it asks a proxy for that first. pieces=N: the program's push function
@@ -348,6 +348,8 @@ int main(int argc, char **argv)
     if (word(argv, "nonblocking"))
         fcntl(fd, F_SETFL, O_NONBLOCK);
     set_transport(session, argv, fd);
+    if (word(argv, "known"))
+        set_known_secret(session, argv, GNUTLS_CLIENT);
     if (word(argv, "late-name"))
         gnutls_server_name_set(session, GNUTLS_NAME_DNS, PINNED, strlen(PINNED));
     if (word(argv, "renamed"))

@@ -1,7 +1,7 @@
 /* server PREFIX NAME [WORD...]: a GnuTLS server on 127.0.0.1 that shows PREFIX/NAME.pem and does all that a client may ask for. Its first line is
  * its port; after that, each line is an event of a connection: "handshake", "resumed", "identity NAME" (a client's certificate), "early TEXT" and
  * "data TEXT" (what it decrypted), "plain TEXT" (what came without TLS after the handshake had failed), "failed WHY", "end".
- * key=NAME: it has that one's key; nocert: it has no certificate; old: it knows SRP and RSA-PSK, and no TLS 1.3; raw: a raw public key; dtls; secret=N: of its tickets; again=NAME: after the handshake another one (TLS 1.2), with that
+ * key=NAME: it has that one's key; nocert: it has no certificate; known: a session is known to both before; old: it knows SRP and RSA-PSK, and no TLS 1.3; raw: a raw public key; dtls; secret=N: of its tickets; again=NAME: after the handshake another one (TLS 1.2), with that
  * certificate; later: it asks for the client's certificate once more after the handshake (TLS 1.3); request=no: it asks for none before. */
 
 #include "gnutls.h"
@@ -220,7 +220,10 @@ static void *connection(void *argument)
         gnutls_credentials_set(session, GNUTLS_CRD_SRP, password);
     if (strcmp(option(words, "request", ""), "no") != 0)
         gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
-    gnutls_session_ticket_enable_server(session, &ticket_key);
+    if (word(words, "known"))
+        set_known_secret(session, words, GNUTLS_SERVER);
+    else
+        gnutls_session_ticket_enable_server(session, &ticket_key);
     gnutls_anti_replay_enable(session, anti_replay);
     gnutls_record_set_max_early_data_size(session, 4096);
     gnutls_transport_set_int(session, fd);
