@@ -478,13 +478,10 @@ static bool through_wrapper(struct program *program, struct words *words, const 
         return false;
     }
     seen_add(seen, wrapped.name, "starts %s", words->at[wrapped.command]);
-    for (size_t i = wrapped.command; i < words->count; i++)
+    add_word(&next, words->at[wrapped.command]);
+    /* Of start-stop-daemon the arguments are behind "--". */
+    for (size_t i = wrapped.command + 1; strcmp(wrapped.name, "start-stop-daemon") != 0 && i < words->count; i++)
         add_word(&next, words->at[i]);
-    /* What start-stop-daemon takes as arguments is behind "--". */
-    if (strcmp(wrapped.name, "start-stop-daemon") == 0) {
-        free_words(&next);
-        add_word(&next, words->at[wrapped.command]);
-    }
     free_words(words);
     *words = next;
     return true;

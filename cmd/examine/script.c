@@ -278,9 +278,7 @@ static void read_commands(struct reader *reader, char end)
             reader->at++;
         } else if (c == '<' || c == '>') {
             read_redirection(reader);
-        } else if (strchr(" \t\r", c) != NULL) {
-            reader->at++;
-        } else if (strchr("0123456789", c) != NULL && (reader->at[1] == '>' || reader->at[1] == '<')) {
+        } else if (strchr(" \t\r", c) != NULL || (strchr("0123456789", c) != NULL && (reader->at[1] == '>' || reader->at[1] == '<'))) {
             reader->at++;
         } else {
             const char *before = reader->at;
