@@ -12,7 +12,8 @@ struct backend {
     bool (*owns)(const void *address);
 
     /* Return true if the function at this address is in such a library, or in the library that does its I/O, and clients of it are judged however
-     * they are driven. NULL: each ClientHello of a judged client is known (sent.h). */
+     * they are driven. NULL: each ClientHello of a judged client is known (sent.h). It may
+     * become known by this call. */
     bool (*sends)(const void *address);
 
     /* Such libraries have been loaded, each of which is to be met before its first client; `now`: at once. NULL: nothing is to be done. */

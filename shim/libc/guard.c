@@ -354,10 +354,11 @@ static bool permits_hello(int fd, const struct hello *hello, const struct sockad
         claim = SENT_ALONG;
     if (claim == SENT_ALONG || config_get()->unjudged == UNJUDGED_ALLOW || socket_inode(fd) == 0)
         return true;
-    if (is_judged(caller)) {
-        (void)!sent_leaves(hello->random, fd, &address); /* only now it may be known that it was made */
+    if (is_judged(caller))
         return true;
-    }
+    /* Only now it may be known that it was made. */
+    if (claim == SENT_BY_OTHERS && sent_leaves(hello->random, fd, &address) == SENT_ALONG)
+        return true;
     return may_leave(fd, hello, claim, &address, caller);
 }
 
