@@ -477,8 +477,8 @@ static bool read_introduction(struct session *session)
     char line[2000];
     char address[64];
     char word[70] = "";
-    unsigned port;
-    long pid;
+    char port[8];
+    char pid[16];
     size_t length = 0;
 
     set_patience(session->client, 2000);
@@ -487,12 +487,12 @@ static bool read_introduction(struct session *session)
     line[length] = '\0';
     set_patience(session->client, 0);
     session->names[0] = '\0';
-    if (sscanf(line, "pinshim-prove %69s %ld %63s %u %255s %1099s", word, &pid, address, &port, met->exe, session->names) < 5
+    if (sscanf(line, "pinshim-prove %69s %15s %63s %7s %255s %1099s", word, pid, address, port, met->exe, session->names) < 5
         || CRYPTO_memcmp(word, session->impostor->word, sizeof(session->impostor->word)) != 0)
         return false;
-    met->pid = (pid_t)pid;
+    met->pid = (pid_t)strtol(pid, NULL, 10);
     met->address.kind = HOST_ADDRESS;
-    met->address.port = (uint16_t)port;
+    met->address.port = text_port(port, strlen(port));
     return host_parse_address(address, strlen(address), met->address.address);
 }
 

@@ -174,9 +174,9 @@ static bool is_about(const struct said *said, const struct met *met)
     host_print_bare(&met->address, &text);
     text = text_over(with_port, sizeof(with_port));
     host_print(&met->address, &text);
-    return (pid_t)atol(said->pid) == met->pid
+    return (pid_t)strtol(said->pid, NULL, 10) == met->pid
         && (strcmp(said->target, met->target) == 0 || strcmp(said->target, with_port) == 0
-            || (strcmp(said->address, address) == 0 && (unsigned)atoi(said->port) == met->address.port));
+            || (strcmp(said->address, address) == 0 && text_port(said->port, strlen(said->port)) == met->address.port));
 }
 
 /* Return the row of that target and program; there is one from then on. */

@@ -92,6 +92,15 @@ static size_t read_option(const struct wrapper *wrapper, const char *word)
     return 1;
 }
 
+static bool begins(const char *word, const char *start)
+{
+    while (*start != '\0' && *word == *start) {
+        word++;
+        start++;
+    }
+    return *start == '\0';
+}
+
 /* The value of an option, at argv[i]: `names` are its letter and its name. NULL: it is another one. */
 static const char *value_of(const char *names, char *const *argv, size_t count, size_t i)
 {
@@ -102,7 +111,7 @@ static const char *value_of(const char *names, char *const *argv, size_t count, 
         return word + 2 + (word[2] == '=');
     if (word[1] == names[0])
         return i + 1 < count ? argv[i + 1] : NULL;
-    if (strncmp(word, "--", 2) != 0 || strncmp(word + 2, names + 2, length) != 0)
+    if (!begins(word, "--") || !begins(word + 2, names + 2))
         return NULL;
     return word[2 + length] == '=' ? word + 3 + length : word[2 + length] == '\0' && i + 1 < count ? argv[i + 1] : NULL;
 }
@@ -111,14 +120,14 @@ static const char *find_value(const char *names, char *const *argv, size_t count
 {
     const char *value = NULL;
 
-    for (size_t i = 1; value == NULL && i < count && strcmp(argv[i], "--") != 0; i++)
+    for (size_t i = 1; value == NULL && i < count && argv[i] != NULL && strcmp(argv[i], "--") != 0; i++)
         value = argv[i][0] == '-' ? value_of(names, argv, count, i) : NULL;
     return value;
 }
 
 static bool has_option(const char *option, char *const *argv, size_t count)
 {
-    for (size_t i = 1; i < count && strcmp(argv[i], "--") != 0; i++) {
+    for (size_t i = 1; i < count && argv[i] != NULL && strcmp(argv[i], "--") != 0; i++) {
         if (strcmp(argv[i], option) == 0)
             return true;
     }

@@ -49,7 +49,7 @@ static in_port_t impostor(void)
 {
     const char *port = getenv("LIBPINSHIM_PROVE");
 
-    return port != NULL ? htons((uint16_t)atoi(port)) : 0;
+    return port != NULL ? htons((uint16_t)strtoul(port, NULL, 10)) : 0;
 }
 
 /* Read an internet address, IPv4 as ::ffff:a.b.c.d. Return its port, 0: it is none. */
@@ -148,11 +148,12 @@ EXPORT int gethostbyname2_r(const char *name, int family, struct hostent *entry,
 static bool introduce(int fd, const struct in6_addr *address, in_port_t port)
 {
     char line[400 + 256 + GIVEN * NAME_ROOM];
-    const char *word = strchr(getenv("LIBPINSHIM_PROVE"), ':');
+    const char *given = getenv("LIBPINSHIM_PROVE");
+    const char *word = given != NULL ? strchr(given, ':') : NULL;
     char exe[256] = "?";
     char shown[INET6_ADDRSTRLEN] = "";
     ssize_t length = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-    int given = 0;
+    int names = 0;
     int size;
 
     if (length > 0)
@@ -161,13 +162,13 @@ static bool introduce(int fd, const struct in6_addr *address, in_port_t port)
         *at = *at == ' ' || *at == '\n' ? '_' : *at;
     (void)inet_ntop(AF_INET6, address, shown, sizeof(shown));
     size = snprintf(line, sizeof(line), "pinshim-prove %.64s %ld %s %u %s ", word != NULL ? word + 1 : "-", (long)getpid(), shown, ntohs(port), exe);
-    for (unsigned i = 0; i < NAMES && given < GIVEN; i++) {
+    for (unsigned i = 0; i < NAMES && names < GIVEN; i++) {
         if (atomic_load(&resolved[i].ready) != 0 && memcmp(&resolved[i].address, address, sizeof(*address)) == 0) {
             size_t width = strlen(resolved[i].name);
 
             /* Most have been resolved more than once. */
-            if (strstr(line, resolved[i].name) == NULL || given == 0)
-                size += snprintf(line + size, sizeof(line) - (size_t)size, "%s%.*s", given++ > 0 ? "," : "", (int)width, resolved[i].name);
+            if (strstr(line, resolved[i].name) == NULL || names == 0)
+                size += snprintf(line + size, sizeof(line) - (size_t)size, "%s%.*s", names++ > 0 ? "," : "", (int)width, resolved[i].name);
         }
     }
     size += snprintf(line + size, sizeof(line) - (size_t)size, "\n");

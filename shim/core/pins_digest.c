@@ -186,7 +186,7 @@ static const char *near_word(struct field field, size_t *length)
         "ca-sha512:", "spki-file:", "cert-file:", "ca-file:", "expires=", "report-until=", "mode=report", "tls=required", "client-cert=", "client-key=",
         "client-key-pass-file=", "pkix", "allow", "deny"};
 
-    for (*length = 0; *length < field.length && memchr(":=/", field.at[*length], 3) == NULL;)
+    for (*length = 0; *length < field.length && field.at[*length] != ':' && field.at[*length] != '=' && field.at[*length] != '/';)
         ++*length;
     *length += *length < field.length;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
