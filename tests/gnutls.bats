@@ -173,8 +173,7 @@ farewell() {
     for how in tls1.2\ priority=%NO_EXTENSIONS priority=%COMPAT priority=%DISABLE_TLS13_COMPAT_MODE priority=%NO_TICKETS tls1.2\ priority=-KX-ALL:+ECDHE-ECDSA:%NO_ETM taken 'taken tls1.2'; do
         # shellcheck disable=SC2086 # words
         held connect $how
-        # By its address, which is that of the socket on which its ClientHello leaves: without extensions it is not known.
-        [[ $how != *NO_EXTENSIONS ]] || continue
+        # By its address, which is that of the socket on which its ClientHello leaves.
         pins "127.0.0.1 spki-sha256:$PIN_GOOD"
         # shellcheck disable=SC2086
         held connect sni= push $how
@@ -795,7 +794,7 @@ mixed() {
     held verify cert2 sni=
 }
 
-@test "a name or an address for which the program itself checks the certificate is a target" {
+@test "a name or an address for which the program itself checks the certificate is a target, and the session is held to it" {
     local how
     for how in hostname hostname2 peers3 peers list named stored inside inside-peers3; do
         EVENTS=$IMPOSTOR_EVENTS
@@ -823,6 +822,19 @@ mixed() {
     has "$OUT" 'is right'
     pins 'other.example deny' "127.0.0.1 spki-sha256:$PIN_GOOD"
     fails "$IMPOSTOR" check ip
+    # The session is of that name as well.
+    local resumed pin
+    for how in hostname inside; do
+        resumed=1
+        for pin in "$PIN_GOOD" "$PIN_IMPOSTOR"; do
+            pins "www.pinned.example spki-sha256:$PIN_GOOD" '@unknown allow'
+            printf '%s\n' "www.pinned.example spki-sha256:$pin" '@unknown allow' '# changed' >"$BATS_TEST_TMPDIR/next"
+            EVENTS=$GOOD_EVENTS CONNECTIONS=2 asks shim "$GOOD" check $how "again=$BATS_TEST_TMPDIR/next"
+            has "${OUT#*the second connection}" "resumed: $resumed"
+            equals "$STATUS$(count_lines '[a-z]+')" 00
+            resumed=0
+        done
+    done
 }
 
 @test "a session does not outlive the rules that it was made under" {
@@ -986,7 +998,7 @@ json() {
     local how
     pins "www.pinned.example spki-sha256:$PIN_GOOD"
     relay "$IMPOSTOR"
-    for how in tls1.3 tls1.2 taken; do
+    for how in tls1.3 tls1.2 'tls1.2 priority=%NO_EXTENSIONS' taken; do
         # shellcheck disable=SC2086 # words
         set -- connect push sni=other.example $how "smuggled=$PORT"
         EVENTS=$GOOD_EVENTS asks bare "$GOOD" "$@"
