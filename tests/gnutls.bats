@@ -823,17 +823,12 @@ mixed() {
     pins 'other.example deny' "127.0.0.1 spki-sha256:$PIN_GOOD"
     fails "$IMPOSTOR" check ip
     # The session is of that name as well.
-    local resumed pin
     for how in hostname inside; do
-        resumed=1
-        for pin in "$PIN_GOOD" "$PIN_IMPOSTOR"; do
-            pins "www.pinned.example spki-sha256:$PIN_GOOD" '@unknown allow'
-            printf '%s\n' "www.pinned.example spki-sha256:$pin" '@unknown allow' '# changed' >"$BATS_TEST_TMPDIR/next"
-            EVENTS=$GOOD_EVENTS CONNECTIONS=2 asks shim "$GOOD" check $how "again=$BATS_TEST_TMPDIR/next"
-            has "${OUT#*the second connection}" "resumed: $resumed"
-            equals "$STATUS$(count_lines '[a-z]+')" 00
-            resumed=0
-        done
+        pins "www.pinned.example spki-sha256:$PIN_GOOD" '@unknown allow'
+        printf '%s\n' "www.pinned.example spki-sha256:$PIN_IMPOSTOR" '@unknown allow' '# changed' >"$BATS_TEST_TMPDIR/next"
+        EVENTS=$GOOD_EVENTS CONNECTIONS=2 asks shim "$GOOD" check $how "again=$BATS_TEST_TMPDIR/next"
+        has "${OUT#*the second connection}" 'resumed: 0'
+        equals "$STATUS$(count_lines '[a-z]+')" 00
     done
 }
 
