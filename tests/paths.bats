@@ -875,7 +875,7 @@ resumes() {
 
 @test "memory functions of the program's own are taken as without the shim, and an impostor is refused" {
     local when
-    for when in '' late; do
+    for when in '' late used; do
         # shellcheck disable=SC2086 # words
         held memory $when
     done

@@ -16,8 +16,8 @@ struct backend {
      * become known by this call. */
     bool (*sends)(const void *address);
 
-    /* Such libraries have been loaded, each of which is to be met before its first client; `now`: at once. NULL: nothing is to be done. */
-    void (*look)(bool now);
+    /* Such libraries have been loaded, each of which is to be met before its first client. NULL: nothing is to be done. */
+    void (*look)(void);
 
     /* A function is looked up by this handle. If it leads to another namespace (dlmopen), such libraries there are to be met. NULL: nothing is to be
      * done. */
@@ -51,7 +51,7 @@ static inline void backend_arrived(const struct sought *marks, size_t count)
     for (int i = 0; backends[i] != NULL; i++) {
         for (size_t k = 0; k < count; k++) {
             if (marks[k].found != NULL && marks[k].name == backends[i]->mark)
-                backends[i]->look(false);
+                backends[i]->look();
         }
     }
 }

@@ -4,7 +4,6 @@
  * function; only what may be of interest takes the longer way. It looks before the call, because the buffer may be gone after it: only a single byte
  * is looked at afterwards, since programs write one to find out whether there is memory at an address. */
 
-#include "backend.h"
 #include "dns.h"
 #include "guard.h"
 #include "kernel.h"
@@ -415,13 +414,8 @@ static void read_pins(const struct sockaddr *to, socklen_t length)
     struct host host;
 
     if (!atomic_load_explicit(&done, memory_order_relaxed) && (uintptr_t)to >= KERNEL_NEVER_MAPPED && host_from_sockaddr(to, length, &host)
-        && !atomic_exchange(&done, true)) {
-        for (int i = 0; backends[i] != NULL; i++) {
-            if (backends[i]->look != NULL)
-                backends[i]->look(true);
-        }
+        && !atomic_exchange(&done, true))
         guard_prepare();
-    }
 }
 
 EXPORT int socket(int domain, int type, int protocol)

@@ -1,83 +1,52 @@
 #include "arrival.h"
 
+#include "ossl.h"
+#include "real.h"
+
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
+#include <pthread.h>
 
 /* libcrypto calls the shim when libssl makes an SSL_CTX, once the shim has registered with it. That allocates memory, and from its first allocation on
- * libcrypto accepts no memory functions of the program (CRYPTO_set_mem_functions). So the shim first sets a function of its own for allocations, which
- * is as malloc, and which the program may replace. It is told by which source file memory is allocated: for the SSL_CTX itself, that is libssl's
- * ssl_lib.c, which has initialized everything by then and holds no lock (1.1.1 to 4.0). */
-#define MAKER "ssl_lib.c"
-#define SMALLEST_CONTEXT 512
+ * libcrypto accepts no memory functions of the program (CRYPTO_set_mem_functions). So the shim waits for the first thing that is to be initialized once,
+ * which comes before everything else, but for setting these functions, and while the library holds no lock (1.1.1 to 4.0). */
+static struct awaited {
+    _Atomic(uintptr_t) start; /* where its libcrypto is mapped; 0: free, or it was met */
+    _Atomic(uintptr_t) end;
+    _Atomic(uintptr_t) ssl;
+} awaited[OSSL_MAX];
+static _Atomic uint32_t awaits; /* of these */
 
-static _Atomic bool is_nameless; /* a library was built without the names of its files */
-
-/* Here libcrypto is as it would be without the shim: its own function for allocations comes back. */
-static void meet(const char *file)
+/* Return false if there is no room. */
+static bool await(const struct loaded *crypto, const struct loaded *object)
 {
-    const struct ossl *ossl = ossl_at(file);
+    for (int i = 0; i < OSSL_MAX; i++) {
+        uintptr_t none = 0;
 
-    if (ossl != NULL && ossl->CRYPTO_set_mem_functions != NULL && ossl->CRYPTO_malloc != NULL)
-        (void)ossl->CRYPTO_set_mem_functions(ossl->CRYPTO_malloc, NULL, NULL);
-}
-
-static void *note_allocation(size_t size, const char *file, int line)
-{
-    size_t length;
-
-    (void)line;
-    if (size >= SMALLEST_CONTEXT) {
-        length = file != NULL ? strlen(file) : 0;
-        if (length == 0)
-            atomic_store_explicit(&is_nameless, true, memory_order_relaxed);
-        else if (length >= sizeof(MAKER) - 1 && memcmp(file + length - (sizeof(MAKER) - 1), MAKER, sizeof(MAKER) - 1) == 0)
-            meet(file);
+        if (atomic_load(&awaited[i].ssl) == object->start)
+            return true;
+        if (!atomic_compare_exchange_strong(&awaited[i].ssl, &none, object->start))
+            continue;
+        atomic_store(&awaited[i].end, crypto->end);
+        atomic_store(&awaited[i].start, crypto->start);
+        atomic_fetch_add(&awaits, 1);
+        return true;
     }
-    return size != 0 ? malloc(size) : NULL;
+    return false;
 }
 
-/* Return true if the malloc that it calls is the one that the shim calls: that of another object, or the program's own if that is exported. */
-static bool shares_malloc(const struct loaded *object)
-{
-    return loader_refers(object, "malloc") || (object->name[0] == '\0' && loader_defined(object, object, "malloc") != NULL);
-}
-
-/* Return false if the library is to be met at once, or with the next call for `now`: it has allocated memory already, by its own functions or the program's,
- * or by a malloc that is hidden in it. */
-static bool await(const struct loaded *object, bool *hidden)
-{
-    struct loaded crypto;
-    int (*set)(ossl_malloc, void *, void *);
-    void (*get)(ossl_malloc *, void *, void *);
-    ossl_malloc own;
-    ossl_malloc now = NULL;
-
-    *hidden = false;
-    ossl_find_crypto(object, &crypto);
-    set = (int (*)(ossl_malloc, void *, void *))loader_defined(object, &crypto, "CRYPTO_set_mem_functions");
-    get = (void (*)(ossl_malloc *, void *, void *))loader_defined(object, &crypto, "CRYPTO_get_mem_functions");
-    own = (ossl_malloc)loader_defined(object, &crypto, "CRYPTO_malloc");
-    if (set == NULL || get == NULL || own == NULL || !shares_malloc(&crypto)) {
-        *hidden = true;
-        return false;
-    }
-    get(&now, NULL, NULL);
-    return now == note_allocation || (now == own && set(note_allocation, NULL, NULL) == 1);
-}
-
-void arrival_look(bool now)
+void arrival_look(void)
 {
     struct loaded found[OSSL_MAX];
     int saved = errno;
     size_t count = loader_list(OSSL_MARK, found, OSSL_MAX);
-    bool hidden;
+    struct loaded crypto;
 
     for (size_t i = 0; i < count; i++) {
         if (ossl_known_at(found[i].start) != NULL)
             continue;
-        if (await(&found[i], &hidden) ? now && atomic_load(&is_nameless) : now || !hidden)
-            (void)ossl_at((const void *)found[i].start);
+        ossl_find_crypto(&found[i], &crypto);
+        if (!loader_refers(&crypto, "pthread_once") || !await(&crypto, &found[i]))
+            (void)ossl_meet(&found[i]);
     }
     errno = saved;
 }
@@ -92,4 +61,48 @@ void arrival_look_in(void *handle)
     for (size_t i = 0; i < count; i++)
         (void)ossl_meet(&found[i]);
     errno = saved;
+}
+
+static __attribute__((noinline, cold)) void meet(uintptr_t caller)
+{
+    static _Thread_local bool within; /* what is met calls this, too */
+    int saved = errno;
+
+    for (int i = 0; i < OSSL_MAX && !within; i++) {
+        uintptr_t start = atomic_load(&awaited[i].start);
+        uintptr_t ssl = atomic_load(&awaited[i].ssl);
+
+        if (start == 0 || caller - start >= atomic_load(&awaited[i].end) - start)
+            continue;
+        within = true;
+        (void)ossl_at((const void *)ssl);
+        within = false;
+        /* Another thread may have met it, too. */
+        if (atomic_compare_exchange_strong(&awaited[i].start, &start, 0)) {
+            atomic_store(&awaited[i].ssl, 0);
+            atomic_fetch_sub(&awaits, 1);
+        }
+    }
+    errno = saved;
+}
+
+/* Before glibc 2.34 a program without threads may have none, and look whether there is one. 0 and 2 are what glibc has there before and after. */
+static int call_once(pthread_once_t *control, void (*routine)(void))
+{
+    if (*control == 0) {
+        *control = 2;
+        routine();
+    }
+    return 0;
+}
+
+EXPORT int pthread_once(pthread_once_t *control, void (*routine)(void))
+{
+    __typeof__(&pthread_once) real = (__typeof__(&pthread_once))real_now(AT_pthread_once);
+
+    if (__builtin_expect(atomic_load_explicit(&awaits, memory_order_relaxed) != 0, 0))
+        meet((uintptr_t)__builtin_return_address(0));
+    if (real == NULL && (real = find_pthread_once()) == NULL)
+        real = call_once;
+    return real(control, routine);
 }

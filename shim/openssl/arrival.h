@@ -5,9 +5,9 @@
 
 #include "ossl.h"
 
-/* Look at the libraries that are loaded. Those that were not met yet will be when they make an SSL_CTX; with `now`, those for which that is not certain
- * are met at once. No lock is held, errno is preserved. */
-void arrival_look(bool now);
+/* Look at the libraries that are loaded. Those that were not met yet will be when they are next used; those for which that is not certain are met at once.
+ * No lock is held, errno is preserved. */
+void arrival_look(void);
 
 /* Meet the libraries in the namespace of an open handle, if that is another one than the program's. */
 void arrival_look_in(void *handle);

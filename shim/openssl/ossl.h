@@ -32,7 +32,6 @@ typedef int (*ossl_client_callback)(SSL *, X509 **, EVP_PKEY **);
 typedef int (*ossl_security_callback)(const SSL *, const SSL_CTX *, int, int, int, void *, void *);
 typedef int (*ossl_session_callback)(SSL *, SSL_SESSION *);
 typedef void (*ossl_info_callback)(const SSL *, int, int);
-typedef void *(*ossl_malloc)(size_t, const char *, int);
 
 /* A function that only a libssl defines. */
 #define OSSL_MARK "SSL_get_ex_data_X509_STORE_CTX_idx"

@@ -1,5 +1,5 @@
-/* memory HOST PORT [late]: a client that gives OpenSSL memory functions of its own, which no other memory suits. late: it has made an SSL_CTX before,
- * and OpenSSL must refuse them. It prints whether OpenSSL takes them. */
+/* memory HOST PORT [late|used]: a client that gives OpenSSL memory functions of its own, which no other memory suits. late: it has made an SSL_CTX
+ * before; used: it only has memory of OpenSSL's; in both cases OpenSSL must refuse them. It prints whether OpenSSL takes them. */
 
 #include "paths.h"
 
@@ -31,13 +31,17 @@ static void *resize(void *memory, size_t size, const char *file, int line)
 
 int main(int argc, char **argv)
 {
+    void *used = NULL;
     SSL *ssl;
 
     if (argc < 3)
         return 2;
     if (word(argv, "late"))
         SSL_CTX_free(context(argv));
+    if (word(argv, "used"))
+        used = OPENSSL_malloc(10);
     printf("memory functions: %d\n", CRYPTO_set_mem_functions(get, resize, put));
+    OPENSSL_free(used);
     ssl = client(context(argv), open_socket(argv[1], argv[2], SOCK_STREAM), PINNED);
     return show("SSL_connect", ssl, SSL_connect(ssl)) == 1 && fetch(ssl) ? 0 : 1;
 }
