@@ -79,17 +79,26 @@ void gtls_told_expect(struct conn *conn, const struct certificate *leaf)
         expected[next_expected++ % EXPECTED] = (struct expected) {signature, conn->session};
 }
 
-/* Find this thread's connection whose peer has presented the certificate: of several, the last. */
-static struct conn *find_conn(uint64_t signature)
+/* Find this thread's connections whose peers have presented the certificate. It is checked for one of those whose program has given no name, and they are
+ * all taken for it; if there is none, for the last of the others. Return how many were written. */
+static size_t find_conns(uint64_t signature, struct conn *out[static EXPECTED])
 {
+    struct conn *last = NULL;
+    size_t count = 0;
+
     for (unsigned i = 1; i <= EXPECTED; i++) {
         const struct expected *one = &expected[(next_expected - i) % EXPECTED];
         struct conn *conn = one->signature == signature ? gtls_conn_of(one->session) : NULL;
 
-        if (conn != NULL && conn->signature == signature)
-            return conn;
+        if (conn == NULL || conn->signature != signature)
+            continue;
+        last = last != NULL ? last : conn;
+        if (conn->facts.sni.length == 0 && conn->facts.named.length == 0)
+            out[count++] = conn;
     }
-    return NULL;
+    if (count == 0 && last != NULL)
+        out[count++] = last;
+    return count;
 }
 
 /* The handshake is over: judge the peer for all that is known of the target now. */
@@ -152,16 +161,17 @@ bool gtls_told_apart(const struct gtls *gtls, gnutls_x509_crt_t crt, const gnutl
     struct facts facts = {.random_known = false};
     bool continues = true;
     int saved = errno;
+    struct conn *conns[EXPECTED];
     uint64_t signature;
-    struct conn *conn;
+    size_t found;
 
     if (data == NULL || count == 0 || (crt == NULL && der == NULL))
         return true;
     signature = crt != NULL ? signature_of(gtls, crt) : signature_of_der((struct bytes) {der->data, der->size});
-    conn = signature != 0 ? find_conn(signature) : NULL;
-    if (conn != NULL) {
-        continues = gtls_told_data(conn, data, count);
-    } else if (signature != 0 && atomic_load_explicit(&peers[signature / 2 % PEERS], memory_order_relaxed) == signature
+    found = signature != 0 ? find_conns(signature, conns) : 0;
+    for (size_t i = 0; i < found; i++)
+        continues &= gtls_told_data(conns[i], data, count);
+    if (found == 0 && signature != 0 && atomic_load_explicit(&peers[signature / 2 % PEERS], memory_order_relaxed) == signature
         && gtls_facts_note_data(gtls, &facts, data, count)) {
         remember_checked(signature);
         if (crt == NULL)
