@@ -4,6 +4,7 @@
 #include "config.h"
 #include "exec.h"
 #include "log.h"
+#include "once.h"
 #include "real.h"
 #include "socket.h"
 
@@ -75,6 +76,27 @@ void *real_at(int index)
     if (real_now(index) == NULL)
         find_all(NULL, 0);
     return real_now(index);
+}
+
+/* Before glibc 2.34 a program without threads may have none, and look whether there is one. 0 and 2 are what glibc has there before and after. */
+static int call_once(pthread_once_t *control, void (*routine)(void))
+{
+    if (*control == 0) {
+        *control = 2;
+        routine();
+    }
+    return 0;
+}
+
+EXPORT int pthread_once(pthread_once_t *control, void (*routine)(void))
+{
+    __typeof__(&pthread_once) real = (__typeof__(&pthread_once))real_now(AT_pthread_once);
+
+    if (__builtin_expect(atomic_load_explicit(&once_awaits, memory_order_relaxed) != 0, 0))
+        once_called(__builtin_return_address(0));
+    if (real == NULL && (real = find_pthread_once()) == NULL)
+        real = call_once;
+    return real(control, routine);
 }
 
 __attribute__((constructor)) static void start(void)
