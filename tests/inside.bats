@@ -117,6 +117,43 @@ versions() {
     each held within
 }
 
+@test "a client without a name, through a proxy that is asked in TLS: the request is not seen, so \"@unknown allow\" is not enough for it" {
+    local name
+    for name in good impostor; do
+        relay "$([ $name = good ] && echo "$GOOD" || echo "$IMPOSTOR")"
+        unwrap "$PORT" good
+        echo "proxy=$PORT" >"$BATS_TEST_TMPDIR/within-$name"
+    done
+    hides() {
+        local before rules
+        mapfile -t command < <(node within "$IMPOSTOR" "$(<"$BATS_TEST_TMPDIR/within-impostor")" sni=no)
+        capture bare timeout 30 "${command[@]}"
+        has "$OUT" 'hello from impostor'
+        before=$(served)
+        for rules in '@unknown allow' "@unknown spki-sha256:$PIN_GOOD"; do
+            pins "localhost spki-sha256:$PIN_GOOD" "$rules"
+            capture shim timeout 30 "${command[@]}"
+            lacks "$OUT" 'hello from'
+            equals "$(served)" "$before"
+            equals "$(count_lines refused)" 1
+        done
+        has "$(lines refused)" "no pin of $PINS:2 matched"
+        mapfile -t command < <(node within "$GOOD" "$(<"$BATS_TEST_TMPDIR/within-good")" sni=no)
+        capture shim timeout 30 "${command[@]}"
+        has "$OUT" 'hello from good'
+        lacks "$ERR" 'pinshim['
+        # The name in such a request may be pinned: nothing else in the file can be meant by it.
+        pins "localhost spki-sha256:$PIN_GOOD" '@unknown allow'
+        capture shim timeout 30 "${command[@]}"
+        has "$(lines refused)" 'perhaps within another TLS connection'
+        lacks "$(lines refused)" 'would allow it'
+        pins '* allow' '@unknown allow'
+        capture shim timeout 30 "${command[@]}"
+        has "$OUT" 'hello from good'
+    }
+    each hides
+}
+
 @test "an agent resumes its sessions, as without the shim" {
     resumes() {
         local version

@@ -389,6 +389,9 @@ static void decide_judged(struct examination *out, const struct survey *survey)
     const char *alone = gnutls ? later ? "gnutls-later" : "gnutls" : later ? "openssl-later" : "openssl";
     const char *beside_other = gnutls ? "gnutls-beside-other" : "openssl-beside-other";
 
+    if (where[0] != '\0' && !gnutls)
+        seen_add(&out->seen, "note", "what it calls of its own OpenSSL is not seen: names that it only checks after the handshake (X509_check_host), and what it asks a"
+            " proxy for within TLS, do not count");
     if (survey->unusable != NULL)
         decide(out, HOLD_NEITHER, "openssl-unusable",
             format("its %s lacks %s: the shim would refuse every connection", judged, survey->unusable),

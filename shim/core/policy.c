@@ -9,6 +9,7 @@ void target_clear(struct target *target)
     target->count = 0;
     target->overflow = false;
     target->named = false;
+    target->lost = NULL;
     target->pattern = false;
     target->next_resolved = NULL;
 }
@@ -157,7 +158,7 @@ static void weigh(const struct judgement *attempt, bool any, struct judgement *o
 /* What is known of the target's name. */
 struct naming {
     bool known; /* a name was given, or resolved */
-    bool lost; /* a name was resolved that is no longer known */
+    const char *lost; /* a name was given, or resolved, that is not known: how; NULL: none */
 };
 
 /* Judge by the names that the program resolved: if some have rules, those of one must be satisfied, but `allow` does not count if another one
@@ -172,7 +173,8 @@ static bool judge_resolved(const struct pins *pins, const struct target *target,
     while (target->next_resolved != NULL && target->next_resolved(target, &cursor, &host)) {
         struct rules rules = pins_lookup(pins, &host);
 
-        naming->lost |= host.kind == HOST_UNREADABLE;
+        if (host.kind == HOST_UNREADABLE)
+            naming->lost = "a name that was resolved to its address is no longer known";
         naming->known |= host.kind == HOST_NAME;
         if (rules.first == NULL)
             continue;
@@ -207,7 +209,7 @@ static bool judge_revoked(const struct pins *pins, const struct peer *peer, stru
     return true;
 }
 
-static void unidentifiable(const struct pins *pins, struct judgement *out)
+static void unidentifiable(const struct pins *pins, const char *lost, struct judgement *out)
 {
     bool demand = pins_demand_anything(pins);
 
@@ -217,11 +219,12 @@ static void unidentifiable(const struct pins *pins, struct judgement *out)
     out->report = demand && !pins_enforce(pins, false);
     out->verdict = demand ? VERDICT_REFUSE : VERDICT_ACCEPT;
     out->reason = demand ? REASON_UNIDENTIFIABLE : REASON_NO_RULE;
+    out->problem = lost;
 }
 
 /* Judge a target without a known name by @unknown. `identity` is what is known of it instead: an address, or a name that cannot be read; NULL:
  * nothing. Return false if there is no such rule. */
-static bool judge_unknown(const struct pins *pins, const struct host *identity, bool lost, const struct peer *peer, struct judgement *out)
+static bool judge_unknown(const struct pins *pins, const struct host *identity, const char *lost, const struct peer *peer, struct judgement *out)
 {
     static const struct host nothing;
     const struct host *host = identity != NULL ? identity : &nothing;
@@ -230,8 +233,8 @@ static bool judge_unknown(const struct pins *pins, const struct host *identity, 
     if (rules.first == NULL)
         return false;
     /* A name that was lost may have a pin. */
-    if (judge_rules(pins, rules, host, peer, out) == VERDICT_ACCEPT && is_allowed(out) && lost)
-        unidentifiable(pins, out);
+    if (judge_rules(pins, rules, host, peer, out) == VERDICT_ACCEPT && is_allowed(out) && lost != NULL)
+        unidentifiable(pins, lost, out);
     out->unknown = true;
     return true;
 }
@@ -285,7 +288,7 @@ void policy_judge(const struct pins *pins, const struct target *target, const st
 {
     const struct host *unreadable = pins_demand_anything(pins) ? find_unreadable(target) : NULL;
     const struct host *last = target->count > 0 ? target_at(target, target->count - 1) : NULL;
-    struct naming naming = {target->named && target->count > 0, false};
+    struct naming naming = {target->named && target->count > 0, target->lost};
     struct judgement attempt;
     bool any = false;
     bool unnamed;
@@ -296,7 +299,7 @@ void policy_judge(const struct pins *pins, const struct target *target, const st
     if (judge_revoked(pins, peer, out))
         return;
     if (target->overflow) {
-        unidentifiable(pins, out);
+        unidentifiable(pins, NULL, out);
         if (out->verdict == VERDICT_REFUSE) {
             out->reason = REASON_INTERNAL;
             out->problem = "out of memory for the names that the program gave";
@@ -315,17 +318,17 @@ void policy_judge(const struct pins *pins, const struct target *target, const st
     if (!target->named && judge_resolved(pins, target, peer, &attempt, &naming)) {
         weigh(&attempt, any, out);
         any = true;
-        naming.lost = false;
+        naming.lost = NULL;
     }
-    if ((!naming.known || naming.lost || unreadable != NULL)
+    if ((!naming.known || naming.lost != NULL || unreadable != NULL)
         && judge_unknown(pins, unreadable != NULL ? unreadable : last, naming.lost, peer, &attempt)) {
         weigh(&attempt, any, out);
         return;
     }
-    if (target->count == 0 || naming.lost || unreadable != NULL) {
+    if (target->count == 0 || naming.lost != NULL || unreadable != NULL) {
         if (unreadable != NULL)
             out->host = *unreadable;
-        unidentifiable(pins, out);
+        unidentifiable(pins, naming.lost, out);
         return;
     }
     unnamed = !naming.known && pins_name_hosts(pins) && !(any && out->pinned);
@@ -440,9 +443,14 @@ void policy_print_reason(const struct pins *pins, const char *path, const struct
         text_add(out, "configuration fault");
         break;
     case REASON_UNIDENTIFIABLE:
-        text_add(out, "unidentifiable: the program gave no host name and no socket that identifies the target for certain, and ");
+        text_add(out, "unidentifiable: %s, and ",
+            judgement->problem != NULL ? judgement->problem : "the program gave no host name and no socket that identifies the target for certain");
         text_add_escaped(out, path, strlen(path), 300);
-        text_add(out, " has rules; a line \"@unknown allow\" would allow it, and \"@unknown\" with a pin would hold it to that pin");
+        text_add(out, " has rules; a line ");
+        /* That name may have a pin. */
+        if (judgement->problem == NULL)
+            text_add(out, "\"@unknown allow\" would allow it, and ");
+        text_add(out, "\"@unknown\" with a pin would hold it to that pin");
         break;
     case REASON_DENY:
         policy_print_rule(path, judgement, out);

@@ -15,6 +15,7 @@ struct target {
     bool overflow; /* memory ran out: some are missing */
     bool pattern; /* the program told which names it takes (".example.com") */
     bool named; /* one of them is a name that the program gave */
+    const char *lost; /* it gave a name, or may have given one, that is not known: how; NULL: no */
     /* Give the names that the program resolved to the address; called only if the program gave no name. Write the next one and return
      * true; false after the last. NULL: none. `cursor` starts at 0 and is for the function's own use. HOST_UNREADABLE stands for names that were
      * resolved and could not be kept. */

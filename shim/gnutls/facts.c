@@ -162,5 +162,7 @@ bool gtls_facts_read(const struct gtls *gtls, gnutls_session_t session, const st
     }
     place = proxied.asked == PROXY_ASKED ? proxied.host : *address;
     target_lead(out, proxied.asked, &place);
+    if (place.kind == HOST_UNREADABLE && !out->named && facts->random_known && proxied.asked == PROXY_NOT_ASKED)
+        out->lost = within_hidden(facts->sent.state, false);
     return place.kind != HOST_UNREADABLE || facts->sent.state == SENT_ELSEWHERE;
 }

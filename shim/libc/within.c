@@ -66,6 +66,20 @@ bool within_find(const uint8_t random[static HELLO_RANDOM], struct proxied *out)
     return found;
 }
 
+static _Atomic int unseen;
+
+void within_unseen(int more)
+{
+    atomic_fetch_add(&unseen, more);
+}
+
+const char *within_hidden(enum sent_state state, bool own)
+{
+    if (state == SENT_TO_ADDRESS || state == SENT_ELSEWHERE || atomic_load(&unseen) <= own)
+        return NULL;
+    return "its ClientHello was not sent on a socket by itself, perhaps within another TLS connection, whose request to a proxy cannot be read in this program";
+}
+
 bool within_is_used(void)
 {
     return atomic_load(&any);

@@ -4,6 +4,7 @@
 
 #include "hello.h"
 #include "proxy.h"
+#include "sent.h"
 
 #include <stdatomic.h>
 
@@ -27,6 +28,13 @@ void within_read(const struct proxy_request *request, struct proxied *out);
 
 /* If the ClientHello with this random was written on another TLS connection, find out what its client had asked a proxy for there, and return true. */
 MUST_CHECK bool within_find(const uint8_t random[static HELLO_RANDOM], struct proxied *out);
+
+/* A client's connection begins, or is over, on which what the program writes is not seen. */
+void within_unseen(int more);
+
+/* A client has made a ClientHello with this random, and has an answer, but no address is known to which it was sent. `own`: its own connection counts by
+ * within_unseen. Return how a name may have been given that is not known: to a proxy, within another connection; NULL: it cannot have been. */
+const char *within_hidden(enum sent_state state, bool own);
 
 /* Return true if any ClientHello was. */
 MUST_CHECK bool within_is_used(void);

@@ -1,6 +1,7 @@
 #include "conn.h"
 
 #include "context.h"
+#include "within.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -51,6 +52,9 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
     conn->facts.sent.state = SENT_UNKNOWN;
     free(conn->request);
     conn->request = NULL;
+    if (conn->unseen)
+        within_unseen(-1);
+    conn->unseen = false;
     conn->withheld = false;
     conn->suite_refused = false;
     free(conn->early_failure);

@@ -31,6 +31,7 @@ struct conn {
     bool proven; /* its handshake was finished and confirmed */
     struct callbacks callbacks; /* what the program set on this SSL itself */
     bool driven; /* see conn_is_driven */
+    bool unseen; /* it counts by within_unseen */
     bool followed; /* the shim hears of the end of the handshake: see unseen.c */
     ossl_info_callback info; /* the program's, while the shim's is set: see unseen.c */
     bool withheld; /* a session or something that needs no certificate was not offered */

@@ -3,6 +3,7 @@
 #include "report.h"
 #include "session.h"
 #include "through.h"
+#include "within.h"
 
 #include <errno.h>
 
@@ -16,6 +17,7 @@ enum verdict decide_evaluate(const struct ossl *ossl, SSL *ssl, struct conn *con
 {
     facts_follow(ossl, ssl, &conn->facts);
     conn->facts.is_within = through_find(ossl, ssl, &conn->facts.within);
+    conn->facts.hidden = conn->facts.random_known && !conn->facts.is_within ? within_hidden(conn->facts.sent.state, conn->unseen) : NULL;
     return decide_by_facts(ossl, ssl, &conn->facts, presented, out);
 }
 

@@ -161,5 +161,7 @@ bool facts_read(const struct ossl *ossl, SSL *ssl, const struct facts *facts, st
         add_connect_bio(ossl, ssl, out);
     place = proxied.asked == PROXY_ASKED ? proxied.host : *address;
     target_lead(out, proxied.asked, &place);
+    if (place.kind == HOST_UNREADABLE && !out->named)
+        out->lost = facts->hidden;
     return place.kind != HOST_UNREADABLE || facts->sent.state == SENT_ELSEWHERE;
 }

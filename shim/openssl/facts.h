@@ -15,6 +15,7 @@ struct facts {
     struct sent sent; /* where its ClientHello was sent, once that is known */
     bool is_within; /* it runs within another SSL */
     struct proxied within; /* what that one has asked a proxy for (through.h) */
+    const char *hidden; /* how a name may have been given that is not known, if no address is; NULL: it cannot have been */
     struct host peer; /* the peer's address that the program set for QUIC */
     struct told told; /* names that the program has checked the certificate for by itself (told.h) */
     X509_VERIFY_PARAM *verifying; /* of the verification that is running; NULL: none is */

@@ -4,6 +4,7 @@
 #include "context.h"
 #include "session.h"
 #include "verify.h"
+#include "within.h"
 
 _Atomic(const struct unseen_events *) unseen_events;
 
@@ -91,6 +92,8 @@ void unseen_start(const struct ossl *ossl, SSL *ssl, struct conn *conn, SSL_SESS
 {
     SSL_CTX *ctx = ossl->SSL_get_SSL_CTX(ssl);
 
+    conn->unseen = true;
+    within_unseen(1);
     verify_follow(ossl, ctx);
     follow_sessions(ossl, ctx);
     follow_handshake(ossl, ssl, conn);

@@ -3,7 +3,7 @@
 // agent: three requests by one agent, and whether each has resumed a session; session=FILE: one that resumes the session in FILE, or writes it there
 // context: with a context of the program's own
 // psk: a pre-shared key, and no certificate; both: a server in the same process, which is not pinned, and then the client
-// connect: through the proxy at proxy=PORT, which is asked in plain text; within: which is asked in TLS
+// connect: through the proxy at proxy=PORT, which is asked in plain text; within: which is asked in TLS; sni=no: without a name
 // addon=FILE: a module in C that uses Node's OpenSSL
 import cluster from 'node:cluster';
 import child_process from 'node:child_process';
@@ -95,7 +95,7 @@ const ways = {
     within: () => {
         const outer = tls.connect({ host: 'localhost', port: option('proxy'), servername: 'proxy.example', checkServerIdentity() {} }, () => {
             outer.write(`CONNECT localhost:${port} HTTP/1.1\r\n\r\n`);
-            outer.once('data', () => ask(tls.connect({ socket: outer, servername: 'localhost', ...more })));
+            outer.once('data', () => ask(tls.connect({ socket: outer, servername: option('sni') ? '' : 'localhost', ...more })));
         });
         outer.on('error', fail);
     },

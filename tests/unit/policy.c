@@ -755,7 +755,7 @@ static const struct path_row report_rows[] = {
         REPORTED | UNASKED, "P:1 matched " S1},
     {"for an address; the name resolved to it was forgotten", "192.0.2.1 " S3 " mode=report", "192.0.2.1=", GOOD, 0, FORGOTTEN, "",
         REASON_UNIDENTIFIABLE, "192.0.2.1", REPORTED | UNASKED,
-        "unidentifiable: the program gave no host name and no socket that identifies the target for certain, and P has rules; a line \"@unknown allow\" would allow it, and \"@unknown\" with a pin would hold it to that pin"},
+        "unidentifiable: a name that was resolved to its address is no longer known, and P has rules; a line \"@unknown\" with a pin would hold it to that pin"},
     {"for a name that was resolved to an address that is enforced", "192.0.2.1 " S3 "\nb " S3 " mode=report", "192.0.2.1=b", GOOD, 0, 0,
         "", REASON_NO_MATCH, "192.0.2.1", UNASKED, "no pin of P:1 matched"},
     {"for an address whose resolved name is enforced", "192.0.2.1 " S3 " mode=report\nb " S3, "192.0.2.1=b", GOOD, 0, 0, "",
