@@ -825,6 +825,15 @@ mixed() {
     has "$OUT" 'is right'
     pins 'other.example deny' "127.0.0.1 spki-sha256:$PIN_GOOD"
     fails "$IMPOSTOR" check ip
+    # Of two connections with one certificate it is the one whose program gave no name.
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    EVENTS=$IMPOSTOR_EVENTS CONNECTIONS=2 asks shim "$IMPOSTOR" check hostname beside=other.example
+    equals "$STATUS$(grep -c '^data' <<<"$HEARD")" 11
+    has "$OUT" 'beside: 1'
+    has "$(lines refused)" "refused www.pinned.example:$IMPOSTOR: "
+    # In another thread only the check fails.
+    EVENTS=$IMPOSTOR_EVENTS asks shim "$IMPOSTOR" check hostname thread
+    lacks "$OUT" 'is right'
     # The session is of that name as well.
     for how in hostname inside; do
         pins "www.pinned.example spki-sha256:$PIN_GOOD" '@unknown allow'

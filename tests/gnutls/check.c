@@ -7,7 +7,7 @@
  *   inside, inside-peers3        hostname and peers3 within a verify function
  *   other                        hostname, of a certificate that nobody has presented
  * It goes on whatever comes out. again: FILE then becomes the pins file, and a second connection, which checks nothing, is to resume the session. thread: the check is
- * made in another thread. */
+ * made in another thread. beside=NAME: before the check, another connection to the same server, with that name. */
 
 #include "gnutls.h"
 #include <pthread.h>
@@ -91,6 +91,7 @@ int main(int argc, char **argv)
 {
     gnutls_certificate_credentials_t own = credentials(argv);
     gnutls_datum_t data = {NULL, 0};
+    gnutls_session_t beside = NULL;
     gnutls_session_t session;
     pthread_t thread;
     bool any;
@@ -108,12 +109,19 @@ int main(int argc, char **argv)
         gnutls_session_set_verify_function(session, verify);
     if (handshake(session) < 0)
         return 1;
+    if (option(argv, "beside", NULL) != NULL) {
+        beside = client(argv, own, open_socket(argv[1], argv[2], SOCK_STREAM), option(argv, "beside", ""), 0);
+        if (handshake(beside) < 0)
+            return 1;
+    }
     if (word(argv, "thread") && pthread_create(&thread, NULL, in_thread, session) == 0)
         pthread_join(thread, NULL);
     else if (strncmp(how, "inside", 6) != 0)
         outcome = check(session);
     printf("the certificate is %s\n", outcome == 0 ? "right" : "wrong");
     any = fetch(session);
+    if (beside != NULL)
+        printf("beside: %d\n", fetch(beside));
     if (option(argv, "again", NULL) != NULL) {
         gnutls_session_get_data2(session, &data);
         if (rename(option(argv, "again", ""), getenv("PINSHIM_PINS")) != 0)
