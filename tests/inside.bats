@@ -263,6 +263,34 @@ versions() {
     each native
 }
 
+@test "a native module that is linked to the system's OpenSSL, and the program's own connections before and after" {
+    local when=$'(async () => {
+        const ask = (port) => new Promise((done) => require("tls").connect({ host: "localhost", port, servername: "localhost" }, function () {
+            this.end("GET /secret HTTP/1.0\\r\\n\\r\\n"); }).on("data", (data) => process.stdout.write(data)).on("error", (error) => console.log(error.code)).on("close", done));
+        const [good, other] = process.argv.slice(-2);
+        await ask(good);
+        process.dlopen({ exports: {} }, process.env.MODULE);
+        for (const port of [good, other, good, other]) await ask(port);
+    })()'
+    ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-deprecated-declarations -shared -fPIC -DADDON -o "$LAB/beside.node" \
+        "$BATS_TEST_DIRNAME/paths/addon.c" -Wl,--no-as-needed -lssl -lcrypto
+    beside() {
+        pins "localhost spki-sha256:$PIN_GOOD" "www.pinned.example spki-sha256:$PIN_GOOD"
+        MODULE=$LAB/beside.node capture bare env "$trust" "$node" --no-warnings -e "$when" "$GOOD" "$IMPOSTOR"
+        equals "$STATUS" 0
+        equals "$(grep -c '^hello from good' <<<"$OUT") $(grep -c '^hello from impostor' <<<"$OUT")" '3 2'
+        MODULE=$LAB/beside.node capture shim env "$trust" "$node" --no-warnings -e "$when" "$GOOD" "$IMPOSTOR"
+        equals "$STATUS" 0
+        equals "$(grep -c '^hello from good' <<<"$OUT") $(grep -c '^hello from impostor' <<<"$OUT")" '3 0'
+        equals "$(count_lines refused)" 2
+        MODULE=$LAB/beside.node ADDON="127.0.0.1 $GOOD" capture shim env "$trust" "$node" --no-warnings -e "$when" "$GOOD" "$IMPOSTOR"
+        equals "$(grep -c '^hello from good' <<<"$OUT") $(count_lines refused)" '2 0'
+        MODULE=$LAB/beside.node ADDON="127.0.0.1 $IMPOSTOR" capture shim env "$trust" "$node" --no-warnings -e "$when" "$GOOD" "$IMPOSTOR"
+        equals "$(grep -c '^hello from' <<<"$OUT") $(count_lines refused)" '1 1'
+    }
+    each beside
+}
+
 @test "OpenSSL's configuration and its secure heap are as without the shim" {
     # One that is read changes what TLS is spoken.
     printf '%s\n' 'openssl_conf = start' 'nodejs_conf = start' '[start]' 'ssl_conf = tls' '[tls]' 'system_default = all' '[all]' \

@@ -957,6 +957,16 @@ resumes() {
     done
 }
 
+@test "threads that make their first SSL_CTX at the same moment are judged, and none of them crashes" {
+    capture shim "$PATHS/threads" 127.0.0.1 "$GOOD" times=30
+    equals "$OUT" 'answers 240 of 240, crashed 0'
+    lacks "$ERR" 'pinshim['
+    capture shim "$PATHS/threads" 127.0.0.1 "$IMPOSTOR" times=30
+    equals "$OUT" 'answers 0 of 240, crashed 0'
+    capture bare "$PATHS/threads" 127.0.0.1 "$IMPOSTOR" times=2
+    equals "$OUT" 'answers 16 of 16, crashed 0'
+}
+
 @test "what a program keeps on OpenSSL's objects, also beside its own index, stays, and its functions are called as without the shim" {
     local version way
     for version in tls1.2 tls1.3; do

@@ -68,15 +68,18 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
     conn->logged.refusal = false;
 }
 
+/* `library` tells of the end, and may be another libssl with the same libcrypto. */
 static void release(const void *library, void *attached)
 {
-    const struct early_failure *early_failure = ((struct conn *)attached)->early_failure;
+    struct conn *conn = attached;
+    const struct early_failure *early_failure = conn->early_failure;
 
+    (void)library;
     if (early_failure != NULL)
         log_event(&(struct event) {.verdict = EVENT_NOTICE, .target = early_failure->target, .reason = early_failure->reason});
-    conn_set_phase(attached, PHASE_UNJUDGED);
-    forget_handshake(library, attached);
-    free(attached);
+    conn_set_phase(conn, PHASE_UNJUDGED);
+    forget_handshake(conn->ossl, conn);
+    free(conn);
 }
 
 static void release_nothing(const void *library, void *attached)
@@ -117,6 +120,7 @@ struct conn *conn_make(const struct ossl *ossl, SSL *ssl)
     if (conn == NULL)
         return NULL;
     conn->attached.release = release;
+    conn->ossl = ossl;
     if (state_of(ssl) != &plain)
         inherit(ossl, ssl, conn);
     if (!state_keep(ossl, ssl, &conn->attached)) {
@@ -243,8 +247,8 @@ static _Thread_local const SSL *begun;
 
 static void keep_new(const struct ossl *ossl, SSL *ssl)
 {
-    /* From 3.5 on, it is not set yet at this point. */
-    const SSL_CTX *ctx = ossl->SSL_get_SSL_CTX(ssl);
+    /* From 3.5 on, it is not set yet at this point, and neither is the method. */
+    const SSL_CTX *ctx = ossl_has_made(ossl, ssl) ? ossl->SSL_get_SSL_CTX(ssl) : NULL;
 
     if (ctx == NULL || state_of(ssl) != NULL)
         return;

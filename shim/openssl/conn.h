@@ -22,6 +22,7 @@ struct early_failure {
 /* What is kept for a client's SSL. */
 struct conn {
     struct attached attached;
+    const struct ossl *ossl; /* made it */
     enum phase phase;
     struct logged logged;
     bool mode_changed; /* the verify mode was changed; `mode` is the program's, to be restored */

@@ -14,7 +14,7 @@ _Atomic(void (*)(const struct ossl *, SSL_CTX *)) ossl_context_made;
 /* In place of a libssl for which there is no memory or no room: it has no functions, so every call fails. */
 static struct ossl unusable = {.kind = OSSL_UNUSABLE};
 
-/* Called when libssl makes an SSL. */
+/* Called when libssl makes an SSL; or when another libssl does that uses the same libcrypto. */
 static void note_made(void *parent, void *data, CRYPTO_EX_DATA *all, int index, long argl, void *argp)
 {
     (void)data;
@@ -24,7 +24,8 @@ static void note_made(void *parent, void *data, CRYPTO_EX_DATA *all, int index, 
     ossl_watch.made(argp, parent);
 }
 
-/* Called when libssl makes an SSL_CTX, which has its certificates and callbacks by then (1.1.1 to 4.0). */
+/* Called when libssl makes an SSL_CTX, which has its certificates and callbacks by then (1.1.1 to 4.0). One of another libssl with the same libcrypto
+ * may be laid out differently. */
 static void note_context_made(void *parent, void *data, CRYPTO_EX_DATA *all, int index, long argl, void *argp)
 {
     void (*made)(const struct ossl *, SSL_CTX *) = atomic_load(&ossl_context_made);
@@ -33,7 +34,7 @@ static void note_context_made(void *parent, void *data, CRYPTO_EX_DATA *all, int
     (void)all;
     (void)index;
     (void)argl;
-    if (made != NULL)
+    if (made != NULL && ossl_has_made(argp, parent))
         made(argp, parent);
 }
 

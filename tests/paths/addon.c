@@ -1,6 +1,6 @@
 /* addon HOST PORT [tls1.2] [own] [static]: a plain client on a socket of its own. own: with a verification of its own that accepts everything, set on the
  * SSL_CTX when the handshake has begun; static: with RSA key exchange. With -DADDON a module for Node.js, which uses the OpenSSL that is within it; what it
- * is to do is in $ADDON. */
+ * is to do is in $ADDON, or else nothing. */
 
 #include "paths.h"
 
@@ -45,6 +45,8 @@ __attribute__((visibility("default"))) void *napi_register_module_v1(void *env, 
     int argc = 1;
 
     (void)env;
+    if (getenv("ADDON") == NULL)
+        return exports;
     for (char *at = strtok(getenv("ADDON"), " "); at != NULL && argc < 15; at = strtok(NULL, " "))
         argv[argc++] = at;
     exit(run(argc, argv));
