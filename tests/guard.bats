@@ -180,7 +180,7 @@ print(judged(good), guarded(impostor), judged(good), judged(impostor), judged(go
     has "$(lines refused)" "refused www.pinned.example:$PORT: the TLS is that of the program itself"
 }
 
-@test "an OpenSSL within the program that exports only some of its functions" {
+@test "an OpenSSL within the program that exports only some of its functions, or cannot be followed" {
     pins "www.pinned.example spki-sha256:$PIN_GOOD"
     # shellcheck disable=SC2046 # words
     ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O1 -rdynamic -o "$LAB/some" "$BATS_TEST_DIRNAME/paths/connect.c" -l:libssl.a -l:libcrypto.a -lpthread -ldl
@@ -195,6 +195,15 @@ print(judged(good), guarded(impostor), judged(good), judged(impostor), judged(go
     capture "$BATS_TEST_DIRNAME/../build/pinshim" doctor "$LAB/some"
     has "$OUT" ': guarded: its TLS is OpenSSL'
     has "$OUT" 'which lacks SSL_'
+    # Its security callback replaces the shim's, and its info callback is what would have told.
+    set -- "$BATS_TEST_DIRNAME/../build/inside/security" 127.0.0.1 "$PORT" ssl permit info
+    capture bare "$@"
+    has "$OUT" 'hello from impostor'
+    : >"$RELAYED"
+    capture shim "$@"
+    equals "$STATUS" 1
+    equals "$(wc -c <"$RELAYED")" 0
+    has "$(lines refused)" 'within the program, in a way that could not be followed'
 }
 
 # raw WANTED HOW [SNI]: how much of a ClientHello arrives that is sent in this way; $SIZE is its length

@@ -873,6 +873,14 @@ resumes() {
     held addon tls1.2 static
 }
 
+@test "an impostor is refused where the program has a security callback of its own, on whatever it is set" {
+    local way
+    for way in ssl dup before after copy to from; do
+        held security $way permit
+        held security $way permit tls1.2
+    done
+}
+
 @test "memory functions of the program's own are taken as without the shim, and an impostor is refused" {
     local when
     for when in '' late used; do

@@ -9,6 +9,7 @@
 #include "start.h"
 #include "through.h"
 #include "told.h"
+#include "unseen.h"
 #include "verify.h"
 
 #define EXPORT __attribute__((visibility("default"), noinline))
@@ -122,6 +123,12 @@ CHECKS(X509_check_ip, (X509 *certificate, const unsigned char *address, size_t l
 CHECKS(X509_check_ip_asc, (X509 *certificate, const char *address, unsigned int flags),
     told_name(ossl, certificate, address, address != NULL ? strlen(address) : 0), certificate, address, flags)
 
+static void see_context(const struct ossl *ossl, SSL_CTX *ctx)
+{
+    unseen_context_seen(ossl, ctx);
+    context_see(ossl, ctx);
+}
+
 /* libssl itself has called the shim for a new SSL_CTX, but not in a thread that has a library context of its own (3.0). `seen`: the call is the program's;
  * where libssl's SSL_CTX_new jumps to SSL_CTX_new_ex, that is not known. */
 static SSL_CTX *made(const struct ossl *ossl, SSL_CTX *ctx, bool seen)
@@ -131,7 +138,7 @@ static SSL_CTX *made(const struct ossl *ossl, SSL_CTX *ctx, bool seen)
     if (!security_watches(ossl, ctx))
         security_context_made(ossl, ctx);
     if (seen)
-        context_see(ossl, ctx);
+        see_context(ossl, ctx);
     return ctx;
 }
 
@@ -156,7 +163,7 @@ EXPORT SSL *SSL_new(SSL_CTX *ctx)
 
     if (is_usable(ossl) && ssl != NULL) {
         if (!ossl_calls(ossl, __builtin_return_address(0)))
-            context_see(ossl, ctx);
+            see_context(ossl, ctx);
         conn_made(ossl, ssl);
     }
     return ssl;

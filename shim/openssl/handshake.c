@@ -460,7 +460,7 @@ static void fail_unseen(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 /* What libssl calls for clients whose calls are not seen. */
 __attribute__((constructor)) static void follow_unseen(void)
 {
-    static const struct unseen_events events = {finish_unseen, fail_unseen};
+    static const struct unseen_events events = {security_follow, security_restore, finish_unseen, fail_unseen};
 
     atomic_store(&unseen_events, &events);
     atomic_store(&ossl_context_made, security_context_made);

@@ -33,7 +33,7 @@ static bool explain(const void *caller, struct text *out)
     if (ossl->lacks != NULL)
         text_add(out, " within the program, too old or incomplete (without %s)", ossl->lacks);
     else
-        text_add_string(out, " within the program, in a way that could not be followed (used before, or a security callback of its own)");
+        text_add_string(out, " within the program, in a way that could not be followed (used before, or a security and an info callback of its own)");
     return true;
 }
 

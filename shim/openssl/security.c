@@ -123,6 +123,28 @@ bool security_suspend(const struct ossl *ossl, SSL *ssl)
     return true;
 }
 
+void security_follow(const struct ossl *ossl, SSL *ssl)
+{
+    ossl_security_callback callback = ossl->SSL_get_security_callback(ssl);
+    struct callbacks *place = callback != security_callback ? conn_callbacks_make(ossl, ssl) : NULL;
+
+    if (place == NULL)
+        return;
+    place->security = callback;
+    ossl->SSL_set_security_callback(ssl, security_callback);
+}
+
+void security_restore(const struct ossl *ossl, SSL *ssl)
+{
+    struct callbacks *place = conn_callbacks(ossl, ssl);
+
+    /* A record on which nothing was set is shared and must not be written to. */
+    if (place == NULL || place->security == NULL || !security_is_watched(ossl, ssl))
+        return;
+    ossl->SSL_set_security_callback(ssl, place->security);
+    place->security = NULL;
+}
+
 void security_resume(const struct ossl *ossl, SSL *ssl)
 {
     struct callbacks *callbacks = conn_callbacks(ossl, ssl);
@@ -156,6 +178,7 @@ void security_context_made(const struct ossl *ossl, SSL_CTX *ctx)
     /* An earlier SSL_CTX was at this address, and its end was missed. */
     state_drop(ossl, ctx);
     watch(ossl, ctx);
+    unseen_context_made(ossl, ctx);
     /* A second verify hook, for a libssl whose call of X509_verify_cert cannot be interposed: one that contains its libcrypto. */
     verify_arm(ossl, ctx);
     (void)ossl->ERR_pop_to_mark();

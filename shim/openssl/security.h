@@ -19,6 +19,10 @@ MUST_CHECK bool security_is_watched(const struct ossl *ossl, const SSL *ssl);
 MUST_CHECK bool security_suspend(const struct ossl *ossl, SSL *ssl);
 void security_resume(const struct ossl *ossl, SSL *ssl);
 
+/* A client whose calls are not seen is about to start its handshake, and has finished it: the program's own callback is wrapped meanwhile. */
+void security_follow(const struct ossl *ossl, SSL *ssl);
+void security_restore(const struct ossl *ossl, SSL *ssl);
+
 /* The SSL now shares the callbacks of another SSL, or has those of another SSL_CTX. */
 void security_share(const struct ossl *ossl, SSL *ssl, const SSL *from);
 void security_change_context(const struct ossl *ossl, SSL *ssl);

@@ -59,12 +59,15 @@ static void info_callback(const SSL *ssl, int where, int value)
 
     if (ossl == NULL)
         return;
+    if ((where & SSL_CB_HANDSHAKE_START) != 0 && !ossl->SSL_is_server(ssl) && context_is_unseen(ossl, ssl))
+        atomic_load(&unseen_events)->starts(ossl, mine);
     if (callback == NULL && ossl->SSL_CTX_get_info_callback != NULL)
         callback = ossl->SSL_CTX_get_info_callback(ossl->SSL_get_SSL_CTX(ssl));
     if ((where & SSL_CB_HANDSHAKE_DONE) != 0 && conn != NULL && ossl->SSL_get_info_callback(ssl) == info_callback)
         ossl->SSL_set_info_callback(mine, conn->info);
     if (conn != NULL && !conn->driven && !ossl->SSL_is_server(ssl)) {
         if ((where & SSL_CB_HANDSHAKE_DONE) != 0) {
+            events->ends(ossl, mine);
             events->finished(ossl, mine, conn);
         } else if ((where & SSL_CB_ALERT) != 0 && value >> 8 == SSL3_AL_FATAL) {
             unseen_failed(ossl, mine, conn);
@@ -72,6 +75,19 @@ static void info_callback(const SSL *ssl, int where, int value)
     }
     if (callback != NULL && callback != info_callback)
         callback(ssl, where, value);
+}
+
+void unseen_context_made(const struct ossl *ossl, SSL_CTX *ctx)
+{
+    if (ossl->SSL_CTX_get_info_callback != NULL && ossl->SSL_CTX_set_info_callback != NULL && atomic_load(&unseen_events) != NULL
+        && ossl->SSL_CTX_get_info_callback(ctx) == NULL)
+        ossl->SSL_CTX_set_info_callback(ctx, info_callback);
+}
+
+void unseen_context_seen(const struct ossl *ossl, SSL_CTX *ctx)
+{
+    if (ossl->SSL_CTX_get_info_callback != NULL && ossl->SSL_CTX_get_info_callback(ctx) == info_callback)
+        ossl->SSL_CTX_set_info_callback(ctx, NULL);
 }
 
 static void follow_handshake(const struct ossl *ossl, SSL *ssl, struct conn *conn)
@@ -85,6 +101,7 @@ static void follow_handshake(const struct ossl *ossl, SSL *ssl, struct conn *con
     if (callback == info_callback)
         return;
     conn->info = callback;
+    /* If the program has none, the SSL_CTX's may be the shim's, too. */
     ossl->SSL_set_info_callback(ssl, info_callback);
 }
 

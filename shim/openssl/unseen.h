@@ -6,6 +6,11 @@
 
 #include "conn.h"
 
+/* An SSL_CTX was made; and it has turned out that the program's calls for it come through the shim. Until then libssl says when a handshake starts, unless the
+ * program asks to be told itself. */
+void unseen_context_made(const struct ossl *ossl, SSL_CTX *ctx);
+void unseen_context_seen(const struct ossl *ossl, SSL_CTX *ctx);
+
 /* A handshake starts, with this session (NULL: none). */
 void unseen_start(const struct ossl *ossl, SSL *ssl, struct conn *conn, SSL_SESSION *session);
 
@@ -15,8 +20,10 @@ MUST_CHECK bool unseen_may_continue(const struct ossl *ossl, SSL *ssl, int opera
 /* Its handshake fails. */
 void unseen_failed(const struct ossl *ossl, SSL *ssl, struct conn *conn);
 
-/* What is done when its handshake is finished, and when it has received or sent a fatal alert; handshake.c has both, and sets them. */
+/* What is done just before its handshake starts, when it is finished, and when it has received or sent a fatal alert; handshake.c sets them. */
 struct unseen_events {
+    void (*starts)(const struct ossl *ossl, SSL *ssl);
+    void (*ends)(const struct ossl *ossl, SSL *ssl);
     void (*finished)(const struct ossl *ossl, SSL *ssl, struct conn *conn);
     void (*failed)(const struct ossl *ossl, SSL *ssl, struct conn *conn);
 };

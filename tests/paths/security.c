@@ -1,7 +1,7 @@
-/* security HOST PORT WAY [sni=NAME]: a client with a security callback of its own that refuses everything. WAY: ssl (set on
+/* security HOST PORT WAY [sni=NAME] [permit] [info]: a client with a security callback of its own that refuses everything, or permits it. WAY: ssl (set on
  * the SSL), dup (and that then duplicated), before or after (set on the SSL_CTX, before or after the SSL is made of it), copy
  * (on an SSL from which SSL_copy_session_id copies), to or from (on the SSL_CTX that SSL_set_SSL_CTX goes to, or on the SSL
- * before that). */
+ * before that). info: with an info callback, too. */
 
 #include "paths.h"
 
@@ -26,6 +26,13 @@ static int permit(const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, i
     return 1;
 }
 
+static void ignore(const SSL *ssl, int where, int value)
+{
+    (void)ssl;
+    (void)where;
+    (void)value;
+}
+
 static const char *name_of(int (*callback)(const SSL *, const SSL_CTX *, int, int, int, void *, void *))
 {
     return callback == refuse ? "refuse" : callback == permit ? "permit" : "the library's";
@@ -33,32 +40,35 @@ static const char *name_of(int (*callback)(const SSL *, const SSL_CTX *, int, in
 
 int main(int argc, char **argv)
 {
+    int (*callback)(const SSL *, const SSL_CTX *, int, int, int, void *, void *) = word(argv, "permit") ? permit : refuse;
     SSL_CTX *ctx = context(argv);
     const char *way = argc > 3 ? argv[3] : "";
     SSL *ssl;
     SSL *from;
     int result;
 
+    if (word(argv, "info"))
+        SSL_CTX_set_info_callback(ctx, ignore);
     if (strcmp(way, "before") == 0)
-        SSL_CTX_set_security_callback(ctx, refuse);
+        SSL_CTX_set_security_callback(ctx, callback);
     ssl = SSL_new(ctx);
     if (strcmp(way, "before") == 0)
         SSL_CTX_set_security_callback(ctx, permit);
     if (strcmp(way, "after") == 0)
-        SSL_CTX_set_security_callback(ctx, refuse);
+        SSL_CTX_set_security_callback(ctx, callback);
     if (strcmp(way, "ssl") == 0 || strcmp(way, "dup") == 0 || strcmp(way, "from") == 0)
-        SSL_set_security_callback(ssl, refuse);
+        SSL_set_security_callback(ssl, callback);
     if (strcmp(way, "dup") == 0)
         ssl = SSL_dup(ssl);
     if (strcmp(way, "copy") == 0) {
         from = SSL_new(ctx);
-        SSL_set_security_callback(from, refuse);
+        SSL_set_security_callback(from, callback);
         SSL_copy_session_id(ssl, from);
     }
     if (strcmp(way, "to") == 0 || strcmp(way, "from") == 0) {
         SSL_CTX *other = context(argv);
 
-        SSL_CTX_set_security_callback(other, strcmp(way, "to") == 0 ? refuse : permit);
+        SSL_CTX_set_security_callback(other, strcmp(way, "to") == 0 ? callback : permit);
         SSL_set_SSL_CTX(ssl, other);
     }
     printf("callback: %s, the context's: %s\n", name_of(SSL_get_security_callback(ssl)),
