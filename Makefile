@@ -158,7 +158,7 @@ $(BUILD)/bench/empty.so:
 fuzzed := $(core:%=shim/%.c) shim/core/dns.c shim/core/proxy_request.c
 $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(fuzzed) $(wildcard shim/core/*.h) shim/core/log.c
 	@mkdir -p $(@D)
-	$(Q)clang -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' $(in_openssl) -Icmd -Icmd/examine -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	$(Q)clang -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' $(in_openssl) -Ishim/gnutls -Icmd -Icmd/examine -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 		-o $@ $< $(fuzzed)
 
 unit := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
