@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         ask(&elf);
         elf_close(&elf);
     }
-    libraries = libraries_of(path);
+    libraries = libraries_of(path, NULL);
     if (libraries != NULL) {
         struct tls tls = tls_of(libraries, libraries->first, true);
 
