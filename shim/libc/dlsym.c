@@ -46,23 +46,13 @@ static bool caller_matters(void *handle)
     return handle == RTLD_NEXT || handle == RTLD_DEFAULT;
 }
 
-static const struct backend *backend_of(const void *address)
+static bool is_in_backend(const void *address)
 {
     for (int i = 0; backends[i] != NULL; i++) {
         if (backends[i]->owns(address))
-            return backends[i];
+            return true;
     }
-    return NULL;
-}
-
-/* If another preloaded object comes before this one, return its function, as a call without dlsym would reach it. But not the function of a program
- * that contains a TLS library of its own: the caller has asked for another library's. */
-static void *first_in_scope(const struct backend *backend, const char *name, void *own)
-{
-    void *first = loader_real_dlsym(RTLD_DEFAULT, name);
-    struct loaded object;
-
-    return loader_find(first, backend->mark, &object) && object.name[0] != '\0' && !object.marked ? first : own;
+    return false;
 }
 
 /* Return true if it is the function of libc, or of its loader, that this object calls. If another object interposes it, too, it is not: an object that
@@ -72,15 +62,13 @@ static bool is_behind_own(const char *name, const void *found)
     return found == real_of_loader(name) || (!is_of_backend(name) && found == loader_next(name));
 }
 
-/* Return this object's function only instead of one in a TLS library, or libc's own. A NULL is passed on, with dlerror set. */
+/* Return this object's function only instead of one in a TLS library, or libc's own. It leads to the library that was asked: never to another object's
+ * function of that name, which may be the one that asks. A NULL is passed on, with dlerror set. */
 static struct answer replace(const char *name, void *own, void *found)
 {
-    void *instead = found != NULL && is_behind_own(name, found) ? own : NULL;
-    const struct backend *backend = found != NULL && instead == NULL ? backend_of(found) : NULL;
+    bool interposed = found != NULL && (is_behind_own(name, found) || is_in_backend(found));
 
-    if (instead != NULL)
-        return (struct answer) {instead, 1};
-    return (struct answer) {backend != NULL ? first_in_scope(backend, name, own) : found, 1};
+    return (struct answer) {interposed ? own : found, 1};
 }
 
 /* Whoever has loaded a library looks for its functions next. */

@@ -57,16 +57,37 @@ static _Atomic bool is_musl;
 static void *(*_Atomic libc_dlopen)(const char *, int);
 #define RTLD_FROM_PROGRAM ((int)0x80000000) /* without it, dlopen returns no handle that dlsym accepts */
 
-/* glibc has made these addresses absolute, but not those of the kernel's vDSO. The right one is the one closer to the dynamic section (`near`): an
- * object that was linked for a high address may be loaded below it, so that its base is in effect negative. */
-static const void *absolute(uintptr_t base, ElfW(Addr) address, const void *near)
+static bool is_table(const ElfW(Dyn) *entry)
 {
-    uintptr_t as_it_is = address - (uintptr_t)near;
-    uintptr_t moved = as_it_is + base;
+    return entry->d_tag == DT_STRTAB || entry->d_tag == DT_SYMTAB || entry->d_tag == DT_GNU_HASH || entry->d_tag == DT_HASH;
+}
 
+/* glibc has made these addresses absolute, but not those of the kernel's vDSO; musl makes none. Return what must be added: 0 or the base. The right one
+ * brings the first table closer to the dynamic section: an object that was linked for a high address may be loaded below it, so that its base is in effect
+ * negative. But a base that is smaller than the object (valgrind loads programs at 0x108000) says nothing that way: then an address below it is no
+ * absolute one. */
+static uintptr_t missing_base(uintptr_t base, const ElfW(Dyn) *dynamic)
+{
+    uintptr_t first = UINTPTR_MAX;
+    uintptr_t as_it_is;
+    uintptr_t moved;
+
+    for (const ElfW(Dyn) *entry = dynamic; entry != NULL && entry->d_tag != DT_NULL; entry++) {
+        if (is_table(entry) && entry->d_un.d_ptr < first)
+            first = entry->d_un.d_ptr;
+    }
+    if (base <= UINT32_MAX)
+        return first < base ? base : 0;
+    as_it_is = first - (uintptr_t)dynamic;
+    moved = as_it_is + base;
     as_it_is = as_it_is > UINTPTR_MAX / 2 ? -as_it_is : as_it_is;
     moved = moved > UINTPTR_MAX / 2 ? -moved : moved;
-    return (const void *)(moved < as_it_is ? address + base : address);
+    return moved < as_it_is ? base : 0;
+}
+
+static const void *at(uintptr_t missing, const ElfW(Dyn) *entry)
+{
+    return (const void *)(missing + entry->d_un.d_ptr);
 }
 
 /* The relocations by which an object refers to a function of another one. */
@@ -80,18 +101,19 @@ static const void *absolute(uintptr_t base, ElfW(Addr) address, const void *near
 
 static struct tables read_tables(uintptr_t base, const ElfW(Dyn) *entry)
 {
+    const uintptr_t missing = missing_base(base, entry);
     struct tables out = {.base = base};
 
     for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
         switch (entry->d_tag) {
-        case DT_STRTAB: out.strings = absolute(base, entry->d_un.d_ptr, entry); break;
-        case DT_SYMTAB: out.symbols = absolute(base, entry->d_un.d_ptr, entry); break;
-        case DT_GNU_HASH: out.gnu_hash = absolute(base, entry->d_un.d_ptr, entry); break;
-        case DT_HASH: out.old_hash = absolute(base, entry->d_un.d_ptr, entry); break;
-        case DT_VERSYM: out.versions = absolute(base, entry->d_un.d_ptr, entry); break;
-        case DT_RELA: out.references[0].at = absolute(base, entry->d_un.d_ptr, entry); break;
+        case DT_STRTAB: out.strings = at(missing, entry); break;
+        case DT_SYMTAB: out.symbols = at(missing, entry); break;
+        case DT_GNU_HASH: out.gnu_hash = at(missing, entry); break;
+        case DT_HASH: out.old_hash = at(missing, entry); break;
+        case DT_VERSYM: out.versions = at(missing, entry); break;
+        case DT_RELA: out.references[0].at = at(missing, entry); break;
         case DT_RELASZ: out.references[0].size = entry->d_un.d_val; break;
-        case DT_JMPREL: out.references[1].at = absolute(base, entry->d_un.d_ptr, entry); break;
+        case DT_JMPREL: out.references[1].at = at(missing, entry); break;
         case DT_PLTRELSZ: out.references[1].size = entry->d_un.d_val; break;
         default: break;
         }

@@ -10,7 +10,7 @@
  *
  * With -DOWN it exports functions of the same names, as a program does that is linked with a TLS library of its own.
  *
- * With -DHELPER it is an object to preload, that interposes SSL_connect and gethostname and passes on to the next. */
+ * With -DHELPER it is an object to preload, that interposes SSL_connect and gethostname and passes on to the next; or to the library in $HELPER_LIBRARY. */
 
 #define PATHS_NO_SSL
 #include "paths.h"
@@ -26,7 +26,8 @@
 
 int SSL_connect(SSL *ssl)
 {
-    int (*next)(SSL *) = dlsym(RTLD_NEXT, "SSL_connect");
+    const char *library = getenv("HELPER_LIBRARY");
+    int (*next)(SSL *) = dlsym(library != NULL ? dlopen(library, RTLD_NOW) : RTLD_NEXT, "SSL_connect");
 
     fprintf(stderr, "helper: SSL_connect\n");
     return next != NULL && next != SSL_connect ? next(ssl) : -1;
