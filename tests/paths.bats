@@ -500,6 +500,10 @@ resumes() {
         for where in connection context; do
             for how in function bio; do
                 silent psk "$PORT" $version $where $how
+                if [[ $version != tls1.2 && ! $how =~ bio|chain ]]; then
+                    capture shim "$PATHS/psk" 127.0.0.1 "$PORT" $version $where $how
+                    equals "$(count_lines 'refused|notice')" 1
+                fi
                 arrives shim psk "$PORT" $version $where $how sni=other.example
             done
         done

@@ -56,6 +56,8 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
         within_unseen(-1);
     conn->unseen = false;
     conn->withheld = false;
+    conn->callbacks_removed = false;
+    conn->lacks_offer = false;
     conn->suite_refused = false;
     free(conn->early_failure);
     conn->early_failure = NULL;

@@ -36,6 +36,8 @@ struct conn {
     bool followed; /* the shim hears of the end of the handshake: see unseen.c */
     ossl_info_callback info; /* the program's, while the shim's is set: see unseen.c */
     bool withheld; /* a session or something that needs no certificate was not offered */
+    bool callbacks_removed; /* the program may have had callbacks for pre-shared keys or secrets, which were removed */
+    bool lacks_offer; /* the server has ended the handshake, as one does for which too little was offered */
     bool is_without; /* and so there was nothing to offer */
     bool suite_refused; /* the suite that the server has chosen was refused */
     bool taken_off; /* a session that may not be resumed was removed */

@@ -86,7 +86,7 @@ static void explain_withheld(const struct ossl *ossl, SSL *ssl, struct conn *con
 }
 
 /* Log what was not offered, even if a peer without a certificate would be accepted now that more is known of the target. */
-static void log_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+static void log_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn, const char *what, enum event_verdict verdict)
 {
     static const struct presented nothing;
     struct evaluation *evaluation = evaluation_new();
@@ -95,9 +95,11 @@ static void log_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 
     if (evaluation == NULL)
         return;
-    explain_withheld(ossl, ssl, conn, "authentication without a certificate (a pre-shared key, or an anonymous suite)", evaluation, &remark);
+    explain_withheld(ossl, ssl, conn, what, evaluation, &remark);
     evaluation->remark = buffer;
-    decide_report(ossl, ssl, &nothing, evaluation, EVENT_REFUSED);
+    /* What the program may not even have is not worth a line where nothing is asked of the target. */
+    if (verdict == EVENT_REFUSED || evaluation->judgement.verdict != VERDICT_ACCEPT)
+        decide_report(ossl, ssl, &nothing, evaluation, verdict);
     evaluation_end(evaluation);
     evaluation_free(evaluation);
 }
@@ -142,7 +144,7 @@ static void explain_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn
         return;
     (void)ossl->ERR_set_mark();
     if (decide(ossl, ssl, conn, &nothing, false, NULL) != DECISION_REFUSE && !conn->logged.refusal)
-        log_withheld(ossl, ssl, conn);
+        log_withheld(ossl, ssl, conn, "authentication without a certificate (a pre-shared key, or an anonymous suite)", EVENT_REFUSED);
     conn->logged.refusal = true;
     (void)ossl->ERR_pop_to_mark();
     if (conn->suite_refused) {
@@ -448,10 +450,14 @@ static void fail_unseen(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     /* The alert has been written. */
     if (conn->phase == PHASE_REFUSED)
         refuse_socket(ossl, ssl, conn, true);
-    if (!conn->withheld || conn->is_without || conn->logged.refusal || conn->leaf != NULL || conn->phase == PHASE_REFUSED)
+    if (!conn->lacks_offer || !(conn->withheld || conn->callbacks_removed) || conn->is_without || conn->logged.refusal || conn->leaf != NULL
+        || conn->phase == PHASE_REFUSED)
         return;
     (void)ossl->ERR_set_mark();
-    log_withheld(ossl, ssl, conn);
+    if (conn->withheld)
+        log_withheld(ossl, ssl, conn, "authentication without a certificate (a pre-shared key, or an anonymous suite)", EVENT_REFUSED);
+    else
+        log_withheld(ossl, ssl, conn, "the server has ended the handshake and shown no certificate; if the program has a pre-shared key, it", EVENT_NOTICE);
     conn->logged.refusal = true;
     (void)ossl->ERR_pop_to_mark();
     errno = saved;

@@ -56,12 +56,14 @@ static void withhold_unseen(const struct ossl *ossl, SSL *ssl, struct conn *conn
     if (!withheld)
         return;
     (void)has_suites(ossl, ssl);
+    conn->callbacks_removed = true;
     ossl->SSL_set_psk_client_callback(ssl, NULL);
     ossl->SSL_set_psk_use_session_callback(ssl, NULL);
     if (ossl->SSL_set_session_secret_cb != NULL)
         (void)ossl->SSL_set_session_secret_cb(ssl, NULL, NULL);
     /* The handshake then fails without an alert, and starts again at each call. */
     if (conn->withheld && !conn->is_without && !has_suites(ossl, ssl)) {
+        conn->lacks_offer = true;
         unseen_failed(ossl, ssl, conn);
         conn->is_without = true;
     }

@@ -41,6 +41,12 @@ static void follow_sessions(const struct ossl *ossl, SSL_CTX *ctx)
     ossl->SSL_CTX_sess_set_new_cb(ctx, note_session);
 }
 
+/* The alerts of a server for which too little was offered: handshake_failure, insufficient_security, unknown_psk_identity (RFC 8446, section 6.2). */
+static bool lacks_offer(int where, int alert)
+{
+    return (where & SSL_CB_READ) != 0 && (alert == 40 || alert == 71 || alert == 115);
+}
+
 void unseen_failed(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     const struct unseen_events *events = atomic_load(&unseen_events);
@@ -70,6 +76,7 @@ static void info_callback(const SSL *ssl, int where, int value)
             events->ends(ossl, mine);
             events->finished(ossl, mine, conn);
         } else if ((where & SSL_CB_ALERT) != 0 && value >> 8 == SSL3_AL_FATAL) {
+            conn->lacks_offer = lacks_offer(where, value & 0xff);
             unseen_failed(ossl, mine, conn);
         }
     }
