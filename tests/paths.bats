@@ -986,6 +986,16 @@ resumes() {
     equals "$OUT" 'answers 16 of 16, crashed 0'
 }
 
+@test "a program's callbacks that call those before them are called, and no callback calls itself" {
+    local version on
+    for version in tls1.2 tls1.3; do
+        for on in ctx ssl; do
+            held chains $on $version
+            has "$OUT" 'asked 1, told 1'
+        done
+    done
+}
+
 @test "what a program keeps on OpenSSL's objects, also beside its own index, stays, and its functions are called as without the shim" {
     local version way
     for version in tls1.2 tls1.3; do

@@ -50,13 +50,35 @@ static void note_random(const struct ossl *ossl, SSL *ssl)
         conn->callbacks.suspended = true;
 }
 
+/* What the shim's own callback leads to for this SSL or SSL_CTX. The program's may call the shim's, which it has found there: then that means the
+ * library's own. */
+static ossl_security_callback behind(const struct ossl *ossl, const SSL_CTX *ctx, const SSL *ssl, bool again)
+{
+    const struct context *context = again ? context_of(ossl, ssl != NULL ? ossl->SSL_get_SSL_CTX(ssl) : ctx) : NULL;
+
+    return again ? (context != NULL ? context->initial : NULL) : security_of(ossl, ctx, ssl);
+}
+
+static bool allows(const struct ossl *ossl, const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid, void *other, void *arg)
+{
+    static _Thread_local const void *asked;
+    const void *before = asked;
+    const void *object = ssl != NULL ? (const void *)ssl : (const void *)ctx;
+    ossl_security_callback callback = behind(ossl, ctx, ssl, before == object);
+    bool allowed;
+
+    asked = object;
+    allowed = callback != NULL && callback(ssl, ctx, operation, bits, nid, other, arg) != 0;
+    asked = before;
+    return allowed;
+}
+
 static int security_callback(const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid, void *other, void *arg)
 {
     const struct ossl *ossl = ossl_of(ssl != NULL ? (const void *)ssl : (const void *)ctx);
-    ossl_security_callback callback = ossl != NULL ? security_of(ossl, ctx, ssl) : NULL;
     SSL *mine = (SSL *)(uintptr_t)ssl;
 
-    if (callback == NULL || callback(ssl, ctx, operation, bits, nid, other, arg) == 0)
+    if (ossl == NULL || !allows(ossl, ssl, ctx, operation, bits, nid, other, arg))
         return 0;
     if (ssl == NULL || ossl->SSL_is_server(ssl))
         return 1;

@@ -57,6 +57,8 @@ void unseen_failed(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 
 static void info_callback(const SSL *ssl, int where, int value)
 {
+    static _Thread_local const SSL *told; /* as in note_session */
+    const SSL *before = told;
     const struct unseen_events *events = atomic_load(&unseen_events);
     const struct ossl *ossl = ossl_of(ssl);
     struct conn *conn = ossl != NULL ? conn_of(ossl, ssl) : NULL;
@@ -80,8 +82,11 @@ static void info_callback(const SSL *ssl, int where, int value)
             unseen_failed(ossl, mine, conn);
         }
     }
-    if (callback != NULL && callback != info_callback)
-        callback(ssl, where, value);
+    if (callback == NULL || callback == info_callback || before == ssl)
+        return;
+    told = ssl;
+    callback(ssl, where, value);
+    told = before;
 }
 
 void unseen_context_made(const struct ossl *ossl, SSL_CTX *ctx)
