@@ -335,6 +335,10 @@ versions() {
     shows() {
         versions https
         has "$OUT" 'CN=client of the rule'
+        pins "www.pinned.example spki-sha256:$PIN_GOOD client-cert=$LAB/client.pem client-key=$LAB/client.key"
+        mapfile -t command < <(node addon 0 "addon=$LAB/addon.node")
+        ADDON="127.0.0.1 $GOOD tls1.3 none" capture shim timeout 30 "${command[@]}"
+        has "$OUT" 'CN=client of the rule'
         # Not to one that another rule is for.
         pins 'localhost allow' "other.example spki-sha256:$PIN_GOOD client-cert=$LAB/client.pem client-key=$LAB/client.key"
         mapfile -t command < <(node https "$GOOD")

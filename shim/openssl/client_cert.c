@@ -207,6 +207,17 @@ void client_cert_arm(const struct ossl *ossl, SSL *ssl)
     ossl->SSL_set_cert_cb(ssl, answer_request, ossl->SSL_is_quic != NULL && ossl->SSL_is_quic(ssl) ? ssl : NULL);
 }
 
+/* Return true if the program's older callback, if there is one, gives no certificate. It is asked only where libssl would ask it: if the server has asked for one,
+ * which is known by then under TLS 1.3. What it gives stays on the SSL, as when libssl asks. */
+static bool gives_none(const struct ossl *ossl, SSL *ssl)
+{
+    int answer;
+
+    if (ossl->SSL_CTX_get_client_cert_cb(ossl->SSL_get_SSL_CTX(ssl)) == NULL)
+        return true;
+    return ossl->SSL_get_sigalgs(ssl, -1, NULL, NULL, NULL, NULL, NULL) > 0 && !ask_program(ossl, ssl, &answer);
+}
+
 bool client_cert_offer_unseen(const struct ossl *ossl, SSL *ssl)
 {
     struct evaluation *evaluation = pinstore_had_client() ? evaluation_new() : NULL;
@@ -218,7 +229,7 @@ bool client_cert_offer_unseen(const struct ossl *ossl, SSL *ssl)
         return true;
     (void)ossl->ERR_set_mark();
     if (ossl->SSL_get_certificate(ssl) == NULL && ossl->SSL_get_privatekey(ssl) == NULL
-        && ossl->SSL_CTX_get_client_cert_cb(ossl->SSL_get_SSL_CTX(ssl)) == NULL && (client = evaluate_again(ossl, ssl, evaluation)) != NULL)
+        && (client = evaluate_again(ossl, ssl, evaluation)) != NULL && gives_none(ossl, ssl))
         answer = offer_certificate(ossl, ssl, ssl, client, evaluation);
     (void)ossl->ERR_pop_to_mark();
     errno = saved;

@@ -1,10 +1,18 @@
 /* addon HOST PORT [tls1.2] [own] [static]: a plain client on a socket of its own. own: with a verification of its own that accepts everything, set on the
- * SSL_CTX when the handshake has begun; static: with RSA key exchange. With -DADDON a module for Node.js, which uses the OpenSSL that is within it; what it
+ * SSL_CTX when the handshake has begun; static: with RSA key exchange; none: with a callback for client certificates that has none. With -DADDON a module for Node.js, which uses the OpenSSL that is within it; what it
  * is to do is in $ADDON, or else nothing. */
 
 #include "paths.h"
 
 static bool late;
+
+static int give_none(SSL *ssl, X509 **certificate, EVP_PKEY **key)
+{
+    (void)ssl;
+    (void)certificate;
+    (void)key;
+    return 0;
+}
 
 static int accept_all(X509_STORE_CTX *ctx, void *arg)
 {
@@ -32,6 +40,8 @@ static int run(int argc, char **argv)
     ctx = context(argv);
     if (word(argv, "static") && SSL_CTX_set_cipher_list(ctx, "AES128-GCM-SHA256") != 1)
         die("cipher");
+    if (word(argv, "none"))
+        SSL_CTX_set_client_cert_cb(ctx, give_none);
     late = word(argv, "own");
     ssl = client(ctx, open_socket(argv[1], argv[2], SOCK_STREAM), PINNED);
     SSL_set_msg_callback(ssl, on_message);
