@@ -144,7 +144,7 @@ $(BUILD)/inside/%: tests/paths/%.c
 
 $(BUILD)/bench/%: bench/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -O2 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto -lpthread
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -O2 -g -o $@ $< -Wl,--as-needed -lssl -lcrypto -lgnutls -lpthread
 
 $(BUILD)/bench/pins: bench/pins.c $(core:%=$(BUILD)/shim/%.o)
 	@mkdir -p $(@D)

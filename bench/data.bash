@@ -7,16 +7,14 @@ data_call() {
     turns value 25 "${command[@]}" "$(scaled "$count")" "$@" -- "${shim[@]}" "${command[@]}" "$(scaled "$count")" "$@" |
         row "data/$name/time" ns '' "$calls"
     count=$(scaled 5000)
-    counted "--toggle-collect=measured*" "${command[@]}" "$count" "$@" |
-        awk -v n="$count" '{ print $1 / n, $2 / n }' | row "data/$name/instructions" instructions '' "$calls"
+    each "data/$name" "$count" "$calls" "${command[@]}" "$count" "$@"
 }
 
 # write_call FUNCTION: what a call costs that sends, and whose data is of no interest
 write_call() {
     local count
     count=$(scaled 5000)
-    counted "--toggle-collect=measured*" "$programs/writes" "$1" "$count" |
-        awk -v n="$count" '{ print $1 / n, $2 / n }' | row "data/$1/instructions" instructions '' 1
+    each "data/$1" "$count" 1 "$programs/writes" "$1" "$count"
 }
 
 bench_data() {
