@@ -88,14 +88,22 @@ static int call_once(pthread_once_t *control, void (*routine)(void))
     return 0;
 }
 
+static __attribute__((noinline, cold)) int once_slowly(pthread_once_t *control, void (*routine)(void), const void *caller)
+{
+    __typeof__(&pthread_once) real = find_pthread_once();
+
+    if (atomic_load_explicit(&once_awaits, memory_order_relaxed) != 0)
+        once_called(caller);
+    return (real != NULL ? real : call_once)(control, routine);
+}
+
+/* OpenSSL calls it hundreds of times a handshake. */
 EXPORT int pthread_once(pthread_once_t *control, void (*routine)(void))
 {
     __typeof__(&pthread_once) real = (__typeof__(&pthread_once))real_now(AT_pthread_once);
 
-    if (__builtin_expect(atomic_load_explicit(&once_awaits, memory_order_relaxed) != 0, 0))
-        once_called(__builtin_return_address(0));
-    if (real == NULL && (real = find_pthread_once()) == NULL)
-        real = call_once;
+    if (__builtin_expect(real == NULL || atomic_load_explicit(&once_awaits, memory_order_relaxed) != 0, 0))
+        return once_slowly(control, routine, __builtin_return_address(0));
     return real(control, routine);
 }
 
