@@ -60,19 +60,21 @@ static X509 *issue(EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key, const char
 {
     X509 *certificate = X509_new();
     uint64_t serial = 0;
-    X509_NAME *name;
+    X509_NAME *name = X509_NAME_new();
     bool good;
 
-    if (certificate == NULL || RAND_bytes((unsigned char *)&serial, sizeof(serial)) != 1) {
+    if (name == NULL || certificate == NULL || RAND_bytes((unsigned char *)&serial, sizeof(serial)) != 1) {
+        X509_NAME_free(name);
         X509_free(certificate);
         return NULL;
     }
-    name = X509_get_subject_name(certificate);
     good = X509_set_version(certificate, 2) == 1 && ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), serial >> 1) == 1
         && X509_gmtime_adj(X509_getm_notBefore(certificate), -3600) != NULL
         && X509_gmtime_adj(X509_getm_notAfter(certificate), DAYS * 86400L) != NULL
         && X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)common_name, -1, -1, 0) == 1
+        && X509_set_subject_name(certificate, name) == 1
         && X509_set_issuer_name(certificate, issuer != NULL ? X509_get_subject_name(issuer) : name) == 1 && X509_set_pubkey(certificate, key) == 1;
+    X509_NAME_free(name);
     if (issuer == NULL)
         issuer = certificate;
     good = good && add_extension(certificate, issuer, NID_basic_constraints, issuer == certificate ? "critical,CA:TRUE" : "critical,CA:FALSE")
