@@ -96,48 +96,35 @@ static bool name_kin(const struct libraries *libraries, const struct library *li
     return false;
 }
 
-/* Return the first function that neither libssl nor what it is linked to has, of those that the shim cannot do without. */
-static const char *lacking(const struct libraries *libraries, const struct library *library)
-{
-    static const char *const needed[] = {
-#define NEEDED(name, result, parameters) #name,
 #define OPTIONAL(name, result, parameters)
+#define NEEDED(name, result, parameters) #name,
+static const char *const needed_of_openssl[] = {
 #include "ossl_symbols.h"
+    NULL,
+};
+static const char *const needed_of_gnutls[] = {
+#include "gtls_symbols.h"
+    NULL,
+};
 #undef NEEDED
 #undef OPTIONAL
-    };
 
-    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-        bool there = elf_defines(&library->elf, needed[i]);
+/* Return the first function that neither the library nor a libcrypto that it is linked to has, of those that the shim cannot do without; NULL: it has all. */
+static const char *lacking(const struct libraries *libraries, const struct library *library, const char *const *needed)
+{
+    for (; *needed != NULL; needed++) {
+        bool there = elf_defines(&library->elf, *needed);
         const char *name;
 
         for (size_t k = 0; !there && (name = elf_needed(&library->elf, k)) != NULL; k++) {
             const struct library *part = strncmp(name, "libcrypto", 9) == 0 ? by_name(libraries, name) : NULL;
 
-            there = part != NULL && elf_defines(&part->elf, needed[i]);
+            there = part != NULL && elf_defines(&part->elf, *needed);
         }
         if (!there)
-            return needed[i];
+            break;
     }
-    return NULL;
-}
-
-/* Return true if the object has all functions of GnuTLS that the shim needs. */
-static bool is_complete_gnutls(const struct elf *elf)
-{
-    static const char *const needed[] = {
-#define NEEDED(name, result, parameters) #name,
-#define OPTIONAL(name, result, parameters)
-#include "gtls_symbols.h"
-#undef NEEDED
-#undef OPTIONAL
-    };
-
-    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-        if (!elf_defines(elf, needed[i]))
-            return false;
-    }
-    return true;
+    return *needed;
 }
 
 /* Find an object that exports libcrypto's functions before the libcrypto that libssl is linked to: libssl and the shim use those. */
@@ -207,7 +194,7 @@ struct tls tls_of(const struct libraries *libraries, const struct library *libra
     if (tls.name != NULL) {
         tls.kind = TLS_OTHER;
         if (strcmp(tls.name, "GnuTLS") == 0) {
-            tls.kind = is_complete_gnutls(elf) ? TLS_GNUTLS : TLS_OTHER;
+            tls.kind = lacking(libraries, library, needed_of_gnutls) == NULL ? TLS_GNUTLS : TLS_OTHER;
             (void)find_version(elf, gnutls, tls.version);
         }
         return tls;
@@ -218,7 +205,7 @@ struct tls tls_of(const struct libraries *libraries, const struct library *libra
         if (tls.name == NULL)
             tls.name = "a library with the functions of OpenSSL";
         if (tls.kind == TLS_OPENSSL) {
-            tls.lacks = lacking(libraries, library);
+            tls.lacks = lacking(libraries, library, needed_of_openssl);
             tls.kind = tls.lacks != NULL ? TLS_UNUSABLE : TLS_OPENSSL;
             tls.crypto = other_crypto(libraries);
         }
@@ -231,7 +218,7 @@ struct tls tls_of(const struct libraries *libraries, const struct library *libra
         (void)find_version(elf, (struct mark) {'O', "penSSL "}, tls.version);
         /* If it exports them, libssl itself calls the shim. */
         if (elf_defines(elf, "SSL_get_ex_data_X509_STORE_CTX_idx")) {
-            tls.lacks = lacking(libraries, library);
+            tls.lacks = lacking(libraries, library, needed_of_openssl);
             tls.kind = tls.lacks == NULL ? TLS_OPENSSL : TLS_INSIDE;
         }
     } else if (has(elf, boringssl)) {

@@ -193,3 +193,12 @@ void report(const struct tls *tls, const struct presented *presented, const stru
     log_event(&event);
     spare_let_go(&spare, strings);
 }
+
+void report_client(unsigned line, const char *problem, struct text *out)
+{
+    const char *path = config_get()->pins;
+
+    text_add(out, "the client certificate of ");
+    text_add_escaped(out, path, strlen(path), 300);
+    text_add(out, ":%u %s", line, problem);
+}

@@ -32,13 +32,10 @@ static void log_problem(const struct conn *conn, const struct client_cert *clien
     struct evaluation *evaluation)
 {
     static const struct presented nothing;
-    const char *path = config_get()->pins;
     char buffer[800];
     struct text remark = text_over(buffer, sizeof(buffer));
 
-    text_add(&remark, "the client certificate of ");
-    text_add_escaped(&remark, path, strlen(path), 300);
-    text_add(&remark, ":%u %s", (unsigned)client->line, problem);
+    report_client((unsigned)client->line, problem, &remark);
     evaluation->remark = buffer;
     gtls_decide_report(conn, &nothing, evaluation, verdict);
 }

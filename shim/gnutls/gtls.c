@@ -38,8 +38,7 @@ static struct gtls *known_at(uintptr_t address)
     return NULL;
 }
 
-/* The functions in the order of the list, and where they belong in a struct gtls. Not as pointers to names: those would be relocated at the start of each
- * process. */
+/* The functions in the order of the list, and where they belong in a struct gtls. */
 static const char names[] =
 #define NEEDED(name, result, parameters) #name "\0"
 #define OPTIONAL NEEDED
@@ -47,10 +46,7 @@ static const char names[] =
 #undef NEEDED
 #undef OPTIONAL
     ;
-static const struct {
-    uint16_t at;
-    bool needed;
-} places[] = {
+static const struct listed places[] = {
 #define NEEDED(name, result, parameters) {offsetof(struct gtls, name), true},
 #define OPTIONAL(name, result, parameters) {offsetof(struct gtls, name), false},
 #include "gtls_symbols.h"
@@ -58,19 +54,10 @@ static const struct {
 #undef OPTIONAL
 };
 
-/* Return true if none is missing that is needed. */
-static bool find_functions(const struct loaded *object, struct gtls *gtls)
+static void *find(const void *object, const char *name, bool needed)
 {
-    const char *name = names;
-    bool complete = true;
-
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++, name += strlen(name) + 1) {
-        void *found = loader_defined(object, object, name);
-
-        memcpy((char *)gtls + places[i].at, &found, sizeof(found));
-        complete &= found != NULL || !places[i].needed;
-    }
-    return complete;
+    (void)needed;
+    return loader_defined(object, object, name);
 }
 
 /* Return the library that `object` is, or NULL if it is not a libgnutls. */
@@ -92,7 +79,7 @@ static struct gtls *examine(const struct loaded *object)
         free(gtls);
         return NULL;
     }
-    gtls->usable = find_functions(object, gtls);
+    gtls->usable = loader_fill(gtls, names, places, sizeof(places) / sizeof(places[0]), find, object) == NULL;
     gtls->malloc = (void *(**)(size_t))loader_symbol(handle, "gnutls_malloc");
     gtls->free = (void (**)(void *))loader_symbol(handle, "gnutls_free");
     gtls->usable &= gtls->malloc != NULL && gtls->free != NULL;

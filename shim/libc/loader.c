@@ -522,6 +522,21 @@ void *loader_bound(const struct loaded *object, const char *name)
     return NULL;
 }
 
+const char *loader_fill(void *base, const char *names, const struct listed *places, size_t count, void *(*find)(const void *how, const char *name, bool needed),
+    const void *how)
+{
+    const char *lacks = NULL;
+
+    for (size_t i = 0; i < count; i++, names += strlen(names) + 1) {
+        void *found = find(how, names, places[i].needed);
+
+        memcpy((char *)base + places[i].at, &found, sizeof(found));
+        if (found == NULL && places[i].needed && lacks == NULL)
+            lacks = names;
+    }
+    return lacks;
+}
+
 bool loader_refers(const struct loaded *object, const char *name)
 {
     const struct tables *tables = &object->tables;

@@ -63,6 +63,17 @@ MUST_CHECK bool loader_refers(const struct loaded *object, const char *name);
  * there is none. */
 void *loader_symbol(void *handle, const char *name);
 
+/* Where a function that is found by its name belongs. */
+struct listed {
+    uint16_t at; /* from a base */
+    bool needed;
+};
+
+/* Find `count` functions whose `names` stand one after the other, each with its NUL (pointers to names would be relocated at the start of each process): what
+ * `find` returns for `how` is written to its place. Return the first that is needed and missing; NULL: none is. */
+const char *loader_fill(void *base, const char *names, const struct listed *places, size_t count, void *(*find)(const void *how, const char *name, bool needed),
+    const void *how);
+
 /* Return the address of the function `name` that `object` itself defines, or else `other`; NULL if neither does. loader_hold must hold both.
  * Suited to many names: it takes no lock, and a missing name does not make the loader build a message, for which it would search translations. */
 void *loader_defined(const struct loaded *object, const struct loaded *other, const char *name);

@@ -79,7 +79,7 @@ void *real_at(int index)
 }
 
 /* Before glibc 2.34 a program without threads may have none, and look whether there is one. 0 and 2 are what glibc has there before and after. */
-static int call_once(pthread_once_t *control, void (*routine)(void))
+static int run_once(pthread_once_t *control, void (*routine)(void))
 {
     if (*control == 0) {
         *control = 2;
@@ -94,7 +94,7 @@ static __attribute__((noinline, cold)) int once_slowly(pthread_once_t *control, 
 
     if (atomic_load_explicit(&once_awaits, memory_order_relaxed) != 0)
         once_called(caller);
-    return (real != NULL ? real : call_once)(control, routine);
+    return (real != NULL ? real : run_once)(control, routine);
 }
 
 /* OpenSSL calls it hundreds of times a handshake. */

@@ -2,6 +2,7 @@
 
 #include "context.h"
 #include "decide.h"
+#include "report.h"
 #include "session.h"
 
 #include <errno.h>
@@ -80,13 +81,10 @@ static void log_problem(const struct ossl *ossl, SSL *ssl, const struct client_c
     struct evaluation *evaluation)
 {
     static const struct presented nothing;
-    const char *path = config_get()->pins;
     char buffer[800];
     struct text remark = text_over(buffer, sizeof(buffer));
 
-    text_add(&remark, "the client certificate of ");
-    text_add_escaped(&remark, path, strlen(path), 300);
-    text_add(&remark, ":%u %s", (unsigned)client->line, problem);
+    report_client((unsigned)client->line, problem, &remark);
     evaluation->remark = buffer;
     decide_report(ossl, ssl, &nothing, evaluation, verdict);
 }

@@ -171,15 +171,15 @@ void ossl_find_crypto(const struct loaded *ssl, struct loaded *crypto)
 
 /* Return the function with that name, from one of the library's two objects. If neither has it although every release should (`needed`),
  * ask the loader. */
-static void *find(const struct parts *parts, const char *name, bool needed)
+static void *find(const void *how, const char *name, bool needed)
 {
+    const struct parts *parts = how;
     void *found = parts->handle != NULL ? loader_defined(&parts->ssl, &parts->crypto, name) : NULL;
 
     return found == NULL && !parts->within && (needed || parts->mixed) ? loader_symbol(parts->handle, name) : found;
 }
 
-/* The functions in the order of the list, and where they belong in a struct ossl. Not as pointers to names: those would be relocated at the start of each
- * process. */
+/* The functions in the order of the list, and where they belong in a struct ossl. */
 static const char names[] =
 #define NEEDED(name, result, parameters) #name "\0"
 #define OPTIONAL NEEDED
@@ -187,30 +187,13 @@ static const char names[] =
 #undef NEEDED
 #undef OPTIONAL
     ;
-static const struct {
-    uint16_t at;
-    bool needed;
-} places[] = {
+static const struct listed places[] = {
 #define NEEDED(name, result, parameters) {offsetof(struct ossl, name), true},
 #define OPTIONAL(name, result, parameters) {offsetof(struct ossl, name), false},
 #include "ossl_symbols.h"
 #undef NEEDED
 #undef OPTIONAL
 };
-
-/* Those that are missing are NULL. */
-static void find_functions(const struct parts *parts, struct ossl *ossl)
-{
-    const char *name = names;
-
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++, name += strlen(name) + 1) {
-        void *found = find(parts, name, places[i].needed);
-
-        memcpy((char *)ossl + places[i].at, &found, sizeof(found));
-        if (found == NULL && places[i].needed && ossl->lacks == NULL)
-            ossl->lacks = name;
-    }
-}
 
 /* Return the library that `object` is, or NULL if it is not a libssl. */
 struct ossl *ossl_meet(const struct loaded *object)
@@ -237,7 +220,7 @@ struct ossl *ossl_meet(const struct loaded *object)
         ossl->crypto_start = parts.crypto.start;
         ossl->crypto_end = parts.crypto.end;
     }
-    find_functions(&parts, ossl);
+    ossl->lacks = loader_fill(ossl, names, places, sizeof(places) / sizeof(places[0]), find, &parts);
     complete = ossl->lacks == NULL;
     complete &= ossl->SSL_get1_peer_certificate != NULL || ossl->SSL_get_peer_certificate != NULL;
     complete &= ossl->ERR_put_error != NULL || (ossl->ERR_new != NULL && ossl->ERR_set_debug != NULL && ossl->ERR_set_error != NULL);
