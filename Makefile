@@ -218,10 +218,10 @@ clients:
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/clients/run --write
 
-## doctor-table  write docs/doctor.md: doctor's verdicts for sixty programs, compared with their real connections
+## doctor-table  write docs/doctor.md: doctor's verdicts for more than eighty programs, compared with their real connections
 doctor-table:
 	$(Q)tests/tools doctor
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory all stacks musl runtimes
 	$(Q)tests/doctor
 
 ## bench       run the benchmarks, with the shim and without: CSV and plots in build/results; takes a quarter of an hour
