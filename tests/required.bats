@@ -151,6 +151,17 @@ pipe = os.pipe()
 os.write(pipe[1], b"plaintext\n")
 print("fine")' "$PORT"
     equals "$OUT$ERR" fine
+    # Nor are those that a program is started for.
+    capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c '
+import socket, subprocess
+listening = socket.create_server(("127.0.0.1", 0))
+near = socket.create_connection(listening.getsockname())
+far = listening.accept()[0]
+subprocess.run(["/bin/echo", "fine"], stdout=far)
+subprocess.run("/bin/echo fine | cat", shell=True, stdout=far)
+far.close()
+print(near.makefile().read())'
+    equals "$OUT$ERR" $'fine\nfine'
 }
 
 @test "through a proxy it is the host that the proxy was asked for" {
@@ -177,22 +188,46 @@ except PermissionError: print("refused")'
     local how
     opportunist smtp good
     pins "127.0.0.1 spki-sha256:$PIN_GOOD tls=required"
-    for how in plain dup dup2 fcntl any '/dev/tcp' git fdopen; do
+    for how in plain dup dup2 fcntl any fastopen sendfile splice passed '/dev/tcp' cat echo git fdopen putc_unlocked; do
         : >"$CLEAR"
         case $how in
         /dev/tcp) capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" bash -c "exec 3<>/dev/tcp/127.0.0.1/$PORT; printf 'AUTH PLAIN secret\r\n' >&3" ;;
+        # The child's own descriptor, and its standard output
+        cat) capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" bash -c "exec 3<>/dev/tcp/127.0.0.1/$PORT; printf 'AUTH PLAIN secret\r\n' | cat >&3" ;;
+        echo) capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" bash -c "exec 3<>/dev/tcp/127.0.0.1/$PORT; exec /bin/echo AUTH PLAIN secret >&3" ;;
         git) capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" timeout 20 git ls-remote "git://127.0.0.1:$PORT/secret" ;;
         fdopen) capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" "$PROGRAMS/says" "$PORT" secret ;;
+        putc_unlocked) capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" "$PROGRAMS/says" "$PORT" secret putc_unlocked ;;
         *) capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c '
 import fcntl, os, socket, sys
 how, port = sys.argv[1], int(sys.argv[2])
-s = socket.create_connection(("0.0.0.0" if how == "any" else "127.0.0.1", port))
+secret = b"AUTH PLAIN secret\r\n"
+s = socket.socket()
+if how == "fastopen":
+    try: s.sendto(secret, socket.MSG_FASTOPEN, ("127.0.0.1", port))
+    except PermissionError: print("refused")
+    sys.exit()
+s.connect(("0.0.0.0" if how == "any" else "127.0.0.1", port))
 fd = s.fileno()
+if how == "passed":
+    ends = socket.socketpair(socket.AF_UNIX)
+    if os.fork() == 0:
+        os.execv(sys.executable, [sys.executable, "-c", "import os, socket; fd = socket.recv_fds(socket.socket(fileno=%d), 1, 1)[1][0]\ntry: os.write(fd, %r)\nexcept PermissionError: print(\"refused\")" % (os.dup2(ends[1].fileno(), 60, True), secret)])
+    socket.send_fds(ends[0], [b"x"], [fd])
+    os.wait()
+    sys.exit()
 if how == "dup": fd = os.dup(fd)
 if how == "dup2": fd = os.dup2(fd, 77)
 if how == "fcntl": fd = fcntl.fcntl(fd, fcntl.F_DUPFD, 50)
 os.write(fd, b"EHLO here\r\n")
-try: os.write(fd, b"AUTH PLAIN secret\r\n")
+file = open(os.environ["PINSHIM_PINS"] + "-secret", "w+b", 0)
+file.write(secret)
+pipe = os.pipe()
+os.write(pipe[1], secret)
+try:
+    if how == "sendfile": os.sendfile(fd, file.fileno(), 0, len(secret))
+    elif how == "splice": os.splice(pipe[0], fd, len(secret))
+    else: os.write(fd, secret)
 except PermissionError: print("refused")' "$how" "$PORT"
             equals "$OUT" refused ;;
         esac

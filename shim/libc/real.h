@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 
 /* What no header declares without optimization. */
 int _IO_putc(int c, FILE *stream);
+int __overflow(FILE *stream, int c);
 int __printf_chk(int checked, const char *format, ...) PRINTF_LIKE(2, 3);
 int __vprintf_chk(int checked, const char *format, va_list args) PRINTF_LIKE(2, 0);
 int __fprintf_chk(FILE *stream, int checked, const char *format, ...) PRINTF_LIKE(3, 4);
@@ -30,9 +32,9 @@ int __vdprintf_chk(int fd, int checked, const char *format, va_list args) PRINTF
 /* Functions that are found when the object is loaded. The first call that sends may come from a signal handler, where no symbol may be
  * looked up; and a later look-up for the others would clear the program's dlerror(). */
 #define FOUND_AT_START(each) \
-    each(send) each(sendto) each(sendmsg) each(sendmmsg) each(write) each(writev) each(pwritev2) each(pwritev64v2) each(socket) each(socketpair) each(accept) each(accept4) each(connect) each(close) each(dup) each(dup2) each(dup3) each(fcntl) each(fcntl64) each(prctl) each(syscall) \
+    each(send) each(sendto) each(sendmsg) each(sendmmsg) each(write) each(writev) each(pwritev2) each(pwritev64v2) each(sendfile) each(sendfile64) each(splice) each(socket) each(socketpair) each(accept) each(accept4) each(connect) each(close) each(dup) each(dup2) each(dup3) each(fcntl) each(fcntl64) each(prctl) each(syscall) \
     each(recv) each(recvfrom) each(recvmsg) each(recvmmsg) each(read) each(readv) each(__recv_chk) each(__recvfrom_chk) each(__read_chk) \
-    each(putchar) each(puts) each(fdopen) each(fclose) each(fputs) each(fputs_unlocked) each(fputc) each(fputc_unlocked) each(putc) each(putc_unlocked) each(_IO_putc) \
+    each(putchar) each(puts) each(__overflow) each(fdopen) each(fclose) each(fputs) each(fputs_unlocked) each(fputc) each(fputc_unlocked) each(putc) each(putc_unlocked) each(_IO_putc) \
     each(fwrite) each(fwrite_unlocked) each(vfprintf) each(__vfprintf_chk) each(vdprintf) each(__vdprintf_chk) \
     each(pthread_once) each(getaddrinfo) each(gethostbyname) each(gethostbyname2) each(gethostbyname_r) each(gethostbyname2_r)
 

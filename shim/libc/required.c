@@ -59,7 +59,26 @@ static bool find_lead(int fd, struct host *out)
     proxy_of(fd, &proxied);
     if (proxied.asked == PROXY_ASKED)
         *out = proxied.host;
-    return proxied.asked == PROXY_ASKED || socket_peer(fd, out);
+    return proxied.asked == PROXY_ASKED || socket_lead(fd, out);
+}
+
+#define EPHEMERAL 32768 /* the first port that the kernel gives by itself (ip(7), ip_local_port_range) */
+
+/* Of a connection that was made elsewhere nothing says which end asked for it. A service has the lower port, below those that the kernel gives, or its
+ * sockets have SO_REUSEADDR from the one that listened. */
+static bool has_asked(int fd, const struct host *peer)
+{
+    struct sockaddr_storage own;
+    socklen_t length = sizeof(own);
+    socklen_t int_length = sizeof(int);
+    struct host self;
+    int reuses = 0;
+
+    if (kernel_is_filtered() && (!kernel_allows(SYS_getsockname) || !kernel_allows(SYS_getsockopt)))
+        return false;
+    return kernel_call(SYS_getsockname, fd, &own, &length) == 0 && host_from_sockaddr((const struct sockaddr *)&own, length, &self)
+        && (self.port > peer->port || self.port >= EPHEMERAL)
+        && kernel_call(SYS_getsockopt, fd, SOL_SOCKET, SO_REUSEADDR, &reuses, &int_length) == 0 && reuses == 0;
 }
 
 static void look_at(int fd, const struct pinstore *store, const struct host *host)
@@ -97,6 +116,25 @@ void required_connects(int fd, const struct sockaddr *to, socklen_t length)
         look_at(fd, store, &address);
     pinstore_release(store);
     errno = saved;
+}
+
+bool required_inherited(int fd)
+{
+    const struct pinstore *store;
+    int saved = errno;
+    struct host peer;
+
+    if (fd < 0 || !socket_peer(fd, &peer))
+        return false;
+    if (has_asked(fd, &peer)) {
+        guard_prepare();
+        store = hold_pins();
+        if (store != NULL)
+            look_at(fd, store, &peer);
+        pinstore_release(store);
+    }
+    errno = saved;
+    return (socket_marks_of(fd) & SOCKET_NEEDS_TLS) != 0;
 }
 
 void required_copied(int fd, int copy)
@@ -183,16 +221,16 @@ bool required_permits(int fd, const struct iovec *parts, size_t count, struct pl
 {
     enum outcome outcome;
     int saved = errno;
-    bool allowed = true;
+    bool allowed = parts != NULL;
 
-    if (is_record(parts, count)) {
+    if (allowed && is_record(parts, count)) {
         socket_unmark(fd, SOCKET_NEEDS_TLS);
         return true;
     }
     memset(after, 0, sizeof(*after));
     if (fd < SOCKETS)
         *after = said[fd];
-    for (size_t i = 0; i < count && allowed; i++)
+    for (size_t i = 0; allowed && i < count; i++)
         allowed = plaintext_allows(after, parts[i].iov_base, parts[i].iov_len);
     if (allowed)
         return true;

@@ -14,11 +14,15 @@ void required_connects(int fd, const struct sockaddr *to, socklen_t length);
 /* `copy` is another descriptor of the same socket (dup). */
 void required_copied(int fd, int copy);
 
+/* `fd` is a socket of which nothing was known: another process may have connected it. The same for where it leads to; not if this end was connected
+ * to. Return true if TLS is required there. */
+bool required_inherited(int fd);
+
 /* Bytes that may ask a proxy for another host were sent on `fd`: the same for that host. */
 void required_asked(int fd);
 
 /* What is gathered from `parts` is about to be sent on `fd`, which has that mark. Return false if it must fail: errno is set then, and the socket is
- * shut down. Else `*after` is for required_sent, with the number of bytes that the call has sent, and those of them that are known. */
+ * shut down. What no call of this process holds in memory (`parts` NULL) is neither TLS nor a request to start it. Else `*after` is for required_sent, with the number of bytes that the call has sent, and those of them that are known. */
 MUST_CHECK bool required_permits(int fd, const struct iovec *parts, size_t count, struct plaintext *after);
 void required_sent(int fd, const struct plaintext *after, const uint8_t *bytes, size_t known, size_t sent, size_t whole);
 

@@ -39,8 +39,14 @@ static bool is_known_as_none(int fd)
 /* sendmsg relies on it that the functions have been found when something is known to be a socket. */
 static bool is_none(int fd)
 {
+    bool unknown = fd >= 0 && socket_marks_of(fd) == 0;
+    bool none;
+
     (void)real_at(AT_sendmsg);
-    return socket_is_none(fd);
+    none = socket_is_none(fd);
+    if (unknown && !none)
+        (void)required_inherited(fd);
+    return none;
 }
 
 /* The same of the whole. A call that says where the data goes (`to`) may connect, or ask a name server. */
@@ -77,10 +83,23 @@ static void is_connected(int fd, const struct sockaddr *to, socklen_t length)
         required_connects(fd, to, length);
 }
 
+/* Before the program gives up its rights or its root directory. One that does no TLS hears nothing of it. */
+static void read_pins(const struct sockaddr *to, socklen_t length)
+{
+    static _Atomic bool done;
+    struct host host;
+
+    if (!atomic_load_explicit(&done, memory_order_relaxed) && (uintptr_t)to >= KERNEL_NEVER_MAPPED && host_from_sockaddr(to, length, &host)
+        && !atomic_exchange(&done, true))
+        guard_prepare();
+}
+
 static void look_at_opening(int fd, int flags, const struct sockaddr *to, socklen_t length)
 {
-    if ((uintptr_t)to >= KERNEL_NEVER_MAPPED && (flags & MSG_FASTOPEN) != 0 && real_at(AT_sendmsg) != NULL)
-        is_connected(fd, to, length);
+    if ((uintptr_t)to < KERNEL_NEVER_MAPPED || (flags & MSG_FASTOPEN) == 0 || real_at(AT_sendmsg) == NULL)
+        return;
+    read_pins(to, length);
+    is_connected(fd, to, length);
 }
 
 /* The first bytes on a connection may be a header that is meant for a proxy or a relay, and a ClientHello behind it. Return the place of one among the
@@ -349,6 +368,28 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, mmsg_flags
     return send_messages(fd, messages, count, flags, __builtin_return_address(0), NULL);
 }
 
+/* The contents of a file or a pipe are not looked at: they are no TLS, nor a request to start it, where nothing else may be sent. */
+static bool permits_unseen(int fd)
+{
+    struct plaintext after;
+
+    return is_none(fd) || (socket_marks_of(fd) & SOCKET_NEEDS_TLS) == 0 || required_permits(fd, NULL, 0, &after);
+}
+
+#define UNSEEN(name, parameters, arguments) \
+    EXPORT ssize_t name parameters \
+    { \
+        __typeof__(&name) real = (__typeof__(&name))real_at(AT_##name); \
+\
+        if (socket_marks_of(fd) != SOCKET_IS_ONE && !permits_unseen(fd)) \
+            return -1; \
+        return real arguments; \
+    }
+
+UNSEEN(sendfile, (int fd, int from, off_t *offset, size_t size), (fd, from, offset, size))
+UNSEEN(sendfile64, (int fd, int from, off64_t *offset, size_t size), (fd, from, offset, size))
+UNSEEN(splice, (int from, off64_t *from_offset, int fd, off64_t *offset, size_t size, unsigned flags), (from, from_offset, fd, offset, size, flags))
+
 /* The data of a call that has one buffer, or several. */
 static __attribute__((noinline, cold)) long send_parts(const long call[static 7], send_passing *pass, const void *caller, const struct iovec *parts, size_t count)
 {
@@ -387,6 +428,8 @@ long send_call(const long call[static 7], send_passing *pass, const void *caller
     case SYS_writev:
     case SYS_pwritev2: return send_parts(call, pass, caller, (const struct iovec *)call[2], (size_t)(call[3] > 0 ? call[3] : 0));
     case SYS_sendmsg: return send_message((int)call[1], (const struct msghdr *)call[2], (int)call[3], caller, pass);
+    case SYS_sendfile: return permits_unseen((int)call[1]) ? pass(call) : -1;
+    case SYS_splice: return permits_unseen((int)call[3]) ? pass(call) : -1;
     case SYS_sendmmsg:
         if (!messages_are_plain((int)call[1], (struct mmsghdr *)call[2], (unsigned)call[3], (int)call[4]))
             return send_messages((int)call[1], (struct mmsghdr *)call[2], (unsigned)call[3], (int)call[4], caller, pass);
@@ -405,17 +448,6 @@ static void find_layer(void)
         return;
     if (!(loader_find(real, "__libc_start_main", &object) && object.marked) && !(loader_find(real, "pthread_create", &object) && object.marked))
         socket_is_layered();
-}
-
-/* Before the program gives up its rights or its root directory. One that does no TLS hears nothing of it. */
-static void read_pins(const struct sockaddr *to, socklen_t length)
-{
-    static _Atomic bool done;
-    struct host host;
-
-    if (!atomic_load_explicit(&done, memory_order_relaxed) && (uintptr_t)to >= KERNEL_NEVER_MAPPED && host_from_sockaddr(to, length, &host)
-        && !atomic_exchange(&done, true))
-        guard_prepare();
 }
 
 EXPORT int socket(int domain, int type, int protocol)

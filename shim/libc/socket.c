@@ -146,6 +146,11 @@ bool socket_peer(int fd, struct host *out)
     return known && host_from_sockaddr((const struct sockaddr *)&peer, length, out);
 }
 
+bool socket_lead(int fd, struct host *out)
+{
+    return socket_peer(fd, out) || read_connected(fd, out);
+}
+
 void socket_closing(int fd)
 {
     if (fd < 0)

@@ -75,4 +75,7 @@ MUST_CHECK bool socket_was_connected(int fd);
 /* Write to `*out` the address to which the socket is connected, and return true; false if it cannot be determined. errno is preserved. */
 MUST_CHECK bool socket_peer(int fd, struct host *out);
 
+/* The same, or, where it is not connected yet, the address to which it is being connected. */
+MUST_CHECK bool socket_lead(int fd, struct host *out);
+
 #endif

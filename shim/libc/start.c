@@ -6,7 +6,9 @@
 #include "log.h"
 #include "once.h"
 #include "real.h"
+#include "required.h"
 #include "socket.h"
+#include "stdio_streams.h"
 
 #include <stdlib.h>
 
@@ -55,6 +57,7 @@ static void complete_musl(struct sought list[static REAL_COUNT])
     list[AT___vfprintf_chk].found = (void *)checked_vfprintf;
     list[AT___vdprintf_chk].found = (void *)checked_vdprintf;
     list[AT_fcntl64].found = list[AT_fcntl].found;
+    list[AT_sendfile64].found = list[AT_sendfile].found;
 }
 
 static void find_all(struct sought *marks, size_t mark_count)
@@ -119,6 +122,8 @@ __attribute__((constructor)) static void start(void)
     exec_start();
     backend_arrived(marks, mark_count);
     /* A filter of which this object does not hear may forbid it later. */
-    for (int fd = 0; fd < 3; fd++)
-        (void)!socket_is_none(fd);
+    for (int fd = 0; fd < 3; fd++) {
+        if (!socket_is_none(fd) && required_inherited(fd))
+            stdio_inherited(fd);
+    }
 }

@@ -63,23 +63,33 @@ static bool permits(int fd, const void *bytes, size_t size, const void *caller)
     return true;
 }
 
+static void has_stream(int fd)
+{
+    atomic_store(&any_streams, true);
+    socket_mark(fd, SOCKET_HAS_STREAM);
+}
+
 EXPORT FILE *fdopen(int fd, const char *mode)
 {
     FILE *stream = find_fdopen()(fd, mode);
 
-    if (stream != NULL && (proxy_socket(fd) != 0 || socket_was_connected(fd))) {
-        atomic_store(&any_streams, true);
-        socket_mark(fd, SOCKET_HAS_STREAM);
-    }
+    if (stream != NULL && (proxy_socket(fd) != 0 || socket_was_connected(fd)))
+        has_stream(fd);
+    /* What putc_unlocked, inlined, puts into a buffer is seen nowhere; without one it calls __overflow. */
+    if (stream != NULL && (socket_marks_of(fd) & SOCKET_NEEDS_TLS) != 0)
+        (void)setvbuf(stream, NULL, _IONBF, 0);
     return stream;
 }
 
 void stdio_copied(int fd, int copy)
 {
-    if (copy < 0 || copy > 2 || !socket_was_connected(fd))
-        return;
-    atomic_store(&any_streams, true);
-    socket_mark(copy, SOCKET_HAS_STREAM);
+    if (copy >= 0 && copy <= 2 && socket_was_connected(fd))
+        has_stream(copy);
+}
+
+void stdio_inherited(int fd)
+{
+    has_stream(fd);
 }
 
 EXPORT int fclose(FILE *stream)
@@ -148,6 +158,26 @@ PUTC(fputc_unlocked)
 PUTC(putc)
 PUTC(putc_unlocked)
 PUTC(_IO_putc)
+
+static __attribute__((noinline, cold)) int overflow_looked_at(FILE *stream, int c)
+{
+    unsigned char byte = (unsigned char)c;
+    int fd = watched(stream, (char)c);
+    int result;
+
+    if (!permits(fd, &byte, 1, __builtin_return_address(0)))
+        return EOF;
+    result = find___overflow()(stream, c);
+    if (result >= 0)
+        given(fd, &byte, 1);
+    return result;
+}
+
+EXPORT int __overflow(FILE *stream, int c)
+{
+    PASS_ON(__overflow, stream, c);
+    return overflow_looked_at(stream, c);
+}
 
 static __attribute__((noinline, cold)) int putchar_looked_at(int c)
 {

@@ -1,4 +1,4 @@
-/* says PORT WORD: greets at a port of 127.0.0.1, then says the word, by stdio. */
+/* says PORT WORD [putc_unlocked]: greets at a port of 127.0.0.1, then says the word, by stdio. */
 #include <err.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -13,6 +13,12 @@ int main(int argc, char **argv)
 
     if (argc < 3 || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0 || (stream = fdopen(fd, "w")) == NULL)
         err(1, "connect");
+    if (argc > 3) {
+        for (const char *at = argv[2]; *at != '\0'; at++)
+            putc_unlocked(*at, stream);
+        putc_unlocked('\n', stream);
+        return fclose(stream) != 0;
+    }
     fprintf(stream, "EHLO %s\r\n", "here");
     fflush(stream);
     fputs("STARTTLS\r\n", stream);
