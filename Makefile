@@ -89,11 +89,11 @@ $(BUILD)/shim/%.o: shim/%.S
 $(BUILD)/libpinshim.so: $(shim:%=$(BUILD)/shim/%.o) $(BUILD)/exports.map shim/segments.ld
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--version-script=$(BUILD)/exports.map $(shim_link)
 
-# What leads connections to the impostor of "pinshim prove". Like the shim, it is for every libc.
+# What leads connections to the impostor of "pinshim prove". Like the shim, it is for every libc; up to glibc 2.33 dlsym is in libdl.so.2.
 $(BUILD)/libpinshim-prove.so: cmd/redirect/redirect.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(common) $(shim_flags) -U_FORTIFY_SOURCE -fno-stack-protector $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -shared -nostartfiles \
-		-Wl,-soname,libpinshim-prove.so,-z,noexecstack,-z,relro
+		-Wl,-soname,libpinshim-prove.so,-z,noexecstack,-z,relro -ldl
 
 $(BUILD)/pinshim: $(command:%=$(BUILD)/cmd/%.o) $(core:%=$(BUILD)/shim/%.o) $(shared:%=$(BUILD)/shim/%.o)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pie -Wl,-z,relro,-z,now -o $@ $^ -Wl,--no-as-needed -lssl -lcrypto -ldl

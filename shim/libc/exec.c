@@ -16,6 +16,8 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+/* glibc 2.34; musl has none. */
+int execveat(int directory, const char *path, char *const argv[], char *const environment[], int flags);
 /* glibc 2.39 */
 int pidfd_spawn(int *pidfd, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes, char *const argv[],
     char *const environment[]);

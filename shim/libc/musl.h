@@ -1,4 +1,4 @@
-/* What this object interposes, and only the headers of glibc declare: for a build with those of musl. */
+/* What this object interposes, and the headers of musl do not declare. */
 #ifndef PINSHIM_MUSL_H
 #define PINSHIM_MUSL_H
 
@@ -31,7 +31,6 @@ extern ElfW(Dyn) _DYNAMIC[] __attribute__((visibility("hidden")));
 ssize_t pwritev2(int fd, const struct iovec *parts, int count, off_t offset, int flags);
 ssize_t pwritev64v2(int fd, const struct iovec *parts, int count, off_t offset, int flags);
 int fcntl64(int fd, int command, ...);
-int execveat(int directory, const char *path, char *const argv[], char *const environment[], int flags);
 int gai_error(struct gaicb *request);
 int gai_suspend(const struct gaicb *const list[], int count, const struct timespec *timeout);
 int getaddrinfo_a(int mode, struct gaicb *list[], int count, struct sigevent *event);

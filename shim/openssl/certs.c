@@ -113,7 +113,7 @@ struct verifying {
 static _Thread_local const struct verifying *verifying;
 
 /* Make libcrypto follow the path as it was built: of several certificates with one name it would take the first, and not try the next. */
-static int take_next(X509_STORE_CTX *ctx, X509 *certificate, X509 *issuer)
+static int take_next(X509_STORE_CTX *ctx, const X509 *certificate, const X509 *issuer)
 {
     const struct path *path = verifying->path;
 

@@ -116,11 +116,11 @@ EXPORT int X509_verify_cert(X509_STORE_CTX *ctx)
         return own || !is_usable(ossl) || told ? result : 0; \
     }
 
-CHECKS(X509_check_host, (X509 *certificate, const char *name, size_t length, unsigned int flags, char **peer),
+CHECKS(X509_check_host, (CONST_FROM_4 X509 *certificate, const char *name, size_t length, unsigned int flags, char **peer),
     told_name(ossl, certificate, name, length == 0 && name != NULL ? strlen(name) : length), certificate, name, length, flags, peer)
-CHECKS(X509_check_ip, (X509 *certificate, const unsigned char *address, size_t length, unsigned int flags),
+CHECKS(X509_check_ip, (CONST_FROM_4 X509 *certificate, const unsigned char *address, size_t length, unsigned int flags),
     told_address(ossl, certificate, address, length), certificate, address, length, flags)
-CHECKS(X509_check_ip_asc, (X509 *certificate, const char *address, unsigned int flags),
+CHECKS(X509_check_ip_asc, (CONST_FROM_4 X509 *certificate, const char *address, unsigned int flags),
     told_name(ossl, certificate, address, address != NULL ? strlen(address) : 0), certificate, address, flags)
 
 static void see_context(const struct ossl *ossl, SSL_CTX *ctx)
@@ -484,7 +484,7 @@ EXPORT ossl_security_callback SSL_get_security_callback(const SSL *ssl)
     return is_usable(ossl) ? security_get(ossl, NULL, ssl) : real(ssl);
 }
 
-EXPORT int i2d_SSL_SESSION(const SSL_SESSION *session, unsigned char **out)
+EXPORT int i2d_SSL_SESSION(CONST_FROM_3 SSL_SESSION *session, unsigned char **out)
 {
     FIND_FOR_CALLER(i2d_SSL_SESSION, 0)
 

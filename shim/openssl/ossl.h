@@ -17,18 +17,35 @@
 #undef SSL_get_peer_certificate
 #undef ERR_put_error
 
-/* Constants that the headers of some releases lack. */
+/* What the headers of some releases lack. */
 #ifndef BIO_CTRL_GET_KTLS_SEND
 #define BIO_CTRL_GET_KTLS_SEND 73
 #endif
+typedef struct ossl_lib_ctx_st OSSL_LIB_CTX;
+SSL_CTX *SSL_CTX_new_ex(OSSL_LIB_CTX *library, const char *properties, const SSL_METHOD *method);
+ossl_ssize_t SSL_sendfile(SSL *ssl, int fd, off_t offset, size_t size, int flags);
 int SSL_CTX_set_client_cert_engine(SSL_CTX *ctx, struct engine_st *engine);
 SSL_SESSION *d2i_SSL_SESSION_ex(SSL_SESSION **session, const unsigned char **der, long length, OSSL_LIB_CTX *library,
     const char *properties);
 int SSL_set1_initial_peer_addr(SSL *ssl, const BIO_ADDR *address);
 int SSL_write_ex2(SSL *ssl, const void *buffer, size_t size, uint64_t flags, size_t *done);
 
+/* What is const in an interposed function's declaration from a release on. */
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+#define CONST_FROM_3 const
+#else
+#define CONST_FROM_3
+#endif
+#if OPENSSL_VERSION_NUMBER >= 0x40000000L
+#define CONST_FROM_4 const
+#else
+#define CONST_FROM_4
+#endif
+
 typedef int (*ossl_cert_callback)(SSL *, void *);
+typedef int (*ossl_check_issued_callback)(X509_STORE_CTX *, const X509 *, const X509 *);
 typedef int (*ossl_client_callback)(SSL *, X509 **, EVP_PKEY **);
+typedef int (*ossl_copy_callback)(CRYPTO_EX_DATA *, const CRYPTO_EX_DATA *, void **, int, long, void *);
 typedef int (*ossl_security_callback)(const SSL *, const SSL_CTX *, int, int, int, void *, void *);
 typedef int (*ossl_session_callback)(SSL *, SSL_SESSION *);
 typedef void (*ossl_info_callback)(const SSL *, int, int);

@@ -45,7 +45,7 @@ static void release(const void *library, void *attached)
 /* A certificate is marked if a mark is kept for its address and its ex_data points to the same mark. That pointer is only compared, never followed:
  * it shows that this is still the same certificate. A later one at this address, or one that was parsed anew into the same object, does not have it.
  * */
-static struct mark *mark_of(const struct ossl *ossl, X509 *leaf)
+static struct mark *mark_of(const struct ossl *ossl, const X509 *leaf)
 {
     struct mark *mark = leaf != NULL ? state_of(leaf) : NULL;
 
@@ -76,14 +76,14 @@ void session_presented(const struct ossl *ossl, X509 *leaf)
         atomic_store(&mark->peers, true);
 }
 
-bool session_is_peers(const struct ossl *ossl, X509 *leaf)
+bool session_is_peers(const struct ossl *ossl, const X509 *leaf)
 {
     struct mark *mark = mark_of(ossl, leaf);
 
     return mark != NULL && atomic_load(&mark->peers);
 }
 
-void session_was_told(const struct ossl *ossl, X509 *leaf, const char *name, size_t length)
+void session_was_told(const struct ossl *ossl, const X509 *leaf, const char *name, size_t length)
 {
     struct mark *mark = mark_of(ossl, leaf);
     struct told *told;

@@ -12,11 +12,11 @@ void session_mark(const struct ossl *ossl, X509 *leaf, const struct peer_digests
 
 /* The peer of a client's connection has presented this leaf; whether one has. */
 void session_presented(const struct ossl *ossl, X509 *leaf);
-MUST_CHECK bool session_is_peers(const struct ossl *ossl, X509 *leaf);
+MUST_CHECK bool session_is_peers(const struct ossl *ossl, const X509 *leaf);
 
 /* The leaf's peer was judged for a name that the program checks the certificate for by itself (told.h): a session with it is resumed only if it satisfies
  * the rules for that name, too. */
-void session_was_told(const struct ossl *ossl, X509 *leaf, const char *name, size_t length);
+void session_was_told(const struct ossl *ossl, const X509 *leaf, const char *name, size_t length);
 
 /* Write the next of these names to `*name`, which is valid as long as the session. `*cursor` is NULL at first. Return false after the last. */
 MUST_CHECK bool session_next_told(const struct ossl *ossl, SSL_SESSION *session, const void **cursor, const char **name, size_t *length);

@@ -57,7 +57,7 @@ static struct conn *conn_with(const struct ossl *ossl, SSL *ssl, const X509 *lea
 }
 
 /* Find this thread's connection whose peer has presented the certificate: of several (resumed ones share it), the last. */
-static struct conn *find_conn(const struct ossl *ossl, X509 *certificate, SSL **ssl)
+static struct conn *find_conn(const struct ossl *ossl, const X509 *certificate, SSL **ssl)
 {
     struct conn *conn = NULL;
     uint64_t signature = 0;
@@ -103,7 +103,7 @@ static bool judge_again(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 
 /* The certificate is that of another thread's connection, which may be in use or end at any moment: it is judged for this name alone, and what it
  * presented besides is not known. */
-static bool judge_apart(const struct ossl *ossl, X509 *certificate, const char *name, size_t length)
+static bool judge_apart(const struct ossl *ossl, const X509 *certificate, const char *name, size_t length)
 {
     const struct presented presented = {.leaf = certs_from(certificate)};
     struct evaluation *evaluation = evaluation_new();
@@ -125,7 +125,7 @@ static bool judge_apart(const struct ossl *ossl, X509 *certificate, const char *
     return continues;
 }
 
-bool told_name(const struct ossl *ossl, X509 *certificate, const char *name, size_t length)
+bool told_name(const struct ossl *ossl, const X509 *certificate, const char *name, size_t length)
 {
     int saved = errno;
     bool continues = true;
@@ -156,7 +156,7 @@ bool told_name(const struct ossl *ossl, X509 *certificate, const char *name, siz
     return continues;
 }
 
-bool told_address(const struct ossl *ossl, X509 *certificate, const unsigned char *address, size_t length)
+bool told_address(const struct ossl *ossl, const X509 *certificate, const unsigned char *address, size_t length)
 {
     char printed[INET6_ADDRSTRLEN];
 

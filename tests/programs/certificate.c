@@ -38,24 +38,22 @@ static EVP_PKEY *make_key(const char *type)
     return key;
 }
 
-/* Put the bytes into the name as they are: X509_NAME_add_entry would check and convert them. */
+/* Put the bytes into the name as they are: X509_NAME_add_entry_by_txt would check and convert them. */
 static void add_name(X509 *certificate, int type, const char *hex, int times)
 {
-    X509_NAME *name = X509_get_subject_name(certificate);
+    X509_NAME *name = X509_NAME_dup(X509_get_subject_name(certificate));
     long length = 0;
     unsigned char *bytes = OPENSSL_hexstr2buf(hex, &length);
-    X509_NAME_ENTRY *entry = X509_NAME_ENTRY_create_by_NID(NULL, NID_commonName, V_ASN1_UTF8STRING, (unsigned char *)"x", 1);
     unsigned char *all = malloc((size_t)length * (size_t)times + 1);
-    ASN1_STRING *value = ASN1_STRING_type_new(type);
+    X509_NAME_ENTRY *entry;
 
-    if (bytes == NULL || entry == NULL || all == NULL || value == NULL)
+    if (bytes == NULL || name == NULL || all == NULL)
         die("no name");
     for (int i = 0; i < times; i++)
         memcpy(all + (size_t)length * (size_t)i, bytes, (size_t)length);
-    ASN1_STRING_set(value, all, (int)length * times);
-    ASN1_STRING_set(X509_NAME_ENTRY_get_data(entry), all, (int)length * times);
-    X509_NAME_ENTRY_get_data(entry)->type = type;
-    if (X509_NAME_add_entry(name, entry, -1, 0) != 1 || X509_set_issuer_name(certificate, name) != 1)
+    entry = X509_NAME_ENTRY_create_by_NID(NULL, NID_commonName, type, all, (int)length * times);
+    if (entry == NULL || X509_NAME_add_entry(name, entry, -1, 0) != 1 || X509_set_subject_name(certificate, name) != 1
+        || X509_set_issuer_name(certificate, name) != 1)
         die("no name");
 }
 

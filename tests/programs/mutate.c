@@ -254,7 +254,7 @@ static bool is_pinned(X509 *mutant, bool by_key)
     if (by_key && (length <= 0 || memmem(der, (size_t)length, good_spki.at, good_spki.length) == NULL))
         same = false;
     OPENSSL_free(der);
-    if (same && (X509_get0_pubkey(mutant) == NULL || EVP_PKEY_eq(X509_get0_pubkey(mutant), good_key) != 1))
+    if (same && (X509_get0_pubkey(mutant) == NULL || EVP_PKEY_cmp(X509_get0_pubkey(mutant), good_key) != 1))
         die("an encoding of the same key that is another key");
     return same;
 }

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef __GLIBC__
+#if !defined(__GLIBC__) || (__GLIBC__ == 2 && __GLIBC_MINOR__ < 34)
 #define execveat(...) syscall(SYS_execveat, __VA_ARGS__)
 #endif
 

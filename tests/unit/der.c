@@ -4,18 +4,18 @@
 #include "sha2.h"
 #include "unit.h"
 
-#include <openssl/core_names.h>
-#include <openssl/ec.h>
 #include <openssl/evp.h>
-#include <openssl/rsa.h>
+#include <openssl/objects.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { VERSION_1 = 0, VERSION_3 = 2 };
+
 static EVP_PKEY *generate(const char *type, const char *names[][2])
 {
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_id(OBJ_txt2nid(type), NULL);
     EVP_PKEY *key = NULL;
 
     if (ctx == NULL || EVP_PKEY_keygen_init(ctx) != 1) {
@@ -28,25 +28,48 @@ static EVP_PKEY *generate(const char *type, const char *names[][2])
             return NULL;
         }
     }
-    (void)EVP_PKEY_generate(ctx, &key);
+    (void)EVP_PKEY_keygen(ctx, &key);
     EVP_PKEY_CTX_free(ctx);
     return key;
 }
 
 #define OPTIONS(...) (const char *[][2]) {__VA_ARGS__, {NULL, NULL}}
+#define EC(curve, ...) generate("id-ecPublicKey", OPTIONS({"ec_paramgen_curve", curve}, ##__VA_ARGS__))
+#define RSA(type, bits, ...) generate(type, OPTIONS({"rsa_keygen_bits", bits}, ##__VA_ARGS__))
+
+/* The public half of a key on P-256, with its point in the compressed form. */
+static EVP_PKEY *compress(EVP_PKEY *key)
+{
+    enum { BEFORE = 26, COORDINATE = 32, LENGTH = BEFORE + 1 + COORDINATE };
+    unsigned char der[128] = {0};
+    unsigned char *end = der;
+    const unsigned char *at = der;
+    EVP_PKEY *compressed;
+
+    if (i2d_PUBKEY(key, NULL) != BEFORE + 1 + 2 * COORDINATE || i2d_PUBKEY(key, &end) < 0)
+        return NULL;
+    der[1] -= COORDINATE;
+    der[BEFORE - 2] -= COORDINATE;
+    der[BEFORE] = (unsigned char)(2 | (end[-1] & 1));
+    compressed = d2i_PUBKEY(NULL, &at, LENGTH);
+    check(compressed != NULL && i2d_PUBKEY(compressed, NULL) == LENGTH, "a compressed point");
+    return compressed;
+}
 
 /* A certificate of `key`, signed by `signer`; as version 1 where it has no extension. */
 static X509 *certify(EVP_PKEY *key, EVP_PKEY *signer, bool version_1)
 {
     X509 *certificate = X509_new();
-    X509_NAME *name = X509_get_subject_name(certificate);
+    X509_NAME *name = X509_NAME_new();
 
-    X509_set_version(certificate, version_1 ? X509_VERSION_1 : X509_VERSION_3);
+    X509_set_version(certificate, version_1 ? VERSION_1 : VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), 4711);
     X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
     X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
     X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"www.example", -1, -1, 0);
+    X509_set_subject_name(certificate, name);
     X509_set_issuer_name(certificate, name);
+    X509_NAME_free(name);
     X509_set_pubkey(certificate, key);
     check(X509_sign(certificate, signer, EVP_sha256()) > 0, "the certificate is signed");
     return certificate;
@@ -89,7 +112,7 @@ static void compare(const char *name, EVP_PKEY *key, EVP_PKEY *signer, bool vers
 
 static void compare_request(const char *name, EVP_PKEY *key)
 {
-    bool digestless = EVP_PKEY_is_a(key, "ED25519") || EVP_PKEY_is_a(key, "ED448");
+    bool digestless = EVP_PKEY_id(key) == EVP_PKEY_ED25519 || EVP_PKEY_id(key) == EVP_PKEY_ED448;
     X509_REQ *request = X509_REQ_new();
     unsigned char *der = NULL;
     unsigned char *spki = NULL;
@@ -116,26 +139,25 @@ static void test_keys(void)
         EVP_PKEY *key;
         bool optional; /* not every release has it */
     } keys[] = {
-        {"P-256", EVP_EC_gen("P-256"), false},
-        {"P-384", EVP_EC_gen("P-384"), false},
-        {"P-521", EVP_EC_gen("P-521"), false},
-        {"secp256k1", EVP_EC_gen("secp256k1"), false},
-        {"brainpoolP256r1", EVP_EC_gen("brainpoolP256r1"), true},
-        {"P-256 with explicit parameters", generate("EC", OPTIONS({"ec_paramgen_curve", "P-256"}, {"ec_param_enc", "explicit"})), false},
-        {"RSA 1024", EVP_RSA_gen(1024), false},
-        {"RSA 3072", EVP_RSA_gen(3072), false},
-        {"RSA-PSS", generate("RSA-PSS", OPTIONS({"rsa_keygen_bits", "2048"})), false},
-        {"RSA-PSS with parameters", generate("RSA-PSS", OPTIONS({"rsa_keygen_bits", "2048"}, {"rsa_pss_keygen_md", "sha256"}, {"rsa_pss_keygen_mgf1_md", "sha256"}, {"rsa_pss_keygen_saltlen", "32"})), false},
+        {"P-256", EC("P-256"), false},
+        {"P-384", EC("P-384"), false},
+        {"P-521", EC("P-521"), false},
+        {"secp256k1", EC("secp256k1"), false},
+        {"brainpoolP256r1", EC("brainpoolP256r1"), true},
+        {"P-256 with explicit parameters", EC("P-256", {"ec_param_enc", "explicit"}), false},
+        {"RSA 1024", RSA("rsaEncryption", "1024"), false},
+        {"RSA 3072", RSA("rsaEncryption", "3072"), false},
+        {"RSA-PSS", RSA("RSASSA-PSS", "2048"), false},
+        {"RSA-PSS with parameters", RSA("RSASSA-PSS", "2048", {"rsa_pss_keygen_md", "sha256"}, {"rsa_pss_keygen_mgf1_md", "sha256"}, {"rsa_pss_keygen_saltlen", "32"}), false},
         {"Ed25519", generate("ED25519", NULL), false},
         {"Ed448", generate("ED448", NULL), false},
         {"X25519", generate("X25519", NULL), false},
         {"ML-DSA-65", generate("ML-DSA-65", NULL), true},
         {"SLH-DSA-SHA2-128s", generate("SLH-DSA-SHA2-128s", NULL), true},
     };
-    EVP_PKEY *signer = EVP_EC_gen("P-256");
-    EVP_PKEY *compressed = generate("EC", OPTIONS({"ec_paramgen_curve", "P-256"}));
+    EVP_PKEY *signer = EC("P-256");
+    EVP_PKEY *compressed = compress(signer);
 
-    check(EVP_PKEY_set_utf8_string_param(compressed, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "compressed") == 1, "a compressed point");
     compare("P-256, compressed", compressed, signer, false);
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         check(keys[i].key != NULL || keys[i].optional, "%s: a key", keys[i].name);
@@ -225,14 +247,14 @@ static bool names_agree(int type_a, const char *a, int length_a, int type_b, con
     X509 *certificate = X509_new();
     X509_NAME *issuer = X509_NAME_new();
     X509_NAME *subject = X509_NAME_new();
-    EVP_PKEY *key = EVP_EC_gen("P-256");
+    EVP_PKEY *key = EC("P-256");
     unsigned char *der = NULL;
     struct der_names names = {1, 2};
     int length;
 
     X509_NAME_add_entry_by_NID(issuer, NID_commonName, type_a, (const unsigned char *)a, length_a, -1, 0);
     X509_NAME_add_entry_by_NID(subject, NID_commonName, type_b, (const unsigned char *)b, length_b, -1, 0);
-    X509_set_version(certificate, X509_VERSION_3);
+    X509_set_version(certificate, VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
     X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
     X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
