@@ -237,6 +237,28 @@ except PermissionError: print("refused")' "$how" "$PORT"
     done
 }
 
+@test "programs that resolve in a forked child send no password in the clear" {
+    [ "$(id -u)" -eq 0 ] || skip 'needs root'
+    local browser
+    printf '%s\n' '127.0.0.1 localhost plain.example' >"$BATS_TEST_TMPDIR/hosts"
+    opportunist smtp impostor
+    for browser in links lynx; do
+        for pins in 'plain.example deny' "plain.example spki-sha256:$PIN_GOOD tls=required"; do
+            pins "$pins"
+            : >"$CLEAR"
+            # shellcheck disable=SC2016
+            capture unshare --mount sh -c 'mount --bind "$0/hosts" /etc/hosts && HOME=$0 exec "$@"' "$BATS_TEST_TMPDIR" \
+                env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" timeout 3 $browser -dump "http://plain.example:$PORT/hunter2"
+            if [[ $pins == *tls=required ]]; then
+                ! grep -qa hunter2 "$CLEAR" || explain "$browser in the clear: $(cat -v "$CLEAR")"
+                has "$(lines refused)" 'says tls=required'
+            else
+                grep -qa hunter2 "$CLEAR" || explain "$browser: nothing in the clear without tls=required"
+            fi
+        done
+    done
+}
+
 @test "s-nail, which was not told to use TLS, sends no password" {
     snail() {
         # shellcheck disable=SC2016

@@ -832,6 +832,34 @@ vpn() {
     memory refused bio impostor www.pinned.example
 }
 
+@test "what a forked child resolves its parent knows, and the child what the parent does" {
+    local script='
+import os, socket, ssl, sys
+port, order = int(sys.argv[1]), sys.argv[2]
+def resolve(): socket.getaddrinfo("www.pinned.example", port)
+def connect():
+    ssl._create_unverified_context().wrap_socket(socket.create_connection(("127.0.0.1", port)))
+go = os.pipe()
+child = os.fork()
+if child == 0:
+    try:
+        if order == "child-resolves": resolve()
+        else: os.read(go[0], 1), connect()
+    except OSError: os._exit(1)
+    os._exit(0)
+if order == "parent-resolves": resolve()
+os.write(go[1], b"x")
+if os.waitpid(child, 0)[1] != 0: sys.exit(1)
+if order == "child-resolves": connect()'
+    PRELOAD_ALSO=$NAMES
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    for order in child-resolves parent-resolves; do
+        accepted /usr/bin/python3 -c "$script" "$GOOD" $order
+        refused /usr/bin/python3 -c "$script" "$IMPOSTOR" $order
+        has "$LINE" "no pin of $PINS:1 matched"
+    done
+}
+
 @test "large answers of DNS leave no connection without a name, and put only those in doubt whose name had to give way" {
     local script='
 import socket, ssl, sys

@@ -1,8 +1,13 @@
 #include "resolved.h"
 
+#include "kernel.h"
+
 #include <arpa/inet.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 
 #define ENTRIES 32768U
 #define BUCKETS 8192U
@@ -25,17 +30,34 @@ struct entry {
 };
 enum { CLAIMED = 1, DONE, SUPERSEDED }; /* SUPERSEDED: a newer entry has the same pair */
 
-static struct entry entries[ENTRIES];
-static _Atomic uint64_t newest; /* entry */
-static _Atomic uint64_t buckets[BUCKETS]; /* the position of the newest entry, whose chain leads to older ones only */
-/* A name may be overwritten at any time: its hash shows that. */
-static _Atomic uint64_t names[NAME_WORDS];
-static _Atomic uint64_t names_end;
-static _Atomic uint64_t last_name;
-/* Bloom filters of the addresses that have lost an entry: of this generation, of the one before, and one that is being emptied for the next. Other
- * addresses may seem to be among them: about 1 in 500 when both are full. */
-static _Atomic uint64_t lost[LOST_FILTERS][LOST_MOST];
-static _Atomic uint64_t lost_count;
+#define PAGE_MOST 65536U
+
+/* Alone in its pages: a child that resolves for its parent writes to them, too. */
+static struct {
+    char before[PAGE_MOST];
+    struct entry entries[ENTRIES];
+    _Atomic uint64_t newest; /* entry */
+    _Atomic uint64_t buckets[BUCKETS]; /* the position of the newest entry, whose chain leads to older ones only */
+    /* A name may be overwritten at any time: its hash shows that. */
+    _Atomic uint64_t names[NAME_WORDS];
+    _Atomic uint64_t names_end;
+    _Atomic uint64_t last_name;
+    /* Bloom filters of the addresses that have lost an entry: of this generation, of the one before, and one that is being emptied for the next. Other
+     * addresses may seem to be among them: about 1 in 500 when both are full. */
+    _Atomic uint64_t lost[LOST_FILTERS][LOST_MOST];
+    _Atomic uint64_t lost_count;
+    char after[PAGE_MOST];
+} table;
+
+void resolved_share(void)
+{
+    uintptr_t page = getauxval(AT_PAGESZ);
+    uintptr_t start = ((uintptr_t)table.entries) / page * page;
+    uintptr_t end = ((uintptr_t)table.after + page - 1) / page * page;
+
+    if (page <= PAGE_MOST && atomic_load(&table.newest) == 0 && atomic_load(&table.lost_count) == 0)
+        (void)kernel_call(SYS_mmap, start, end - start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+}
 
 static uint64_t hash_of(const void *bytes, size_t length)
 {
@@ -50,12 +72,12 @@ static uint64_t hash_of(const void *bytes, size_t length)
 
 static _Atomic uint64_t *bucket_of(const uint8_t address[static 16])
 {
-    return &buckets[hash_of(address, 16) & (BUCKETS - 1)];
+    return &table.buckets[hash_of(address, 16) & (BUCKETS - 1)];
 }
 
 static bool is_in(uint64_t generation, uint64_t hash)
 {
-    _Atomic uint64_t *filter = lost[generation % LOST_FILTERS];
+    _Atomic uint64_t *filter = table.lost[generation % LOST_FILTERS];
     bool is = true;
 
     for (int i = 0; i < 2; i++, hash >>= 32)
@@ -66,26 +88,26 @@ static bool is_in(uint64_t generation, uint64_t hash)
 static void lose(const uint8_t address[static 16])
 {
     uint64_t hash = hash_of(address, 16);
-    uint64_t generation = atomic_load(&lost_count) / LOST_MOST;
+    uint64_t generation = atomic_load(&table.lost_count) / LOST_MOST;
 
     if (is_in(generation, hash))
         return;
     do {
-        uint64_t number = atomic_fetch_add(&lost_count, 1);
+        uint64_t number = atomic_fetch_add(&table.lost_count, 1);
         uint64_t rest = hash;
 
         generation = number / LOST_MOST;
-        atomic_store(&lost[(generation + 1) % LOST_FILTERS][number % LOST_MOST], 0);
+        atomic_store(&table.lost[(generation + 1) % LOST_FILTERS][number % LOST_MOST], 0);
         for (int i = 0; i < 2; i++, rest >>= 32)
-            atomic_fetch_or(&lost[generation % LOST_FILTERS][(rest % LOST_BITS) / 64], UINT64_C(1) << (rest % 64));
+            atomic_fetch_or(&table.lost[generation % LOST_FILTERS][(rest % LOST_BITS) / 64], UINT64_C(1) << (rest % 64));
         /* This thread was stopped for so long that the filter is no longer asked. */
-    } while (atomic_load(&lost_count) / LOST_MOST > generation + 1);
+    } while (atomic_load(&table.lost_count) / LOST_MOST > generation + 1);
 }
 
 static bool is_lost(const uint8_t address[static 16])
 {
     uint64_t hash = hash_of(address, 16);
-    uint64_t generation = atomic_load(&lost_count) / LOST_MOST;
+    uint64_t generation = atomic_load(&table.lost_count) / LOST_MOST;
 
     return is_in(generation, hash) || (generation > 0 && is_in(generation - 1, hash));
 }
@@ -104,7 +126,7 @@ static bool read_name(uint64_t position, uint64_t hash, char out[static NAME_MOS
     if (position == 0)
         return false;
     for (size_t i = 0; i < NAME_MOST && length == i * 8; i++) {
-        uint64_t word = atomic_load_explicit(&names[(position + i) % NAME_WORDS], memory_order_relaxed);
+        uint64_t word = atomic_load_explicit(&table.names[(position + i) % NAME_WORDS], memory_order_relaxed);
 
         memcpy(out + i * 8, &word, 8);
         length += strnlen(out + i * 8, 8);
@@ -117,17 +139,17 @@ static uint64_t place_name(const char *name, uint64_t hash)
 {
     uint64_t words[NAME_MOST] = {0};
     uint64_t count = strlen(name) / 8 + 1;
-    uint64_t position = atomic_load_explicit(&last_name, memory_order_relaxed);
+    uint64_t position = atomic_load_explicit(&table.last_name, memory_order_relaxed);
     char last[NAME_MOST * 8];
 
     /* It is, for one answer with many addresses. */
-    if (is_young(position, atomic_load(&names_end), NAME_WORDS) && read_name(position, hash, last))
+    if (is_young(position, atomic_load(&table.names_end), NAME_WORDS) && read_name(position, hash, last))
         return position;
     memcpy(words, name, strlen(name));
-    position = atomic_fetch_add(&names_end, count) + 1;
+    position = atomic_fetch_add(&table.names_end, count) + 1;
     for (size_t i = 0; i < count; i++)
-        atomic_store_explicit(&names[(position + i) % NAME_WORDS], words[i], memory_order_relaxed);
-    atomic_store_explicit(&last_name, position, memory_order_release);
+        atomic_store_explicit(&table.names[(position + i) % NAME_WORDS], words[i], memory_order_relaxed);
+    atomic_store_explicit(&table.last_name, position, memory_order_release);
     return position;
 }
 
@@ -142,7 +164,7 @@ struct copy {
 /* Return false if the entry was overwritten. Then all older ones in the same bucket were, too. */
 static bool read_entry(uint64_t position, struct copy *out)
 {
-    struct entry *entry = &entries[position % ENTRIES];
+    struct entry *entry = &table.entries[position % ENTRIES];
     uint64_t state = atomic_load_explicit(&entry->state, memory_order_acquire);
     uint64_t address[2];
 
@@ -164,8 +186,8 @@ static bool read_entry(uint64_t position, struct copy *out)
 static struct entry *claim(uint64_t *position)
 {
     for (;;) {
-        uint64_t before = atomic_load(&newest);
-        struct entry *entry = &entries[(before + 1) % ENTRIES];
+        uint64_t before = atomic_load(&table.newest);
+        struct entry *entry = &table.entries[(before + 1) % ENTRIES];
         uint64_t state = atomic_load(&entry->state);
         bool mine = false;
         struct copy old;
@@ -181,7 +203,7 @@ static struct entry *claim(uint64_t *position)
             if (!mine && state / 4 < *position)
                 continue;
         }
-        (void)atomic_compare_exchange_strong(&newest, &before, *position);
+        (void)atomic_compare_exchange_strong(&table.newest, &before, *position);
         if (mine)
             return entry;
     }
@@ -242,7 +264,7 @@ void resolved_remember(const char *name, const uint8_t address[static 16])
         if (!old.superseded && old.hash == hash && memcmp(old.address, address, 16) == 0)
             before = position;
     }
-    if (before != 0 && is_young(before, atomic_load(&newest), ENTRIES) && is_young(old.name, atomic_load(&names_end), NAME_WORDS))
+    if (before != 0 && is_young(before, atomic_load(&table.newest), ENTRIES) && is_young(old.name, atomic_load(&table.names_end), NAME_WORDS))
         return;
     do {
         entry = claim(&position);
@@ -252,7 +274,7 @@ void resolved_remember(const char *name, const uint8_t address[static 16])
     } while (!chained);
     position = before * 4 + DONE;
     if (before != 0)
-        (void)atomic_compare_exchange_strong(&entries[before % ENTRIES].state, &position, before * 4 + SUPERSEDED);
+        (void)atomic_compare_exchange_strong(&table.entries[before % ENTRIES].state, &position, before * 4 + SUPERSEDED);
 }
 
 #define END UINTPTR_MAX

@@ -1,10 +1,13 @@
-/* The names that the program resolved, by address. The table is in the object's own zeroed memory. It takes no allocation, and no lock
- * that a forked child could find held. When it is full, the oldest entries are overwritten; their addresses are in doubt, until twice as many others have
+/* The names that the program resolved, by address; also what its forked children resolve for it, and they what it does. The table is in the object's own
+ * zeroed memory. It takes no allocation, and no lock that a forked child could find held. When it is full, the oldest entries are overwritten; their addresses are in doubt, until twice as many others have
  * lost an entry as fit into the table (65,536 to 131,072). */
 #ifndef PINSHIM_RESOLVED_H
 #define PINSHIM_RESOLVED_H
 
 #include "host.h"
+
+/* Share the table with all that this process forks, unless there is something in it already, or the kernel refuses. */
+void resolved_share(void);
 
 /* Remember that `name` (as the program gave it) resolved to `address`; a known pair becomes the newest. Names that are addresses
  * themselves are not kept. A name that cannot be read puts the address in doubt. */
