@@ -44,7 +44,7 @@ def check(rendered, parts):
     for workload in workloads:
         spec = spec_of(workload)
         first = spec["initContainers"][0]
-        assert first["name"] == "pinshim" and first["image"] == "registry.example.com/pinshim:0.1.0", first
+        assert first["name"] == "pinshim" and first["image"] == "registry.example.com/pinshim:0.2.0", first
         assert {**first, "image": "pinshim"} == wanted["initContainers"][0], first
         volumes = named(spec["volumes"])
         assert volumes["pinshim"] == {"name": "pinshim", "emptyDir": {}}, volumes
