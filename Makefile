@@ -71,6 +71,7 @@ $(BUILD)/libdir: always
 	@echo '$(LIBDIR)' | cmp -s - $@ || echo '$(LIBDIR)' > $@
 
 $(BUILD)/cmd/examine/preload.o: $(BUILD)/libdir
+$(BUILD)/cmd/main.o: VERSION
 $(BUILD)/cmd/examine/preload.o: CPPFLAGS += -DPINSHIM_LIBDIR='"$(LIBDIR)"'
 
 $(BUILD)/cmd/%.o: cmd/%.c

@@ -252,9 +252,12 @@ EXPORT int gnutls_x509_trust_list_verify_named_crt(gnutls_x509_trust_list_t list
     unsigned *status, gnutls_verify_output_function function)
 {
     FIND_FOR_CALLER(gnutls_x509_trust_list_verify_named_crt, GNUTLS_E_INTERNAL_ERROR)
-    const gnutls_typed_vdata_st asked = {.type = GNUTLS_DT_DNS_HOSTNAME, .data = (unsigned char *)(uintptr_t)name, .size = (unsigned)size};
+    char text[HOST_NAME_MAX_LENGTH + 2] = "";
+    gnutls_typed_vdata_st asked = {.type = GNUTLS_DT_DNS_HOSTNAME, .data = (unsigned char *)text};
     int result = real(list, crt, name, size, flags, status, function);
 
+    if (name != NULL)
+        memcpy(text, name, size < sizeof(text) ? size : sizeof(text) - 1);
     if (IS_PROGRAMS && result >= 0 && size > 0 && !gtls_told_apart(gtls, crt, NULL, &asked, 1))
         *status |= GNUTLS_CERT_INVALID;
     return result;

@@ -28,8 +28,9 @@ static const char *name_of(const gnutls_typed_vdata_st *data, char printed[stati
 
     if (bytes == NULL)
         return NULL;
+    /* As the library, which does not look at the size. */
     if (data->type == GNUTLS_DT_DNS_HOSTNAME) {
-        *length = data->size > 0 ? strnlen(bytes, data->size) : strlen(bytes);
+        *length = strlen(bytes);
         return bytes;
     }
     if (data->type != GNUTLS_DT_IP_ADDRESS || (data->size != 4 && data->size != 16)

@@ -1,6 +1,6 @@
 /* verify HOST PORT HOW [nothing] [after] [interrupted] [hook=MESSAGE] [sni=NAME]: a client whose verification accepts everything.
  * HOW: credentials, session, both: functions of these; swap: the one sets itself off and another on; null: set and taken back; cert, cert2: the library's
- * own verification, and its result ignored; status: it verifies after the handshake, and ignores that. after: what is set, is set after
+ * own verification, and its result ignored (size=N: the name's); status: it verifies after the handshake, and ignores that. after: what is set, is set after
  * gnutls_credentials_set; nothing: in the middle of the handshake (when the first message comes in, or MESSAGE) the function is set, or taken off.
  * interrupted: the function asks to be called again. replaced: in the middle, other credentials take the place of the first. cleared: the credentials are taken off and set again first. */
 
@@ -44,6 +44,7 @@ static void set(gnutls_session_t session, const char *how)
     }
     if (strcmp(how, "cert") == 0)
         gnutls_session_set_verify_cert(session, PINNED, 0);
+    data[0].size = (unsigned)atoi(option(words, "size", "0"));
     if (strcmp(how, "cert2") == 0)
         gnutls_session_set_verify_cert2(session, data, 2, 0);
 }
