@@ -21,7 +21,7 @@ hardening += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
 layers = $(in_openssl)
 common := -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' $(warnings) $(hardening) -MMD -MP
-machine := $(shell $(CC) -dumpmachine)
+machine := $(shell $(CC) -dumpmachine 2>/dev/null)
 # On arm64, what libgcc's atomics ask for is glibc's alone.
 shim_flags := $(if $(findstring aarch64,$(machine)),-mno-outline-atomics) -fPIC -fvisibility=hidden -ftls-model=initial-exec
 # Without libdl.so.2: only up to glibc 2.33 it is needed, and then loader.c brings it in. Without the start files: what they refer to is
@@ -327,16 +327,19 @@ refresh = PATH="$$PATH:/usr/sbin:/sbin" ldconfig 2>/dev/null || true
 found = LD_PRELOAD=libpinshim.so grep -qsF "$$(readlink -f $(LIBDIR))/libpinshim.so" /proc/self/maps 2>/dev/null
 
 documents := README.md LICENSE CHANGELOG.md SECURITY.md pins.example
+dropins = $(DOCDIR)/examples/systemd
 
 ## install     put everything below $(DESTDIR)$(PREFIX)
 install: all
-	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) \
+	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(dropins) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) \
 		$(addprefix $(DESTDIR)$(MANDIR)/man,1 5 8)
 	install -m 0755 $(BUILD)/libpinshim.so $(DESTDIR)$(LIBDIR)/libpinshim.so
 	install -m 0755 $(BUILD)/libpinshim-prove.so $(DESTDIR)$(LIBDIR)/libpinshim-prove.so
 	install -m 0755 $(BUILD)/pinshim $(DESTDIR)$(BINDIR)/pinshim
 	install -m 0644 $(documents) $(DESTDIR)$(DOCDIR)
 	install -m 0644 $(wildcard docs/*.md docs/*.svg) $(DESTDIR)$(DOCDIR)/docs
+	sed 's|/usr/lib/x86_64-linux-gnu|$(LIBDIR)|; /^# The paths/d' packaging/systemd/pinshim.conf >$(DESTDIR)$(dropins)/pinshim.conf
+	chmod 0644 $(DESTDIR)$(dropins)/pinshim.conf
 	install -m 0644 man/pinshim.1 $(DESTDIR)$(MANDIR)/man1
 	install -m 0644 man/pins.5 $(DESTDIR)$(MANDIR)/man5
 	install -m 0644 man/libpinshim.8 $(DESTDIR)$(MANDIR)/man8
@@ -349,7 +352,8 @@ uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/libpinshim.so $(DESTDIR)$(LIBDIR)/libpinshim-prove.so $(DESTDIR)$(BINDIR)/pinshim $(DESTDIR)$(BASHDIR)/pinshim $(DESTDIR)$(ZSHDIR)/_pinshim
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/,man1/pinshim.1 man5/pins.5 man8/libpinshim.8)
 	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(documents) $(wildcard docs/*.md docs/*.svg))
-	-rmdir $(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(DOCDIR)
+	rm -f $(DESTDIR)$(dropins)/pinshim.conf
+	-rmdir $(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(dropins) $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)
 	$(Q)$(if $(DESTDIR),,$(refresh))
 
 ## clean       remove the build directory

@@ -95,27 +95,38 @@ static struct one_pin find_old(const char *old)
     return pin;
 }
 
-/* Return true if the file has a rule for that target with that pin. */
-static bool has_pin(const struct pins *pins, const char *target, const struct one_pin *sought)
+/* Return the rule for the target; NULL: there is none. */
+static const struct rule *rule_for(const struct pins *pins, const char *target)
 {
-    const struct rule *rule = NULL;
-    bool revoked = strcmp(target, "@revoked") == 0;
-
-    while (pins != NULL && (rule = revoked ? (rule == NULL ? pins_revoked(pins) : NULL) : targets_next(pins, rule)) != NULL) {
+    if (pins == NULL || strcmp(target, "@revoked") == 0)
+        return pins != NULL ? pins_revoked(pins) : NULL;
+    for (const struct rule *rule = targets_next(pins, NULL); rule != NULL; rule = targets_next(pins, rule)) {
         char buffer[HOST_NAME_MAX_LENGTH + 32];
         struct text text = text_over(buffer, sizeof(buffer));
 
-        if (!revoked)
-            targets_print(pins, rule, &text);
-        if (!revoked && strcasecmp(buffer, target) != 0)
-            continue;
-        for (const struct pin *pin = pins_next_pin(pins, rule, NULL); pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
-            if (pin->kind == sought->kind && pin->digest == sought->digest
-                && memcmp(pins_digest(pins, pin), sought->bytes, digest_size(sought->digest)) == 0)
-                return true;
-        }
+        targets_print(pins, rule, &text);
+        if (strcasecmp(buffer, target) == 0)
+            return rule;
     }
-    return false;
+    return NULL;
+}
+
+static bool has_expired(const struct pin *pin)
+{
+    return pin->expires != 0 && pin->expires <= text_today();
+}
+
+/* Return the rule's pin that is the same, preferably one that has not expired; NULL: there is none. */
+static const struct pin *find_pin(const struct pins *pins, const struct rule *rule, const struct one_pin *sought)
+{
+    const struct pin *found = NULL;
+
+    for (const struct pin *pin = rule != NULL ? pins_next_pin(pins, rule, NULL) : NULL; pin != NULL; pin = pins_next_pin(pins, rule, pin)) {
+        if (pin->kind == sought->kind && pin->digest == sought->digest
+            && memcmp(pins_digest(pins, pin), sought->bytes, digest_size(sought->digest)) == 0 && (found == NULL || has_expired(found)))
+            found = pin;
+    }
+    return found;
 }
 
 /* Split a printed line into target and pin. Return false if it is a comment. */
@@ -132,8 +143,35 @@ static bool read_line(const char *line, char *target, size_t size, const char **
     return *length > 0;
 }
 
-/* Append the lines that are new, each with the comments before it. Return how many there are. */
-static unsigned add_lines(struct whole *whole, const struct pins *before, const char *path, const char *printed)
+/* Return true if the rule has every pin of the other one. */
+static bool has_all_of(const struct pins *pins, const struct rule *rule, const struct rule *other)
+{
+    for (const struct pin *pin = pins_next_pin(pins, other, NULL); pin != NULL; pin = pins_next_pin(pins, other, pin)) {
+        struct one_pin same = {.known = true, .kind = (enum pin_kind)pin->kind, .digest = (enum digest)pin->digest};
+
+        memcpy(same.bytes, pins_digest(pins, pin), digest_size(same.digest));
+        if (find_pin(pins, rule, &same) == NULL)
+            return false;
+    }
+    return true;
+}
+
+/* Of the line that the file has already. Return false if it accepts no server any more. */
+static bool note_present(const struct pin *pin, const char *path, const char *line)
+{
+    char day[16];
+    struct text text = text_over(day, sizeof(day));
+
+    printf("%s has this already: %.*s\n", path, (int)strcspn(line, "\n"), line);
+    if (!has_expired(pin))
+        return true;
+    text_add_date(&text, pin->expires);
+    output_error("%s:%u: that pin expired on %s; next: set a later day there, if the server's owner confirms that it is still valid", path, (unsigned)pin->line, day);
+    return false;
+}
+
+/* Append the lines that are new, each with the comments before it. Return how many there are. `*good`: none of those that are there has expired. */
+static unsigned add_lines(struct whole *whole, const struct pins *before, const char *path, const char *printed, bool *good)
 {
     const char *comments = printed;
     unsigned count = 0;
@@ -143,6 +181,7 @@ static unsigned add_lines(struct whole *whole, const struct pins *before, const 
         const char *pin;
         size_t length;
         struct one_pin read;
+        const struct pin *present;
 
         /* A rule that is commented out ends what was said before it. */
         if (line[0] == '#' && line[1] != ' ')
@@ -150,8 +189,9 @@ static unsigned add_lines(struct whole *whole, const struct pins *before, const 
         if (!read_line(line, target, sizeof(target), &pin, &length))
             continue;
         read = read_pin(pin, length);
-        if (has_pin(before, target, &read)) {
-            printf("%s has this already: %.*s\n", path, (int)strcspn(line, "\n"), line);
+        present = find_pin(before, rule_for(before, target), &read);
+        if (present != NULL) {
+            *good &= note_present(present, path, line);
         } else {
             for (; comments < line; comments += strcspn(comments, "\n") + 1)
                 put_line(whole, comments, strcspn(comments, "\n"));
@@ -164,16 +204,111 @@ static unsigned add_lines(struct whole *whole, const struct pins *before, const 
     return count;
 }
 
-/* Copy the file, with the new pin in the place of the old one. Return how often that stood there. */
-static unsigned replace(struct whole *whole, const char *path, const char *content, const struct one_pin *old, const char *pin, size_t length)
+/* A rule with a port takes precedence over one for every port: say where what was added does not count for that reason, or hides what counted before. */
+static void warn_of_ports(const struct pins *before, const struct pins *after, const char *path, const char *printed)
+{
+    char last[1100] = "";
+
+    for (const char *line = printed; *line != '\0'; line += strcspn(line, "\n") + 1) {
+        char target[1100];
+        char buffer[HOST_NAME_MAX_LENGTH + 32];
+        const char *field;
+        size_t length;
+        const struct rule *rule = read_line(line, target, sizeof(target), &field, &length) ? rule_for(after, target) : NULL;
+        struct one_pin read = {.known = false};
+
+        if (rule == NULL || strcmp(target, "@revoked") == 0)
+            continue;
+        read = read_pin(field, length);
+        for (const struct rule *other = targets_next(after, NULL); other != NULL; other = targets_next(after, other)) {
+            struct text text = text_over(buffer, sizeof(buffer));
+
+            if (!targets_differ_in_port(rule, other))
+                continue;
+            targets_print(after, other, &text);
+            if (rule->port == 0 && find_pin(after, other, &read) == NULL)
+                output_error("%s:%u: on port %u the rule for %s takes precedence, and %.*s, for %s, does not count there; next: add that with --for %s, too", path,
+                    (unsigned)other->line, other->port, buffer, (int)length, field, target, buffer);
+            else if (other->port == 0 && strcmp(target, last) != 0 && rule_for(before, target) == NULL && !has_all_of(after, rule, other))
+                output_error("%s:%u: on port %u the rule for %s takes precedence now, and pins for %s alone do not count there any more; next: add them with --for %s, too",
+                    path, (unsigned)other->line, rule->port, target, buffer, target);
+        }
+        memcpy(last, target, strlen(target) + 1);
+    }
+}
+
+/* Return true if the comment is one that pin or learn have written about the pin below it. */
+static bool is_about_pin(const char *line, size_t length)
+{
+    static const char *const beginnings[] = {"# Key of ", "# Another key of ", "# Certificate: subject ", "# The server requests a client certificate", "#   subject  ",
+        "#   issuer   ", "#   expires  "};
+    static const char *const ends[] = {": a certificate", ": a key. Usable as a backup pin", ": a certificate request. Usable as a backup pin"};
+
+    for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++) {
+        if (strncmp(line, beginnings[i], strlen(beginnings[i])) == 0)
+            return true;
+    }
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        if (line[0] == '#' && length > strlen(ends[i]) && strncmp(line + length - strlen(ends[i]), ends[i], strlen(ends[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Return true if the line has this pin, and no other. */
+static bool is_only_pin(const char *line, size_t end, const struct one_pin *old)
+{
+    unsigned pins = 0;
+    bool found = false;
+
+    for (const char *at = line; at < line + end;) {
+        size_t blanks = strspn(at, BLANKS "\r");
+        size_t field = strcspn(at + blanks, BLANKS "#\r\n");
+        struct one_pin read = {.known = false};
+
+        if (field == 0)
+            break;
+        if (at > line)
+            read = read_pin(at + blanks, field);
+        pins += read.known;
+        found |= same(&read, old);
+        at += blanks + field;
+    }
+    return found && pins == 1;
+}
+
+/* What was printed about the new pin. */
+static void put_comments(struct whole *whole, const char *printed)
+{
+    for (const char *line = printed; line[0] == '#' && line[1] == ' '; line += strcspn(line, "\n") + 1)
+        put_line(whole, line, strcspn(line, "\n"));
+}
+
+/* Copy the file, with the new pin in the place of the old one, and with what was printed about it in the place of what was written about that. Return how
+ * often the old one stood there. */
+static unsigned replace(struct whole *whole, const char *path, const char *content, const struct one_pin *old, const char *printed, const char *pin, size_t length)
 {
     unsigned count = 0;
+    const char *held = NULL; /* comments about the next pin, which are not copied yet */
 
-    for (const char *line = content; *line != '\0';) {
+    for (const char *line = content; *line != '\0' || held != NULL;) {
         size_t end = strcspn(line, "\n");
         const char *at = line;
         bool changed = false;
 
+        if (*line != '\0' && is_about_pin(line, end)) {
+            held = held != NULL ? held : line;
+            line += end + (line[end] == '\n');
+            continue;
+        }
+        if (held != NULL && is_only_pin(line, end, old))
+            put_comments(whole, printed);
+        else
+            for (; held != NULL && held < line; held += strcspn(held, "\n") + (held[strcspn(held, "\n")] == '\n'))
+                put_line(whole, held, strcspn(held, "\n"));
+        held = NULL;
+        if (*line == '\0')
+            break;
         while (at < line + end) {
             size_t blanks = strspn(at, BLANKS "\r");
             size_t field = strcspn(at + blanks, BLANKS "#\r\n");
@@ -259,6 +394,7 @@ static int write_new(const char *path, const char *content, struct pins *before,
     size_t length = 0;
     unsigned changes = 0;
     struct pins *after;
+    bool good = true;
     int status = 1;
 
     if (old != NULL) {
@@ -275,14 +411,14 @@ static int write_new(const char *path, const char *content, struct pins *before,
     if (whole.out == NULL)
         return 1;
     if (old != NULL) {
-        changes = replace(&whole, path, content, &gone, pin, length);
+        changes = replace(&whole, path, content, &gone, printed, pin, length);
         if (changes == 0)
             output_error("%s does not have the pin that is to be replaced; nothing is written", path);
     } else {
         for (const char *line = content; *line != '\0'; line += strcspn(line, "\n") + (strchr(line, '\n') != NULL))
             put_line(&whole, line, strcspn(line, "\n"));
-        changes = add_lines(&whole, before, path, printed);
-        status = changes == 0 ? 0 : 1; /* there is nothing to add */
+        changes = add_lines(&whole, before, path, printed, &good);
+        status = changes == 0 && good ? 0 : 1; /* there is nothing to add */
     }
     if (fclose(whole.out) == 0 && changes > 0) {
         after = pins_parse(whole.at, whole.length, reader, print_fault, (void *)(uintptr_t)path);
@@ -290,8 +426,12 @@ static int write_new(const char *path, const char *content, struct pins *before,
             output_error("%s would be faulty and is not changed; the lines above are those of the new file", path);
         else if (put_in_place(path, &whole))
             status = 0;
+        if (status == 0 && old == NULL)
+            warn_of_ports(before, after, path, printed);
         if (status == 0)
             printf("next: pinshim lint %s, and pinshim check %s\n", path, path);
+        if (!good)
+            status = 1;
         pins_free(after);
     }
     free(whole.at);

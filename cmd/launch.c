@@ -86,7 +86,7 @@ void launch_advise_pins(const char *path)
     if (access(path, R_OK) != 0 && errno == EACCES)
         output_error("not started; next: let this user read it: chmod a+r %s (and chmod a+x for its directories)", path);
     else if (stat(path, &status) != 0)
-        output_error("not started; next: give a pins file with --pins, or write a first one with \"pinshim learn -o FILE -- CMD\"");
+        output_error("not started; next: give a pins file with --pins, or write a first one: \"pinshim pin --into FILE HOST\", or \"pinshim learn -o FILE -- CMD\"");
     else if ((status.st_mode & S_IWOTH) != 0)
         output_error("not started; next: let nobody else write it: chmod o-w %s", path);
     else

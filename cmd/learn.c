@@ -512,8 +512,8 @@ static size_t compose(const struct learnt *list, const struct unjudged *unjudged
     (void)fprintf(out, "# Learnt from: %s\n", shown); /* Its arguments may be passwords. */
     (void)fprintf(out, "#\n"
                        "# The servers were not verified: compare each pin with the one that the server's owner gives you.\n"
-                       "# Then add a backup pin for each host: one more line with the pin of a key that is kept offline (\"pinshim pin KEY\"\n"
-                       "# prints it). A server that is not yours: its issuer's pin, which follows as a comment where it is known, accepts its next key as well;\n"
+                       "# Then add a backup pin for each host: one more line with the pin of a key that is kept offline (\"pinshim pin\n"
+                       "# --into FILE --for TARGET KEY\" adds it; TARGET as it stands here, with the port). A server that is not yours: its issuer's pin, which follows as a comment where it is known, accepts its next key as well;\n"
                        "# or add expires=YYYY-MM-DD, and fetch the next pin, from two networks, before that day.\n"
                        "# To refuse all other hosts, add the line:  * deny\n");
     for (const struct learnt *learnt = list; learnt != NULL; learnt = learnt->next)
@@ -589,8 +589,8 @@ static bool report(const struct learn *learn, char *const *argv)
         (void)fputs(whole, stdout);
         good = fflush(stdout) == 0 && good; /* main() prints a message */
     } else {
-        output_error("%zu pin%s written to %s; next: compare them, add backup pins, then \"pinshim run --pins %s -- %s\"", rules,
-            rules == 1 ? "" : "s", learn->file, learn->file, shown);
+        output_error("%zu pin%s written to %s; next: compare them, add backup pins (pinshim pin --into %s --for TARGET KEY), then \"pinshim run --pins %s -- %s\"", rules,
+            rules == 1 ? "" : "s", learn->file, learn->file, learn->file, shown);
     }
     free(whole);
     free_learnt(list);

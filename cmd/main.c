@@ -22,7 +22,7 @@ static const struct {
 
 static void print_usage(FILE *out)
 {
-    fprintf(out, "usage: pinshim COMMAND [ARGUMENT...]\n\nTLS certificate pinning for unmodified OpenSSL programs.\n\n");
+    fprintf(out, "usage: pinshim COMMAND [ARGUMENT...]\n\nTLS certificate pinning for unmodified programs.\n\n");
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         fprintf(out, "  pinshim %s\n", commands[i].usage);
     fprintf(out, "  pinshim --help | --version\n\nFor details: \"pinshim help COMMAND\", or the manual page pinshim(1).\n");

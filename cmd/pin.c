@@ -39,6 +39,8 @@ static const char help[] =
     "                        is as in a pins file, or of a certificate or key FILE\n"
     "  --for TARGET          use TARGET in every line; with @revoked a line refuses\n"
     "                        the key for every target\n"
+    "  --issuer              the pin of the issuer's key is a line as well, not a\n"
+    "                        comment: for servers that are not yours\n"
     "  --starttls PROTOCOL   the protocol before TLS; by default, by the port:\n"
     "                        smtp, imap, pop3, ftp, sieve, nntp, postgres, mysql,\n"
     "                        ldap, xmpp or none\n"
@@ -59,6 +61,8 @@ struct pinning {
     const char *volatile *stage; /* shared with the child */
     int outcome; /* of the child */
     bool backed; /* a key or request was given */
+    bool issuer; /* --issuer */
+    bool unissued; /* of some HOST no issuer is known */
 };
 
 /* What lines begin with, and the width of the widest target. */
@@ -143,18 +147,41 @@ static void describe(const char *what, X509 *certificate)
     printf("# %s subject \"%s\", issuer \"%s\", valid until %.10s\n", what, text.leaf.subject, text.leaf.issuer, text.leaf.not_after);
 }
 
-/* Print the pin of an issuer of certificates for the target, or for the names of `leaf`, as a comment. Not for @revoked: that would refuse all
- * certificates of the issuer. */
-static void print_issuer(X509 *certificate, const char *target, const struct object *leaf)
+/* Print the pin of an issuer of certificates for the target, or for the names of `leaf`, as a comment unless it is `wanted`. Not for @revoked: that would
+ * refuse all certificates of the issuer. */
+static void print_issuer(X509 *certificate, const char *target, const struct object *leaf, bool wanted)
 {
     struct object issuer = {OBJECT_CERTIFICATE, certificate, NULL, NULL};
     char pin[128];
 
     if (revokes(target) || !spell(&issuer, PIN_CA, pin, sizeof(pin)))
         return;
-    describe("To accept every certificate of this issuer for the name, uncomment the next line:", certificate);
-    if (!print_lines(target, leaf, "#", pin))
+    describe(wanted ? "The next line accepts every certificate of this issuer for the name:"
+                    : "To accept every certificate of this issuer for the name, uncomment the next line:", certificate);
+    if (!print_lines(target, leaf, wanted ? "" : "#", pin))
         (void)print_lines("NAME", NULL, "#", pin);
+}
+
+/* Return the certificate of the leaf's issuer, which the server has not sent, from the trust store; NULL: it is not there. */
+static X509 *find_issuer(X509 *leaf)
+{
+    struct object own = {OBJECT_CERTIFICATE, leaf, NULL, NULL};
+    struct object found = {OBJECT_CERTIFICATE, NULL, NULL, NULL};
+    X509_STORE *store = X509_STORE_new();
+    X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    uint8_t key[32];
+    uint8_t other[32];
+
+    if (store != NULL && ctx != NULL && X509_STORE_set_default_paths(store) == 1 && X509_STORE_CTX_init(ctx, store, leaf, NULL) == 1
+        && X509_STORE_CTX_get1_issuer(&found.certificate, ctx, leaf) == 1
+        && (X509_verify(leaf, X509_get0_pubkey(found.certificate)) != 1 || !objects_spki(&own, key) || !objects_spki(&found, other)
+            || memcmp(key, other, sizeof(key)) == 0)) {
+        X509_free(found.certificate);
+        found.certificate = NULL;
+    }
+    X509_STORE_CTX_free(ctx);
+    X509_STORE_free(store);
+    return found.certificate;
 }
 
 /* Return true if a certificate before that one has the same key, as when the leaf is sent twice. */
@@ -174,9 +201,50 @@ static bool is_sent_again(const STACK_OF(X509) * chain, int at)
     return false;
 }
 
-/* Print what the server has shown, at this address. `first`: it is the first. */
-static bool print_server(const struct pinning *pinning, const struct dialled *dialled, bool first)
+#define KEYS 16
+
+/* The keys that were printed. */
+struct shown {
+    uint8_t spki[KEYS][32];
+    size_t count;
+    uint8_t issuers[KEYS][32]; /* those of the leaves */
+    size_t issuer_count;
+};
+
+/* Print the pins of who issued what the server has shown. The leaf's own issuer comes first, and once. */
+static void print_issuers(const struct pinning *pinning, const struct dialled *dialled, const char *target, struct shown *shown)
 {
+    X509 *missing = NULL;
+    bool first = true;
+
+    for (int i = 1; i < sk_X509_num(dialled->chain); i++) {
+        struct object issuer = {OBJECT_CERTIFICATE, sk_X509_value(dialled->chain, i), NULL, NULL};
+        uint8_t *spki = shown->issuers[shown->issuer_count];
+        bool repeated = false;
+
+        if (is_sent_again(dialled->chain, i))
+            continue;
+        if (first && shown->issuer_count + 1 < KEYS && objects_spki(&issuer, spki)) {
+            for (size_t k = 0; k < shown->issuer_count; k++)
+                repeated |= memcmp(shown->issuers[k], spki, sizeof(shown->issuers[k])) == 0;
+            shown->issuer_count += !repeated;
+        }
+        print_issuer(issuer.certificate, target, NULL, pinning->issuer && first && !repeated);
+        first = false;
+    }
+    if (first)
+        missing = find_issuer(sk_X509_value(dialled->chain, 0));
+    if (missing != NULL) {
+        print_issuer(missing, target, NULL, pinning->issuer && shown->issuer_count == 0);
+        shown->issuer_count++;
+    }
+    X509_free(missing);
+}
+
+/* Print what the server has shown, at this address. */
+static bool print_server(const struct pinning *pinning, const struct dialled *dialled, struct shown *shown)
+{
+    bool first = shown->count == 0;
     struct object leaf = {OBJECT_CERTIFICATE, sk_X509_value(dialled->chain, 0), NULL, NULL};
     char name[1100];
     char reached[64];
@@ -202,20 +270,9 @@ static bool print_server(const struct pinning *pinning, const struct dialled *di
     if (first && dialled->asks)
         printf("# The server requests a client certificate: see client-cert= in pins(5).\n");
     (void)print_lines(target, NULL, "", pin);
-    for (int i = 1; i < sk_X509_num(dialled->chain); i++) {
-        if (!is_sent_again(dialled->chain, i))
-            print_issuer(sk_X509_value(dialled->chain, i), target, NULL);
-    }
+    print_issuers(pinning, dialled, target, shown);
     return true;
 }
-
-#define KEYS 16
-
-/* The keys that were printed. */
-struct shown {
-    uint8_t spki[KEYS][32];
-    size_t count;
-};
 
 /* Print it unless its key has been. Return the other kind of key; DIAL_ANY: it is not to be asked for. */
 static enum dial_key show(const struct pinning *pinning, const struct dialled *dialled, struct shown *shown)
@@ -229,10 +286,13 @@ static enum dial_key show(const struct pinning *pinning, const struct dialled *d
         if (memcmp(shown->spki[i], spki, sizeof(shown->spki[i])) == 0)
             return dial_other_key(dialled);
     }
-    if (print_server(pinning, dialled, shown->count == 0))
+    if (print_server(pinning, dialled, shown))
         shown->count++;
     return dial_other_key(dialled);
 }
+
+/* The outcome where no issuer is known. */
+#define UNISSUED 2
 
 /* In the child. At every address, with both kinds of key. */
 static int pin_server(void *arg, size_t job)
@@ -240,7 +300,7 @@ static int pin_server(void *arg, size_t job)
     const struct pinning *pinning = arg;
     struct host host = pinning->host;
     struct dial_addresses addresses;
-    struct shown shown = {.count = 0};
+    struct shown shown = {.count = 0, .issuer_count = 0};
     struct dialled dialled;
     char message[400];
     char unasked[1200] = "";
@@ -283,7 +343,7 @@ static int pin_server(void *arg, size_t job)
         output_error("%s: %s", pinning->argument, message);
     else if (others.length > 0)
         output_error("%s: not reached at %s: a server there may have another key", pinning->argument, unasked);
-    return shown.count > 0 ? 0 : 1;
+    return shown.count == 0 ? 1 : shown.issuer_count == 0 ? UNISSUED : 0;
 }
 
 /* Report what the child could not. */
@@ -345,14 +405,15 @@ static const char *find_target(const struct pinning *pinning, const struct objec
     return leaf != NULL && is_named(object->kind == OBJECT_CERTIFICATE ? leaf : object) ? NULL : pinning->last;
 }
 
-static void print_certificate(struct pinning *pinning, const struct object *object, const struct object *leaf, const char *path)
+static void print_certificate(struct pinning *pinning, const struct object *object, const struct object *leaf, const char *path, bool *issued)
 {
     const char *target = find_target(pinning, object, leaf);
     bool refused = revokes(target);
     char pin[128];
 
     if (leaf != NULL && object != leaf) {
-        print_issuer(object->certificate, target, leaf);
+        print_issuer(object->certificate, target, leaf, pinning->issuer && !*issued);
+        *issued = true;
         return;
     }
     /* @revoked refuses a key in the leaf and in issuers, and takes no ca- pins. */
@@ -403,6 +464,7 @@ static bool pin_file(struct pinning *pinning, const char *path)
     struct text problem = text_over(message, sizeof(message));
     struct objects objects = {NULL, 0};
     const struct object *leaf;
+    bool issued = false;
 
     if (!objects_read(path, &objects, &problem)) {
         output_error("%s: %s", path, message);
@@ -414,7 +476,7 @@ static bool pin_file(struct pinning *pinning, const char *path)
         if (is_repeated(&objects, object, leaf))
             continue;
         if (object->kind == OBJECT_CERTIFICATE)
-            print_certificate(pinning, object, leaf, path);
+            print_certificate(pinning, object, leaf, path, &issued);
         else
             print_backup(pinning, object, leaf, path);
     }
@@ -450,6 +512,10 @@ static bool pin_host(struct pinning *pinning, const char *argument)
     pinning->argument = argument;
     *pinning->stage = "starting";
     workers_run(&workers);
+    if (pinning->outcome == UNISSUED) {
+        pinning->unissued = true;
+        pinning->outcome = 0;
+    }
     pinning->last_failed = pinning->outcome != 0;
     pinning->usable |= pinning->outcome == 0;
     return pinning->outcome == 0;
@@ -471,12 +537,15 @@ static int pin_all(struct pinning *pinning, char **arguments)
         else if (argument != first)
             fine &= pin_host(pinning, *argument);
     }
-    if (pinning->usable && !pinning->backed && *first != NULL && !revokes(pinning->target))
-        printf("# No backup pin. Your server: add the pin of a spare key (\"pinshim pin KEY\"). Somebody else's: uncomment the line of its issuer (ca-), so that\n"
-               "# its next key is accepted, too; or let the pin end (expires=YYYY-MM-DD), and fetch the next one, from two networks, before that day.\n");
+    if (pinning->issuer && pinning->unissued)
+        output_error("no issuer is known: its certificate is neither sent nor in the trust store; with --for TARGET give a file that has it");
+    if (pinning->usable && !pinning->backed && *first != NULL && !revokes(pinning->target) && (!pinning->issuer || pinning->unissued))
+        printf("# No backup pin. Your server: add the pin of a spare key (\"pinshim pin KEY\"). Somebody else's: %s, so that\n"
+               "# its next key is accepted, too; or let the pin end (expires=YYYY-MM-DD), and fetch the next one, from two networks, before that day.\n",
+            pinning->unissued ? "pin its issuer's certificate (\"pinshim pin --for TARGET FILE\")" : "uncomment the line of its issuer (ca-)");
     if (fine && !pinning->usable)
         output_error("every line is a comment: see there what to do");
-    return fine && pinning->usable ? 0 : 1;
+    return fine && pinning->usable && !(pinning->issuer && pinning->unissued) ? 0 : 1;
 }
 
 /* Pin all, into the file. What is printed meanwhile, in children as well, is for it. Return the exit status. */
@@ -503,7 +572,9 @@ static int pin_into(struct pinning *pinning, char **arguments, const char *file,
     if (status == 0)
         status = into_write(file, lines, old);
     else
-        output_error("%s is not changed", file);
+        output_error("%s is not %s", file, access(file, F_OK) == 0 ? "changed" : "made");
+    if (status == 0 && old == NULL && strstr(lines, "# No backup pin.") != NULL)
+        printf("no backup pin: if it is your server, give a spare key's file as well; if not, its issuer's pin: --issuer\n");
     free(lines);
     (void)fclose(printed);
     (void)close(out);
@@ -512,10 +583,10 @@ static int pin_into(struct pinning *pinning, char **arguments, const char *file,
 
 int pin_main(int argc, char **argv)
 {
-    enum { FOR = 256, STARTTLS, TIMEOUT, INTO, REPLACE };
+    enum { FOR = 256, STARTTLS, TIMEOUT, INTO, REPLACE, ISSUER };
     static const struct option options[] = {{"for", required_argument, NULL, FOR}, {"starttls", required_argument, NULL, STARTTLS},
         {"timeout", required_argument, NULL, TIMEOUT},
-        {"into", required_argument, NULL, INTO}, {"replace", required_argument, NULL, REPLACE}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+        {"into", required_argument, NULL, INTO}, {"replace", required_argument, NULL, REPLACE}, {"issuer", no_argument, NULL, ISSUER}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
     struct pinning pinning = {.seconds = 10, .stage = workers_share(sizeof(*pinning.stage))};
     const char *into = NULL;
     const char *old = NULL;
@@ -528,6 +599,9 @@ int pin_main(int argc, char **argv)
             break;
         case REPLACE:
             old = optarg;
+            break;
+        case ISSUER:
+            pinning.issuer = true;
             break;
         case FOR:
             pinning.target = optarg;
@@ -556,6 +630,8 @@ int pin_main(int argc, char **argv)
     /* The line's target stays as it is. */
     if (old != NULL && pinning.target == NULL)
         pinning.target = "*";
+    if (old != NULL && pinning.issuer)
+        return output_bad_usage("pin", "--replace puts one pin in the place of another, and takes no --issuer");
     if (old != NULL && into == NULL)
         return output_bad_usage("pin", "--replace needs --into FILE");
     return into != NULL ? pin_into(&pinning, argv + optind, into, old) : pin_all(&pinning, argv + optind);

@@ -229,7 +229,11 @@ static void judge(const struct prove *prove, const struct met *met, struct said 
     row->bytes += bytes;
     if (bytes > 0 || met->client_cert || (met->stage == STAGE_DONE && refusal == NULL)) {
         text_add(&text, "%s%s%s", met->plain > 0 ? "sent in plaintext" : bytes > 0 ? "sent to the impostor" : "the handshake was completed",
-            met->client_cert ? "; sent a client certificate" : "", refusal != NULL ? ", although the shim said: " : other != NULL ? "; the shim said: " : "; the shim said nothing of it");
+            met->client_cert ? "; sent a client certificate" : "",
+            refusal != NULL ? ", although the shim said: "
+                : other == NULL ? "; the shim said nothing of it"
+                : strcmp(other->verdict, "reported") == 0 ? "; the shim only logs refusals for this target (mode=report, report-until=): "
+                                                          : "; the shim said: ");
         text_add(&text, "%s", refusal != NULL ? refusal->reason : other != NULL ? other->reason : "");
         add(row, OUTCOME_LEAKED, refusal != NULL ? refusal->library : other != NULL ? other->library : "", why);
         return;
@@ -243,7 +247,7 @@ static void judge(const struct prove *prove, const struct met *met, struct said 
         return;
     }
     text_add(&text, "the program ended the handshake itself (%s), before the pins were asked%s", met->said,
-        prove->ca == NULL ? "; give the impostor a CA that it trusts (--ca)" : "");
+        prove->ca == NULL ? "; run it without its own list of CAs (as curl's --cacert), or give the impostor a CA that it trusts (--ca)" : "");
     add(row, OUTCOME_ITSELF, "", why);
 }
 
@@ -490,13 +494,14 @@ static void set_environment(const struct prove *prove)
 }
 
 static volatile sig_atomic_t child;
+static volatile sig_atomic_t timed_out;
 
 /* First politely, then not. */
 static void on_alarm(int signal)
 {
     static volatile sig_atomic_t before;
 
-    (void)signal;
+    timed_out |= signal == SIGALRM && before == 0;
     if (child > 0)
         (void)kill(child, before++ == 0 ? SIGTERM : SIGKILL);
     (void)alarm(3);
@@ -559,7 +564,9 @@ static int prove_it(struct prove *prove, struct pins *pins, char *const *argv)
     ended = run_program(prove, &examination, argv);
     impostor_stop(&prove->impostor);
     if (ended != -1) {
-        if (WIFSIGNALED(ended))
+        if (timed_out)
+            output_error("%s was ended after %u seconds (--timeout)", argv[0], prove->seconds);
+        else if (WIFSIGNALED(ended))
             output_error("%s was ended by signal %d", argv[0], WTERMSIG(ended));
         else if (WEXITSTATUS(ended) == LAUNCH_CANNOT_RUN || WEXITSTATUS(ended) == LAUNCH_NOT_FOUND)
             output_error("%s exited with %d: could it be run?", argv[0], WEXITSTATUS(ended));

@@ -50,6 +50,12 @@ bool targets_have_every_port(const struct pins *pins, const struct rule *rule)
     return false;
 }
 
+bool targets_differ_in_port(const struct rule *rule, const struct rule *other)
+{
+    /* The rules of one target share its name. */
+    return rule->form == other->form && rule->name == other->name && rule->port != other->port;
+}
+
 void targets_print(const struct pins *pins, const struct rule *rule, struct text *out)
 {
     static const char *const stars[] = {[FORM_ONE_LABEL] = "*.", [FORM_LABELS] = "**.", [FORM_ANY] = "*", [FORM_UNKNOWN] = "@unknown"};

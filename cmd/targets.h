@@ -19,6 +19,9 @@ MUST_CHECK bool targets_are_any(const struct rule *rule);
 /* Return true if a rule of the same target is for every port. */
 MUST_CHECK bool targets_have_every_port(const struct pins *pins, const struct rule *rule);
 
+/* Return true if the two are for the same name, address or wildcard, at different ports (0: every port). */
+MUST_CHECK bool targets_differ_in_port(const struct rule *rule, const struct rule *other);
+
 /* Append the target as a pins file spells it. */
 void targets_print(const struct pins *pins, const struct rule *rule, struct text *out);
 

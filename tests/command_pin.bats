@@ -491,9 +491,100 @@ c.example cert-sha256:$PIN_GOOD"
     equals "$STATUS" 2
 }
 
+@test "pin --replace puts what it says of the new pin in the place of what it said of the old one" {
+    cd "$BATS_TEST_TMPDIR"
+    pinshim pin --into rotated "localhost:$GOOD" "$LAB/impostor.key"
+    grep -q "^# Key of localhost:$GOOD" rotated
+    printf '%s\n' '# mine' '#   subject  CN=old' "b.example spki-sha256:$PIN_GOOD" '# Certificate: subject "CN=two"' "c.example spki-sha256:$PIN_GOOD spki-sha256:$PIN_IMPOSTOR" \
+        '# Certificate: subject "CN=last"' >>rotated
+    pinshim pin --into rotated --replace "$LAB/good.pem" "$LAB/renewal.key"
+    equals "$STATUS$ERR" 0
+    equals "$(cat rotated)" "# $LAB/renewal.key: a key. Usable as a backup pin
+localhost:$GOOD   spki-sha256:$PIN_RENEWAL
+# $LAB/impostor.key: a key. Usable as a backup pin
+localhost:$GOOD   spki-sha256:$PIN_IMPOSTOR
+# mine
+# $LAB/renewal.key: a key. Usable as a backup pin
+b.example spki-sha256:$PIN_RENEWAL
+# Certificate: subject \"CN=two\"
+c.example spki-sha256:$PIN_RENEWAL spki-sha256:$PIN_IMPOSTOR
+# Certificate: subject \"CN=last\""
+    has "$OUT" "rotated:2: replaced with spki-sha256:$PIN_RENEWAL"
+    has "$OUT" "rotated:7: replaced with spki-sha256:$PIN_RENEWAL"
+    has "$OUT" "rotated:9: replaced with spki-sha256:$PIN_RENEWAL"
+    # What was fetched from a server says so.
+    pinshim pin --into rotated --replace "$LAB/impostor.pem" "localhost:$GOOD"
+    equals "$STATUS$(grep -A 2 "^# Key of localhost:$GOOD" rotated | tail -n 1)" "0localhost:$GOOD   spki-sha256:$PIN_GOOD"
+}
+
+@test "pin --into says where what it adds does not count because of a port, and that a pin which is there has expired" {
+    cd "$BATS_TEST_TMPDIR"
+    # What learn writes has a port.
+    echo "localhost:$GOOD spki-sha256:$PIN_GOOD" >ports
+    pinshim pin --into ports "localhost:$GOOD" --for localhost "$LAB/renewal.key"
+    equals "$STATUS" 0
+    equals "$ERR" "pinshim: ports:1: on port $GOOD the rule for localhost:$GOOD takes precedence, and spki-sha256:$PIN_RENEWAL, for localhost, does not count there; next: add that with --for localhost:$GOOD, too"
+    has "$(pinshim lint ports && cat "$OUT_FILE")" "ports:1: warning: no backup pin"
+    pinshim pin --into ports --for "localhost:$GOOD" "$LAB/renewal.key"
+    equals "$STATUS$ERR" 0
+    pinshim lint ports
+    equals "$OUT" ''
+    # The other way round.
+    echo "localhost spki-sha256:$PIN_IMPOSTOR" >ports
+    pinshim pin --into ports "localhost:$GOOD" "$LAB/renewal.key"
+    equals "$STATUS" 0
+    equals "$ERR" "pinshim: ports:1: on port $GOOD the rule for localhost:$GOOD takes precedence now, and pins for localhost alone do not count there any more; next: add them with --for localhost:$GOOD, too"
+    pinshim pin --into ports --for "localhost:$GOOD" "$LAB/impostor.key"
+    equals "$STATUS$ERR" 0
+    echo "localhost:$GOOD spki-sha256:$PIN_GOOD expires=2020-01-01" >ports
+    pinshim pin --into ports "localhost:$GOOD"
+    equals "$STATUS" 1
+    has "$OUT" "ports has this already: localhost:$GOOD"
+    has "$ERR" "ports:1: that pin expired on 2020-01-01; next: set a later day there"
+    echo "localhost:$GOOD spki-sha256:$PIN_GOOD" >>ports
+    pinshim pin --into ports "localhost:$GOOD"
+    equals "$STATUS$ERR" 0
+}
+
+@test "pin --issuer makes a rule of the issuer's pin, which the server sends or the trust store has" {
+    cd "$BATS_TEST_TMPDIR"
+    export SSL_CERT_FILE=$LAB/ca.pem SSL_CERT_DIR=$BATS_TEST_TMPDIR
+    shows 0 127.0.0.1 good
+    pinshim pin "localhost:$PORT"
+    has "$OUT" "#localhost:$PORT   ca-sha256:$PIN_CA"
+    has "$OUT" "Somebody else's: uncomment the line of its issuer (ca-)"
+    pinshim pin --into issued "localhost:$PORT"
+    has "$OUT" "no backup pin: if it is your server, give a spare key's file as well; if not, its issuer's pin: --issuer"
+    pinshim pin --into issued --issuer "localhost:$PORT"
+    equals "$STATUS$ERR$(grep -v '^#' issued)" "0localhost:$PORT   spki-sha256:$PIN_GOOD
+localhost:$PORT   ca-sha256:$PIN_CA"
+    lacks "$OUT" 'no backup pin'
+    pinshim lint issued
+    equals "$OUT" ''
+    # The next key is accepted.
+    pinshim check --next "$LAB/renewal.pem" issued
+    equals "$STATUS" 0
+    # An issuer that nobody knows is not asked for in vain.
+    unset SSL_CERT_FILE
+    SSL_CERT_FILE=$BATS_TEST_TMPDIR/none pinshim pin "localhost:$PORT"
+    has "$OUT" "Somebody else's: pin its issuer's certificate (\"pinshim pin --for TARGET FILE\")"
+    SSL_CERT_FILE=$BATS_TEST_TMPDIR/none pinshim pin --into none --issuer "localhost:$PORT"
+    equals "$STATUS" 1
+    has "$ERR" 'no issuer is known: its certificate is neither sent nor in the trust store'
+    has "$ERR" 'none is not made'
+    [ ! -e none ]
+    pinshim pin --into issued --replace "$LAB/good.pem" --issuer "$LAB/renewal.key"
+    equals "$STATUS" 2
+    # Of a file with a chain, the first.
+    cat "$LAB/good.pem" "$LAB/ca.pem" >chain.pem
+    pinshim pin --issuer --for localhost chain.pem
+    equals "$(pin_lines)" "localhost   spki-sha256:$PIN_GOOD
+localhost   ca-sha256:$PIN_CA"
+}
+
 @test "pin, lint and learn say what to do about a server that has no backup key for one" {
     pinshim pin "localhost:$GOOD"
-    has "$OUT" "Somebody else's: uncomment the line of its issuer (ca-)"
+    has "$OUT" "# No backup pin. Your server: add the pin of a spare key (\"pinshim pin KEY\"). Somebody else's: "
     pinshim pin "localhost:$GOOD" "$LAB/renewal.key"
     lacks "$OUT" 'No backup pin'
     pins "localhost:$GOOD spki-sha256:$PIN_GOOD"

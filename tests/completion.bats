@@ -29,7 +29,7 @@ printf "%s\n" "${COMPREPLY[@]}"' _ "$@"
     completes '--version' pinshim --v
     completes '-- --force --help --json --log --log-level --pins --report' pinshim run --
     completes '-- --help --json --pid' pinshim doctor --
-    completes '--for --help --into --replace --starttls --timeout' pinshim pin --
+    completes '--for --help --into --issuer --replace --starttls --timeout' pinshim pin --
     completes '--help --json --strict' pinshim lint -
     completes '--help --json --next --prometheus --starttls --timeout' pinshim check pins -
     completes '-- --force --help -f -o' pinshim learn -

@@ -98,6 +98,11 @@ stopped() {
     equals "$(throw_away ldconfig -p | grep -c libpinshim)" 0
 }
 
+@test "a compiler that is missing is not asked for before it is needed" {
+    capture "${MAKE[@]}" CC=no-such-compiler help
+    equals "$STATUS$ERR" 0
+}
+
 @test "a user without rights who installs into a directory of their own is told that there the path must be written" {
     local home=$MADE/home object=$MADE/home/lib/libpinshim.so
     [ "$(id -u)" -eq 0 ] || skip 'it takes root to become another user'
@@ -107,6 +112,8 @@ stopped() {
     capture as_nobody "${MAKE[@]}" PREFIX="$home" install
     equals "$STATUS" 0
     has "$OUT" "ld.so does not find it by its name alone: write LD_PRELOAD=$object"
+    # The drop-in for services has the path of where it was installed.
+    equals "$(grep -c "=$object\$" "$home/share/doc/pinshim/examples/systemd/pinshim.conf"):$(grep -c /usr/lib/ "$home/share/doc/pinshim/examples/systemd/pinshim.conf")" 2:0
     fetch_here() { capture as_nobody "$@" curl -sS --max-time 20 --cacert "$MADE/ca.pem" "https://localhost:$IMPOSTOR/"; }
     fetch_here PINSHIM_PINS="$MADE/pins" LD_PRELOAD="$object"
     stopped

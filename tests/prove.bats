@@ -154,11 +154,12 @@ import socket; t = ssl._create_unverified_context().wrap_socket(s.sock); t.senda
     capture "$LAB/with/pinshim" prove --pins "$PINS" -- curl -s --cacert "$LAB/ca.pem" "https://localhost:$GOOD/"
     equals "$STATUS" 3
     row "localhost:$GOOD" curl - 'not by the shim' 0
-    has "$OUT" 'give the impostor a CA that it trusts (--ca)'
+    has "$OUT" "run it without its own list of CAs (as curl's --cacert), or give the impostor a CA that it trusts (--ca)"
     pins "localhost spki-sha256:$PIN_GOOD mode=report"
     capture "$LAB/with/pinshim" prove --pins "$PINS" -- curl -sk "https://localhost:$GOOD/"
     equals "$STATUS" 1
     row "localhost:$GOOD" curl "$JUDGED" NO '[1-9][0-9]*'
+    has "$OUT" 'the shim only logs refusals for this target (mode=report, report-until=): no pin of'
     capture "$LAB/with/pinshim" prove --pins nowhere -- curl -sk "https://localhost:$GOOD/"
     equals "$STATUS" 125
     has "$ERR" 'give a pins file with --pins'
@@ -170,6 +171,11 @@ import socket; t = ssl._create_unverified_context().wrap_socket(s.sock); t.senda
     capture "$LAB/with/pinshim" prove
     equals "$STATUS" 2
     has "$ERR" 'prove needs a command to run'
+    # A service does not end by itself.
+    pins "localhost spki-sha256:$PIN_GOOD"
+    capture "$LAB/with/pinshim" prove --timeout 2 --pins "$PINS" -- sh -c "curl -sk https://localhost:$GOOD/; exec sleep 60"
+    equals "$STATUS" 0
+    has "$ERR" 'sh was ended after 2 seconds (--timeout)'
 }
 
 @test "what redirects is not in the shim, and does nothing unless prove asks for it" {
