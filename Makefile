@@ -156,11 +156,16 @@ $(BUILD)/bench/empty.so:
 	$(Q)echo | $(CC) -shared -x c -o $@ -
 
 # With the sources of the shim themselves, so that they are instrumented.
-fuzzed := $(core:%=shim/%.c) shim/core/dns.c shim/core/proxy_request.c
-$(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(fuzzed) $(wildcard shim/core/*.h) shim/core/log.c
+fuzzer = clang -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' $(in_openssl) -Ishim/gnutls -Icmd -Icmd/examine -Wall -Wextra -Werror -MMD -MP -O1 -g \
+	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@
+fuzzed := $(patsubst %,$(BUILD)/fuzzed/%.o,$(core) core/dns core/proxy_request)
+$(BUILD)/fuzzed/%.o: shim/%.c
 	@mkdir -p $(@D)
-	$(Q)clang -std=gnu11 -D_GNU_SOURCE -DPINSHIM_VERSION='"$(VERSION)"' $(in_openssl) -Ishim/gnutls -Icmd -Icmd/examine -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		-o $@ $< $(fuzzed)
+	$(Q)$(fuzzer) -c $<
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(fuzzed)
+	@mkdir -p $(@D)
+	$(Q)$(fuzzer) $< $(fuzzed)
 
 unit := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 programs := $(patsubst tests/programs/%.c,$(BUILD)/programs/%,$(wildcard tests/programs/*.c))
