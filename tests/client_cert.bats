@@ -24,7 +24,7 @@ teardown_file() {
 }
 
 setup() {
-    CLIENT=$BATS_TEST_DIRNAME/../build/paths/client_cert
+    CLIENT=$BUILT/paths/client_cert
     HAS="client-cert=$LAB/first.pem client-key=$LAB/first.key"
     pins "www.pinned.example spki-sha256:$PIN_GOOD $HAS"
     export PINSHIM_LOG_LEVEL=all

@@ -10,7 +10,7 @@ load lib/programs
 setup_file() {
     programs_lab
     # Under these names the same tests are run with programs that contain OpenSSL.
-    PATHS=$BATS_TEST_DIRNAME/../build/paths
+    PATHS=$BUILT/paths
     # Under this name the same tests are run with programs for musl.
     if [[ $BATS_TEST_FILENAME == */paths_musl.bats ]]; then
         PATHS=${SHIM_MUSL:-$BATS_TEST_DIRNAME/../build/musl}/paths

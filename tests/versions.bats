@@ -9,7 +9,7 @@ load lib/programs
 
 setup_file() {
     programs_lab
-    PATHS=$BATS_TEST_DIRNAME/../build/paths
+    PATHS=$BUILT/paths
     export PATHS
 }
 
@@ -197,7 +197,7 @@ setup() {
 }
 
 @test "an impostor is refused by both of two libssl of different releases in one process" {
-    local other=$BATS_TEST_DIRNAME/../other/libssl.so.1.1 own libraries
+    local other=$BUILT/other/libssl.so.1.1 own libraries
     own=$(ldd "$PATHS/connect" | sed -n 's/.*=> \(.*libssl.so.[^ ]*\) .*/\1/p')
     export LD_LIBRARY_PATH=${other%/*}
     [[ $own != *.so.1.1 ]] || skip 'this release is the other one'

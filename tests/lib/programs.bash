@@ -6,7 +6,10 @@
 bats_require_minimum_version 1.5.0
 SHIM_SO=${SHIM_SO:-$BATS_TEST_DIRNAME/../build/libpinshim.so}
 PROGRAMS=$BATS_TEST_DIRNAME/../build/programs
-export SHIM_SO PROGRAMS
+# With another OpenSSL than this system's (tests/matrix --cut): a directory with programs for it, its compiler and its command.
+BUILT=${SHIM_OPENSSL:-$BATS_TEST_DIRNAME/../build}
+[ -z "${SHIM_OPENSSL:-}" ] || export CC=$BUILT/cc PATH=$BUILT/bin:$PATH
+export SHIM_SO PROGRAMS BUILT
 # Under this name tests run once more, with a client on GnuTLS.
 case ${BATS_TEST_FILENAME:-} in
 *_gnutls.bats) S_CLIENT=("$BATS_TEST_DIRNAME/../build/gnutls/s_client") ;;
@@ -48,12 +51,13 @@ capture() {
     OUT_FILE=$BATS_TEST_TMPDIR/out ERR_FILE=$BATS_TEST_TMPDIR/err
     STATUS=0
     "$@" >"$OUT_FILE" 2>"$ERR_FILE" </dev/null || STATUS=$?
-    OUT=$(tr -d '\0' <"$OUT_FILE")
-    ERR=$(tr -d '\0' <"$ERR_FILE")
+    # bash leaves out NUL, and says so.
+    { OUT=$(<"$OUT_FILE") ERR=$(<"$ERR_FILE"); } 2>/dev/null
 }
 
 # needs PROGRAM: skip the test if this release lacks functions that PROGRAM needs
 needs() {
+    # shellcheck disable=SC2153 # the tests'
     capture bare "$PATHS/$1"
     [ "$STATUS" -ne 77 ] || skip 'this OpenSSL has none'
 }
