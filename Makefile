@@ -180,14 +180,17 @@ FUZZ_SECONDS ?= 600
 # Tests of what does not need the object.
 without_object := tests/command_pin.bats tests/guide.bats tests/completion.bats tests/manual.bats tests/fleet.bats tests/packages.bats
 
+# Of a build that installs what it needs first; unless the user has said how many.
+parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
 ## demo        show the main job on real clients and servers
 demo: tools-for-demo
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory $(parallel) all
 	$(Q)demo/demo
 
 ## test        run the unit tests and the tests with real clients and servers
 test: tools
-	$(Q)$(MAKE) --no-print-directory all $(unit) programs musl stacks servers runtimes
+	$(Q)$(MAKE) --no-print-directory $(parallel) all $(unit) programs musl stacks servers runtimes
 	$(Q)tests/run
 
 ## unit        the unit tests alone
@@ -196,7 +199,7 @@ unit: $(unit)
 
 ## quick       half of the tests, without those that need PHP, Apache, Node.js or npm
 quick: tools-for-quick
-	$(Q)$(MAKE) --no-print-directory all $(unit) programs
+	$(Q)$(MAKE) --no-print-directory $(parallel) all $(unit) programs
 	$(Q)tests/run --quick
 
 ## bare        run make demo, test and deb on a minimal Debian 12, and again in a chroot; needs root; takes half an hour
