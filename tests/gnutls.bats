@@ -896,8 +896,10 @@ mixed() {
         EVENTS=$GOOD_EVENTS reaches "$PORT" within www.pinned.example:443 $how
     done
     # Not before 3.7.3.
-    EVENTS=$GOOD_EVENTS reaches "$PORT" within www.pinned.example:443 file
-    EVENTS=$IMPOSTOR_EVENTS fails "$proxy" within www.pinned.example:443 file
+    for how in file left; do
+        EVENTS=$GOOD_EVENTS reaches "$PORT" within www.pinned.example:443 $how
+        EVENTS=$IMPOSTOR_EVENTS fails "$proxy" within www.pinned.example:443 $how
+    done
 }
 
 @test "a rule's client certificate is given where the program's own function has none, and not where none of its kind is wanted" {

@@ -441,6 +441,105 @@ resumes() {
     done
 }
 
+@test "nothing is written in clear text after early data that a callback has left by a jump, nor within a callback" {
+    seen
+    local how
+    reader good -early_data -tls1_3
+    relay "$PORT"
+    for how in '' within; do
+        # shellcheck disable=SC2086 # no word, or one
+        capture shim "$PATHS/jump" 127.0.0.1 "$PORT" early tls1.3 $how text=LEAKED
+        # From 3.5 on the handshake goes on.
+        has "$OUT" 'SSL_write: '
+    done
+    capture bare "$PATHS/jump" 127.0.0.1 "$PORT" early tls1.3 text=ARRIVED
+    lab_wait grep -aq ARRIVED "$RELAYED"
+    run -1 grep -a LEAKED "$RELAYED"
+}
+
+# once_more [OPTION...]: after a callback of the program left that handshake does what it does without the shim, and is called as often: at least once,
+# where the shim asks as well
+once_more() {
+    local without status
+    capture bare "$PATHS/left" 127.0.0.1 "$GOOD" "$@"
+    without=$(grep -v '^Date: ' <<<"$OUT")
+    status=$STATUS
+    has "$OUT" 'SSL_connect: 1,'
+    capture shim "$PATHS/left" 127.0.0.1 "$GOOD" "$@"
+    lacks "$ERR" 'pinshim['
+    equals "$STATUS" "$status"
+    if is_inside; then
+        without=$(sed -E 's/: [1-9][0-9]*/: some/' <<<"$without")
+        OUT=$(sed -E 's/: [1-9][0-9]*/: some/' <<<"$OUT")
+    fi
+    equals "$(grep -v '^Date: ' <<<"$OUT")" "$without"
+}
+
+@test "a callback of the program's that was left by a jump is called again, and the good server is reached" {
+    local version deep
+    for version in tls1.2 tls1.3; do
+        for deep in '' deep; do
+            once_more security $version $deep
+            once_more security skip=1 $version $deep
+            once_more own $version $deep
+            once_more info skip=4 $version $deep
+            once_more message $version $deep
+            once_more query $version $deep
+        done
+    done
+    # Under TLS 1.3 it is called by a read, and libssl reads no more tickets after that.
+    once_more session tls1.2
+    has "$OUT" 'called: '
+    lacks "$OUT" 'called: 0'
+    for deep in '' deep; do
+        capture bare "$PATHS/left" 127.0.0.1 "$IMPOSTOR" message tls1.2 $deep
+        has "$OUT" 'hello from impostor'
+        capture shim "$PATHS/left" 127.0.0.1 "$IMPOSTOR" message tls1.2 $deep
+        lacks "$OUT" 'hello from'
+        equals "$(count_lines refused)" 1
+    done
+}
+
+@test "a security callback that calls the one which it has found before each call is asked, and the calls end" {
+    local version
+    for version in tls1.2 tls1.3; do
+        held security each $version
+        has "$OUT" 'called: 1'
+    done
+}
+
+@test "after a handshake, or a query, that a callback has left by a jump, a session of another process is not resumed" {
+    local version how saved=$BATS_TEST_TMPDIR/session
+    for version in tls1.2 tls1.3; do
+        capture bare "$PATHS/resume" 127.0.0.1 "$GOOD" set $version "save=$saved"
+        for how in message 'message deep' 'message server' query 'query deep'; do
+            # shellcheck disable=SC2086 # words
+            set -- $how $version
+            capture bare "$PATHS/left" 127.0.0.1 "$GOOD" "$@" "load=$saved"
+            has "$OUT" 'reused: 1'
+            capture shim "$PATHS/left" 127.0.0.1 "$GOOD" "$@" "load=$saved"
+            has "$OUT" 'reused: 0'
+            has "$OUT" 'SSL_connect: 1,'
+        done
+    done
+}
+
+@test "a thread can be cancelled after a callback for client certificates that it has left by a jump" {
+    local version
+    cp "$LAB/good.pem" "$LAB/asking.pem"
+    cp "$LAB/good.key" "$LAB/asking.key"
+    lab_nginx asking "ssl_client_certificate $LAB/ca.pem; ssl_verify_client optional;"
+    chmod 600 "$LAB/good.key"
+    pins "www.pinned.example spki-sha256:$PIN_GOOD client-cert=$LAB/good.pem client-key=$LAB/good.key"
+    for version in tls1.2 tls1.3; do
+        for how in bare shim; do
+            capture $how "$PATHS/left" 127.0.0.1 "$PORT" client $version
+            has "$OUT" $'cancels: 1\ncalled: 1,'
+            has "$OUT" 'SSL_connect: 1,'
+        done
+    done
+}
+
 @test "early data is judged at each write: a name that is set in between counts" {
     seen
     reader impostor -early_data -tls1_3

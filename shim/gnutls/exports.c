@@ -281,25 +281,28 @@ EXPORT int gnutls_verify_stored_pubkey(const char *file, gnutls_tdb_t store, con
         return conn == NULL || conn->phase == PHASE_CONFIRMED || gtls_handshake_may_send(conn) ? real(__VA_ARGS__) : REFUSED; \
     }
 
+/* gnutls_record_send_file of this thread passes on what the program has not given. */
+static _Thread_local bool sends_file;
+
 /* The same. What was written may be a request to a proxy; GnuTLS's own calls pass on what it was given. A call without bytes sends what an interrupted one
- * has left. */
+ * has left. Within any other function than gnutls_record_send, it is not gnutls_record_send_file that passes on: that one may have been left by a jump. */
 #define WRITES(name, counts, parameters, ...) \
     EXPORT ssize_t name parameters \
     { \
         FIND(name, session, GNUTLS_E_INTERNAL_ERROR) \
+        const bool before = sends_file; \
         ssize_t result; \
  \
         if (conn != NULL && conn->phase != PHASE_CONFIRMED && !gtls_handshake_may_send(conn)) \
             return REFUSED; \
+        sends_file = counts; \
         result = real(__VA_ARGS__); \
+        sends_file = before; \
         if (conn != NULL && result > 0 && size >= (size_t)result && __builtin_expect(within_may_look(bytes), 0) \
             && (counts || !gtls_calls(gtls, __builtin_return_address(0)))) \
             gtls_handshake_was_written(conn, bytes, (size_t)result); \
         return result; \
     }
-
-/* gnutls_record_send_file of this thread passes on what the program has not given. */
-static _Thread_local bool sends_file;
 
 WRITES(gnutls_record_send, sends_file, (gnutls_session_t session, const void *bytes, size_t size), session, bytes, size)
 WRITES(gnutls_record_send2, false, (gnutls_session_t session, const void *bytes, size_t size, size_t pad, unsigned flags), session, bytes, size, pad, flags)
@@ -318,7 +321,20 @@ EXPORT ssize_t gnutls_record_send_file(gnutls_session_t session, int fd, off_t *
     sends_file = false;
     return result;
 }
-SENDS(int, gnutls_record_uncork, (gnutls_session_t session, unsigned flags), session, flags)
+EXPORT int gnutls_record_uncork(gnutls_session_t session, unsigned flags)
+{
+    FIND(gnutls_record_uncork, session, GNUTLS_E_INTERNAL_ERROR)
+    const bool before = sends_file;
+    int result;
+
+    if (conn != NULL && conn->phase != PHASE_CONFIRMED && !gtls_handshake_may_send(conn))
+        return REFUSED;
+    sends_file = false;
+    result = real(session, flags);
+    sends_file = before;
+    return result;
+}
+
 SENDS(int, gnutls_bye, (gnutls_session_t session, gnutls_close_request_t how), session, how)
 SENDS(int, gnutls_alert_send, (gnutls_session_t session, gnutls_alert_level_t level, gnutls_alert_description_t alert), session, level, alert)
 SENDS(int, gnutls_alert_send_appropriate, (gnutls_session_t session, int error), session, error)

@@ -22,10 +22,18 @@ static bool server_has_proven(const struct ossl *ossl, const SSL *ssl)
     return exchange == NID_kx_any || exchange == NID_kx_ecdhe || exchange == NID_kx_dhe;
 }
 
-/* Call the older callback, of the SSL_CTX, as libssl does when no certificate was set. Return false if it gives none. */
-static bool ask_program(const struct ossl *ossl, SSL *ssl, int *answer)
+static ossl_client_callback older_callback(const struct ossl *ossl, const SSL *ssl)
 {
     ossl_client_callback callback = ossl->SSL_CTX_get_client_cert_cb(ossl->SSL_get_SSL_CTX(ssl));
+
+    return callback;
+}
+
+/* Call the older callback, of the SSL_CTX, as libssl does when no certificate was set. Return false if it gives none. It may not come back: nothing
+ * may be held. */
+static bool ask_program(const struct ossl *ossl, SSL *ssl, int *answer)
+{
+    ossl_client_callback callback = older_callback(ossl, ssl);
     X509 *certificate = NULL;
     EVP_PKEY *key = NULL;
     int given = callback != NULL ? callback(ssl, &certificate, &key) : 0;
@@ -77,7 +85,7 @@ static X509 *set_certificate(const struct ossl *ossl, SSL *ssl, const struct cli
 }
 
 /* Log why the certificate is not offered. */
-static void log_problem(const struct ossl *ossl, SSL *ssl, const struct client_cert *client, const char *problem, enum event_verdict verdict,
+static __attribute__((cold)) void log_problem(const struct ossl *ossl, SSL *ssl, const struct client_cert *client, const char *problem, enum event_verdict verdict,
     struct evaluation *evaluation)
 {
     static const struct presented nothing;
@@ -87,6 +95,14 @@ static void log_problem(const struct ossl *ossl, SSL *ssl, const struct client_c
     report_client((unsigned)client->line, problem, &remark);
     evaluation->remark = buffer;
     decide_report(ossl, ssl, &nothing, evaluation, verdict);
+}
+
+static void let_go(struct evaluation **evaluation)
+{
+    if (*evaluation != NULL)
+        evaluation_end(*evaluation);
+    evaluation_free(*evaluation);
+    *evaluation = NULL;
 }
 
 static const struct client_cert *evaluate_again(const struct ossl *ossl, SSL *ssl, struct evaluation *out)
@@ -105,6 +121,22 @@ static const struct client_cert *evaluate_again(const struct ossl *ossl, SSL *ss
         client = pins_client(out->store->pins, out->judgement.client);
     if (leaf != NULL)
         ossl->X509_free(leaf);
+    return client;
+}
+
+/* Return the certificate of the server's rule, with `*evaluation`; NULL: none, and nothing is held. */
+static __attribute__((noinline, cold)) const struct client_cert *find_certificate(const struct ossl *ossl, SSL *ssl, struct evaluation **evaluation)
+{
+    const struct client_cert *client;
+    int saved = errno;
+
+    *evaluation = evaluation_new();
+    (void)ossl->ERR_set_mark();
+    client = *evaluation != NULL ? evaluate_again(ossl, ssl, *evaluation) : NULL;
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
+    if (client == NULL)
+        let_go(evaluation);
     return client;
 }
 
@@ -152,17 +184,41 @@ static enum answer offer_certificate(const struct ossl *ossl, SSL *ssl, SSL *con
     return ANSWER_GO_ON;
 }
 
+/* Offer the certificate of the server's rule, unless the program's older callback gives one. It is asked only where libssl would ask it: if the server has asked
+ * for one. What it gives stays on the SSL, as when libssl asks. */
+static int offer_or_ask(const struct ossl *ossl, SSL *ssl, SSL *connection, bool asked)
+{
+    struct evaluation *evaluation;
+    const struct client_cert *client = find_certificate(ossl, connection, &evaluation);
+    int answer = ANSWER_GO_ON;
+    int saved;
+
+    if (client != NULL && older_callback(ossl, ssl) != NULL) {
+        let_go(&evaluation);
+        client = NULL;
+        /* Under TLS 1.3 it is known by then, if the server's signature is about to be checked. */
+        if ((asked || ossl->SSL_get_sigalgs(ssl, -1, NULL, NULL, NULL, NULL, NULL) > 0) && !ask_program(ossl, ssl, &answer))
+            client = find_certificate(ossl, connection, &evaluation);
+    }
+    if (client == NULL)
+        return asked ? answer : ANSWER_GO_ON;
+    saved = errno;
+    (void)ossl->ERR_set_mark();
+    answer = offer_certificate(ossl, ssl, connection, client, evaluation);
+    (void)ossl->ERR_pop_to_mark();
+    errno = saved;
+    let_go(&evaluation);
+    return answer;
+}
+
 /* libssl asks for a certificate because the server does. On QUIC, libssl passes the inner TLS object; `arg` is the connection. */
 static int answer_request(SSL *ssl, void *arg)
 {
     SSL *connection = arg != NULL ? arg : ssl;
     const struct ossl *ossl = ossl_of(connection);
     const struct callbacks *callbacks = ossl != NULL ? conn_callbacks(ossl, connection) : NULL;
-    const struct client_cert *client;
     const struct callbacks *context_of;
-    struct evaluation *evaluation;
     int answer = ANSWER_GO_ON;
-    int saved = errno;
 
     if (ossl == NULL)
         return ANSWER_GO_ON;
@@ -174,21 +230,7 @@ static int answer_request(SSL *ssl, void *arg)
     context_of = context_callbacks(ossl, ossl->SSL_get_SSL_CTX(ssl));
     if (context_of != NULL && context_of->engine)
         return answer;
-    evaluation = evaluation_new();
-    (void)ossl->ERR_set_mark();
-    client = evaluation != NULL ? evaluate_again(ossl, connection, evaluation) : NULL;
-    (void)ossl->ERR_pop_to_mark();
-    errno = saved;
-    if (client != NULL && !ask_program(ossl, ssl, &answer)) {
-        (void)ossl->ERR_set_mark();
-        answer = offer_certificate(ossl, ssl, connection, client, evaluation);
-        (void)ossl->ERR_pop_to_mark();
-        errno = saved;
-    }
-    if (evaluation != NULL)
-        evaluation_end(evaluation);
-    evaluation_free(evaluation);
-    return answer;
+    return offer_or_ask(ossl, ssl, connection, true);
 }
 
 void client_cert_arm(const struct ossl *ossl, SSL *ssl)
@@ -205,35 +247,11 @@ void client_cert_arm(const struct ossl *ossl, SSL *ssl)
     ossl->SSL_set_cert_cb(ssl, answer_request, ossl->SSL_is_quic != NULL && ossl->SSL_is_quic(ssl) ? ssl : NULL);
 }
 
-/* Return true if the program's older callback, if there is one, gives no certificate. It is asked only where libssl would ask it: if the server has asked for one,
- * which is known by then under TLS 1.3. What it gives stays on the SSL, as when libssl asks. */
-static bool gives_none(const struct ossl *ossl, SSL *ssl)
-{
-    int answer;
-
-    if (ossl->SSL_CTX_get_client_cert_cb(ossl->SSL_get_SSL_CTX(ssl)) == NULL)
-        return true;
-    return ossl->SSL_get_sigalgs(ssl, -1, NULL, NULL, NULL, NULL, NULL) > 0 && !ask_program(ossl, ssl, &answer);
-}
-
 bool client_cert_offer_unseen(const struct ossl *ossl, SSL *ssl)
 {
-    struct evaluation *evaluation = pinstore_had_client() ? evaluation_new() : NULL;
-    const struct client_cert *client;
-    int answer = ANSWER_GO_ON;
-    int saved = errno;
-
-    if (evaluation == NULL)
+    if (!pinstore_had_client() || ossl->SSL_get_certificate(ssl) != NULL || ossl->SSL_get_privatekey(ssl) != NULL)
         return true;
-    (void)ossl->ERR_set_mark();
-    if (ossl->SSL_get_certificate(ssl) == NULL && ossl->SSL_get_privatekey(ssl) == NULL
-        && (client = evaluate_again(ossl, ssl, evaluation)) != NULL && gives_none(ossl, ssl))
-        answer = offer_certificate(ossl, ssl, ssl, client, evaluation);
-    (void)ossl->ERR_pop_to_mark();
-    errno = saved;
-    evaluation_end(evaluation);
-    evaluation_free(evaluation);
-    return answer == ANSWER_GO_ON;
+    return offer_or_ask(ossl, ssl, ssl, false) == ANSWER_GO_ON;
 }
 
 static void disarm(const struct ossl *ossl, SSL *ssl)
@@ -256,7 +274,7 @@ void client_cert_share(const struct ossl *ossl, SSL *to, SSL *from)
 }
 
 /* Log what happened to the client certificate, whose name goes between the two texts, and forget it. */
-static void log_outcome(const struct ossl *ossl, SSL *ssl, struct conn *conn, const char *before, const char *after)
+static __attribute__((cold)) void log_outcome(const struct ossl *ossl, SSL *ssl, struct conn *conn, const char *before, const char *after)
 {
     static const struct presented nothing;
     struct evaluation *evaluation = evaluation_new();

@@ -32,6 +32,8 @@ struct conn {
     bool proven; /* its handshake was finished and confirmed */
     struct callbacks callbacks; /* what the program set on this SSL itself */
     bool driven; /* see conn_is_driven */
+    bool left; /* a handshake was left by a jump, or its thread was cancelled in it: libssl takes itself to be in its midst for ever */
+    bool writes_early; /* SSL_write_early_data is running, or was left so */
     bool unseen; /* it counts by within_unseen */
     bool followed; /* the shim hears of the end of the handshake: see unseen.c */
     ossl_info_callback info; /* the program's, while the shim's is set: see unseen.c */

@@ -66,3 +66,37 @@ struct verification *context_verification(const struct ossl *ossl, SSL_CTX *ctx)
 
     return context != NULL ? &context->verification : NULL;
 }
+
+/* The program's callbacks in which this thread is, the innermost last, and the frames that have called them. Of more, the last is forgotten. */
+#define CALLS 16
+#define NESTED 8
+static _Thread_local struct {
+    const void *object;
+    uintptr_t frame;
+} calls[CALLS];
+static _Thread_local unsigned call_count;
+
+bool callbacks_enter(const void *object, unsigned *before)
+{
+    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+    unsigned alike = 0;
+
+    /* The stack grows downwards: this one is not called by those. On a stack of another coroutine the comparison means nothing, and ends nothing but the count. */
+    while (call_count > 0 && calls[call_count - 1].frame <= frame)
+        call_count--;
+    for (unsigned i = 0; i < call_count; i++)
+        alike += calls[i].object == object;
+    if (alike == NESTED)
+        return false;
+    if (call_count == CALLS)
+        call_count--;
+    *before = call_count;
+    calls[call_count].object = object;
+    calls[call_count++].frame = frame;
+    return true;
+}
+
+void callbacks_leave(unsigned before)
+{
+    call_count = before;
+}

@@ -10,7 +10,8 @@ struct context {
     struct callbacks callbacks;
     ossl_security_callback initial; /* the library's own */
     bool seen; /* the program's calls come through the shim */
-    _Atomic(ossl_session_callback) new_session; /* the program's, if the shim has wrapped it: see unseen.h */
+    _Atomic(ossl_session_callback) new_session[2]; /* the program's, if the shim has wrapped them: see unseen.c */
+    _Atomic int last_session; /* which of them was wrapped last */
     struct verification verification;
 };
 
@@ -29,6 +30,12 @@ const struct callbacks *context_callbacks(const struct ossl *ossl, const SSL_CTX
 
 /* Return the SSL_CTX's verification callbacks, made if there are none; NULL when memory ran out. */
 struct verification *context_verification(const struct ossl *ossl, SSL_CTX *ctx);
+
+/* Before the program's callback for `object` is called, and after that, with what `before` was set to. Not if it is false: then calls of the shim's callback, which
+ * calls the program's, which calls the shim's, which it has found, would not end. A call that was left by a jump does not count for long: its stack is used
+ * again. */
+MUST_CHECK bool callbacks_enter(const void *object, unsigned *before);
+void callbacks_leave(unsigned before);
 
 /* Return true if the program set none of them. */
 bool callbacks_are_empty(const struct callbacks *callbacks);

@@ -69,7 +69,7 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 }
 
 /* Evaluate a peer without a certificate, and append why `what` was not offered. */
-static void explain_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn, const char *what, struct evaluation *evaluation, struct text *out)
+static __attribute__((cold)) void explain_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn, const char *what, struct evaluation *evaluation, struct text *out)
 {
     static const struct presented nothing;
     bool demands = decide_evaluate(ossl, ssl, conn, &nothing, evaluation) != VERDICT_ACCEPT;
@@ -86,7 +86,7 @@ static void explain_withheld(const struct ossl *ossl, SSL *ssl, struct conn *con
 }
 
 /* Log what was not offered, even if a peer without a certificate would be accepted now that more is known of the target. */
-static void log_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn, const char *what, enum event_verdict verdict)
+static __attribute__((cold)) void log_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn, const char *what, enum event_verdict verdict)
 {
     static const struct presented nothing;
     struct evaluation *evaluation = evaluation_new();
@@ -106,7 +106,7 @@ static void log_withheld(const struct ossl *ossl, SSL *ssl, struct conn *conn, c
 
 /* Early data could not be written. Most programs continue with the handshake, whose outcome says everything. This is logged only if the program gives
  * up. */
-static void keep_early_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+static __attribute__((cold)) void keep_early_failure(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     struct evaluation *evaluation = evaluation_new();
     struct text target;
@@ -203,7 +203,7 @@ bool handshake_was_read(const struct ossl *ossl, SSL *ssl, int result)
 
 /* Log that early data was stopped, although nothing refuses the session's peer by itself: as a rule because a key was revoked, and the session does not
  * keep the peer's issuers. */
-static void log_stopped(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct presented *presented)
+static __attribute__((cold)) void log_stopped(const struct ossl *ossl, SSL *ssl, struct conn *conn, const struct presented *presented)
 {
     struct evaluation *evaluation = evaluation_new();
 
@@ -244,6 +244,16 @@ static bool still_offered(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     return accepted;
 }
 
+/* What has begun on the SSL before, and may have been left by a jump, is over: it is in its initial state. */
+static __attribute__((noinline)) void begin_anew(const struct ossl *ossl, SSL *ssl, struct conn *conn)
+{
+    security_put_back(ossl, ssl);
+    if (conn == NULL)
+        return;
+    conn->left |= conn->driven || conn->writes_early;
+    conn->driven = conn->writes_early = false;
+}
+
 bool handshake_ready_early(const struct ossl *ossl, SSL *ssl)
 {
     struct conn *conn;
@@ -257,6 +267,7 @@ bool handshake_ready_early(const struct ossl *ossl, SSL *ssl)
     if (conn == NULL)
         return false;
     if (ossl->SSL_in_before(ssl)) {
+        begin_anew(ossl, ssl, conn);
         conn->early = EARLY_NONE;
         (void)ossl->ERR_set_mark();
         start_known(ossl, ssl, conn);
@@ -268,8 +279,10 @@ bool handshake_ready_early(const struct ossl *ossl, SSL *ssl)
         return false;
     }
     /* A read has started the handshake: libssl would finish it in the same call. */
-    if (conn->early == EARLY_FLOWS && ossl->SSL_in_init(ssl) != 0 && !conn_has_failed(ossl, ssl))
-        return handshake_run(ossl, ssl, ossl->SSL_do_handshake) > 0;
+    if (conn->early == EARLY_FLOWS && ossl->SSL_in_init(ssl) != 0 && !conn_has_failed(ossl, ssl)
+        && handshake_run(ossl, ssl, ossl->SSL_do_handshake) <= 0)
+        return false;
+    conn->writes_early = true;
     return true;
 }
 
@@ -278,6 +291,8 @@ void handshake_was_early(const struct ossl *ossl, SSL *ssl, int result)
     struct conn *conn = conn_of(ossl, ssl);
     int saved = errno;
 
+    if (conn != NULL)
+        conn->writes_early = false;
     if (conn == NULL || conn->early != EARLY_BEGINS)
         return;
     if (ossl->SSL_in_before(ssl)) {
@@ -305,6 +320,8 @@ int handshake_run(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
         return real(ssl);
     if (!refuse_unless_open(ossl, &ssl, &conn))
         return -1;
+    if (ossl->SSL_in_before(ssl))
+        begin_anew(ossl, ssl, conn);
     /* An SSL of TLS_method() counts as a server until its role is fixed, which SSL_connect may do. */
     if (ossl->SSL_is_server(ssl) && (real != ossl->SSL_connect || !ossl->SSL_in_before(ssl))) {
         bool suspended = security_suspend(ossl, ssl);
@@ -357,11 +374,12 @@ static bool drive(const struct ossl *ossl, SSL *ssl)
     static const int untouched = 0x5afe; /* no error has this number */
     /* A callback calls this, or has left an earlier handshake by a jump, or a thread was cancelled in that: libssl takes itself to be in its midst,
      * and would write in clear text. */
-    bool within = conn_is_driven(ossl, ssl);
+    struct conn *conn = conn_make(ossl, ssl);
+    bool within = conn != NULL && (conn->driven || conn->writes_early || conn->left);
     int saved = errno;
     bool finished;
 
-    if (conn_make(ossl, ssl) == NULL) {
+    if (conn == NULL) {
         refuse_push_error(ossl);
         return false;
     }
@@ -401,7 +419,7 @@ bool handshake_ensure(const struct ossl *ossl, SSL *ssl, enum handshake_call cal
         return true;
     /* SSL_do_handshake would end the early data; the read itself does not, and handshake_was_read judges the result. Until the ClientHello is out,
      * libssl does neither. */
-    if (conn != NULL && !ossl->SSL_in_before(ssl) && (conn->early == EARLY_BEGINS || (conn->early == EARLY_FLOWS && call == CALL_READS)))
+    if (conn != NULL && !conn->writes_early && !ossl->SSL_in_before(ssl) && (conn->early == EARLY_BEGINS || (conn->early == EARLY_FLOWS && call == CALL_READS)))
         return true;
     if (fails_at_once(ossl, ssl, call))
         return true;
@@ -421,6 +439,8 @@ int handshake_clear(const struct ossl *ossl, SSL *ssl)
         conn->early = EARLY_NONE;
         conn_start_afresh(ossl, ssl, conn);
     }
+    if (ossl->kind == OSSL_USABLE)
+        begin_anew(ossl, ssl, conn);
     return ossl->SSL_clear(ssl);
 }
 

@@ -50,43 +50,37 @@ static void note_random(const struct ossl *ossl, SSL *ssl)
         conn->callbacks.suspended = true;
 }
 
-/* What the shim's own callback leads to for this SSL or SSL_CTX. The program's may call the shim's, which it has found there: then that means the
- * library's own. */
-static ossl_security_callback behind(const struct ossl *ossl, const SSL_CTX *ctx, const SSL *ssl, bool again)
-{
-    const struct context *context = again ? context_of(ossl, ssl != NULL ? ossl->SSL_get_SSL_CTX(ssl) : ctx) : NULL;
-
-    return again ? (context != NULL ? context->initial : NULL) : security_of(ossl, ctx, ssl);
-}
-
 static bool allows(const struct ossl *ossl, const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid, void *other, void *arg)
 {
-    static _Thread_local const void *asked;
-    const void *before = asked;
     const void *object = ssl != NULL ? (const void *)ssl : (const void *)ctx;
-    ossl_security_callback callback = behind(ossl, ctx, ssl, before == object);
+    ossl_security_callback callback = security_of(ossl, ctx, ssl);
+    const struct context *context;
+    unsigned before;
     bool allowed;
 
-    asked = object;
-    allowed = callback != NULL && callback(ssl, ctx, operation, bits, nid, other, arg) != 0;
-    asked = before;
+    if (callback == NULL)
+        return false;
+    if (!callbacks_enter(object, &before)) {
+        context = context_of(ossl, ssl != NULL ? ossl->SSL_get_SSL_CTX(ssl) : ctx);
+        return context != NULL && context->initial(ssl, ctx, operation, bits, nid, other, arg) != 0;
+    }
+    allowed = callback(ssl, ctx, operation, bits, nid, other, arg) != 0;
+    callbacks_leave(before);
     return allowed;
 }
 
-static int security_callback(const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid, void *other, void *arg)
+/* What is asked by libssl, and allowed by the program or, if it has set nothing, by libssl itself. `asked`: see start_is_asked. */
+static __attribute__((noinline)) int judge(const struct ossl *ossl, const SSL *ssl, int operation, void *other, bool asked)
 {
-    const struct ossl *ossl = ossl_of(ssl != NULL ? (const void *)ssl : (const void *)ctx);
     SSL *mine = (SSL *)(uintptr_t)ssl;
 
-    if (ossl == NULL || !allows(ossl, ssl, ctx, operation, bits, nid, other, arg))
-        return 0;
     if (ssl == NULL || ossl->SSL_is_server(ssl))
         return 1;
     /* libssl asks whether the version is allowed when its state machine starts, whatever drives the handshake, and before it looks at the session. */
-    if (operation == SSL_SECOP_VERSION && ossl->SSL_in_before(ssl))
-        start_handshake(ossl, mine);
-    else
+    if (operation != SSL_SECOP_VERSION || !ossl->SSL_in_before(ssl))
         note_random(ossl, mine);
+    else if (!asked)
+        start_handshake(ossl, mine);
     if (context_is_unseen(ossl, ssl) && !unseen_may_continue(ossl, mine, operation))
         return 0;
     if ((operation & SSL_SECOP_OTHER_TYPE) != SSL_SECOP_OTHER_CIPHER || !is_unauthenticated(ossl, other))
@@ -100,14 +94,42 @@ static int security_callback(const SSL *ssl, const SSL_CTX *ctx, int operation, 
     return ossl->SSL_CIPHER_get_auth_nid(other) == NID_auth_null || decide_when_chosen(ossl, mine) || !decide_withholds(ossl, mine);
 }
 
+static int security_callback(const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid, void *other, void *arg)
+{
+    const struct ossl *ossl = ossl_of(ssl != NULL ? (const void *)ssl : (const void *)ctx);
+    bool asked = start_is_asked();
+
+    if (ossl == NULL || !allows(ossl, ssl, ctx, operation, bits, nid, other, arg))
+        return 0;
+    if (asked)
+        (void)start_asking();
+    return judge(ossl, ssl, operation, other, asked);
+}
+
+/* The same on a new SSL_CTX. A program may find it there, if its calls are not seen, and call it from its own: it means the library's own. */
+static int security_found(const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid, void *other, void *arg)
+{
+    const struct ossl *ossl = ossl_of(ssl != NULL ? (const void *)ssl : (const void *)ctx);
+    const struct context *context = ossl != NULL ? context_of(ossl, ssl != NULL ? ossl->SSL_get_SSL_CTX(ssl) : ctx) : NULL;
+
+    if (context == NULL || context->initial == NULL || context->initial(ssl, ctx, operation, bits, nid, other, arg) == 0)
+        return 0;
+    return judge(ossl, ssl, operation, other, start_is_asked());
+}
+
+static bool is_own(ossl_security_callback callback)
+{
+    return callback == security_callback || callback == security_found;
+}
+
 bool security_watches(const struct ossl *ossl, const SSL_CTX *ctx)
 {
-    return ossl->SSL_CTX_get_security_callback(ctx) == security_callback;
+    return is_own(ossl->SSL_CTX_get_security_callback(ctx));
 }
 
 bool security_is_watched(const struct ossl *ossl, const SSL *ssl)
 {
-    return ossl->SSL_get_security_callback(ssl) == security_callback;
+    return is_own(ossl->SSL_get_security_callback(ssl));
 }
 
 /* Return true if the client, with this security callback, could offer a suite whose peer presents no certificate. Suites with a pre-shared
@@ -148,7 +170,7 @@ bool security_suspend(const struct ossl *ossl, SSL *ssl)
 void security_follow(const struct ossl *ossl, SSL *ssl)
 {
     ossl_security_callback callback = ossl->SSL_get_security_callback(ssl);
-    struct callbacks *place = callback != security_callback ? conn_callbacks_make(ossl, ssl) : NULL;
+    struct callbacks *place = !is_own(callback) ? conn_callbacks_make(ossl, ssl) : NULL;
 
     if (place == NULL)
         return;
@@ -165,6 +187,14 @@ void security_restore(const struct ossl *ossl, SSL *ssl)
         return;
     ossl->SSL_set_security_callback(ssl, place->security);
     place->security = NULL;
+}
+
+void security_put_back(const struct ossl *ossl, SSL *ssl)
+{
+    ossl_security_callback callback = ossl->SSL_get_security_callback(ssl);
+
+    if (!is_own(callback) && callback == security_of(ossl, NULL, ssl))
+        security_resume(ossl, ssl);
 }
 
 void security_resume(const struct ossl *ossl, SSL *ssl)
@@ -185,7 +215,7 @@ static void watch(const struct ossl *ossl, SSL_CTX *ctx)
     /* If memory runs out, no callback is found, and nothing is allowed. */
     if (context != NULL)
         context->initial = callback;
-    ossl->SSL_CTX_set_security_callback(ctx, security_callback);
+    ossl->SSL_CTX_set_security_callback(ctx, security_found);
 }
 
 void security_context_made(const struct ossl *ossl, SSL_CTX *ctx)
@@ -257,5 +287,5 @@ ossl_security_callback security_get(const struct ossl *ossl, const SSL_CTX *ctx,
         callback = ossl->SSL_get_security_callback(ssl);
     else
         callback = ossl->SSL_CTX_get_security_callback(ctx);
-    return callback == security_callback ? security_of(ossl, ctx, ssl) : callback;
+    return is_own(callback) ? security_of(ossl, ctx, ssl) : callback;
 }

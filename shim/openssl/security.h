@@ -19,6 +19,9 @@ MUST_CHECK bool security_is_watched(const struct ossl *ossl, const SSL *ssl);
 MUST_CHECK bool security_suspend(const struct ossl *ossl, SSL *ssl);
 void security_resume(const struct ossl *ossl, SSL *ssl);
 
+/* The SSL is in its initial state: do so if a handshake was left by a jump, or its thread was cancelled in it. */
+void security_put_back(const struct ossl *ossl, SSL *ssl);
+
 /* A client whose calls are not seen is about to start its handshake, and has finished it: the program's own callback is wrapped meanwhile. */
 void security_follow(const struct ossl *ossl, SSL *ssl);
 void security_restore(const struct ossl *ossl, SSL *ssl);

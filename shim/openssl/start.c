@@ -9,14 +9,24 @@
 #include <errno.h>
 #include <string.h>
 
-static _Thread_local bool only_asking;
+#define ASKING 0x5afd /* no error has this number */
 
-bool start_asking(bool asking)
+int start_asking(void)
 {
-    bool before = only_asking;
+    int before = errno;
 
-    only_asking = asking;
+    errno = ASKING;
     return before;
+}
+
+void start_asked(int before)
+{
+    errno = before;
+}
+
+bool start_is_asked(void)
+{
+    return errno == ASKING;
 }
 
 /* Put an empty session in place of the SSL's: it is not resumed. Without any, libssl would crash if it takes early data to be flowing, as it does
@@ -35,11 +45,11 @@ static void take_off(const struct ossl *ossl, SSL *ssl)
 /* Ask libssl whether the SSL has any suite to offer. */
 static bool has_suites(const struct ossl *ossl, SSL *ssl)
 {
-    bool asking = start_asking(true);
+    int before = start_asking();
     struct stack_st_SSL_CIPHER *suites = ossl->SSL_get1_supported_ciphers(ssl);
     bool any = suites != NULL && ossl->OPENSSL_sk_num(suites) > 0;
 
-    (void)start_asking(asking);
+    start_asked(before);
     if (suites != NULL)
         ossl->OPENSSL_sk_free(suites);
     return any;
@@ -103,8 +113,6 @@ void start_handshake(const struct ossl *ossl, SSL *ssl)
     struct conn *conn;
     int saved = errno;
 
-    if (only_asking)
-        return;
     (void)ossl->ERR_set_mark();
     conn = conn_make(ossl, ssl);
     if (conn != NULL)

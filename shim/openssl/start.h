@@ -4,10 +4,13 @@
 
 #include "conn.h"
 
-/* Say before and after a query about suites that no handshake starts in it; afterwards with the value returned before. */
-bool start_asking(bool asking);
+/* Say before and after a query about suites that no handshake starts in it; afterwards with the value returned before. This is said in errno, which
+ * libssl's state machine clears when it starts: so it ends even if a callback leaves the query by a jump. */
+int start_asking(void);
+void start_asked(int before);
+MUST_CHECK bool start_is_asked(void);
 
-/* A client's handshake starts on `ssl`, however it is driven: record the facts by which it will be judged, and remove a session that may
+/* A client's handshake starts on `ssl`, and not only a query, however it is driven: record the facts by which it will be judged, and remove a session that may
  * not be resumed for its target. */
 void start_handshake(const struct ossl *ossl, SSL *ssl);
 

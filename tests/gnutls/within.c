@@ -1,7 +1,9 @@
 /* within HOST PORT TARGET HOW [sni=NAME]: a client that asks an HTTPS proxy for TARGET within TLS, and then speaks TLS within that. HOW: the call that sends the
- * request to the proxy: send, send2, range, file, cork, pieces. It gives the proxy the name proxy.example, and TARGET's server NAME (none). */
+ * request to the proxy: send, send2, range, file, cork, pieces; left: after gnutls_record_send_file was left by a jump, on another connection. It gives the proxy the name proxy.example, and TARGET's server NAME (none). */
 
 #include "gnutls.h"
+#include <fcntl.h>
+#include <setjmp.h>
 
 static ssize_t push(gnutls_transport_ptr_t outer, const void *data, size_t length)
 {
@@ -16,6 +18,35 @@ static ssize_t pull(gnutls_transport_ptr_t outer, void *data, size_t length)
         got = gnutls_record_recv(outer, data, length);
     while (got == GNUTLS_E_AGAIN || got == GNUTLS_E_INTERRUPTED);
     return got < 0 ? -1 : got;
+}
+
+static jmp_buf out;
+
+static ssize_t leave(gnutls_transport_ptr_t fd, const void *data, size_t length)
+{
+    (void)fd;
+    (void)data;
+    (void)length;
+    longjmp(out, 1);
+}
+
+static void leave_file(char **argv)
+{
+#if GNUTLS_VERSION_NUMBER >= 0x030703
+    gnutls_session_t session = client(argv, credentials(argv), open_socket(argv[1], argv[2], SOCK_STREAM), "proxy.example", 0);
+    off_t start = 0;
+    int fd = open("/proc/self/exe", O_RDONLY);
+
+    if (handshake(session) < 0)
+        exit(1);
+    gnutls_transport_set_push_function(session, leave);
+    if (setjmp(out) == 0)
+        gnutls_record_send_file(session, fd, &start, 10);
+    close(fd);
+#else
+    (void)argv;
+    (void)leave;
+#endif
 }
 
 static void ask(gnutls_session_t outer, const char *how, const char *text)
@@ -34,6 +65,11 @@ static void ask(gnutls_session_t outer, const char *how, const char *text)
         gnutls_record_cork(outer);
         gnutls_record_send(outer, text, length);
         gnutls_record_uncork(outer, GNUTLS_RECORD_WAIT);
+    } else if (strcmp(how, "left") == 0) {
+        gnutls_record_cork(outer);
+        gnutls_record_send(outer, text, 5);
+        gnutls_record_uncork(outer, GNUTLS_RECORD_WAIT);
+        gnutls_record_send(outer, text + 5, length - 5);
     } else if (strcmp(how, "pieces") == 0) {
         for (size_t i = 0; i < length; i++)
             gnutls_record_send(outer, text + i, 1);
@@ -59,8 +95,10 @@ int main(int argc, char **argv)
     if (argc < 5)
         return 2;
     signal(SIGPIPE, SIG_IGN);
-    if (strcmp(argv[4], "file") == 0 && gnutls_check_version("3.7.3") == NULL)
+    if ((strcmp(argv[4], "file") == 0 || strcmp(argv[4], "left") == 0) && gnutls_check_version("3.7.3") == NULL)
         return 77;
+    if (strcmp(argv[4], "left") == 0)
+        leave_file(argv);
     outer = client(argv, credentials(argv), open_socket(argv[1], argv[2], SOCK_STREAM), "proxy.example", 0);
     if (handshake(outer) < 0)
         return 1;
