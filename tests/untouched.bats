@@ -414,6 +414,11 @@ client_for() {
     refused "$PATHS/security" 127.0.0.1 "$IMPOSTOR" after
 }
 
+@test "a program that makes no SSL_CTX has OpenSSL ask for no more memory than without the shim" {
+    alike 0 "$PATHS/memory" unused
+    has "$OUT" 'asked '
+}
+
 @test "what a program writes in parts arrives as without the shim, and is not read beyond its end" {
     alike 0 "$PATHS/parts"
     has "$OUT" 'writev: 24, errno 0'

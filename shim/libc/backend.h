@@ -19,6 +19,10 @@ struct backend {
     /* Such libraries have been loaded, each of which is to be met before its first client. NULL: nothing is to be done. */
     void (*look)(void);
 
+    /* One of its functions is looked up by dlsym(RTLD_NEXT), so that this object's own does not hide it: such libraries are to be met. NULL: nothing is to be
+     * done. */
+    void (*look_next)(void);
+
     /* A function is looked up by this handle. If it leads to another namespace (dlmopen), such libraries there are to be met. NULL: nothing is to be
      * done. */
     void (*look_in)(void *handle);

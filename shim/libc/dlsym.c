@@ -72,16 +72,28 @@ static struct answer replace(const char *name, void *own, void *found)
 }
 
 /* Whoever has loaded a library looks for its functions next. */
-static void look(void *handle)
+static void look_next(const char *name)
+{
+    for (int i = 0; name != NULL && backends[i] != NULL; i++) {
+        if (backends[i]->look_next != NULL && strstr(name, backends[i]->part) != NULL)
+            backends[i]->look_next();
+    }
+}
+
+static void look(void *handle, const char *name)
 {
     static _Thread_local bool within; /* a program that interposes dl_iterate_phdr may look for the real one */
     int saved = errno;
     struct sought marks[BACKENDS];
     size_t count;
 
-    /* Whoever interposes malloc looks for the next one so, and must not be asked for memory then. */
-    if (within || handle == RTLD_NEXT)
+    if (within)
         return;
+    /* Whoever interposes malloc looks for the next one so, and must not be asked for memory then. */
+    if (handle == RTLD_NEXT) {
+        look_next(name);
+        return;
+    }
     within = true;
     count = backend_marks(marks);
     loader_find_new(marks, count);
@@ -99,7 +111,7 @@ struct answer exports_dlsym(void *handle, const char *name)
     void *own = caller_matters(handle) || name == NULL ? NULL : loader_own(name);
 
     loader_ready();
-    look(handle);
+    look(handle, name);
     return own == NULL ? not_answered : replace(name, own, loader_real_dlsym(handle, name));
 }
 
@@ -108,6 +120,6 @@ struct answer exports_dlvsym(void *handle, const char *name, const char *version
     void *own = caller_matters(handle) || name == NULL ? NULL : loader_own(name);
 
     loader_ready();
-    look(handle);
+    look(handle, name);
     return own == NULL ? not_answered : replace(name, own, loader_real_dlvsym(handle, name, version));
 }

@@ -683,9 +683,13 @@ static void set_hashes(struct sought *list, size_t count)
         list[i].hash = hash_of(list[i].name);
 }
 
+/* How many of the first objects loader_next_at_start or loader_find_new has looked at. */
+static size_t looked_at;
+
 void loader_next_at_start(struct sought *list, size_t count, struct sought *marks, size_t mark_count)
 {
     size_t left = count;
+    size_t objects = 0;
     bool after = false;
 
     look();
@@ -694,6 +698,7 @@ void loader_next_at_start(struct sought *list, size_t count, struct sought *mark
     for (const struct link_map *map = first_object(); map != NULL && (left > 0 || mark_count > 0); map = map->l_next) {
         struct tables tables;
 
+        objects++;
         if (map->l_ld == _DYNAMIC) {
             after = true;
             continue;
@@ -708,6 +713,8 @@ void loader_next_at_start(struct sought *list, size_t count, struct sought *mark
                 marks[i].found = (void *)map->l_ld;
         }
     }
+    if (mark_count > 0)
+        looked_at = objects;
 }
 
 struct news {
@@ -722,7 +729,6 @@ static int note_new(struct dl_phdr_info *info, size_t size, void *arg)
 {
     static uint64_t changes; /* of the last look; the loader calls this for one thread at a time */
     static uint64_t unloaded;
-    static size_t known;
     struct news *news = arg;
     struct tables tables = {0};
 
@@ -731,12 +737,12 @@ static int note_new(struct dl_phdr_info *info, size_t size, void *arg)
         if (changes == info->dlpi_adds + info->dlpi_subs)
             return 1;
         changes = info->dlpi_adds + info->dlpi_subs;
-        news->known = unloaded == info->dlpi_subs ? known : 0;
+        news->known = unloaded == info->dlpi_subs ? looked_at : 0;
         unloaded = info->dlpi_subs;
     }
     if (news->at++ < news->known)
         return 0;
-    known = news->at;
+    looked_at = news->at;
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
             tables = read_tables(info->dlpi_addr, (const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr));

@@ -5,9 +5,12 @@
 
 #include "ossl.h"
 
-/* Look at the libraries that are loaded. Those that were not met yet will be when they are next used; those for which that is not certain are met at once.
- * No lock is held, errno is preserved. */
+/* Look at the libraries that are loaded, but for those whose every SSL_CTX is made through the shim. Those that were not met yet will be when they are next
+ * used; those for which that is not certain are met at once. No lock is held, errno is preserved. */
 void arrival_look(void);
+
+/* The same for all of them: something looks for the functions behind the shim's. */
+void arrival_look_next(void);
 
 /* Meet the libraries in the namespace of an open handle, if that is another one than the program's. */
 void arrival_look_in(void *handle);

@@ -37,4 +37,4 @@ static bool explain(const void *caller, struct text *out)
     return true;
 }
 
-const struct backend openssl_backend = {.part = "SSL_", .mark = OSSL_MARK, .owns = ossl_is_at, .explain = explain, .look = arrival_look, .look_in = arrival_look_in, .prepare = prepare};
+const struct backend openssl_backend = {.part = "SSL_", .mark = OSSL_MARK, .owns = ossl_is_at, .explain = explain, .look = arrival_look, .look_next = arrival_look_next, .look_in = arrival_look_in, .prepare = prepare};

@@ -1,10 +1,15 @@
 /* memory HOST PORT [late|used]: a client that gives OpenSSL memory functions of its own, which no other memory suits. late: it has made an SSL_CTX
- * before; used: it only has memory of OpenSSL's; in both cases OpenSSL must refuse them. It prints whether OpenSSL takes them. */
+ * before; used: it only has memory of OpenSSL's; in both cases OpenSSL must refuse them. It prints whether OpenSSL takes them.
+ *
+ * memory unused: a program that uses OpenSSL, but makes no SSL_CTX; it prints how often OpenSSL asks for memory. */
 
 #include "paths.h"
 
+static unsigned asked;
+
 static void *get(size_t size, const char *file, int line)
 {
+    asked++;
     char *memory = malloc(size + 16);
 
     (void)file;
@@ -29,11 +34,22 @@ static void *resize(void *memory, size_t size, const char *file, int line)
     return other != NULL ? other + 16 : NULL;
 }
 
+static int without_context(void)
+{
+    if (CRYPTO_set_mem_functions(get, resize, put) != 1 || OPENSSL_init_ssl(0, NULL) != 1)
+        return 2;
+    X509_free(X509_new());
+    printf("asked %u times\n", asked);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     void *used = NULL;
     SSL *ssl;
 
+    if (argc == 2 && word(argv, "unused"))
+        return without_context();
     if (argc < 3)
         return 2;
     if (word(argv, "late"))
