@@ -48,7 +48,7 @@ shim := core/log $(addprefix libc/,loader start once resolve send receive stdio 
 	$(addprefix openssl/,client_decode certs ossl verify_param through facts session context conn refuse decide psk told verify client_cert unseen start security arrival handshake exports openssl) \
 	$(addprefix gnutls/,gtls client_decode certs facts conn credentials decide refuse told session client_cert verify handshake exports gnutls) \
 	backends libc/cares libc/dlsym libc/dlsym_entry
-command := main output run doctor prove impostor learn launch event observed targets objects workers dial lint pin into check linked \
+command := main output run doctor steps prove impostor learn launch event observed targets objects workers dial lint pin into check linked \
 	$(addprefix examine/,examine program script wrapper tls_library libraries elf_file preload)
 # Of the shim, beside the core.
 shared := $(addprefix core/,log proxy_request report) $(addprefix openssl/,client_decode certs)

@@ -3,9 +3,8 @@
 #include "command.h"
 #include "examine.h"
 #include "output.h"
-#include "script.h"
+#include "steps.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,106 +85,9 @@ static void print_text(const struct examination *examination)
     free(next);
 }
 
-/* A command of a shell script. */
-struct step {
-    unsigned line;
-    char *name;
-    struct examination examination;
-    bool unknown; /* only when the script runs */
-    struct step *next;
-};
-
-static void add_step(void *to, unsigned line, char *const *argv)
-{
-    struct step **list = to;
-    char buffer[200];
-    struct text text = text_over(buffer, sizeof(buffer));
-    struct step *step;
-
-    /* What a wrapper starts is known by all of its words. */
-    program_print(argv, &text);
-    for (; *list != NULL; list = &(*list)->next) {
-        if (strcmp((*list)->name, buffer) == 0 || (!(*list)->unknown && (*list)->examination.program.path != NULL && strcmp((*list)->name, argv[0]) == 0))
-            return;
-    }
-    step = output_allocate(NULL, sizeof(*step));
-    memset(step, 0, sizeof(*step));
-    step->line = line;
-    step->unknown = strchr(argv[0], '$') != NULL;
-    if (!step->unknown)
-        examine(argv, false, &step->examination);
-    step->unknown |= step->examination.program.called != NULL && strchr(step->examination.program.called, '$') != NULL;
-    step->name = output_copy(step->unknown || (step->examination.program.called != NULL && !step->examination.program.script
-        && strcmp(step->examination.program.called, argv[0]) != 0) ? buffer : argv[0]);
-    /* Functions of the script, and words of the shell that are not known here. */
-    if (step->examination.error == ENOENT && strchr(argv[0], '/') == NULL && !step->unknown) {
-        examination_free(&step->examination);
-        free(step->name);
-        free(step);
-        return;
-    }
-    *list = step;
-}
-
-static bool is_quiet(const struct step *step)
-{
-    return !step->unknown && step->examination.code != NULL && strcmp(step->examination.code, "no-tls") == 0;
-}
-
-/* Read the script's text, or what a shell gets with -c. NULL: it is no shell's. */
-static char *read_script(const struct examination *examination, char *const *argv)
-{
-    static const char *const shells[] = {"sh", "dash", "bash", "zsh", "ksh", "mksh"};
-    const char *path = examination->program.path;
-    bool shell = false;
-    char *text = NULL;
-    size_t length = 0;
-    FILE *file;
-
-    for (size_t i = 0; path != NULL && i < sizeof(shells) / sizeof(shells[0]); i++)
-        shell |= strcmp(program_base(path), shells[i]) == 0;
-    if (!shell)
-        return NULL;
-    for (size_t i = 1; !examination->program.script && argv != NULL && argv[i] != NULL; i++) {
-        if (strcmp(argv[i], "-c") == 0 && argv[i + 1] != NULL)
-            return output_copy(argv[i + 1]);
-    }
-    file = examination->program.script ? fopen(examination->program.subject, "re") : NULL;
-    if (file == NULL)
-        return NULL;
-    text = output_allocate(NULL, (size_t)1 << 20);
-    length = fread(text, 1, ((size_t)1 << 20) - 1, file);
-    text[length] = '\0';
-    (void)fclose(file);
-    return text;
-}
-
-static struct step *find_steps(const struct examination *examination, char *const *argv)
-{
-    char *text = read_script(examination, argv);
-    struct step *steps = NULL;
-
-    if (text != NULL)
-        script_commands(text, add_step, &steps);
-    free(text);
-    return steps;
-}
-
-static void free_steps(struct step *steps)
-{
-    while (steps != NULL) {
-        struct step *next = steps->next;
-
-        examination_free(&steps->examination);
-        free(steps->name);
-        free(steps);
-        steps = next;
-    }
-}
-
 static const char *word_of(const struct step *step)
 {
-    return step->unknown ? "unknown" : verdicts[step->examination.hold].word;
+    return step->unknown || step->missing ? "unknown" : verdicts[step->examination.hold].word;
 }
 
 /* Say as much of it as the line of a table holds. */
@@ -197,6 +99,8 @@ static void print_why(const struct step *step, struct text *out)
         text_add(out, "if %s", step->examination.condition);
     else
         text_add(out, "%s", step->examination.reason);
+    if (!step->unknown && step->examination.plaintext != NULL)
+        text_add(out, "; %s", step->examination.plaintext);
 }
 
 static void print_steps(const struct step *steps)
@@ -204,21 +108,29 @@ static void print_steps(const struct step *steps)
     static const char *const headings[] = {"LINE", "COMMAND", "VERDICT", "WHY"};
     struct output_table *table = output_table_new(4, headings, 2);
     char quiet[2000] = "";
+    char absent[2000] = "";
     struct text others = text_over(quiet, sizeof(quiet));
+    struct text missing = text_over(absent, sizeof(absent));
 
     for (const struct step *step = steps; step != NULL; step = step->next) {
         char line[16];
+        char name[48];
         char why[4096];
         struct text text = text_over(why, sizeof(why));
 
-        if (is_quiet(step)) {
-            text_add(&others, "%s%s", others.length > 0 ? ", " : "", step->name);
+        if (steps_quiet(step) || step->missing) {
+            struct text *list = step->missing ? &missing : &others;
+
+            text_add(list, "%s%s", list->length > 0 ? ", " : "", step->name);
             continue;
         }
+        (void)snprintf(name, sizeof(name), "%s", step->name);
+        if (strlen(step->name) >= sizeof(name))
+            (void)snprintf(name + sizeof(name) - 4, 4, "...");
         (void)snprintf(line, sizeof(line), "%u", step->line);
         print_why(step, &text);
         output_table_add(table, step->unknown ? TONE_DOUBT : verdicts[step->examination.hold].tone,
-            (const char *const[]) {line, step->name, word_of(step), why});
+            (const char *const[]) {line, name, word_of(step), why});
     }
     printf("\n");
     output_table_print(table, stdout);
@@ -226,6 +138,12 @@ static void print_steps(const struct step *steps)
         char *shown = output_printable(quiet);
 
         printf("\nWithout TLS of their own: %s\n", shown);
+        free(shown);
+    }
+    if (absent[0] != '\0') {
+        char *shown = output_printable(absent);
+
+        printf("\nNot found here: %s\n", shown);
         free(shown);
     }
     output_table_free(table);
@@ -242,6 +160,7 @@ static void print_json_steps(struct output_json *json, const struct step *steps)
         output_json_string(json, "verdict", word_of(step));
         output_json_string(json, "condition", step->examination.condition);
         output_json_string(json, "reason", step->examination.reason);
+        output_json_string(json, "plaintext", step->examination.plaintext);
         output_json_close(json, '}');
     }
     output_json_close(json, ']');
@@ -326,8 +245,8 @@ int doctor_main(int argc, char **argv)
     if (process != NULL)
         examine_process(pid, &examination);
     else
-        examine(argv + optind, false, &examination);
-    steps = process == NULL ? find_steps(&examination, argv + optind) : NULL;
+        examine(argv + optind, ASK_ROOTS, &examination);
+    steps = process == NULL ? steps_find(&examination, argv + optind, ASK_ROOTS) : NULL;
     /* They follow. */
     if (steps != NULL && strcmp(examination.code, "starts-others") == 0) {
         free(examination.next);
@@ -340,7 +259,7 @@ int doctor_main(int argc, char **argv)
         if (steps != NULL)
             print_steps(steps);
     }
-    free_steps(steps);
+    steps_free(steps);
     /* Once is enough on a terminal. */
     if (examination.error != 0 && (json || !isatty(STDOUT_FILENO) || !isatty(STDERR_FILENO)))
         output_error("%s", examination.reason);

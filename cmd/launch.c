@@ -3,6 +3,7 @@
 #include "log.h"
 #include "output.h"
 #include "preload.h"
+#include "steps.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -49,13 +50,38 @@ void launch_print_conditions(const struct examination *examination, bool tls_req
         say("%s: %s", named, examination->plaintext);
 }
 
+void launch_print_steps(const struct examination *examination, char *const *argv, bool tls_required)
+{
+    struct step *steps = steps_find(examination, argv, ASK_NONE);
+    const struct step *plain = NULL;
+    char unheld[1000];
+    char command[1000];
+    struct text names = text_over(unheld, sizeof(unheld));
+    struct text text = text_over(command, sizeof(command));
+
+    for (const struct step *step = steps; step != NULL; step = step->next) {
+        if (steps_unheld(step))
+            text_add(&names, "%s%s (line %u)", names.length > 0 ? ", " : "", step->name, step->line);
+        if (plain == NULL && !step->unknown && step->examination.plaintext != NULL && !tls_required)
+            plain = step;
+    }
+    if (names.length > 0) {
+        program_print(argv, &text);
+        say("%s starts what is neither judged nor guarded, and goes on without protection: %s; next: see \"pinshim doctor %s\"", examination->program.named, unheld,
+            command);
+    }
+    if (plain != NULL)
+        say("%s (line %u of %s): %s", plain->name, plain->line, examination->program.named, plain->examination.plaintext);
+    steps_free(steps);
+}
+
 int launch_examine(char *const *argv, bool force, struct examination *out)
 {
     char buffer[4096];
     struct text command = text_over(buffer, sizeof(buffer));
     int status;
 
-    examine(argv, true, out);
+    examine(argv, ASK_ANY, out);
     status = examination_status(out);
     if (status == 0)
         return 0;

@@ -15,6 +15,9 @@ MUST_CHECK int launch_examine(char *const *argv, bool force, struct examination 
  * rule keeps it from continuing in plaintext. */
 void launch_print_conditions(const struct examination *examination, bool tls_required);
 
+/* The same of what a shell script starts: what is neither judged nor guarded, and what continues in plaintext. */
+void launch_print_steps(const struct examination *examination, char *const *argv, bool tls_required);
+
 /* The pins file is faulty, which has been said: say what to do. */
 void launch_advise_pins(const char *path);
 

@@ -200,8 +200,10 @@ int run_main(int argc, char **argv)
 
         status = LAUNCH_FAILED;
         if (environment_is_good() && pins_are_good(pins, &tls_required)) {
-            if (!run.quiet)
+            if (!run.quiet) {
                 launch_print_conditions(&examination, tls_required);
+                launch_print_steps(&examination, argv + first, tls_required);
+            }
             status = launch_exec(&examination, argv + first);
         }
         examination_free(&examination);

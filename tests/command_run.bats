@@ -253,8 +253,50 @@ EOF
     has "$OUT" 'Without TLS of their own: head, cat'
     lacks "$OUT" 'next:'
     lacks "$OUT" lynx
+    lacks "$OUT" 'Not found here'
     capture pinshim doctor --json sh -c 'curl x; "$Y"'
     equals "$(jq -r '[.commands[].verdict] | join(" ")' "$OUT_FILE")" 'judged unknown'
+    # What trap and eval run is a script, too; what is not found here is named.
+    capture pinshim doctor sh -c 'trap "rm x; openssl version" EXIT; trap - INT; eval "curl x"; no-such-tool'
+    equals "$(sed -n 's/^\([0-9][0-9]*\)  *\([^ ]*\)  *\(judged\|unknown\)  .*/\2 \3/p' "$OUT_FILE" | tr '\n' ';')" 'openssl judged;curl judged;'
+    has "$OUT" 'Without TLS of their own: rm'
+    has "$OUT" 'Not found here: no-such-tool'
+}
+
+@test "run and doctor look into a shell script: what it starts without protection, what goes on in plaintext, what its arguments start" {
+    cd "$BATS_TEST_TMPDIR"
+    # As images begin.
+    printf '%s\n' '#!/bin/sh' 'set -e' 'echo begins' 'exec nice "$@"' >entry
+    printf '%s\n' '#!/bin/sh' 'shift' '"$@"' >shifts
+    printf '%s\n' '#!/bin/sh' 'also() { "$@"; }' 'also true' >within
+    chmod +x entry shifts within
+    capture pinshim doctor --json ./entry "$MADE/static" x
+    equals "$(jq -r '[.commands[] | .line, .command, .verdict] | map(tostring) | join(" ")' "$OUT_FILE")" "4 nice $MADE/static x neither"
+    capture pinshim doctor --json ./entry
+    equals "$(jq -r '[.commands[] | .verdict] | join(" ")' "$OUT_FILE")" unknown
+    capture pinshim doctor --json sh -c '"$@"' name "$MADE/static"
+    equals "$(jq -r '[.commands[] | .verdict] | join(" ")' "$OUT_FILE")" neither
+    for script in ./shifts ./within; do
+        capture pinshim doctor --json "$script" "$MADE/static"
+        equals "$(jq -r '[.commands[] | select(.command | contains("@")) | .verdict] | join(" ")' "$OUT_FILE")" unknown
+    done
+    under -- ./entry "$MADE/static"
+    equals "$STATUS: $OUT" $'0: begins\nran'
+    has "$ERR" "pinshim: ./entry starts what is neither judged nor guarded, and goes on without protection: nice $MADE/static (line 4); next: see \"pinshim doctor ./entry $MADE/static\""
+    under -q -- ./entry "$MADE/static"
+    equals "$ERR" ''
+    under -- ./entry true
+    lacks "$ERR" 'without protection'
+    under -- sh -c "$MADE/libpq"
+    has "$ERR" "pinshim: $MADE/libpq (line 1 of sh): after a refusal, libpq.so.5 by default connects again in plaintext"
+    under -- sh -c "PGSSLMODE=require $MADE/libpq"
+    lacks "$ERR" plaintext
+    for setting in sslmode=require 'host=x sslmode=verify-full' 'postgresql://x/y?sslmode=verify-ca'; do
+        under -- "$MADE/libpq" "$setting"
+        equals "$ERR" ''
+    done
+    under -- "$MADE/libpq" sslmode=prefer
+    has "$ERR" 'tls=required'
 }
 
 @test "learn names hosts that were reached by TLS that cannot be judged, on standard error and in the file" {

@@ -572,13 +572,15 @@ static bool is_roots(const char *loader)
 }
 
 /* Have the loader map the shim into the program. Return false if it does not. */
-static bool try_object(struct examination *out, const struct libraries *libraries, bool trusted)
+static bool try_object(struct examination *out, const struct libraries *libraries, enum ask ask)
 {
     const struct elf *elf = &libraries->first->elf;
     char buffer[PATH_MAX];
     struct text said = text_over(buffer, sizeof(buffer));
 
-    if (!trusted && !is_roots(elf->interpreter)) {
+    if (ask == ASK_NONE)
+        return true;
+    if (ask == ASK_ROOTS && !is_roots(elf->interpreter)) {
         seen_add(&out->seen, "shim", "not tried: the loader %s does not belong to root, or others may write it", elf->interpreter);
         return true;
     }
@@ -612,7 +614,7 @@ static char *runtime_of(const struct libraries *libraries)
     return NULL;
 }
 
-static void examine_elf(struct examination *out, const struct libraries *libraries, const struct elf *object, bool trusted)
+static void examine_elf(struct examination *out, const struct libraries *libraries, const struct elf *object, enum ask ask)
 {
     const struct elf *elf = &libraries->first->elf;
     char machine[64];
@@ -634,7 +636,7 @@ static void examine_elf(struct examination *out, const struct libraries *librari
         name_static(out, libraries);
         return;
     }
-    if (is_foreign(out, libraries) || has_rights(out, trusted))
+    if (is_foreign(out, libraries) || has_rights(out, ask))
         return;
     if (libraries->missing != NULL)
         seen_add(&out->seen, "note", "%s, which %s needs, was not found here", libraries->missing, library_name(libraries->missing_by));
@@ -648,7 +650,7 @@ static void examine_elf(struct examination *out, const struct libraries *librari
     out->first = runtime_of(libraries);
     if (out->first != NULL)
         seen_add(&out->seen, "note", "%s must be the first library, so it stands before the shim in LD_PRELOAD", out->first);
-    if (out->hold != HOLD_NEITHER && !try_object(out, libraries, trusted))
+    if (out->hold != HOLD_NEITHER && !try_object(out, libraries, ask))
         return;
     if (out->hold != HOLD_NEITHER && !out->mapped)
         add_condition(out, output_copy("its loader loads the shim, which was not tried"));
@@ -685,7 +687,7 @@ static char *helper_of(const char *program)
     return path;
 }
 
-static void examine_program(struct examination *out, bool trusted)
+static void examine_program(struct examination *out, enum ask ask)
 {
     struct libraries *libraries;
     struct elf object;
@@ -711,7 +713,7 @@ static void examine_program(struct examination *out, bool trusted)
         decide(out, HOLD_NEITHER, "unreadable", format("%s cannot be read", out->program.path),
             output_copy("examine it as a user with read access"));
     } else {
-        examine_elf(out, libraries, &object, trusted);
+        examine_elf(out, libraries, &object, ask);
     }
     libraries_free(libraries);
     elf_close(&object);
@@ -783,7 +785,12 @@ static void look_into_root(struct examination *out)
     free(below);
 }
 
-void examine(char *const *argv, bool trusted, struct examination *out)
+bool examine_demands_tls(const char *words)
+{
+    return strcasestr(words, "sslmode=require") != NULL || strcasestr(words, "sslmode=verify-") != NULL;
+}
+
+void examine(char *const *argv, enum ask ask, struct examination *out)
 {
     const char *now = getenv("LD_LIBRARY_PATH");
     char *before = now != NULL ? output_copy(now) : NULL;
@@ -799,11 +806,18 @@ void examine(char *const *argv, bool trusted, struct examination *out)
     /* The loader searches by the LD_LIBRARY_PATH that the program is started with. */
     if (out->program.library_path != NULL && setenv("LD_LIBRARY_PATH", out->program.library_path, 1) != 0)
         output_error("the environment cannot be set: %s", strerror(errno));
-    examine_program(out, trusted);
+    examine_program(out, ask);
     if (out->program.library_path != NULL
         && (before != NULL ? setenv("LD_LIBRARY_PATH", before, 1) : unsetenv("LD_LIBRARY_PATH")) != 0)
         output_error("the environment cannot be set: %s", strerror(errno));
     free(before);
+    for (size_t i = 1; argv[0] != NULL && argv[i] != NULL && out->plaintext != NULL; i++) {
+        if (examine_demands_tls(argv[i])) {
+            seen_add(&out->seen, "plaintext", "\"%s\" demands TLS", argv[i]);
+            free(out->plaintext);
+            out->plaintext = NULL;
+        }
+    }
     if (out->condition != NULL && out->next == NULL) {
         char buffer[4096];
         struct text text = text_over(buffer, sizeof(buffer));

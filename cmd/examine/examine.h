@@ -40,9 +40,14 @@ struct examination {
     bool mapped; /* the loader has shown that it maps it into the program; or it is in the process */
 };
 
-/* Examine the command `argv`, which ends with NULL. Only the loader that the program names is run; unless `trusted`, only
- * one that belongs to root. */
-void examine(char *const *argv, bool trusted, struct examination *out);
+/* Whether the loader that a program names is run, to see that it maps the shim. */
+enum ask { ASK_NONE = 0, ASK_ROOTS /* if it belongs to root */, ASK_ANY };
+
+/* Examine the command `argv`, which ends with NULL. Nothing but its loader is run. */
+void examine(char *const *argv, enum ask ask, struct examination *out);
+
+/* Return true if the text has a setting with which libpq does not go on in plaintext: sslmode=require or stricter, or the same of PGSSLMODE. */
+MUST_CHECK bool examine_demands_tls(const char *words);
 
 /* Examine the process `pid`, by what is mapped into it now. */
 void examine_process(pid_t pid, struct examination *out);

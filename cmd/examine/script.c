@@ -38,7 +38,7 @@ static bool is_among(const char *word, const char *const *list)
 /* After these a command follows. */
 static bool precedes(const char *word)
 {
-    static const char *const words[] = {"if", "then", "else", "elif", "do", "while", "until", "!", "{", "time", "exec", "command", "builtin", "eval", "trap", "coproc", NULL};
+    static const char *const words[] = {"if", "then", "else", "elif", "do", "while", "until", "!", "{", "time", "exec", "command", "builtin", "eval", "coproc", NULL};
 
     return is_among(word, words);
 }
@@ -47,9 +47,20 @@ static bool is_own(const char *word)
 {
     static const char *const words[] = {"[", "[[", "]]", "test", "echo", "printf", "cd", "set", "unset", "export", "readonly", "local", "declare", "typeset", "return", "exit",
         "shift", "read", "true", "false", ":", ".", "source", "umask", "wait", "kill", "break", "continue", "getopts", "type", "hash", "ulimit", "alias", "pwd", "pushd", "popd",
-        "let", "mapfile", "shopt", "fi", "done", "esac", "}", "for", "select", "case", "in", "function", "jobs", "bg", "fg", "times", NULL};
+        "let", "mapfile", "shopt", "trap", "fi", "done", "esac", "}", "for", "select", "case", "in", "function", "jobs", "bg", "fg", "times", NULL};
 
     return is_among(word, words);
+}
+
+static void read_commands(struct reader *reader, char end);
+
+/* Read a word as a script. */
+static void read_text(struct reader *reader, const char *word, unsigned line)
+{
+    struct reader inner = {.at = word, .line = line, .depth = reader->depth + 1, .take = reader->take, .to = reader->to};
+
+    if (inner.depth < DEEPEST && strcmp(word, "-") != 0)
+        read_commands(&inner, '\0');
 }
 
 static void forget(struct command *command)
@@ -74,12 +85,15 @@ static void finish(struct reader *reader, struct command *command)
             break;
         first++;
     }
-    if (first < command->count && !is_own(command->words[first]) && command->words[first][0] != '\0')
+    /* Their words are commands themselves. */
+    if (first + 1 < command->count && strcmp(command->words[first], "trap") == 0)
+        read_text(reader, command->words[first + 1], command->line);
+    else if (first + 1 == command->count && first > 0 && strcmp(command->words[first - 1], "eval") == 0)
+        read_text(reader, command->words[first], command->line);
+    else if (first < command->count && !is_own(command->words[first]) && command->words[first][0] != '\0')
         reader->take(reader->to, command->line, command->words + first);
     forget(command);
 }
-
-static void read_commands(struct reader *reader, char end);
 
 /* $(...), `...`, <(...): what is within are commands, and the word is not known. */
 static void substitute(struct reader *reader, char end)
