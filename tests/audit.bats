@@ -204,6 +204,9 @@ os.execvp(sys.argv[1], sys.argv[1:])')
 
 # elsewhere KIND COMMAND...: with a standard error of that kind, which is read when it has ended, PROGRAM is refused twice, by the command
 elsewhere() {
+    case $1 in
+    stopped | background) needs_terminal ;;
+    esac
     capture shim /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/stderr.py" "$1" "${INSIDE[@]}" "${@:2}" "${PROGRAM[@]}" "$IMPOSTOR" "$GOOD" "$IMPOSTOR"
     equals "$1 $STATUS $OUT" "$1 0 $REFUSED"$'\naccepted\n'"$REFUSED"
 }
