@@ -48,7 +48,10 @@ loader_of() {
 
 # compressors: the libraries that this libcrypto needs beside libc
 compressors() {
-    ldd "$(ldconfig -p | sed -n 's/.*libcrypto\.so\..* => //p' | sort | tail -n 1)" | grep -oE '/[^ ]*lib(z|zstd|brotli[a-z]*)\.so[^ ]*' || true
+    local one
+    one=$(ldconfig -p | sed -n 's/.*libcrypto\.so\..* => //p' | sort | tail -n 1)
+    [ -z "${SHIM_OPENSSL:-}" ] || one=$BUILT/paths/connect
+    ldd "$one" | grep -oE '/[^ ]*lib(z|zstd|brotli[a-z]*)\.so[^ ]*' || true
 }
 
 # merged NAME OPTION...: $LAB/NAME.so, which holds libssl and libcrypto, linked with these options
