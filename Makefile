@@ -163,9 +163,11 @@ $(BUILD)/fuzzed/%.o: shim/%.c
 	@mkdir -p $(@D)
 	$(Q)$(fuzzer) -c $<
 
+# These judge and decode with both libraries.
+$(BUILD)/fuzz/chain $(BUILD)/fuzz/client: $(patsubst %,$(BUILD)/fuzzed/%.o,openssl/certs openssl/client_decode gnutls/certs gnutls/client_decode)
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(fuzzed)
 	@mkdir -p $(@D)
-	$(Q)$(fuzzer) $< $(fuzzed)
+	$(Q)$(fuzzer) $(filter %.c %.o,$^) -Wl,--as-needed -lssl -lcrypto -lgnutls
 
 unit := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 programs := $(patsubst tests/programs/%.c,$(BUILD)/programs/%,$(wildcard tests/programs/*.c))

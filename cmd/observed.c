@@ -109,9 +109,12 @@ static void read_target(const struct observed *observed, struct meant *out)
 bool observed_is_named(const struct observed *observed)
 {
     struct meant meant;
+    bool named;
 
     read_target(observed, &meant);
-    return meant.target.named;
+    named = meant.target.named;
+    target_free(&meant.target);
+    return named;
 }
 
 void observed_judge(const struct observed *observed, const struct pins *pins, struct judgement *out)
@@ -124,4 +127,5 @@ void observed_judge(const struct observed *observed, const struct pins *pins, st
     if (text_base64(observed->spki, strlen(observed->spki), peer.digests[PIN_SPKI][DIGEST_SHA256], digest_size(DIGEST_SHA256)))
         peer.has[PIN_SPKI] = peer.known[PIN_SPKI][DIGEST_SHA256] = true;
     policy_judge(pins, &meant.target, &peer, out);
+    target_free(&meant.target);
 }
