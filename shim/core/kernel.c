@@ -36,21 +36,20 @@ struct kernel_filter {
 
 static _Atomic(struct kernel_filter *) filters;
 
+/* The arguments are read first: what a sanitizer calls for that would change the registers. */
 static long call(long number, const long arguments[static 6])
 {
+    const long first = arguments[0], second = arguments[1], third = arguments[2], fourth = arguments[3], fifth = arguments[4], sixth = arguments[5];
 #if defined(__x86_64__)
     register long d __asm__("r10");
     register long e __asm__("r8");
     register long f __asm__("r9");
     long result = number;
 
-    d = arguments[3];
-    e = arguments[4];
-    f = arguments[5];
-    __asm__ volatile("syscall"
-                     : "+a"(result)
-                     : "D"(arguments[0]), "S"(arguments[1]), "d"(arguments[2]), "r"(d), "r"(e), "r"(f)
-                     : "rcx", "r11", "memory");
+    d = fourth;
+    e = fifth;
+    f = sixth;
+    __asm__ volatile("syscall" : "+a"(result) : "D"(first), "S"(second), "d"(third), "r"(d), "r"(e), "r"(f) : "rcx", "r11", "memory");
     return result;
 #elif defined(__aarch64__)
     register long n __asm__("x8");
@@ -62,12 +61,12 @@ static long call(long number, const long arguments[static 6])
     register long f __asm__("x5");
 
     n = number;
-    a = arguments[0];
-    b = arguments[1];
-    c = arguments[2];
-    d = arguments[3];
-    e = arguments[4];
-    f = arguments[5];
+    a = first;
+    b = second;
+    c = third;
+    d = fourth;
+    e = fifth;
+    f = sixth;
     __asm__ volatile("svc 0" : "+r"(a) : "r"(n), "r"(b), "r"(c), "r"(d), "r"(e), "r"(f) : "memory");
     return a;
 #endif

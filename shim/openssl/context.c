@@ -36,15 +36,16 @@ void context_see(const struct ossl *ossl, SSL_CTX *ctx)
 {
     struct context *context = context_make(ossl, ctx);
 
-    if (context != NULL)
-        context->seen = true;
+    /* Threads make connections with one SSL_CTX at once: only the first of them writes. */
+    if (context != NULL && !atomic_load_explicit(&context->seen, memory_order_relaxed))
+        atomic_store_explicit(&context->seen, true, memory_order_relaxed);
 }
 
 bool context_is_unseen(const struct ossl *ossl, const SSL *ssl)
 {
     const struct context *context = context_of(ossl, ossl->SSL_get_SSL_CTX(ssl));
 
-    return context == NULL || !context->seen;
+    return context == NULL || !atomic_load_explicit(&context->seen, memory_order_relaxed);
 }
 
 bool callbacks_are_empty(const struct callbacks *callbacks)

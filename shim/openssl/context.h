@@ -9,7 +9,7 @@ struct context {
     struct attached attached;
     struct callbacks callbacks;
     ossl_security_callback initial; /* the library's own */
-    bool seen; /* the program's calls come through the shim */
+    _Atomic bool seen; /* the program's calls come through the shim */
     _Atomic(ossl_session_callback) new_session[2]; /* the program's, if the shim has wrapped them: see unseen.c */
     _Atomic int last_session; /* which of them was wrapped last */
     struct verification verification;
