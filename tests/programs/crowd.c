@@ -1,6 +1,6 @@
 /* Thousands of connections at once, without blocking, in one process.
  *
- * usage: crowd serve NAME     shows NAME.pem; prints its port, and what it received when it gets SIGTERM
+ * usage: crowd serve NAME [asks]     shows NAME.pem; prints its port, and what it received when it gets SIGTERM. asks: for a client certificate
  *        crowd connect COUNT GOOD-PORT IMPOSTOR-PORT     half of the connections to each
  * The client opens every connection before it starts the first handshake, keeps all open until the last one is settled, and sends
  * "secret" over each that is finished. Exits with 0 if all good ones were finished and answered, and all others were refused. */
@@ -81,7 +81,14 @@ static void greet(int epoll, int listener, SSL_CTX *ctx)
     }
 }
 
-static int serve(const char *name)
+static int trust_all(X509_STORE_CTX *ctx, void *arg)
+{
+    (void)ctx;
+    (void)arg;
+    return 1;
+}
+
+static int serve(const char *name, bool asks)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     struct sockaddr_in address = loopback(0);
@@ -91,6 +98,7 @@ static int serve(const char *name)
     struct epoll_event events[256];
     long connections = 0;
     long secrets = 0;
+    long identities = 0;
     char path[4096];
 
     snprintf(path, sizeof(path), "%s.pem", name);
@@ -99,6 +107,10 @@ static int serve(const char *name)
     snprintf(path, sizeof(path), "%s.key", name);
     if (SSL_CTX_use_PrivateKey_file(ctx, path, SSL_FILETYPE_PEM) != 1)
         die(path);
+    if (asks) {
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+        SSL_CTX_set_cert_verify_callback(ctx, trust_all, NULL);
+    }
     if (bind(listener, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(listener, 4096) != 0
         || getsockname(listener, (struct sockaddr *)&address, &length) != 0)
         die("listen");
@@ -112,6 +124,7 @@ static int serve(const char *name)
 
         for (int i = 0; i < count; i++) {
             struct peer *peer = events[i].data.ptr;
+            X509 *identity;
             char got[16];
             int result;
 
@@ -128,12 +141,15 @@ static int serve(const char *name)
             if (result > 0 || wait_for(epoll, peer, result))
                 continue;
             connections++;
+            identity = SSL_get_peer_certificate(peer->ssl);
+            identities += identity != NULL;
+            X509_free(identity);
             SSL_free(peer->ssl);
             close(peer->fd);
             free(peer);
         }
     }
-    printf("%ld connections, %ld secrets\n", connections, secrets);
+    printf("%ld connections, %ld secrets, %ld client certificates\n", connections, secrets, identities);
     return 0;
 }
 
@@ -216,10 +232,10 @@ int main(int argc, char **argv)
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
-    if (argc == 3 && strcmp(argv[1], "serve") == 0)
-        return serve(argv[2]);
+    if ((argc == 3 || argc == 4) && strcmp(argv[1], "serve") == 0)
+        return serve(argv[2], argc == 4 && strcmp(argv[3], "asks") == 0);
     if (argc == 5 && strcmp(argv[1], "connect") == 0)
         return connect_all(atoi(argv[2]), (int[]) {atoi(argv[3]), atoi(argv[4])});
-    fprintf(stderr, "usage: crowd serve NAME | connect COUNT GOOD-PORT IMPOSTOR-PORT\n");
+    fprintf(stderr, "usage: crowd serve NAME [asks] | connect COUNT GOOD-PORT IMPOSTOR-PORT\n");
     return 2;
 }

@@ -1,8 +1,9 @@
 /* Shakes hands COUNT times in one process, over BIOs in memory, and looks whether it grows.
  *
- * usage: endless GOOD IMPOSTOR COUNT     (NAME.pem and NAME.key)
+ * usage: endless GOOD IMPOSTOR COUNT [asks]     (NAME.pem and NAME.key)
  * In turn: the good server over TLS 1.2 and 1.3, the impostor, a session resumed, one resumed that was written and read again, a
- * context of the connection's own with a callback. Prints memory and descriptors after a tenth and at the end. Exits with 0 if
+ * context of the connection's own with a callback. asks: both servers ask for a client certificate; the good one gets one in each full handshake, the
+ * impostor none. Prints memory and descriptors after a tenth and at the end. Exits with 0 if
  * every handshake came out as the pins say, and nothing grew by more than TOLERANCE. */
 
 #include <dirent.h>
@@ -18,11 +19,19 @@
 enum way { OLDER = 0, NEWER, IMPOSTOR, RESUMED, REREAD, OWN_CONTEXT, WAYS };
 
 static SSL_SESSION *last;
+static bool asks;
 
 static void die(const char *what)
 {
     fprintf(stderr, "endless: %s\n", what);
     exit(1);
+}
+
+static int trust_all(X509_STORE_CTX *ctx, void *arg)
+{
+    (void)ctx;
+    (void)arg;
+    return 1;
 }
 
 static SSL_CTX *server_of(const char *name)
@@ -37,6 +46,10 @@ static SSL_CTX *server_of(const char *name)
         die(name);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"soak", 4);
+    if (asks) {
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+        SSL_CTX_set_cert_verify_callback(ctx, trust_all, NULL);
+    }
     return ctx;
 }
 
@@ -45,13 +58,6 @@ static int keep(SSL *ssl, SSL_SESSION *session)
     (void)ssl;
     SSL_SESSION_free(last);
     last = session;
-    return 1;
-}
-
-static int trust_all(X509_STORE_CTX *ctx, void *arg)
-{
-    (void)ctx;
-    (void)arg;
     return 1;
 }
 
@@ -84,6 +90,7 @@ static bool shake(SSL_CTX *client_ctx, SSL_CTX *server_ctx, enum way way)
     SSL_SESSION *session = way == REREAD ? reread(last) : NULL;
     BIO *left;
     BIO *right;
+    X509 *identity;
     char byte = 0;
     bool done;
 
@@ -105,6 +112,10 @@ static bool shake(SSL_CTX *client_ctx, SSL_CTX *server_ctx, enum way way)
     done = SSL_write(client, "x", 1) == 1 && SSL_read(server, &byte, 1) == 1;
     if (done != (byte == 'x') || ((way == RESUMED || way == REREAD) && SSL_session_reused(client) != 1))
         die("a handshake that was not as it was asked for");
+    identity = SSL_get_peer_certificate(server);
+    if (asks && SSL_session_reused(client) != 1 && (identity != NULL) != done)
+        die(done ? "the good server got no client certificate" : "the impostor got a client certificate");
+    X509_free(identity);
     (void)SSL_read(client, &byte, 1); /* the tickets */
     SSL_shutdown(client);
     SSL_free(client);
@@ -147,7 +158,8 @@ int main(int argc, char **argv)
     SSL_CTX *client_ctx;
 
     if (argc < 4 || count < 10)
-        die("usage: endless GOOD IMPOSTOR COUNT");
+        die("usage: endless GOOD IMPOSTOR COUNT [asks]");
+    asks = argc > 4 && strcmp(argv[4], "asks") == 0;
     good = server_of(argv[1]);
     impostor = server_of(argv[2]);
     client_ctx = client_of();
