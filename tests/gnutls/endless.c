@@ -6,7 +6,7 @@
 
 #include "gnutls.h"
 #include <dirent.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
