@@ -25,6 +25,7 @@ bool once_await(const struct loaded *object, void (*meet)(const void *what), con
         awaited[i].meet = meet;
         atomic_store(&awaited[i].start, object->start);
         atomic_fetch_add(&once_awaits, 1);
+        once_look();
         return true;
     }
     return false;
