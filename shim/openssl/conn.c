@@ -47,6 +47,7 @@ static void forget_handshake(const struct ossl *ossl, struct conn *conn)
     free(conn->facts.sni);
     conn->facts.sni = NULL;
     target_forget_told(&conn->facts.told);
+    conn->starting = false;
     conn->facts.begun = false;
     conn->facts.random_known = false;
     conn->facts.sent.state = SENT_UNKNOWN;

@@ -34,6 +34,7 @@ struct conn {
     bool driven; /* see conn_is_driven */
     bool left; /* a handshake was left by a jump, or its thread was cancelled in it: libssl takes itself to be in its midst for ever */
     bool writes_early; /* SSL_write_early_data is running, or was left so */
+    bool starting; /* the handshake that is driven has just been prepared, and nothing of the program has run since: see start_handshake */
     bool unseen; /* it counts by within_unseen */
     bool followed; /* the shim hears of the end of the handshake: see unseen.c */
     ossl_info_callback info; /* the program's, while the shim's is set: see unseen.c */

@@ -344,6 +344,7 @@ int handshake_run(const struct ossl *ossl, SSL *ssl, int (*real)(SSL *))
         conn->early = EARLY_NONE;
     driven_before = conn->driven;
     conn->driven = true;
+    conn->starting = false;
     result = real(called);
     if (conn->callbacks.suspended)
         security_resume(ossl, ssl);

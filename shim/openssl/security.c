@@ -41,6 +41,8 @@ static void note_random(const struct ossl *ossl, SSL *ssl)
     struct conn *conn = conn_of(ossl, ssl);
     uint8_t random[HELLO_RANDOM];
 
+    if (conn != NULL)
+        conn->starting = false;
     if (conn == NULL || !conn->facts.begun || conn->facts.random_known || ossl->SSL_get_client_random(ssl, random, sizeof(random)) != sizeof(random)
         || memcmp(random, none, sizeof(random)) == 0)
         return;
@@ -50,27 +52,28 @@ static void note_random(const struct ossl *ossl, SSL *ssl)
         conn->callbacks.suspended = true;
 }
 
-static bool allows(const struct ossl *ossl, const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid, void *other, void *arg)
+/* Set `*alone` if only the library's own callback was asked, and not from within the program's. */
+static bool allows(const struct ossl *ossl, const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid, void *other, void *arg, bool *alone)
 {
     const void *object = ssl != NULL ? (const void *)ssl : (const void *)ctx;
     ossl_security_callback callback = security_of(ossl, ctx, ssl);
-    const struct context *context;
+    const struct context *context = context_of(ossl, ssl != NULL ? ossl->SSL_get_SSL_CTX(ssl) : ctx);
     unsigned before;
     bool allowed;
 
+    *alone = false;
     if (callback == NULL)
         return false;
-    if (!callbacks_enter(object, &before)) {
-        context = context_of(ossl, ssl != NULL ? ossl->SSL_get_SSL_CTX(ssl) : ctx);
+    if (!callbacks_enter(object, &before))
         return context != NULL && context->initial(ssl, ctx, operation, bits, nid, other, arg) != 0;
-    }
+    *alone = context != NULL && callback == context->initial;
     allowed = callback(ssl, ctx, operation, bits, nid, other, arg) != 0;
     callbacks_leave(before);
     return allowed;
 }
 
 /* What is asked by libssl, and allowed by the program or, if it has set nothing, by libssl itself. `asked`: see start_is_asked. */
-static __attribute__((noinline)) int judge(const struct ossl *ossl, const SSL *ssl, int operation, void *other, bool asked)
+static __attribute__((noinline)) int judge(const struct ossl *ossl, const SSL *ssl, int operation, void *other, bool asked, bool alone)
 {
     SSL *mine = (SSL *)(uintptr_t)ssl;
 
@@ -80,7 +83,7 @@ static __attribute__((noinline)) int judge(const struct ossl *ossl, const SSL *s
     if (operation != SSL_SECOP_VERSION || !ossl->SSL_in_before(ssl))
         note_random(ossl, mine);
     else if (!asked)
-        start_handshake(ossl, mine);
+        start_handshake(ossl, mine, alone);
     if (context_is_unseen(ossl, ssl) && !unseen_may_continue(ossl, mine, operation))
         return 0;
     if ((operation & SSL_SECOP_OTHER_TYPE) != SSL_SECOP_OTHER_CIPHER || !is_unauthenticated(ossl, other))
@@ -98,12 +101,13 @@ static int security_callback(const SSL *ssl, const SSL_CTX *ctx, int operation, 
 {
     const struct ossl *ossl = ossl_of(ssl != NULL ? (const void *)ssl : (const void *)ctx);
     bool asked = start_is_asked();
+    bool alone;
 
-    if (ossl == NULL || !allows(ossl, ssl, ctx, operation, bits, nid, other, arg))
+    if (ossl == NULL || !allows(ossl, ssl, ctx, operation, bits, nid, other, arg, &alone))
         return 0;
     if (asked)
         (void)start_asking();
-    return judge(ossl, ssl, operation, other, asked);
+    return judge(ossl, ssl, operation, other, asked, alone);
 }
 
 /* The same on a new SSL_CTX. A program may find it there, if its calls are not seen, and call it from its own: it means the library's own. */
@@ -114,7 +118,7 @@ static int security_found(const SSL *ssl, const SSL_CTX *ctx, int operation, int
 
     if (context == NULL || context->initial == NULL || context->initial(ssl, ctx, operation, bits, nid, other, arg) == 0)
         return 0;
-    return judge(ossl, ssl, operation, other, start_is_asked());
+    return judge(ossl, ssl, operation, other, start_is_asked(), false);
 }
 
 static bool is_own(ossl_security_callback callback)

@@ -108,17 +108,21 @@ void start_known(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     client_cert_allow_requests(ossl, ssl, conn);
 }
 
-void start_handshake(const struct ossl *ossl, SSL *ssl)
+void start_handshake(const struct ossl *ossl, SSL *ssl, bool alone)
 {
-    struct conn *conn;
+    struct conn *conn = conn_of(ossl, ssl);
     int saved = errno;
 
+    if (conn != NULL && conn->driven && conn->starting && alone && ossl->SSL_get_session(ssl) == conn->judged)
+        return;
     (void)ossl->ERR_set_mark();
     conn = conn_make(ossl, ssl);
     if (conn != NULL)
         start_known(ossl, ssl, conn);
     else
         take_off(ossl, ssl); /* and then the certificate is refused */
+    if (conn != NULL)
+        conn->starting = alone;
     (void)ossl->ERR_pop_to_mark();
     errno = saved;
 }

@@ -11,8 +11,9 @@ void start_asked(int before);
 MUST_CHECK bool start_is_asked(void);
 
 /* A client's handshake starts on `ssl`, and not only a query, however it is driven: record the facts by which it will be judged, and remove a session that may
- * not be resumed for its target. */
-void start_handshake(const struct ossl *ossl, SSL *ssl);
+ * not be resumed for its target. libssl says so once for each version that it may offer: `alone` is true if no code of the program has run before
+ * this call, since the last. */
+void start_handshake(const struct ossl *ossl, SSL *ssl, bool alone);
 
 /* The same if there is a state already. The caller marks the error queue and preserves errno. */
 void start_known(const struct ossl *ossl, SSL *ssl, struct conn *conn);
