@@ -4,8 +4,13 @@
 
 static void release(const void *library, void *attached)
 {
+    struct context *context = attached;
+    X509 *leaf = atomic_load(&context->last_leaf);
+
     (void)library;
-    free(attached);
+    if (leaf != NULL)
+        context->verification.ossl->X509_free(leaf);
+    free(context);
 }
 
 struct context *context_of(const struct ossl *ossl, const SSL_CTX *ctx)

@@ -13,6 +13,7 @@ struct context {
     _Atomic(ossl_session_callback) new_session[2]; /* the program's, if the shim has wrapped them: see unseen.c */
     _Atomic int last_session; /* which of them was wrapped last */
     struct verification verification;
+    _Atomic(X509 *) last_leaf; /* a reference: see session_recall */
 };
 
 /* Return what is kept for it, NULL if nothing. context_make makes it; NULL when memory ran out. `ctx` may be NULL. */

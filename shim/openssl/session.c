@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include "certs.h"
+#include "context.h"
 #include "digest.h"
 #include "proven.h"
 #include "sha2.h"
@@ -66,6 +67,39 @@ void session_mark(const struct ossl *ossl, X509 *leaf, const struct peer_digests
         free(mark);
     else
         (void)ossl->X509_set_ex_data(leaf, ossl->leaf_index, mark);
+}
+
+void session_remember(const struct ossl *ossl, const SSL *ssl, X509 *leaf)
+{
+    struct context *context = context_of(ossl, ossl->SSL_get_SSL_CTX(ssl));
+    const struct mark *mark = mark_of(ossl, leaf);
+    X509 *before;
+
+    if (context == NULL || mark == NULL || !mark->digested || ossl->X509_up_ref(leaf) != 1)
+        return;
+    before = atomic_exchange(&context->last_leaf, leaf);
+    if (before != NULL)
+        ossl->X509_free(before);
+}
+
+/* The thread that has taken the certificate is the only one that uses this reference. Two that compare equal have the same signed part, which has the
+ * key; what is outside of it, the signature, counts for PIN_CERT alone. */
+bool session_recall(const struct ossl *ossl, const SSL *ssl, X509 *leaf, struct peer_digests *out)
+{
+    struct context *context = context_of(ossl, ossl->SSL_get_SSL_CTX(ssl));
+    X509 *last = context != NULL && leaf != NULL ? atomic_exchange(&context->last_leaf, NULL) : NULL;
+    const struct mark *mark = last != NULL && ossl->X509_cmp(last, leaf) == 0 ? mark_of(ossl, last) : NULL;
+    bool same = mark != NULL && mark->digested;
+    X509 *none = NULL;
+
+    if (same) {
+        memset(out->known, 0, sizeof(out->known));
+        memcpy(out->known[PIN_SPKI], mark->digests.known[PIN_SPKI], sizeof(out->known[PIN_SPKI]));
+        memcpy(out->bytes[PIN_SPKI], mark->digests.bytes[PIN_SPKI], sizeof(out->bytes[PIN_SPKI]));
+    }
+    if (last != NULL && !atomic_compare_exchange_strong(&context->last_leaf, &none, last))
+        ossl->X509_free(last);
+    return same;
 }
 
 void session_presented(const struct ossl *ossl, X509 *leaf)

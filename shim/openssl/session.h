@@ -10,6 +10,11 @@
  * of it for TLS 1.3 tickets. */
 void session_mark(const struct ossl *ossl, X509 *leaf, const struct peer_digests *digests);
 
+/* Remember the leaf, which was marked, for the SSL's SSL_CTX. session_recall writes to `out` the digests of its key, which cost more than half of
+ * what the shim adds to a handshake, if `leaf` is the same certificate again. Return false if it is not. */
+void session_remember(const struct ossl *ossl, const SSL *ssl, X509 *leaf);
+MUST_CHECK bool session_recall(const struct ossl *ossl, const SSL *ssl, X509 *leaf, struct peer_digests *out);
+
 /* The peer of a client's connection has presented this leaf; whether one has. */
 void session_presented(const struct ossl *ossl, X509 *leaf);
 MUST_CHECK bool session_is_peers(const struct ossl *ossl, const X509 *leaf);

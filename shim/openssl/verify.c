@@ -113,6 +113,7 @@ static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
     struct presented presented = captured->presented;
     X509 *leaf = certs_x509(presented.leaf);
     struct peer_digests digests;
+    struct peer_digests known;
     enum decision decision;
     int saved = errno;
     struct conn *conn;
@@ -149,6 +150,8 @@ static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
     conn = conn_make(ossl, ssl);
     presented.verified = ossl->X509_STORE_CTX_get0_chain(ctx);
     presented.elsewhere = elsewhere;
+    if (captured->own && session_recall(ossl, ssl, leaf, &known))
+        presented.digests = &known;
     if (conn != NULL)
         conn->facts.verifying = ossl->X509_STORE_CTX_get0_param(ctx);
     if (conn != NULL && conn->leaf != NULL && conn->leaf == leaf) {
@@ -163,6 +166,8 @@ static int conclude(const struct ossl *ossl, X509_STORE_CTX *ctx, const struct c
         /* Here, not at handshake completion: programs store the session before the handshake function returns. */
         if (captured->own)
             session_mark(ossl, leaf, &digests);
+        if (captured->own && digests.known[PIN_SPKI][DIGEST_SHA256])
+            session_remember(ossl, ssl, leaf);
         note_told(ossl, leaf, &conn->facts);
         conn_keep_leaf(ossl, conn, leaf);
     } else {
