@@ -112,12 +112,11 @@ static inline struct conn_known *conn_known_place(const SSL *ssl)
 static inline const struct ossl *conn_sure(const SSL *ssl)
 {
     const struct conn_known *known = conn_known_place(ssl);
+    const struct ossl *ossl = known->ossl;
 
     if (known->ssl != ssl || known->epoch != atomic_load_explicit(&conn_epoch, memory_order_acquire))
         return NULL;
-    if (known->serves ? ossl_has_made(known->ossl, ssl) && known->ossl->SSL_is_server(ssl) : known->ossl->SSL_is_init_finished(ssl))
-        return known->ossl;
-    return NULL;
+    return (known->serves ? ossl_has_made(ossl, ssl) && ossl->SSL_is_server(ssl) : ossl->SSL_is_init_finished(ssl)) ? ossl : NULL;
 }
 
 /* Return the shutdown state to set when the program asks for `mode`: a refused connection stays shut down. */

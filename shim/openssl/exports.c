@@ -16,18 +16,18 @@
 
 /* Set `ossl` and `real` to the library of `object` and its real function `name`. If no libssl made the object, `real` is the function that the
  * caller would have reached without the shim; if there is none, the call fails. */
-#define FIND(name, object, failure) FIND_WITH(ossl_of(object), name, failure)
+#define FIND(name, object, failure) FIND_WITH(ossl_of(object), name, __builtin_return_address(0), failure)
 
 /* The same for an address in the library itself: a method. */
-#define FIND_AT(name, address, failure) FIND_WITH(ossl_at(address), name, failure)
+#define FIND_AT(name, address, failure) FIND_WITH(ossl_at(address), name, __builtin_return_address(0), failure)
 
 /* The same for a session, which does not show its library: the one that the caller uses is taken. */
-#define FIND_FOR_CALLER(name, failure) FIND_WITH(ossl_of_caller(__builtin_return_address(0)), name, failure)
+#define FIND_FOR_CALLER(name, failure) FIND_WITH(ossl_of_caller(__builtin_return_address(0)), name, __builtin_return_address(0), failure)
 
-#define FIND_WITH(which, name, failure) \
+#define FIND_WITH(which, name, caller, failure) \
     const struct ossl *ossl = which; \
     __typeof__(ossl->name) real = ossl != NULL ? ossl->name \
-        : (__typeof__(ossl->name))loader_for_caller(__builtin_return_address(0), #name); \
+        : (__typeof__(ossl->name))loader_for_caller(caller, #name); \
     if (real == NULL) \
         return failure;
 
@@ -55,23 +55,15 @@ static enum handshake_call origin_of(const struct ossl *ossl, const void *caller
     return ossl_calls(ossl, caller) ? CALL_INNER : call;
 }
 
-/* If the connection is known to be confirmed, delegate at once. */
-#define READ_IF_SURE(call, done, failure) \
-    do { \
-        const struct ossl *sure = conn_sure(ssl); \
- \
-        if (sure != NULL) \
-            return after_read(sure, ssl, sure->call, buffer, done, failure); \
-    } while (0)
-
 /* libssl rejects a negative size before it looks at the handshake. */
-#define MAY_MOVE(call) (!is_openssl(ossl) || handshake_ensure(ossl, ssl, origin_of(ossl, __builtin_return_address(0), call)))
+#define MAY_MOVE_FOR(caller, call) (!is_openssl(ossl) || handshake_ensure(ossl, ssl, origin_of(ossl, caller, call)))
+#define MAY_MOVE(call) MAY_MOVE_FOR(__builtin_return_address(0), call)
 
 /* Return a read's result, or `failure`. The read may have answered a request for a client certificate, received the server's alert about it, or
  * driven a handshake whose peer is refused: then the data that it read is erased. `done` NULL: the result is the length. */
-static int after_read(const struct ossl *ossl, SSL *ssl, int result, void *buffer, size_t *done, int failure)
+static __attribute__((noinline, cold)) int look_at_read(const struct ossl *ossl, SSL *ssl, int result, void *buffer, size_t *done, int failure)
 {
-    if (!atomic_load_explicit(&conn_looks_at_reads, memory_order_relaxed) || !is_usable(ossl) || handshake_was_read(ossl, ssl, result))
+    if (!is_usable(ossl) || handshake_was_read(ossl, ssl, result))
         return result;
     explicit_bzero(buffer, result <= 0 ? 0 : done != NULL ? *done : (size_t)result);
     if (done != NULL)
@@ -218,37 +210,54 @@ EXPORT void SSL_set_verify(SSL *ssl, int mode, int (*callback)(int, X509_STORE_C
     real(ssl, mode, callback);
 }
 
-EXPORT int SSL_read(SSL *ssl, void *buffer, int size)
+static inline int after_read(const struct ossl *ossl, SSL *ssl, int result, void *buffer, size_t *done, int failure)
 {
-    READ_IF_SURE(SSL_read(ssl, buffer, size), NULL, -1);
-    FIND(SSL_read, ssl, -1)
-
-    return size < 0 || MAY_MOVE(CALL_READS) ? after_read(ossl, ssl, real(ssl, buffer, size), buffer, NULL, -1) : -1;
+    if (__builtin_expect(atomic_load_explicit(&conn_looks_at_reads, memory_order_relaxed), 0))
+        return look_at_read(ossl, ssl, result, buffer, done, failure);
+    return result;
 }
 
-EXPORT int SSL_read_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
-{
-    READ_IF_SURE(SSL_read_ex(ssl, buffer, size, done), done, 0);
-    FIND(SSL_read_ex, ssl, 0)
+/* Nearly every call is on a connection that is known to be confirmed, and is passed on at once. The rest is in functions of their own, so that this needs
+ * few registers. */
+#define SLOWLY static __attribute__((noinline))
 
-    return MAY_MOVE(CALL_READS) ? after_read(ossl, ssl, real(ssl, buffer, size, done), buffer, done, 0) : 0;
-}
+#define READS(name) \
+    SLOWLY int name##_slowly(SSL *ssl, void *buffer, int size, const void *caller) \
+    { \
+        FIND_WITH(ossl_of(ssl), name, caller, -1) \
+ \
+        return size < 0 || MAY_MOVE_FOR(caller, CALL_READS) ? after_read(ossl, ssl, real(ssl, buffer, size), buffer, NULL, -1) : -1; \
+    } \
+\
+    EXPORT int name(SSL *ssl, void *buffer, int size) \
+    { \
+        const struct ossl *sure = conn_sure(ssl); \
+\
+        if (__builtin_expect(sure == NULL, 0)) \
+            return name##_slowly(ssl, buffer, size, __builtin_return_address(0)); \
+        return after_read(sure, ssl, sure->name(ssl, buffer, size), buffer, NULL, -1); \
+    }
+#define READS_EX(name) \
+    SLOWLY int name##_slowly(SSL *ssl, void *buffer, size_t size, size_t *done, const void *caller) \
+    { \
+        FIND_WITH(ossl_of(ssl), name, caller, 0) \
+\
+        return MAY_MOVE_FOR(caller, CALL_READS) ? after_read(ossl, ssl, real(ssl, buffer, size, done), buffer, done, 0) : 0; \
+    } \
+\
+    EXPORT int name(SSL *ssl, void *buffer, size_t size, size_t *done) \
+    { \
+        const struct ossl *sure = conn_sure(ssl); \
+\
+        if (__builtin_expect(sure == NULL, 0)) \
+            return name##_slowly(ssl, buffer, size, done, __builtin_return_address(0)); \
+        return after_read(sure, ssl, sure->name(ssl, buffer, size, done), buffer, done, 0); \
+    }
 
-EXPORT int SSL_peek(SSL *ssl, void *buffer, int size)
-{
-    READ_IF_SURE(SSL_peek(ssl, buffer, size), NULL, -1);
-    FIND(SSL_peek, ssl, -1)
-
-    return size < 0 || MAY_MOVE(CALL_READS) ? after_read(ossl, ssl, real(ssl, buffer, size), buffer, NULL, -1) : -1;
-}
-
-EXPORT int SSL_peek_ex(SSL *ssl, void *buffer, size_t size, size_t *done)
-{
-    READ_IF_SURE(SSL_peek_ex(ssl, buffer, size, done), done, 0);
-    FIND(SSL_peek_ex, ssl, 0)
-
-    return MAY_MOVE(CALL_READS) ? after_read(ossl, ssl, real(ssl, buffer, size, done), buffer, done, 0) : 0;
-}
+READS(SSL_read)
+READS(SSL_peek)
+READS_EX(SSL_read_ex)
+READS_EX(SSL_peek_ex)
 
 /* Return a write's result. What was written may be a request to a proxy. */
 static inline int after_write(const struct ossl *ossl, SSL *ssl, int result, const void *buffer, size_t size)
@@ -257,36 +266,43 @@ static inline int after_write(const struct ossl *ossl, SSL *ssl, int result, con
         through_written(ossl, ssl, buffer, size);
     return result;
 }
-#define WRITE_IF_SURE(call, size) \
-    do { \
-        const struct ossl *sure = conn_sure(ssl); \
- \
-        if (sure != NULL) { \
-            result = sure->call; \
-            return after_write(sure, ssl, result, buffer, size); \
-        } \
-    } while (0)
+
+SLOWLY int write_slowly(SSL *ssl, const void *buffer, int size, const void *caller)
+{
+    FIND_WITH(ossl_of(ssl), SSL_write, caller, -1)
+    int result = size < 0 || MAY_MOVE_FOR(caller, CALL_WRITES) ? real(ssl, buffer, size) : -1;
+
+    return after_write(ossl, ssl, result, buffer, result > 0 ? (size_t)result : 0);
+}
 
 EXPORT int SSL_write(SSL *ssl, const void *buffer, int size)
 {
+    const struct ossl *sure = conn_sure(ssl);
     int result;
 
-    WRITE_IF_SURE(SSL_write(ssl, buffer, size), result > 0 ? (size_t)result : 0);
-    FIND(SSL_write, ssl, -1)
+    if (__builtin_expect(sure == NULL, 0))
+        return write_slowly(ssl, buffer, size, __builtin_return_address(0));
+    result = sure->SSL_write(ssl, buffer, size);
+    return after_write(sure, ssl, result, buffer, result > 0 ? (size_t)result : 0);
+}
 
-    result = size < 0 || MAY_MOVE(CALL_WRITES) ? real(ssl, buffer, size) : -1;
-    return after_write(ossl, ssl, result, buffer, result > 0 ? (size_t)result : 0);
+SLOWLY int write_ex_slowly(SSL *ssl, const void *buffer, size_t size, size_t *done, const void *caller)
+{
+    FIND_WITH(ossl_of(ssl), SSL_write_ex, caller, 0)
+    int result = MAY_MOVE_FOR(caller, CALL_WRITES) ? real(ssl, buffer, size, done) : 0;
+
+    return after_write(ossl, ssl, result, buffer, result > 0 ? *done : 0);
 }
 
 EXPORT int SSL_write_ex(SSL *ssl, const void *buffer, size_t size, size_t *done)
 {
+    const struct ossl *sure = conn_sure(ssl);
     int result;
 
-    WRITE_IF_SURE(SSL_write_ex(ssl, buffer, size, done), result > 0 ? *done : 0);
-    FIND(SSL_write_ex, ssl, 0)
-
-    result = MAY_MOVE(CALL_WRITES) ? real(ssl, buffer, size, done) : 0;
-    return after_write(ossl, ssl, result, buffer, result > 0 ? *done : 0);
+    if (__builtin_expect(sure == NULL, 0))
+        return write_ex_slowly(ssl, buffer, size, done, __builtin_return_address(0));
+    result = sure->SSL_write_ex(ssl, buffer, size, done);
+    return after_write(sure, ssl, result, buffer, result > 0 ? *done : 0);
 }
 
 EXPORT int SSL_write_ex2(SSL *ssl, const void *buffer, size_t size, uint64_t flags, size_t *done)
