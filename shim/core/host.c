@@ -63,6 +63,17 @@ static bool ends_in_number(const char *string, size_t length)
     return start < length && (digits || (length - start > 1 && string[start] == '0' && text_lower(string[start + 1]) == 'x'));
 }
 
+/* What a name may consist of, in lower case; 0: nothing else. */
+static const char letters[256] = {
+    ['-'] = '-', ['.'] = '.', ['_'] = '_',
+    ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9',
+#define LETTER(upper, lower) [upper] = lower, [lower] = lower
+    LETTER('A', 'a'), LETTER('B', 'b'), LETTER('C', 'c'), LETTER('D', 'd'), LETTER('E', 'e'), LETTER('F', 'f'), LETTER('G', 'g'), LETTER('H', 'h'), LETTER('I', 'i'),
+    LETTER('J', 'j'), LETTER('K', 'k'), LETTER('L', 'l'), LETTER('M', 'm'), LETTER('N', 'n'), LETTER('O', 'o'), LETTER('P', 'p'), LETTER('Q', 'q'), LETTER('R', 'r'),
+    LETTER('S', 's'), LETTER('T', 't'), LETTER('U', 'u'), LETTER('V', 'v'), LETTER('W', 'w'), LETTER('X', 'x'), LETTER('Y', 'y'), LETTER('Z', 'z'),
+#undef LETTER
+};
+
 enum host_kind host_parse(const char *string, size_t length, struct host *out)
 {
     const char *colon;
@@ -91,17 +102,18 @@ enum host_kind host_parse(const char *string, size_t length, struct host *out)
     }
     if (length == 0 || length > HOST_NAME_MAX_LENGTH || (length > 1 && string[length - 1] == '.') || ends_in_number(string, length))
         return out->kind;
-    for (size_t i = 0; i < length; i++) {
-        char c = text_lower(string[i]);
-
-        /* A leading dot tells OpenSSL to accept any subdomain; elsewhere no label may be empty. */
-        if (c == '.' ? (i > 0 && string[i - 1] == '.') : !((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
-            return out->kind;
-    }
     if (length == 1 && string[0] == '.')
         return out->kind;
-    for (size_t i = 0; i < length; i++)
-        out->name[i] = text_lower(string[i]);
+    /* A leading dot tells OpenSSL to accept any subdomain; elsewhere no label may be empty. */
+    for (size_t i = 0; i < length; i++) {
+        char c = letters[(unsigned char)string[i]];
+
+        if (c == '\0' || (c == '.' && i > 0 && string[i - 1] == '.')) {
+            memcpy(out->name, string, i);
+            return out->kind;
+        }
+        out->name[i] = c;
+    }
     out->name[length] = '\0';
     return out->kind = HOST_NAME;
 }

@@ -6,8 +6,6 @@
 
 void peer_read(const struct tls *tls, const struct pins *pins, const struct presented *presented, struct evidence *out)
 {
-    bool wanted[PIN_KINDS][DIGESTS];
-
     memset(out, 0, sizeof(*out));
     out->tls = tls;
     out->presented = presented;
@@ -15,16 +13,12 @@ void peer_read(const struct tls *tls, const struct pins *pins, const struct pres
     out->peer.today = text_today();
     out->peer.has[PIN_CERT] = presented->leaf != NULL;
     out->peer.has[PIN_SPKI] = presented->leaf != NULL || presented->raw_key != NULL;
-    for (int kind = 0; kind < PIN_KINDS; kind++) {
-        for (int digest = 0; digest < DIGESTS; digest++)
-            wanted[kind][digest] = pins_use(pins, (enum pin_kind)kind, (enum digest)digest);
-    }
     if (presented->digests != NULL) {
         memcpy(out->peer.known, presented->digests->known, sizeof(presented->digests->known));
         memcpy(out->peer.digests, presented->digests->bytes, sizeof(presented->digests->bytes));
     }
     if (out->peer.has[PIN_SPKI])
-        digest_peer(tls, (const bool(*)[DIGESTS])wanted, presented, &out->peer);
+        digest_peer(tls, pins_uses(pins), presented, &out->peer);
 }
 
 void peer_forget(struct evidence *evidence)

@@ -341,6 +341,11 @@ bool pins_use(const struct pins *pins, enum pin_kind kind, enum digest digest)
     return pins->used[kind][digest];
 }
 
+const bool (*pins_uses(const struct pins *pins))[DIGESTS]
+{
+    return (const bool(*)[DIGESTS])pins->used;
+}
+
 const struct rule *pins_revoked(const struct pins *pins)
 {
     return pins->revoked.first_pin != NOTHING ? &pins->revoked : NULL;

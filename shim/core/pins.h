@@ -126,6 +126,7 @@ MUST_CHECK bool pins_name_hosts(const struct pins *pins);
 
 /* Return true if and only if some pin of the file has that kind and digest. */
 MUST_CHECK bool pins_use(const struct pins *pins, enum pin_kind kind, enum digest digest);
+const bool (*pins_uses(const struct pins *pins))[DIGESTS];
 
 /* Return what is revoked for every target: a rule with pins of the kinds PIN_SPKI and PIN_CERT. NULL: nothing. */
 const struct rule *pins_revoked(const struct pins *pins);

@@ -30,16 +30,6 @@ static void remember_checked(uint64_t signature)
     atomic_fetch_or(&checked[bit / 64], (uint64_t)1 << bit % 64);
 }
 
-/* FNV-1a. */
-static uint64_t digest_of(const uint8_t *bytes, size_t length)
-{
-    uint64_t hash = 14695981039346656037U;
-
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ bytes[i]) * 1099511628211U;
-    return hash | 1;
-}
-
 static uint64_t signature_of_der(struct bytes der)
 {
     struct bytes certificate = der_take_content(&der, DER_SEQUENCE);
@@ -48,7 +38,7 @@ static uint64_t signature_of_der(struct bytes der)
     (void)!der_take(&certificate, DER_SEQUENCE).length;
     (void)!der_take(&certificate, DER_SEQUENCE).length;
     bits = der_take_content(&certificate, DER_BIT_STRING);
-    return bits.at != NULL && bits.length > 1 ? digest_of(bits.at + 1, bits.length - 1) : 0;
+    return bits.at != NULL && bits.length > 1 ? digest_short(bits.at + 1, bits.length - 1) : 0;
 }
 
 static uint64_t signature_of(const struct gtls *gtls, gnutls_x509_crt_t crt)
@@ -56,7 +46,7 @@ static uint64_t signature_of(const struct gtls *gtls, gnutls_x509_crt_t crt)
     char bytes[2048];
     size_t size = sizeof(bytes);
 
-    return gtls->gnutls_x509_crt_get_signature(crt, bytes, &size) >= 0 ? digest_of((const uint8_t *)bytes, size) : 0;
+    return gtls->gnutls_x509_crt_get_signature(crt, bytes, &size) >= 0 ? digest_short(bytes, size) : 0;
 }
 
 bool gtls_told_knows(struct bytes leaf)

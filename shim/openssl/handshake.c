@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* Judge a finished handshake: the peer has proven its key now, and if there was no certificate to verify (resumption, PSK, anonymous suites),
- * this is the first judgement. Return true if the connection may continue. The caller marks the error queue and preserves errno. */
+ * this is the first judgement. Return true if the connection may continue. The caller preserves errno. */
 static bool judge_finished(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     struct presented presented;
@@ -29,11 +29,14 @@ static bool judge_finished(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     continues = conn != NULL && leaf != NULL && (conn->leaf == leaf || (ossl->SSL_session_reused(ssl) == 1 && conn->judged == session))
         && (conn->proven || !log_wants(EVENT_ACCEPTED));
     if (!continues) {
-        enum decision decision = decide(ossl, ssl, conn, &presented, true, NULL);
+        enum decision decision;
 
+        (void)ossl->ERR_set_mark();
+        decision = decide(ossl, ssl, conn, &presented, true, NULL);
         continues = decision != DECISION_REFUSE;
         if (decision == DECISION_ACCEPT_WITH_CLIENT_CERT)
             client_cert_arm(ossl, ssl);
+        (void)ossl->ERR_pop_to_mark();
     }
     if (conn != NULL) {
         conn_set_phase(conn, continues ? PHASE_CONFIRMED : PHASE_REFUSED);
@@ -45,8 +48,11 @@ static bool judge_finished(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     }
     if (leaf != NULL)
         ossl->X509_free(leaf);
-    if (!continues && session != NULL)
+    if (!continues && session != NULL) {
+        (void)ossl->ERR_set_mark();
         (void)ossl->SSL_CTX_remove_session(ossl->SSL_get_SSL_CTX(ssl), session);
+        (void)ossl->ERR_pop_to_mark();
+    }
     return continues;
 }
 
@@ -55,13 +61,13 @@ static bool confirm(const struct ossl *ossl, SSL *ssl, struct conn *conn)
     int saved = errno;
     bool continues;
 
-    (void)ossl->ERR_set_mark();
     continues = judge_finished(ossl, ssl, conn);
-    if (!continues)
+    if (!continues) {
+        (void)ossl->ERR_set_mark();
         (void)ossl->SSL_shutdown(ssl);
-    (void)ossl->ERR_pop_to_mark();
-    if (!continues)
+        (void)ossl->ERR_pop_to_mark();
         refuse_again(ossl, ssl);
+    }
     if (!continues && conn != NULL)
         refuse_socket(ossl, ssl, conn, true);
     errno = saved;

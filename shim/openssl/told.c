@@ -19,22 +19,14 @@ static _Thread_local struct expected {
 } expected[EXPECTED];
 static _Thread_local unsigned next_expected;
 
-/* FNV-1a over the certificate's signature. */
 static uint64_t signature_of(const struct ossl *ossl, const X509 *certificate)
 {
     const ASN1_BIT_STRING *signature = NULL;
-    uint64_t hash = 14695981039346656037U;
-    const unsigned char *bytes;
-    int length;
 
     ossl->X509_get0_signature(&signature, NULL, certificate);
     if (signature == NULL)
         return 0;
-    bytes = ossl->ASN1_STRING_get0_data(signature);
-    length = ossl->ASN1_STRING_length(signature);
-    for (int i = 0; i < length; i++)
-        hash = (hash ^ bytes[i]) * 1099511628211U;
-    return hash | 1;
+    return digest_short(ossl->ASN1_STRING_get0_data(signature), (size_t)ossl->ASN1_STRING_length(signature));
 }
 
 void told_expect(const struct ossl *ossl, SSL *ssl, X509 *leaf)
