@@ -12,6 +12,10 @@ enum { UNREAD = 0, READING, READY };
 
 const char *const config_variables[] = {"PINSHIM_PINS", "PINSHIM_MODE", "PINSHIM_LOG", "PINSHIM_LOG_FORMAT", "PINSHIM_LOG_LEVEL", "PINSHIM_UNJUDGED", "PINSHIM_INHERIT", NULL};
 
+/* What the environment has at the start, of these and of OpenSSL's, in this order. */
+enum { PINS = 0, MODE, LOG, LOG_FORMAT, LOG_LEVEL, UNJUDGED, INHERIT, CERT_FILE, CERT_DIR, VARIABLES };
+static const char *values[VARIABLES];
+
 static struct config config;
 static _Atomic int state;
 
@@ -25,12 +29,6 @@ static const struct choice {
   inheritance[] = {{"keep", false}, {"force", true}, {NULL, 0}},
   levels[] = {{"refused", LEVEL_REFUSED}, {"all", LEVEL_ALL}, {"debug", LEVEL_DEBUG}, {NULL, 0}};
 
-/* In a process with more rights than its user (AT_SECURE), the environment is not trusted: the defaults hold. */
-static const char *variable(const char *name)
-{
-    return getauxval(AT_SECURE) != 0 ? NULL : getenv(name);
-}
-
 /* Report only the first fault: one is enough to refuse, and the next one shows once this one is fixed. */
 static void fault(const char *name, const char *value, const char *expected)
 {
@@ -41,9 +39,9 @@ static void fault(const char *name, const char *value, const char *expected)
     text_add(&text, "\"; expected %s", expected);
 }
 
-static int choose(const char *name, const struct choice *choices, const char *expected)
+static int choose(int variable, const struct choice *choices, const char *expected)
 {
-    const char *value = variable(name);
+    const char *value = values[variable];
 
     if (value == NULL)
         return 0;
@@ -52,19 +50,19 @@ static int choose(const char *name, const struct choice *choices, const char *ex
             return choices->value;
     }
     if (config.fault[0] == '\0')
-        fault(name, value, expected);
+        fault(config_variables[variable], value, expected);
     return 0;
 }
 
 static void read_log(void)
 {
-    const char *value = variable("PINSHIM_LOG");
+    const char *value = values[LOG];
 
     /* A socket cannot be opened by this name, and a file that later gets descriptor 2 could be opened instead. */
     if (value != NULL && strcmp(value, "/dev/stderr") == 0) {
         config.log = LOG_TO_STDERR;
     } else if (value == NULL || value[0] != '/') {
-        config.log = (enum config_log)choose("PINSHIM_LOG", logs, "stderr, syslog, none or an absolute path");
+        config.log = (enum config_log)choose(LOG, logs, "stderr, syslog, none or an absolute path");
     } else if (strlen(value) >= sizeof(config.log_file)) {
         fault("PINSHIM_LOG", value, "a shorter path");
     } else {
@@ -93,7 +91,7 @@ static void read_directory(void)
 {
     size_t length;
 
-    if (!is_relative(variable("PINSHIM_PINS")) && !is_relative(secure_getenv("SSL_CERT_FILE")) && !has_relative(secure_getenv("SSL_CERT_DIR")))
+    if (!is_relative(values[PINS]) && !is_relative(values[CERT_FILE]) && !has_relative(values[CERT_DIR]))
         return;
     if (getcwd(config.directory, sizeof(config.directory) - 1) == NULL)
         config.directory[0] = '\0';
@@ -104,7 +102,7 @@ static void read_directory(void)
 
 static void read_pins(void)
 {
-    const char *value = variable("PINSHIM_PINS");
+    const char *value = values[PINS];
     struct text file = text_over(config.pins_file, sizeof(config.pins_file));
 
     if (value == NULL)
@@ -123,35 +121,49 @@ static void read_pins(void)
         fault("PINSHIM_PINS", value, "a shorter path");
 }
 
-static bool is_known(const char *name, size_t length)
+/* Return true if the variable at `at`, whose name has this length, is the one with this number; its first value counts. */
+static bool take(const char *at, size_t length, int variable, const char *name)
 {
-    for (int i = 0; config_variables[i] != NULL; i++) {
-        if (strncmp(config_variables[i], name, length) == 0 && config_variables[i][length] == '\0')
-            return true;
-    }
-    return false;
+    if (strncmp(name, at, length) != 0 || name[length] != '\0')
+        return false;
+    if (at[length] == '=' && values[variable] == NULL)
+        values[variable] = at + length + 1;
+    return true;
 }
 
-static void read_unknown(void)
+static void note_unknown(const char *at, size_t length, struct text *out)
 {
-    struct text text = text_over(config.unknown, sizeof(config.unknown));
+    if (out->length > 0)
+        text_add_string(out, ", ");
+    text_add_escaped(out, at, length, 80);
+    for (int i = 0; config_variables[i] != NULL; i++) {
+        if (text_is_near(at, length, config_variables[i])) {
+            text_add_string(out, " (did you mean ");
+            text_add_string(out, config_variables[i]);
+            text_add_string(out, "?)");
+            break;
+        }
+    }
+}
+
+/* In a process with more rights than its user (AT_SECURE), the environment is not trusted: the defaults hold. It is read once: each getenv() reads all of
+ * it. */
+static void read_environment(void)
+{
+    struct text unknown = text_over(config.unknown, sizeof(config.unknown));
 
     for (char **at = getauxval(AT_SECURE) != 0 ? NULL : environ; at != NULL && *at != NULL; at++) {
-        size_t length = strncmp(*at, "PINSHIM_", 8) == 0 ? strcspn(*at, "=") : 0;
+        const char *entry = *at;
+        bool own = entry[0] == 'P' && strncmp(entry, "PINSHIM_", 8) == 0;
+        size_t length = own || (entry[0] == 'S' && strncmp(entry, "SSL_CERT_", 9) == 0) ? strcspn(entry, "=") : 0;
+        int i = 0;
 
-        if (length == 0 || is_known(*at, length))
-            continue;
-        if (text.length > 0)
-            text_add_string(&text, ", ");
-        text_add_escaped(&text, *at, length, 80);
-        for (int i = 0; config_variables[i] != NULL; i++) {
-            if (text_is_near(*at, length, config_variables[i])) {
-                text_add_string(&text, " (did you mean ");
-                text_add_string(&text, config_variables[i]);
-                text_add_string(&text, "?)");
-                break;
-            }
-        }
+        while (own && config_variables[i] != NULL && !take(entry, length, i, config_variables[i]))
+            i++;
+        if (own && config_variables[i] == NULL)
+            note_unknown(entry, length, &unknown);
+        else if (!own && length > 0 && !take(entry, length, CERT_FILE, "SSL_CERT_FILE"))
+            (void)take(entry, length, CERT_DIR, "SSL_CERT_DIR");
     }
 }
 
@@ -163,15 +175,15 @@ const struct config *config_get(void)
     if (seen == READY)
         return &config;
     if (seen == UNREAD && atomic_compare_exchange_strong(&state, &seen, READING)) {
+        read_environment();
         read_directory();
         read_pins();
         read_log();
-        read_unknown();
-        config.mode = (enum config_mode)choose("PINSHIM_MODE", modes, "enforce or report");
-        config.unjudged = (enum config_unjudged)choose("PINSHIM_UNJUDGED", guards, "refuse, report or allow");
-        config.format = (enum config_format)choose("PINSHIM_LOG_FORMAT", formats, "text or json");
-        config.level = (enum config_level)choose("PINSHIM_LOG_LEVEL", levels, "refused, all or debug");
-        config.inherits = choose("PINSHIM_INHERIT", inheritance, "keep or force") != 0;
+        config.mode = (enum config_mode)choose(MODE, modes, "enforce or report");
+        config.unjudged = (enum config_unjudged)choose(UNJUDGED, guards, "refuse, report or allow");
+        config.format = (enum config_format)choose(LOG_FORMAT, formats, "text or json");
+        config.level = (enum config_level)choose(LOG_LEVEL, levels, "refused, all or debug");
+        config.inherits = choose(INHERIT, inheritance, "keep or force") != 0;
         atomic_store_explicit(&state, READY, memory_order_release);
     } else {
         while (atomic_load_explicit(&state, memory_order_acquire) != READY)
