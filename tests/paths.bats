@@ -297,6 +297,13 @@ resumes() {
         capture bare "$PATHS/resume" 127.0.0.1 "$GOOD" set $version "save=$saved"
         resumes 0 callback $version "load=$saved"
         resumes 1 callback $version
+        # libssl asks several times when a handshake starts.
+        capture bare "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" asked $version first=other.example
+        has "$OUT" 'reused: 1'
+        refused "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" asked $version first=other.example
+        has "$OUT" 'second SSL_connect: -1, error 1, verify result 28'
+        resumes 0 asked $version "load=$saved"
+        resumes 1 asked $version
     done
 }
 

@@ -105,6 +105,48 @@ faults() {
     faults 0
 }
 
+@test "a server that presents another certificate than the one before it, on the same SSL_CTX, is judged by its own" {
+    local first second port
+    # They differ in the signature alone.
+    openssl req -x509 -key "$LAB/good.key" -subj /CN=www.pinned.example -days 30 -out "$LAB/first.pem"
+    openssl x509 -in "$LAB/first.pem" -signkey "$LAB/good.key" -preserve_dates -out "$LAB/second.pem" \
+        -set_serial "0x$(openssl x509 -in "$LAB/first.pem" -noout -serial | cut -d= -f2)" 2>>"$LAB/openssl.log"
+    cp "$LAB/good.key" "$LAB/first.key"
+    cp "$LAB/good.key" "$LAB/second.key"
+    lab_nginx first
+    first=$PORT
+    lab_nginx second
+    second=$PORT
+    start
+    for _ in 1 2; do
+        put "$EASY" "@revoked cert-sha256:$(lab_fingerprint "$LAB/second.pem")"
+        for port in "$first" "$GOOD" "$first" "$first"; do
+            tell "$port" "port $port"
+            accepts
+        done
+        for port in "$second" "$second"; do
+            tell "$port" "port $port"
+            refuses
+        done
+        put "www.pinned.example cert-sha256:$(lab_fingerprint "$LAB/first.pem")"
+        for port in "$second" "$IMPOSTOR" "$GOOD"; do
+            tell "$first" "port $first"
+            accepts
+            accepts
+            tell "$port" "port $port"
+            refuses
+        done
+        put "$EASY"
+        for port in "$first" "$second" "$GOOD"; do
+            tell "$port" "port $port"
+            accepts
+            accepts
+            tell "$IMPOSTOR" "port $IMPOSTOR"
+            refuses
+        done
+    done
+}
+
 @test "a symbolic link that is replaced, or one among its directories, brings the new pins file into force" {
     local volume=$BATS_TEST_TMPDIR/volume
     mkdir -p "$volume/first" "$volume/second" "$volume/third"

@@ -1,6 +1,6 @@
 /* resume HOST PORT WAY [first=NAME] [second=NAME] [second-port=PORT] [late] [ciphers] [nameless] [bio] [tls1.2] [save=FILE] [load=FILE]:
  * one connection for the name FIRST, and one for the name SECOND with the session of the first, given to it by WAY (set, copy, dup,
- * clear, der, pem, or callback: by an info callback when the handshake starts; named: set, but that callback changes the name from FIRST
+ * clear, der, pem, callback: by an info callback when the handshake starts, or asked: by a security callback when it starts, at the second call; named: set, but that callback changes the name from FIRST
  * to SECOND; rewritten: set, but the session's certificate was read anew from FILE; by-hand: set, but after the first connection the
  * program verified FILE for it; "certificate=FILE" is for these two; with "load" it verifies the session's certificate for the second
  * connection). "late": the second connection gets its name and socket after its session. "ciphers": it is asked for its ciphers when it has
@@ -41,6 +41,16 @@ static void give_session(const SSL *ssl, int where, int result)
     if ((where & SSL_CB_HANDSHAKE_START) != 0 && in_callback != NULL && SSL_in_before(ssl))
         SSL_set_session((SSL *)(uintptr_t)ssl, in_callback);
     in_callback = NULL;
+}
+
+static int give_when_asked(const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid, void *other, void *arg)
+{
+    static int asked;
+
+    (void)ctx, (void)bits, (void)nid, (void)other, (void)arg;
+    if (operation == SSL_SECOP_VERSION && ssl != NULL && SSL_in_before(ssl) && ++asked == 2)
+        SSL_set_session((SSL *)(uintptr_t)ssl, in_callback);
+    return 1;
 }
 
 static X509 *read_certificate(const char *path)
@@ -156,6 +166,9 @@ int main(int argc, char **argv)
         } else if (strcmp(way, "callback") == 0) {
             in_callback = session;
             SSL_set_info_callback(ssl, give_session);
+        } else if (strcmp(way, "asked") == 0) {
+            in_callback = session;
+            SSL_set_security_callback(ssl, give_when_asked);
         } else if (SSL_set_session(ssl, session) != 1) {
             die("SSL_set_session");
         }

@@ -1,6 +1,7 @@
 /* A TLS client that connects again and again. It does what the lines of its standard input say, and answers each with one line.
  *
  * usage: again NAME PORT
+ * port N         goes to that port from now on
  * connect        a handshake with 127.0.0.1:PORT and NAME in the SNI, nothing verified: "1", or "-1" and the reason
  * keep           the same, and an answer of the server is read and the session kept: "1"
  * resume         the same with the kept session: "1 resumed", "1 fresh", or "-1" and the reason
@@ -259,6 +260,9 @@ static void obey(char *line)
         connect_again(true, false);
     } else if (strcmp(line, "resume") == 0) {
         connect_again(true, true);
+    } else if (strcmp(line, "port") == 0 && text != NULL) {
+        port = (uint16_t)atoi(text);
+        printf("%u\n", (unsigned)port);
     } else if (strcmp(line, "fork") == 0) {
         go_on_in_child();
     } else if (strcmp(line, "cost") == 0 && text != NULL) {
