@@ -259,7 +259,7 @@ struct ossl *ossl_at(const void *address)
     return ossl;
 }
 
-struct ossl *ossl_discover(const void *object)
+static struct ossl *discover(const void *object)
 {
     void *const *words = object;
     struct ossl *ossl = NULL;
@@ -267,6 +267,21 @@ struct ossl *ossl_discover(const void *object)
     for (int k = 0; k < 4 && ossl == NULL; k++)
         ossl = ossl_at(words[k]);
     return ossl;
+}
+
+struct ossl *ossl_of(const void *object)
+{
+    if (object == NULL)
+        return NULL;
+    for (int i = 0; i < OSSL_MAX; i++) {
+        struct ossl *ossl = atomic_load_explicit(&ossl_known[i], memory_order_acquire);
+
+        if (ossl == NULL)
+            break;
+        if (ossl_has_made(ossl, object))
+            return ossl;
+    }
+    return discover(object);
 }
 
 static struct ossl *known_verifier(int (*real)(X509_STORE_CTX *))

@@ -126,11 +126,8 @@ bool ossl_is_at(const void *address);
 /* Find the library that code at `caller` uses. NULL if that cannot be determined. Slow. */
 struct ossl *ossl_of_caller(const void *caller);
 
-/* The slow path of ossl_of. */
-struct ossl *ossl_discover(const void *object);
-
-/* Find the library that made `object`, an SSL or an SSL_CTX. Both hold, in one of their first four words, a pointer to their
- * SSL_METHOD, which is static data of their libssl (1.1.1 to 4.0). NULL if no library made the object. */
+/* Return true if the library made `object`, an SSL or an SSL_CTX. Both hold, in one of their first four words, a pointer to their
+ * SSL_METHOD, which is static data of their libssl (1.1.1 to 4.0). */
 static inline bool ossl_has_made(const struct ossl *ossl, const void *object)
 {
     const uintptr_t *words = object;
@@ -142,19 +139,7 @@ static inline bool ossl_has_made(const struct ossl *ossl, const void *object)
     return false;
 }
 
-static inline struct ossl *ossl_of(const void *object)
-{
-    if (object == NULL)
-        return NULL;
-    for (int i = 0; i < OSSL_MAX; i++) {
-        struct ossl *ossl = atomic_load_explicit(&ossl_known[i], memory_order_acquire);
-
-        if (ossl == NULL)
-            break;
-        if (ossl_has_made(ossl, object))
-            return ossl;
-    }
-    return ossl_discover(object);
-}
+/* Find the library that made it. NULL if none did. */
+struct ossl *ossl_of(const void *object);
 
 #endif
