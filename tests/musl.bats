@@ -160,17 +160,19 @@ values() {
 }
 
 @test "GnuTLS, and an OpenSSL within the program that exports its functions, are judged; one that hides them is guarded" {
-    local within=$BATS_TEST_TMPDIR/within version
+    local within=$BATS_TEST_TMPDIR/within version needs
     for version in VERS-TLS1.2 VERS-TLS1.3; do
         held "$MUSL/gnutls/connect" "${CONNECT[@]}" "priority=-VERS-ALL:+$version"
         PATHS_TRUST=$LAB/ca.pem held "$MUSL/gnutls/connect" "${CONNECT[@]}" "priority=-VERS-ALL:+$version"
     done
-    "$CC" -std=gnu11 -D_GNU_SOURCE -rdynamic -o "$within" "$BATS_TEST_DIRNAME/paths/connect.c" -Wl,--whole-archive -l:libssl.a -l:libcrypto.a -Wl,--no-whole-archive
+    # What the libcrypto.a of newer releases needs.
+    mapfile -t needs < <(find "$MUSL" -name 'libz.so*' -o -name 'libzstd.so*' -o -name 'libbrotli*.so*')
+    "$CC" -std=gnu11 -D_GNU_SOURCE -rdynamic -o "$within" "$BATS_TEST_DIRNAME/paths/connect.c" -Wl,--whole-archive -l:libssl.a -l:libcrypto.a -Wl,--no-whole-archive "${needs[@]}"
     for version in tls1.2 tls1.3; do
         held "$within" "${CONNECT[@]}" $version
         PATHS_TRUST=$LAB/ca.pem held "$within" "${CONNECT[@]}" $version
     done
-    "$CC" -std=gnu11 -D_GNU_SOURCE -o "$within" "$BATS_TEST_DIRNAME/paths/connect.c" -l:libssl.a -l:libcrypto.a
+    "$CC" -std=gnu11 -D_GNU_SOURCE -o "$within" "$BATS_TEST_DIRNAME/paths/connect.c" -l:libssl.a -l:libcrypto.a "${needs[@]}"
     refused "$within" 127.0.0.1 "$IMPOSTOR"
     has "$LINE" 'which cannot be judged'
 }

@@ -186,6 +186,17 @@ unsigned long __isoc23_strtoul(const char *text, char **end, int base)
     return strtoul(text, end, base);
 }
 
+int __isoc23_fscanf(FILE *file, const char *format, ...)
+{
+    va_list args;
+    int count;
+
+    va_start(args, format);
+    count = vfscanf(file, format, args);
+    va_end(args);
+    return count;
+}
+
 int __isoc23_sscanf(const char *text, const char *format, ...)
 {
     va_list args;
