@@ -118,7 +118,8 @@ static int security_found(const SSL *ssl, const SSL_CTX *ctx, int operation, int
 
     if (context == NULL || context->initial == NULL || context->initial(ssl, ctx, operation, bits, nid, other, arg) == 0)
         return 0;
-    return judge(ossl, ssl, operation, other, start_is_asked(), false);
+    /* If it is the SSL's, libssl has called it, and none of the program's is asked. */
+    return judge(ossl, ssl, operation, other, start_is_asked(), ssl != NULL && ossl->SSL_get_security_callback(ssl) == security_found);
 }
 
 static bool is_own(ossl_security_callback callback)
