@@ -254,6 +254,28 @@ farewell() {
     silent_unless_allowed connect srp tls1.2 priority=-KX-ALL:+SRP-RSA
 }
 
+@test "a peer without a certificate gets nothing from another thread that sends before the handshake has returned" {
+    local how mode count=60
+    serves impostor nocert
+    for how in 'tls1.3 priority=-KX-ALL:+PSK' 'tls1.2 priority=-KX-ALL:+ECDHE-PSK' 'tls1.2 false-start priority=-KX-ALL:+ECDHE-PSK'; do
+        for mode in bare shim; do
+            : >"$EVENTS"
+            # shellcheck disable=SC2086 # words
+            capture "$mode" timeout 50 "$GNUTLS/crowd" 127.0.0.1 "$GOOD" "$PORT" hasty "$count" $how
+            [ "$mode" = shim ] || has "$OUT" "answers: 0 good, $count impostor"
+        done
+        CONNECTIONS=$count heard
+        got_nothing || return 1
+        has "$OUT" 'answers: 0 good, 0 impostor'
+        equals "$(count_lines refused)" "$count"
+        # And without a pin nothing is locked out.
+        pins '* allow'
+        capture shim timeout 50 "$GNUTLS/crowd" 127.0.0.1 "$GOOD" "$PORT" hasty 20 $how
+        has "$OUT" 'answers: 0 good, 20 impostor'
+        pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    done
+}
+
 # silent_unless_allowed PROGRAM [OPTION...]: at the server of $PORT
 silent_unless_allowed() {
     pins "www.pinned.example spki-sha256:$PIN_GOOD"

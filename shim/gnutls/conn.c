@@ -48,7 +48,7 @@ bool gtls_conn_hear_hello(struct conn *conn)
     /* Another handshake, on a connection that was confirmed. */
     if (conn->phase == PHASE_CONFIRMED) {
         gtls_conn_start_afresh(conn);
-        conn->begun = true;
+        conn->begun = conn->again = true;
     }
     return true;
 }
@@ -111,6 +111,7 @@ void gtls_conn_start_afresh(struct conn *conn)
     conn->client = NULL;
     conn->phase = PHASE_UNJUDGED;
     conn->begun = false;
+    conn->again = false;
     conn->false_start = false;
     conn->alerted = false;
     conn->logged = (struct logged) {.refusal = false};

@@ -18,7 +18,8 @@ struct conn {
     unsigned flags; /* of gnutls_init */
     enum phase phase;
     struct logged logged;
-    bool begun; /* a handshake is running */
+    bool begun; /* a handshake is running, or has ended without a verdict */
+    bool again; /* it follows on a confirmed one */
     bool false_start; /* it has returned, and data may be sent, but it is not finished */
     bool alerted; /* the alert of a refusal was sent */
     uint8_t *leaf; /* the certificate that was accepted last; NULL: none */

@@ -281,6 +281,12 @@ EXPORT int gnutls_verify_stored_pubkey(const char *file, gnutls_tdb_t store, con
         return conn == NULL || conn->phase == PHASE_CONFIRMED || gtls_handshake_may_send(conn) ? real(__VA_ARGS__) : REFUSED; \
     }
 
+/* Return 0 if the program's data may leave, else what the call returns. */
+static inline int may_write(struct conn *conn)
+{
+    return conn == NULL || conn->phase == PHASE_CONFIRMED ? 0 : gtls_handshake_may_write(conn);
+}
+
 /* gnutls_record_send_file of this thread passes on what the program has not given. */
 static _Thread_local bool sends_file;
 
@@ -291,10 +297,10 @@ static _Thread_local bool sends_file;
     { \
         FIND(name, session, GNUTLS_E_INTERNAL_ERROR) \
         const bool before = sends_file; \
-        ssize_t result; \
+        ssize_t result = may_write(conn); \
  \
-        if (conn != NULL && conn->phase != PHASE_CONFIRMED && !gtls_handshake_may_send(conn)) \
-            return REFUSED; \
+        if (result != 0) \
+            return result; \
         sends_file = counts; \
         result = real(__VA_ARGS__); \
         sends_file = before; \
@@ -312,10 +318,10 @@ WRITES(gnutls_record_send_range, false, (gnutls_session_t session, const void *b
 EXPORT ssize_t gnutls_record_send_file(gnutls_session_t session, int fd, off_t *offset, size_t size)
 {
     FIND(gnutls_record_send_file, session, GNUTLS_E_INTERNAL_ERROR)
-    ssize_t result;
+    ssize_t result = may_write(conn);
 
-    if (conn != NULL && conn->phase != PHASE_CONFIRMED && !gtls_handshake_may_send(conn))
-        return REFUSED;
+    if (result != 0)
+        return result;
     sends_file = true;
     result = real(session, fd, offset, size);
     sends_file = false;
@@ -325,10 +331,10 @@ EXPORT int gnutls_record_uncork(gnutls_session_t session, unsigned flags)
 {
     FIND(gnutls_record_uncork, session, GNUTLS_E_INTERNAL_ERROR)
     const bool before = sends_file;
-    int result;
+    int result = may_write(conn);
 
-    if (conn != NULL && conn->phase != PHASE_CONFIRMED && !gtls_handshake_may_send(conn))
-        return REFUSED;
+    if (result != 0)
+        return result;
     sends_file = false;
     result = real(session, flags);
     sends_file = before;
@@ -343,9 +349,14 @@ SENDS(int, gnutls_heartbeat_pong, (gnutls_session_t session, unsigned flags), se
 SENDS(int, gnutls_session_key_update, (gnutls_session_t session, unsigned flags), session, flags)
 SENDS(int, gnutls_reauth, (gnutls_session_t session, unsigned flags), session, flags)
 /* A program that has these may send without GnuTLS. */
-SENDS(int, gnutls_record_get_state,
-    (gnutls_session_t session, unsigned read, gnutls_datum_t *mac, gnutls_datum_t *iv, gnutls_datum_t *key, unsigned char sequence[8]), session, read, mac,
-    iv, key, sequence)
+EXPORT int gnutls_record_get_state(gnutls_session_t session, unsigned read, gnutls_datum_t *mac, gnutls_datum_t *iv, gnutls_datum_t *key,
+    unsigned char sequence[8])
+{
+    FIND(gnutls_record_get_state, session, GNUTLS_E_INTERNAL_ERROR)
+    int result = may_write(conn);
+
+    return result != 0 ? result : real(session, read, mac, iv, key, sequence);
+}
 
 EXPORT ssize_t gnutls_record_send_early_data(gnutls_session_t session, const void *bytes, size_t size)
 {

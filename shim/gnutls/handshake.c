@@ -47,8 +47,10 @@ static int after_drive(struct conn *conn, int result)
     gtls_client_cert_settle(conn);
     /* With a false start there is more to come, within a call that receives. */
     conn->false_start = !conn->false_start && (conn->gtls->gnutls_session_get_flags(conn->session) & GNUTLS_SFLAGS_FALSE_START) != 0;
+    if (!confirm(conn))
+        return gtls_refuse(conn);
     conn->begun = conn->false_start;
-    return confirm(conn) ? result : gtls_refuse(conn);
+    return result;
 }
 
 int gtls_handshake_run(struct conn *conn)
@@ -97,6 +99,30 @@ bool gtls_handshake_may_send(struct conn *conn)
     }
     errno = saved;
     return true;
+}
+
+/* Return true if GnuTLS may send it as early data. A session that may be resumed says nothing of a peer that only has a pre-shared key. */
+static bool may_be_early(const struct conn *conn)
+{
+    void *shared;
+
+    return conn->offered && (conn->flags & GNUTLS_ENABLE_EARLY_DATA) != 0
+        && (conn->held == NULL || conn->gtls->gnutls_credentials_get(conn->session, GNUTLS_CRD_PSK, &shared) < 0);
+}
+
+int gtls_handshake_may_write(struct conn *conn)
+{
+    enum phase phase = __atomic_load_n(&conn->phase, __ATOMIC_ACQUIRE);
+
+    if (phase == PHASE_CONFIRMED)
+        return 0;
+    if (phase == PHASE_REFUSED || !gtls_handshake_may_send(conn))
+        return REFUSED;
+    /* The peer of before has been confirmed; or the handshake was not seen. */
+    if (conn->again || (!conn->begun && conn->facts.random_known) || may_be_early(conn))
+        return 0;
+    /* GnuTLS says so, too, but stops when its handshake is finished, before there is a verdict: another thread could send then. */
+    return GNUTLS_E_UNAVAILABLE_DURING_HANDSHAKE;
 }
 
 bool gtls_handshake_may_send_early(struct conn *conn)

@@ -7,7 +7,10 @@
 /* Run a client's handshake, and judge the peer at its completion. Return what gnutls_handshake would, or REFUSED. */
 int gtls_handshake_run(struct conn *conn);
 
-/* Return true if a call that sends may run; else the connection is, or becomes, refused. */
+/* Return 0 if the program's data may leave; else the failure of the call: the connection is, or becomes, refused, or is not judged yet. */
+MUST_CHECK int gtls_handshake_may_write(struct conn *conn);
+
+/* Return true if any other call that sends may run; else the connection is, or becomes, refused. */
 MUST_CHECK bool gtls_handshake_may_send(struct conn *conn);
 
 /* The program has written these bytes, one or more: it may ask a proxy for a host. errno is preserved. */

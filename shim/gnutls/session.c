@@ -97,8 +97,10 @@ int gtls_session_hold(struct conn *conn, const void *bytes, size_t size)
     uint8_t *copy;
     int result;
 
-    if (bytes == NULL || size < LEAST || !rules_demand(gtls))
+    if (bytes == NULL || size < LEAST || !rules_demand(gtls)) {
+        conn->offered |= conn->held == NULL;
         return gtls->gnutls_session_set_data(conn->session, bytes, size);
+    }
     copy = malloc(size);
     if (copy == NULL)
         return GNUTLS_E_MEMORY_ERROR;

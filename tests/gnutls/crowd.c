@@ -1,6 +1,7 @@
-/* crowd HOST GOOD IMPOSTOR threads|fork|sequence|cancelled|nested|coroutines COUNT: clients of both servers at a time. It says how many answers of each came: in threads, in
+/* crowd HOST GOOD IMPOSTOR threads|fork|sequence|cancelled|nested|coroutines|hasty COUNT [priority=TEXT] [false-start]: clients of both servers at a time. It says how many answers of each came: in threads, in
  * children that inherited an unfinished or a fresh session, one after the other with the same credentials, in threads that are cancelled in the middle,
- * within the verify function of one to the other server, or as coroutines. */
+ * within the verify function of one to the other server, or as coroutines. hasty: with a pre-shared key, and another
+ * thread that sends as soon as it can, before gnutls_handshake has returned; to IMPOSTOR alone. */
 
 #include "gnutls.h"
 #include <fcntl.h>
@@ -120,6 +121,44 @@ static void coroutines(void)
     }
 }
 
+static volatile bool over;
+
+static void *hurry(void *session)
+{
+    while (!over && gnutls_record_send(session, REQUEST, strlen(REQUEST)) <= 0)
+        ;
+    return NULL;
+}
+
+static int ask_hastily(const char *port)
+{
+    static const gnutls_datum_t key = {(unsigned char *)"07070707070707070707070707070707", 32};
+    gnutls_session_t session = client(words, own, open_socket(words[1], port, SOCK_STREAM), PINNED, word(words, "false-start") ? GNUTLS_ENABLE_FALSE_START : 0);
+    gnutls_psk_client_credentials_t shared;
+    char answer[200];
+    pthread_t thread;
+    ssize_t got;
+    int result;
+
+    must(gnutls_psk_allocate_client_credentials(&shared), "credentials");
+    must(gnutls_psk_set_client_credentials(shared, "user", &key, GNUTLS_PSK_KEY_HEX), "credentials");
+    gnutls_credentials_set(session, GNUTLS_CRD_PSK, shared);
+    over = false;
+    pthread_create(&thread, NULL, hurry, session);
+    result = handshake(session);
+    if (result < 0) {
+        usleep(300);
+        over = true;
+    }
+    pthread_join(thread, NULL);
+    do
+        got = result < 0 ? -1 : gnutls_record_recv(session, answer, sizeof(answer));
+    while (got == GNUTLS_E_AGAIN || got == GNUTLS_E_INTERRUPTED);
+    gnutls_deinit(session);
+    gnutls_psk_free_client_credentials(shared);
+    return got > 0;
+}
+
 int main(int argc, char **argv)
 {
     static pthread_t threads[200];
@@ -157,6 +196,9 @@ int main(int argc, char **argv)
     } else if (strcmp(argv[4], "coroutines") == 0) {
         for (long i = 0; i < count; i++)
             coroutines();
+    } else if (strcmp(argv[4], "hasty") == 0) {
+        for (long i = 0; i < count; i++)
+            answers[1] += ask_hastily(argv[3]);
     } else if (strcmp(argv[4], "fork") == 0) {
         for (long i = 0; i < count; i++) {
             int fd = open_socket(argv[1], argv[2 + i % 2], SOCK_STREAM);
