@@ -175,6 +175,34 @@ asyncio.run(main())' @PROXY@
     asks by=fprintf fclose on=fork
 }
 
+@test "the target decides where a forked child has asked for it and ended" {
+    local how
+    pins "192.0.2.7 spki-sha256:$PIN_GOOD"
+    for how in connect four five; do
+        asks child ask=$how
+        asks child ask=$how pieces=1
+    done
+    asks child by=fprintf
+    asks child on=dup
+    asks child on=fork
+    # And where a proxy was asked for another host before, or a child has asked for the next one.
+    with_password
+    asks again child
+}
+
+@test "the target decides where the request is in small letters or comes after an empty line" {
+    local how
+    pins "192.0.2.7 spki-sha256:$PIN_GOOD"
+    for how in small after-line 'small after-line'; do
+        # shellcheck disable=SC2086 # words
+        asks $how
+        # shellcheck disable=SC2086
+        asks $how pieces=1
+        # shellcheck disable=SC2086
+        asks $how by=fputc
+    done
+}
+
 @test "the target decides where the proxy is spoken to over TLS, by a chain of BIOs or through memory" {
     pins "192.0.2.7:443 spki-sha256:$PIN_GOOD"
     VIA_GOOD=$TLS_TO_GOOD VIA_IMPOSTOR=$TLS_TO_IMPOSTOR

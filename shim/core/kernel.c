@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -294,6 +295,19 @@ uint32_t kernel_process(void)
     }
     errno = saved;
     return process;
+}
+
+bool kernel_share(void *from, void *end, size_t room)
+{
+    uintptr_t page = getauxval(AT_PAGESZ);
+    uintptr_t first = (uintptr_t)from / page * page;
+    uintptr_t last = ((uintptr_t)end + page - 1) / page * page;
+    int saved = errno;
+    bool shared = page <= room
+        && kernel_call(SYS_mmap, first, last - first, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == (long)first;
+
+    errno = saved;
+    return shared;
 }
 
 int kernel_pid(void)

@@ -119,7 +119,7 @@ static void complete(struct proxy_request *request, enum step next)
 static void read_start(struct proxy_request *request, unsigned char c)
 {
     /* What follows a request of SOCKS 4 waits for its answer. Any bytes would be one, if they began with two that are right. */
-    if (request->exact && !proxy_request_may_begin(c) && c != TLS_HANDSHAKE) {
+    if (request->exact && c != 'C' && c != 4 && c != 5 && c != TLS_HANDSHAKE) {
         request->unclear = true;
         request->lost |= request->asked;
         request->asked = false;
@@ -127,14 +127,15 @@ static void read_start(struct proxy_request *request, unsigned char c)
     request->exact = false;
     request->left = 1;
     request->headers = 0;
-    request->step = c == 'C' ? METHOD : c == 4 ? FOUR_COMMAND : c == 5 ? FIVE_COUNT : OVER;
+    /* Servers skip empty lines before a request (RFC 9112, section 2.2). */
+    request->step = (c | 0x20) == 'c' ? METHOD : c == 4 ? FOUR_COMMAND : c == 5 ? FIVE_COUNT : c == '\r' || c == '\n' ? START : OVER;
     request->only_tls |= c == TLS_HANDSHAKE;
 }
 
-/* Match the next character of `word`. Return false if it is another one. */
+/* Match the next character of `word`, which some proxies take in small letters, too. Return false if it is another one. */
 static bool match(struct proxy_request *request, const char *word, unsigned char c, enum step next)
 {
-    if ((unsigned char)word[request->left] != c)
+    if (word[request->left] != (c >= 'a' && c <= 'z' ? c - 0x20 : c))
         return false;
     if (word[++request->left] == '\0') {
         request->step = next;
@@ -188,7 +189,7 @@ static void read_http(struct proxy_request *request, unsigned char c)
         break;
     case HEADER:
         request->left = 1;
-        request->step = c == '\n' ? START : c == '\r' ? HEADERS_END : c == 'C' ? HEADER_METHOD : HEADER_REST;
+        request->step = c == '\n' ? START : c == '\r' ? HEADERS_END : (c | 0x20) == 'c' ? HEADER_METHOD : HEADER_REST;
         break;
     case HEADERS_END: request->step = c == '\n' ? START : HEADER_REST; break;
     default: request->step = c == '\n' ? HEADER : HEADER_REST; break;
@@ -369,6 +370,9 @@ void proxy_request_read(struct proxy_request *request, const unsigned char *byte
         else
             read_socks_5(request, bytes[i]);
     }
+    /* Empty lines alone: what follows begins anew. */
+    if (request->step == START && !request->asked && !request->unclear && !request->only_tls)
+        give_up(request);
     if (sent > size)
         miss(request, sent - size);
 }

@@ -32,10 +32,10 @@ struct proxy_request {
     char text[PROXY_HOST_ROOM];
 };
 
-/* Return true if what is sent first can be the beginning of a request: `C`, SOCKS 4 and 5. */
+/* Return true if what is sent first can be the beginning of a request: `C`, also a small one, or an empty line before it; SOCKS 4 and 5. */
 static inline bool proxy_request_may_begin(unsigned char first)
 {
-    return first == 'C' || first == 4 || first == 5;
+    return (first | 0x20) == 'c' || first == '\r' || first == '\n' || first == 4 || first == 5;
 }
 
 /* One call has sent `sent` bytes, which begin with the `size` bytes at `bytes`. A request that follows on another takes its place: a proxy may have asked

@@ -5,9 +5,6 @@
 #include <arpa/inet.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/auxv.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 
 #define ENTRIES 32768U
 #define BUCKETS 8192U
@@ -51,12 +48,8 @@ static struct {
 
 void resolved_share(void)
 {
-    uintptr_t page = getauxval(AT_PAGESZ);
-    uintptr_t start = ((uintptr_t)table.entries) / page * page;
-    uintptr_t end = ((uintptr_t)table.after + page - 1) / page * page;
-
-    if (page <= PAGE_MOST && atomic_load(&table.newest) == 0 && atomic_load(&table.lost_count) == 0)
-        (void)kernel_call(SYS_mmap, start, end - start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+    if (atomic_load(&table.newest) == 0 && atomic_load(&table.lost_count) == 0)
+        (void)kernel_share(table.entries, table.after, sizeof(table.after));
 }
 
 static uint64_t hash_of(const void *bytes, size_t length)

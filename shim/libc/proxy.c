@@ -37,6 +37,101 @@ static _Atomic bool any; /* place was ever taken */
 static _Atomic uint32_t untold; /* places */
 static _Atomic bool crowded; /* something found no place, or has lost it */
 
+/* What a forked child has asked on a socket that its parent or another child may have, too; the oldest gives way. As everywhere here, nobody waits, and a child that
+ * ends with one claimed leaves it so. Alone in its pages. */
+#define TOLD 256
+#define PAGE_MOST 65536U
+static struct {
+    char before[PAGE_MOST];
+    struct told {
+        _Atomic bool claimed;
+        _Atomic uint64_t socket;
+        struct proxied proxied;
+    } told[TOLD];
+    _Atomic uint32_t count; /* of those that were ever told */
+    char after[PAGE_MOST];
+} shared;
+static _Atomic uint32_t first_process;
+
+void proxy_share(void)
+{
+    if (atomic_load(&first_process) == 0 && kernel_share(shared.told, shared.after, sizeof(shared.after)))
+        atomic_store(&first_process, kernel_process());
+}
+
+static bool claim_told(struct told *told, uint64_t socket)
+{
+    for (int i = 0; i < 1000; i++) {
+        if (atomic_exchange_explicit(&told->claimed, true, memory_order_acquire))
+            continue;
+        if (atomic_load_explicit(&told->socket, memory_order_relaxed) == socket)
+            return true;
+        atomic_store_explicit(&told->claimed, false, memory_order_release);
+        break;
+    }
+    return false;
+}
+
+static void let_told_go(struct told *told)
+{
+    atomic_store_explicit(&told->claimed, false, memory_order_release);
+}
+
+static struct told *find_told(uint64_t socket)
+{
+    for (uint32_t i = 0; i < TOLD && i < atomic_load_explicit(&shared.count, memory_order_acquire); i++) {
+        if (atomic_load_explicit(&shared.told[i].socket, memory_order_relaxed) == socket)
+            return &shared.told[i];
+    }
+    return NULL;
+}
+
+/* Nothing of a socket without a number of its own. */
+static bool may_be_told(uint64_t socket)
+{
+    return socket != 0 && (socket & OF_INODE) == 0;
+}
+
+/* Tell the other processes what was asked on `fd`. */
+static void tell(int fd, const struct proxy_request *request)
+{
+    uint64_t socket = proxy_socket(fd);
+    struct told *told = may_be_told(socket) ? find_told(socket) : NULL;
+
+    if (!may_be_told(socket))
+        return;
+    if (told == NULL)
+        told = &shared.told[atomic_fetch_add(&shared.count, 1) % TOLD];
+    if (!claim_told(told, atomic_load(&told->socket)))
+        return;
+    atomic_store(&told->socket, socket);
+    told->proxied.asked = proxy_request_host(request, &told->proxied.host);
+    let_told_go(told);
+}
+
+/* Add what other processes have told of the socket to what this one knows of it. */
+static void hear(uint64_t socket, struct proxied *out)
+{
+    struct told *told = may_be_told(socket) ? find_told(socket) : NULL;
+
+    if (told == NULL)
+        return;
+    if (!claim_told(told, socket)) {
+        out->asked = atomic_load(&told->socket) == socket ? PROXY_LOST : out->asked;
+        return;
+    }
+    if (out->asked == PROXY_NOT_ASKED)
+        *out = told->proxied;
+    else if (out->asked != told->proxied.asked || (out->asked == PROXY_ASKED && memcmp(&out->host, &told->proxied.host, sizeof(out->host)) != 0))
+        out->asked = PROXY_LOST;
+    let_told_go(told);
+}
+
+static bool is_any(void)
+{
+    return atomic_load_explicit(&any, memory_order_relaxed) || atomic_load_explicit(&shared.count, memory_order_relaxed) != 0;
+}
+
 static uint64_t of_descriptor(int fd)
 {
     return OF_DESCRIPTOR | (unsigned)fd;
@@ -169,6 +264,16 @@ static bool read_on(int fd, struct proxy_request *request, const unsigned char *
     return proxy_request_host(request, &host) != PROXY_NOT_ASKED;
 }
 
+/* A forked child may end without another look at the socket. */
+static void tell_if_forked(int fd, const struct proxy_request *request)
+{
+    const uint32_t first = atomic_load_explicit(&first_process, memory_order_relaxed);
+    struct host host;
+
+    if (first != 0 && first != kernel_process() && proxy_request_is_whole(request) && proxy_request_host(request, &host) != PROXY_NOT_ASKED)
+        tell(fd, request);
+}
+
 void proxy_sent(int fd, const unsigned char *bytes, size_t size, size_t sent)
 {
     struct proxy_request first;
@@ -184,6 +289,7 @@ void proxy_sent(int fd, const unsigned char *bytes, size_t size, size_t sent)
         set_untold(place, true);
         if (!read_on(fd, &place->request, bytes, size, sent))
             set_key(place, 0);
+        tell_if_forked(fd, &place->request);
         let_go(place);
     } else if (busy != NULL) {
         atomic_store(&busy->missed, true);
@@ -191,8 +297,10 @@ void proxy_sent(int fd, const unsigned char *bytes, size_t size, size_t sent)
         socket_unmark(fd, SOCKET_ASKS_PROXY);
     } else {
         memset(&first, 0, offsetof(struct proxy_request, text));
-        if (read_on(fd, &first, bytes, size, sent))
+        if (read_on(fd, &first, bytes, size, sent)) {
             store(of_descriptor(fd), &first);
+            tell_if_forked(fd, &first);
+        }
     }
 }
 
@@ -292,9 +400,10 @@ void proxy_closing(int fd)
 
 void proxy_connected(int fd)
 {
+    struct told *told;
     uint64_t socket;
 
-    if (fd < 0 || !atomic_load_explicit(&any, memory_order_relaxed))
+    if (fd < 0 || !is_any())
         return;
     forget(of_descriptor(fd), 0);
     /* What was asked before belongs to the sockets that are open now: how a descriptor gets another one is not always seen. */
@@ -303,6 +412,11 @@ void proxy_connected(int fd)
     socket = proxy_socket(fd);
     if (socket != 0)
         forget(socket, 0);
+    told = may_be_told(socket) ? find_told(socket) : NULL;
+    if (told != NULL && claim_told(told, socket)) {
+        atomic_store(&told->socket, 0);
+        let_told_go(told);
+    }
 }
 
 /* Read what is known by that key. Return false if there is nothing. */
@@ -321,17 +435,12 @@ static bool read_place(uint64_t key, struct proxied *out)
     return out->asked != PROXY_NOT_ASKED;
 }
 
-void proxy_of(int fd, struct proxied *out)
+/* Find out what this process knows of it. */
+static void find_own(int fd, uint64_t socket, struct proxied *out)
 {
     struct place *busy;
-    struct place *place;
-    uint64_t socket;
+    struct place *place = socket != 0 ? find(of_descriptor(fd), &busy) : NULL;
 
-    out->asked = PROXY_NOT_ASKED;
-    if (fd < 0 || !atomic_load_explicit(&any, memory_order_relaxed))
-        return;
-    socket = proxy_socket(fd);
-    place = socket != 0 ? find(of_descriptor(fd), &busy) : NULL;
     if (place != NULL) {
         if (place->untold)
             settle(place, socket);
@@ -345,4 +454,16 @@ void proxy_of(int fd, struct proxied *out)
     /* Or the program's filter forbids to find out which socket that is. */
     if (!read_place(socket, out) && (socket != 0 || !read_place(of_descriptor(fd), out)) && atomic_load(&crowded))
         out->asked = PROXY_UNCLEAR;
+}
+
+void proxy_of(int fd, struct proxied *out)
+{
+    uint64_t socket;
+
+    out->asked = PROXY_NOT_ASKED;
+    if (fd < 0 || !is_any())
+        return;
+    socket = proxy_socket(fd);
+    find_own(fd, socket, out);
+    hear(socket, out);
 }

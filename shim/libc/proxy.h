@@ -11,6 +11,9 @@ void proxy_sent(int fd, const unsigned char *bytes, size_t size, size_t sent);
  * preserved. */
 void proxy_speaks_tls(int fd);
 
+/* From now on the children that are forked tell this process, and each other, what they ask on sockets that they share. errno is preserved. */
+void proxy_share(void);
+
 /* `fd` is about to be closed: another descriptor may have the same connection. Safe in a signal handler; errno is preserved. */
 void proxy_closing(int fd);
 

@@ -22,7 +22,7 @@
 #include <sys/syscall.h>
 
 /* What data of interest begins with: hello_may_begin, proxy_request_may_begin. */
-static const uint8_t interesting[256] = {[18] = 1, [22] = 1, ['C'] = 1, [4] = 1, [5] = 1};
+static const uint8_t interesting[256] = {[18] = 1, [22] = 1, ['C'] = 1, ['c'] = 1, ['\r'] = 1, ['\n'] = 1, [4] = 1, [5] = 1};
 
 /* Return true if data that begins so, for a socket, needs no look. Nothing is read for a descriptor of which it is not known that it is one: /dev/null
  * accepts any pointer, and a pipe says whether there is memory. */
@@ -90,8 +90,10 @@ static void read_pins(const struct sockaddr *to, socklen_t length)
     struct host host;
 
     if (!atomic_load_explicit(&done, memory_order_relaxed) && (uintptr_t)to >= KERNEL_NEVER_MAPPED && host_from_sockaddr(to, length, &host)
-        && !atomic_exchange(&done, true))
+        && !atomic_exchange(&done, true)) {
         guard_prepare();
+        proxy_share();
+    }
 }
 
 static void look_at_opening(int fd, int flags, const struct sockaddr *to, socklen_t length)

@@ -88,7 +88,9 @@ def serve(sock, backend, record):
     client, requests = Client(sock, record), 0
     try:
         while requests < (2 if "auth" in WORDS or "chain" in WORDS else 1):
-            if client.starts(b"CONNECT "):
+            while client.starts(b"\r\n"):
+                client.take(2)
+            if client.starts(b"CONNECT ") or client.starts(b"connect "):
                 requests += 1
                 connect(client, "auth" in WORDS and requests == 1)
                 continue

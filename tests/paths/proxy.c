@@ -2,7 +2,7 @@
  * behind it.
  *
  * ask=connect|four|four-a|five|five-address|five-password: how it asks. again: CONNECT is asked a second time, after the first answer. chain: first it asks for
- * proxy.example. malformed: the request has no version.
+ * proxy.example. malformed: the request has no version. small: in small letters. after-line: after an empty line. child: a forked child asks, and ends.
  * by=CALL: what it sends with. pieces=N: N bytes in each call. nameless: OpenSSL is told no name. sni=NAME: and another one.
  * on=same|dup|fork|passed: the descriptor that the TLS uses. reuse=closed|fclosed|dissolved|replaced: no proxy is asked on the connection, but on one before, with the
  * same descriptor. others=N: so many other connections to others-port=PORT ask for
@@ -147,7 +147,8 @@ static void ask(int fd, const char *how, const char *host, bool refused)
         give(fd, request, (size_t)size);
         answer(fd, NULL, 10);
     } else {
-        size = count(request, sizeof(request), "CONNECT %s:443%s\r\n\r\n", host, word(options, "malformed") ? "" : " HTTP/1.1\r\nHost: x");
+        size = count(request, sizeof(request), "%s%s %s:443%s\r\n\r\n", word(options, "after-line") ? "\r\n" : "", word(options, "small") ? "connect" : "CONNECT", host,
+            word(options, "malformed") ? "" : " HTTP/1.1\r\nHost: x");
         give(fd, request, (size_t)size);
         answer(fd, "\r\n\r\n", 0);
         if (refused)
@@ -258,7 +259,19 @@ int main(int argc, char **argv)
         ask(fd, how, "proxy.example", false);
     if (word(argv, "again"))
         ask(fd, how, host, true);
-    ask(fd, how, host, false);
+    if (word(argv, "child")) {
+        pid_t child = fork();
+        int status;
+
+        if (child == 0) {
+            ask(fd, how, host, false);
+            _exit(0);
+        }
+        if (waitpid(child, &status, 0) != child || status != 0)
+            die("the child");
+    } else {
+        ask(fd, how, host, false);
+    }
     for (int i = atoi(option(argv, "others", "0")); i > 0; i--) {
         static const char request[] = "CONNECT proxy.example:1 HTTP/1.0\r\n\r\n";
         static int open[100000];

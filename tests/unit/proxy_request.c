@@ -45,7 +45,14 @@ static const struct {
     {"a beginning alone", BYTES("CONNEC"), NULL},
     {"a word", BYTES("CONNECTED www.example:443 HTTP/1.1\r\n\r\n"), NULL},
     {"another method", BYTES("GET http://www.example/ HTTP/1.1\r\n\r\n"), NULL},
-    {"in small letters", BYTES("connect www.example:443 HTTP/1.1\r\n\r\n"), NULL},
+    {"in small letters", BYTES("connect www.example:443 http/1.1\r\n\r\n"), "www.example:443"},
+    {"in letters of both sizes", BYTES("Connect www.example:443 HTTP/1.1\r\n\r\n"), "www.example:443"},
+    {"a word in small letters", BYTES("connected www.example:443 HTTP/1.1\r\n\r\n"), NULL},
+    {"after an empty line", BYTES("\r\nCONNECT www.example:443 HTTP/1.1\r\n\r\n"), "www.example:443"},
+    {"after some empty lines", BYTES("\n\r\n\nCONNECT www.example:443 HTTP/1.1\r\n\r\n"), "www.example:443"},
+    {"empty lines, and something else", BYTES("\r\nGET / HTTP/1.1\r\nCONNECT www.example:443 HTTP/1.1\r\n\r\n"), "="},
+    {"a second one after an empty line", BYTES("CONNECT a.example:443 HTTP/1.1\r\n\r\n\r\nCONNECT b.example:444 HTTP/1.1\r\n\r\n"), "b.example:444"},
+    {"empty lines alone", BYTES("\r\n\r\n"), NULL},
     {"SOCKS 4", BYTES("\4\1\1\xbb\300\0\2\7me\0"), "192.0.2.7:443"},
     {"SOCKS 4 without a user", BYTES("\4\1\1\xbb\300\0\2\7\0"), "192.0.2.7:443"},
     {"SOCKS 4a", BYTES("\4\1\1\xbb\0\0\0\1me\0www.example\0"), "www.example:443"},
@@ -156,7 +163,7 @@ int main(void)
         struct proxy_request request = {0};
         const char *host = rows[i].host != NULL && rows[i].host[0] == '=' ? rows[i].host + 1 : rows[i].host;
 
-        for (size_t at = 0; at < rows[i].size && (at == 0 || proxy_request_goes_on(&request)); at++)
+        for (size_t at = 0; at < rows[i].size && (at <= strspn(rows[i].bytes, "\r\n") || proxy_request_goes_on(&request)); at++)
             read_part(&request, rows[i].bytes + at, 1);
         expect(rows[i].what, &request, host);
         for (size_t at = 0; at < (host != rows[i].host ? 1 : rows[i].size); at++) {
