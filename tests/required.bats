@@ -237,6 +237,59 @@ except PermissionError: print("refused")' "$how" "$PORT"
     done
 }
 
+@test "after TLS has begun nothing but records leaves, however they are cut" {
+    local goes_on='
+import os, socket, ssl, sys
+s = socket.create_connection(("localhost", int(sys.argv[1])))
+s.sendall(b"EHLO here\r\n"), s.recv(9999), s.recv(9999)
+s.sendall(b"STARTTLS\r\n"), s.recv(9999)
+if sys.argv[2] != "hello": t = ssl._create_unverified_context().wrap_socket(s, server_hostname="localhost"); t.sendall(b"NOOP\r\n"); s = t
+fd = os.dup(s.detach())
+hello = b"\x16\3\1\0\4hell"
+try: os.write(fd, (hello if sys.argv[2] == "hello" else b"") + b"AUTH PLAIN secret\r\n")
+except PermissionError: print("refused")'
+    opportunist smtp good
+    pins "localhost spki-sha256:$PIN_GOOD" '@unknown allow'
+    capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$goes_on" "$PORT" after
+    equals "$OUT$ERR" ''
+    pins "localhost spki-sha256:$PIN_GOOD tls=required"
+    for how in after hello; do
+        capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" timeout 20 /usr/bin/python3 -c "$goes_on" "$PORT" $how
+        equals "$OUT" refused
+        has "$(lines refused)" 'says tls=required'
+    done
+    # A server that reads slowly, and a client that sends as much as it can.
+    capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" timeout 60 /usr/bin/python3 -c '
+import select, socket, ssl, sys, threading, time
+server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+server.load_cert_chain(sys.argv[1] + ".pem", sys.argv[1] + ".key")
+listening = socket.create_server(("127.0.0.1", 0))
+listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+got = []
+def serve():
+    s = server.wrap_socket(listening.accept()[0], server_side=True)
+    while True:
+        data = s.recv(100000)
+        if not data: return
+        got.append(len(data))
+        time.sleep(0.0005)
+thread = threading.Thread(target=serve)
+thread.start()
+raw = socket.socket()
+raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 5000)
+raw.connect(listening.getsockname())
+s = ssl._create_unverified_context().wrap_socket(raw, server_hostname="localhost")
+s.setblocking(False)
+data, waits = memoryview(bytes(20000000)), 0
+while data:
+    try: data = data[s.send(data[:100000]):]
+    except ssl.SSLWantWriteError: waits += 1; select.select([], [s], [])
+s.close()
+thread.join()
+print(sum(got), waits > 100)' "$LAB/good"
+    equals "$OUT$ERR" '20000000 True'
+}
+
 @test "programs that resolve in a forked child send no password in the clear" {
     [ "$(id -u)" -eq 0 ] || skip 'needs root'
     local browser

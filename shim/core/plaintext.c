@@ -2,13 +2,14 @@
 
 #include <string.h>
 
-enum { WITHIN_NOTHING = 0, WITHIN_DOMAIN, WITHIN_LINE_END, WITHIN_ELEMENT, WITHIN_QUOTED /* by ' */, WITHIN_DOUBLE_QUOTED, WITHIN_PACKET };
+enum { WITHIN_NOTHING = 0, WITHIN_DOMAIN, WITHIN_LINE_END, WITHIN_ELEMENT, WITHIN_QUOTED /* by ' */, WITHIN_DOUBLE_QUOTED, WITHIN_PACKET, WITHIN_RECORD };
 
 /* What a prefix of a line or of a message is. */
 enum fit { FIT_NONE = 0, FIT_PREFIX, FIT_WHOLE, FIT_MORE /* the rest is not held: `within` says what it is */ };
 
 #define ELEMENT_MOST 4096
 #define DOMAIN_MOST 255
+#define RECORD_MOST (16384 + 2048) /* RFC 5246, section 6.2.3 */
 #define TAG_MOST 16
 #define TAG_LETTERS 4 /* before its first digit */
 
@@ -16,6 +17,16 @@ static const char *const lines[] = {"STARTTLS", "STLS", "AUTH TLS", "AUTH SSL", 
     "NOOP", "RSET", "QUIT", "LOGOUT"};
 static const char *const greetings[] = {"EHLO", "HELO", "LHLO"};
 static const char *const elements[] = {"<?xml", "<stream:stream", "</stream:stream", "<starttls", "</starttls"};
+
+static bool begins_record(uint8_t type)
+{
+    return type >= 20 && type <= 24;
+}
+
+static void begin_again(struct plaintext *state)
+{
+    *state = (struct plaintext) {.secured = state->secured};
+}
 
 static bool is_alphanumeric(uint8_t c)
 {
@@ -224,9 +235,27 @@ static enum fit fit_ldap(const struct plaintext *state)
     return state->length < end ? FIT_PREFIX : FIT_WHOLE;
 }
 
+static enum fit fit_record(struct plaintext *state)
+{
+    size_t size = (size_t)state->held[3] << 8 | state->held[4];
+
+    if ((state->length > 1 && state->held[1] != 3) || (state->length > 2 && state->held[2] > 4))
+        return FIT_NONE;
+    if (state->length < 5)
+        return FIT_PREFIX;
+    if (size > RECORD_MOST)
+        return FIT_NONE;
+    state->secured = true;
+    state->within = WITHIN_RECORD;
+    state->left = (uint16_t)size;
+    return size == 0 ? FIT_WHOLE : FIT_MORE;
+}
+
 /* What the bytes that are held can be the beginning of. */
 static enum fit fit_held(struct plaintext *state)
 {
+    if (begins_record(state->held[0]) || state->secured)
+        return begins_record(state->held[0]) ? fit_record(state) : FIT_NONE;
     switch (state->held[0]) {
     case 0x00:
         return fit_postgresql(state);
@@ -285,15 +314,32 @@ static bool allows_within(struct plaintext *state, uint8_t byte)
         return false;
     state->left--;
     if (ends)
-        *state = (struct plaintext) {0};
+        begin_again(state);
     return good;
+}
+
+bool plaintext_is_record(const struct plaintext *state, uint8_t first)
+{
+    return state->secured || begins_record(state->length > 0 ? state->held[0] : first);
 }
 
 bool plaintext_allows(struct plaintext *state, const uint8_t *bytes, size_t size)
 {
-    for (size_t i = 0; i < size; i++) {
+    size_t i = state->owed < size ? state->owed : size;
+
+    state->owed -= (uint32_t)i;
+    for (; i < size; i++) {
         enum fit fit = FIT_NONE;
 
+        if (state->within == WITHIN_RECORD) {
+            size_t part = size - i < state->left ? size - i : state->left;
+
+            state->left = (uint16_t)(state->left - part);
+            i += part - 1;
+            if (state->left == 0)
+                begin_again(state);
+            continue;
+        }
         if (state->within != WITHIN_NOTHING) {
             if (!allows_within(state, bytes[i]))
                 return false;
@@ -306,7 +352,7 @@ bool plaintext_allows(struct plaintext *state, const uint8_t *bytes, size_t size
         if (fit == FIT_NONE)
             return false;
         if (fit == FIT_WHOLE)
-            *state = (struct plaintext) {0};
+            begin_again(state);
     }
     return true;
 }

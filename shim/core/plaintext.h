@@ -1,4 +1,4 @@
-/* What a client says in the clear before TLS: its greeting, and the request to start TLS. Pure. */
+/* What a client says in the clear before TLS: its greeting, and the request to start TLS; and the records of TLS that follow. Pure. */
 #ifndef PINSHIM_PLAINTEXT_H
 #define PINSHIM_PLAINTEXT_H
 
@@ -8,6 +8,8 @@
 
 /* Of one connection, from its first byte on. All zero at first. */
 struct plaintext {
+    uint32_t owed; /* bytes that were allowed and have not left: they come again */
+    bool secured; /* TLS has begun */
     uint16_t left; /* how much more of what is within is allowed */
     uint8_t within; /* what the next byte is part of */
     uint8_t length;
@@ -19,7 +21,11 @@ struct plaintext {
  * RDP (MS-RDPBCGR, 2.2.1.1), the extended
  * request StartTLS, and unbinding (RFC 4511, sections 4.14 and 4.3), the header of a stream and starttls (RFC 6120, sections 4.2 and 5.4.2), and in
  * lines the greeting, the question for capabilities, the request for TLS and the goodbye of SMTP and LMTP (RFC 3207), IMAP and POP3 (RFC 2595), FTP
- * (RFC 4217), ManageSieve (RFC 5804) and NNTP (RFC 4642). `state` becomes that after these bytes. A ClientHello is not among them. */
+ * (RFC 4217), ManageSieve (RFC 5804) and NNTP (RFC 4642). Records of TLS (RFC 8446, section 5.1) may come instead, and after the first nothing else.
+ * `state` becomes that after these bytes. */
 MUST_CHECK bool plaintext_allows(struct plaintext *state, const uint8_t *bytes, size_t size);
+
+/* Return true if the next bytes, which begin with `first`, are of a record of TLS. */
+MUST_CHECK bool plaintext_is_record(const struct plaintext *state, uint8_t first);
 
 #endif

@@ -431,7 +431,9 @@ static bool permits_beginning(int fd, const struct iovec *parts, size_t count, c
     else if (more)
         covers_name(&hello);
     if (permits_hello(fd, &hello, to, to_length, caller)) {
-        socket_unmark(fd, SOCKET_NEEDS_TLS);
+        /* TDS goes on in packets of its own. */
+        if (!begins_tls(parts, count))
+            socket_unmark(fd, SOCKET_NEEDS_TLS);
         return true;
     }
     if (to == NULL || !hello.datagram)

@@ -9,6 +9,7 @@
 #include "target.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -217,24 +218,41 @@ static bool is_record(const struct iovec *parts, size_t count)
     return count > 0 && parts->iov_len > 2 && bytes[0] >= 20 && bytes[0] <= 23 && bytes[1] == 3 && bytes[2] <= 4;
 }
 
+/* The kernel may do it: then what is written to the socket is the plaintext of records (Linux, Documentation/networking/tls.rst). */
+static bool kernel_does_tls(int fd)
+{
+    char protocol[16] = "";
+    socklen_t length = sizeof(protocol) - 1;
+
+    return kernel_call(SYS_getsockopt, fd, SOL_TCP, TCP_ULP, protocol, &length) == 0 && strcmp(protocol, "tls") == 0;
+}
+
+bool required_looks(int fd, uint8_t first)
+{
+    unsigned marks = socket_marks_of(fd);
+
+    /* The guard puts together what it cannot recognize yet. */
+    return (marks & SOCKET_NEEDS_TLS) != 0 && ((marks & SOCKET_BEGINS_HELLO) == 0 || (fd < SOCKETS && plaintext_is_record(&said[fd], first)));
+}
+
 bool required_permits(int fd, const struct iovec *parts, size_t count, struct plaintext *after)
 {
     enum outcome outcome;
     int saved = errno;
     bool allowed = parts != NULL;
 
-    if (allowed && is_record(parts, count)) {
+    if (fd >= SOCKETS && allowed && is_record(parts, count)) {
         socket_unmark(fd, SOCKET_NEEDS_TLS);
         return true;
     }
     memset(after, 0, sizeof(*after));
-    if (fd < SOCKETS)
+    if (fd < SOCKETS && (!allowed || said[fd].secured || !is_record(parts, count)))
         *after = said[fd];
     for (size_t i = 0; allowed && i < count; i++)
         allowed = plaintext_allows(after, parts[i].iov_base, parts[i].iov_len);
     if (allowed)
         return true;
-    outcome = report_plaintext(fd, fd < SOCKETS && said[fd].length > PLAINTEXT_HELD);
+    outcome = kernel_does_tls(fd) ? STALE : report_plaintext(fd, fd < SOCKETS && said[fd].length > PLAINTEXT_HELD);
     if (outcome == REFUSED) {
         guard_shut(fd);
         if (fd < SOCKETS)
@@ -250,8 +268,10 @@ void required_sent(int fd, const struct plaintext *after, const uint8_t *bytes, 
 {
     if (fd < 0 || fd >= SOCKETS || sent == 0 || (socket_marks_of(fd) & SOCKET_NEEDS_TLS) == 0)
         return;
-    if (sent == whole)
+    if (sent == whole || after->secured) {
         said[fd] = *after;
-    else if (sent > known || !plaintext_allows(&said[fd], bytes, sent))
+        said[fd].owed += (uint32_t)(whole - sent);
+    } else if (sent > known || !plaintext_allows(&said[fd], bytes, sent)) {
         said[fd].length = PLAINTEXT_HELD; /* nothing more is allowed */
+    }
 }

@@ -21,6 +21,9 @@ bool required_inherited(int fd);
 /* Bytes that may ask a proxy for another host were sent on `fd`: the same for that host. */
 void required_asked(int fd);
 
+/* Return true if what is about to be sent on `fd`, which begins with `first`, must be looked at by required_permits. */
+MUST_CHECK bool required_looks(int fd, uint8_t first);
+
 /* What is gathered from `parts` is about to be sent on `fd`, which has that mark. Return false if it must fail: errno is set then, and the socket is
  * shut down. What no call of this process holds in memory (`parts` NULL) is neither TLS nor a request to start it. Else `*after` is for required_sent, with the number of bytes that the call has sent, and those of them that are known. */
 MUST_CHECK bool required_permits(int fd, const struct iovec *parts, size_t count, struct plaintext *after);

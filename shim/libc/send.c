@@ -165,7 +165,10 @@ static bool look_before(struct outgoing *out, int fd, const struct iovec *parts,
     behind = to == NULL && (socket_marks_of(fd) & SOCKET_IS_NEW) != 0 ? find_behind(out) : 0;
     if (behind != 0 && !permits_behind(out, behind, fd, parts, i, caller))
         return false;
-    out->required = (socket_marks_of(fd) & (SOCKET_NEEDS_TLS | SOCKET_BEGINS_HELLO)) == SOCKET_NEEDS_TLS;
+    /* Who sends such a header is not asked for more. */
+    if (behind != 0)
+        socket_unmark(fd, SOCKET_NEEDS_TLS);
+    out->required = required_looks(fd, out->bytes[0]);
     if (out->required && !required_permits(fd, parts, i, &out->said))
         return false;
     if (may_ask_names(fd, out, to))

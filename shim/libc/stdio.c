@@ -55,7 +55,7 @@ static bool permits(int fd, const void *bytes, size_t size, const void *caller)
         return false;
     if (after)
         guard_sent(fd, (ssize_t)size);
-    if ((socket_marks_of(fd) & (SOCKET_NEEDS_TLS | SOCKET_BEGINS_HELLO)) == SOCKET_NEEDS_TLS) {
+    if (required_looks(fd, *(const uint8_t *)bytes)) {
         if (!required_permits(fd, &part, 1, &said))
             return false;
         required_sent(fd, &said, bytes, size, size, size);
