@@ -11,6 +11,9 @@ typedef int mmsg_flags;
 #else
 #include <link.h>
 #include <signal.h>
+#include <sys/sendfile.h>
+
+#undef sendfile64
 
 typedef unsigned mmsg_flags;
 
@@ -30,6 +33,7 @@ extern ElfW(Dyn) _DYNAMIC[] __attribute__((visibility("hidden")));
 
 ssize_t pwritev2(int fd, const struct iovec *parts, int count, off_t offset, int flags);
 ssize_t pwritev64v2(int fd, const struct iovec *parts, int count, off_t offset, int flags);
+ssize_t sendfile64(int fd, int from, off_t *offset, size_t size);
 int fcntl64(int fd, int command, ...);
 int gai_error(struct gaicb *request);
 int gai_suspend(const struct gaicb *const list[], int count, const struct timespec *timeout);

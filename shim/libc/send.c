@@ -13,7 +13,6 @@
 #include "resolver.h"
 #include "send.h"
 #include "socket.h"
-#include "stdio_streams.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -392,8 +391,8 @@ static bool permits_unseen(int fd)
     }
 
 UNSEEN(sendfile, (int fd, int from, off_t *offset, size_t size), (fd, from, offset, size))
-UNSEEN(sendfile64, (int fd, int from, off64_t *offset, size_t size), (fd, from, offset, size))
-UNSEEN(splice, (int from, off64_t *from_offset, int fd, off64_t *offset, size_t size, unsigned flags), (from, from_offset, fd, offset, size, flags))
+UNSEEN(sendfile64, (int fd, int from, off_t *offset, size_t size), (fd, from, offset, size))
+UNSEEN(splice, (int from, off_t *from_offset, int fd, off_t *offset, size_t size, unsigned flags), (from, from_offset, fd, offset, size, flags))
 
 /* The data of a call that has one buffer, or several. */
 static __attribute__((noinline, cold)) long send_parts(const long call[static 7], send_passing *pass, const void *caller, const struct iovec *parts, size_t count)
@@ -516,7 +515,6 @@ static void copied(int fd, int copy)
 {
     socket_copied(fd, copy);
     required_copied(fd, copy);
-    stdio_copied(fd, copy);
 }
 
 /* They close `to`. */

@@ -105,6 +105,14 @@ static bool read_connected(int fd, struct host *out)
     return true;
 }
 
+_Atomic bool socket_streams;
+
+void socket_has_stream(int fd)
+{
+    atomic_store(&socket_streams, true);
+    socket_mark(fd, SOCKET_HAS_STREAM);
+}
+
 void socket_copied(int fd, int copy)
 {
     struct host host;
@@ -118,6 +126,8 @@ void socket_copied(int fd, int copy)
         atomic_store(&connected[copy].rest, 0);
     if (read_connected(fd, &host))
         store_connected(&connected[copy], &host);
+    if (copy <= 2 && socket_was_connected(copy))
+        socket_has_stream(copy);
 }
 
 bool socket_asks_server(int fd)

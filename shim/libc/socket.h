@@ -62,8 +62,12 @@ void socket_closing(int fd);
 /* Return true if it was connected to the port of name servers. */
 MUST_CHECK bool socket_asks_server(int fd);
 
-/* `copy` is another descriptor of what `fd` is. */
+/* `copy` is another descriptor of what `fd` is. If it is that of a standard stream, that stream may be over a socket now. */
 void socket_copied(int fd, int copy);
+
+/* A stream of stdio is over this socket, whose output must be looked at. Before there is any, nothing is looked at. */
+void socket_has_stream(int fd);
+extern __attribute__((visibility("hidden"))) _Atomic bool socket_streams;
 
 /* Another object between this one and libc connects sockets, perhaps elsewhere than they were asked to (torsocks, proxychains): from now on where a
  * socket was connected to is what was asked. */

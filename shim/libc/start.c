@@ -9,7 +9,6 @@
 #include "required.h"
 #include "resolved.h"
 #include "socket.h"
-#include "stdio_streams.h"
 
 #include <stdlib.h>
 
@@ -144,6 +143,6 @@ __attribute__((constructor)) static void start(void)
     /* A filter of which this object does not hear may forbid it later. */
     for (int fd = 0; fd < 3; fd++) {
         if (!socket_is_none(fd) && required_inherited(fd))
-            stdio_inherited(fd);
+            socket_has_stream(fd);
     }
 }

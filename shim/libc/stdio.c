@@ -11,27 +11,24 @@
 #include "real.h"
 #include "required.h"
 #include "socket.h"
-#include "stdio_streams.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
-
-static _Atomic bool any_streams;
 
 /* Before any such stream exists, a call is passed on at once. */
 #define PASS_ON(name, ...) \
     do { \
         __typeof__(&name) real = (__typeof__(&name))real_now(AT_##name); \
 \
-        if (__builtin_expect(real != NULL && !atomic_load_explicit(&any_streams, memory_order_relaxed), 1)) \
+        if (__builtin_expect(real != NULL && !atomic_load_explicit(&socket_streams, memory_order_relaxed), 1)) \
             return real(__VA_ARGS__); \
     } while (0)
 
 /* Return the descriptor of a stream whose output must be looked at, if that begins with `first`; else -1. */
 static int watched(FILE *stream, char first)
 {
-    int fd = atomic_load_explicit(&any_streams, memory_order_relaxed) ? fileno_unlocked(stream) : -1;
+    int fd = atomic_load_explicit(&socket_streams, memory_order_relaxed) ? fileno_unlocked(stream) : -1;
     unsigned marks = fd >= 0 ? socket_marks_of(fd) : 0;
 
     return (marks & SOCKET_HAS_STREAM) != 0
@@ -63,38 +60,21 @@ static bool permits(int fd, const void *bytes, size_t size, const void *caller)
     return true;
 }
 
-static void has_stream(int fd)
-{
-    atomic_store(&any_streams, true);
-    socket_mark(fd, SOCKET_HAS_STREAM);
-}
-
 EXPORT FILE *fdopen(int fd, const char *mode)
 {
     FILE *stream = find_fdopen()(fd, mode);
 
     if (stream != NULL && (proxy_socket(fd) != 0 || socket_was_connected(fd)))
-        has_stream(fd);
+        socket_has_stream(fd);
     /* What putc_unlocked, inlined, puts into a buffer is seen nowhere; without one it calls __overflow. */
     if (stream != NULL && (socket_marks_of(fd) & SOCKET_NEEDS_TLS) != 0)
         (void)setvbuf(stream, NULL, _IONBF, 0);
     return stream;
 }
 
-void stdio_copied(int fd, int copy)
-{
-    if (copy >= 0 && copy <= 2 && socket_was_connected(fd))
-        has_stream(copy);
-}
-
-void stdio_inherited(int fd)
-{
-    has_stream(fd);
-}
-
 EXPORT int fclose(FILE *stream)
 {
-    int fd = atomic_load_explicit(&any_streams, memory_order_relaxed) ? fileno_unlocked(stream) : -1;
+    int fd = atomic_load_explicit(&socket_streams, memory_order_relaxed) ? fileno_unlocked(stream) : -1;
 
     if (fd >= 0 && (socket_marks_of(fd) & SOCKET_HAS_STREAM) != 0) {
         guard_closing(fd);
