@@ -34,7 +34,8 @@ guarded() {
     [ -s "$RELAYED" ] || explain "sends nothing without the shim: $*"
     # Another one, since what the first passes on may come late.
     relay "$IMPOSTOR"
-    capture shim timeout 60 "${@//@PORT@/$PORT}"
+    set -- "${@//@PORT@/$PORT}"
+    capture shim timeout 60 "$@"
     [ "$STATUS" -ne 124 ] || explain 'hangs'
     equals "$(wc -c <"$RELAYED")" 0
     equals "$(count_lines refused)" 1
