@@ -270,6 +270,7 @@ farewell() {
         equals "$(count_lines refused)" "$count"
         # And without a pin nothing is locked out.
         pins '* allow'
+        # shellcheck disable=SC2086
         capture shim timeout 50 "$GNUTLS/crowd" 127.0.0.1 "$GOOD" "$PORT" hasty 20 $how
         has "$OUT" 'answers: 0 good, 20 impostor'
         pins "www.pinned.example spki-sha256:$PIN_GOOD"

@@ -184,6 +184,82 @@ except PermissionError: print("refused")'
     equals "$OUT$ERR" sent
 }
 
+@test "a proxy is not asked in plaintext for a host that must have TLS, and is for others" {
+    local command url commands
+    opportunist smtp good
+    commands=('curl -s -m 10 -u bob:hunter2 -x http://127.0.0.1:@PORT@ @URL@'
+        'curl -s -m 10 -T /etc/hostname -H "X: hunter2" -x http://127.0.0.1:@PORT@ @URL@'
+        'wget -qO- -t 1 -T 10 --auth-no-challenge --user bob --password hunter2 -e http_proxy=http://127.0.0.1:@PORT@ @URL@'
+        'http_proxy=http://127.0.0.1:@PORT@ git ls-remote @URL@/hunter2'
+        "/usr/bin/python3 -c 'import urllib.request as r
+r.install_opener(r.build_opener(r.ProxyHandler({\"http\": \"http://127.0.0.1:@PORT@\"})))
+r.urlopen(r.Request(\"@URL@\", headers={\"X\": \"hunter2\"}), timeout=10)'"
+        "exec 3<>/dev/tcp/127.0.0.1/@PORT@; printf 'GET @URL@/hunter2 HTTP/1.0\\r\\n\\r\\n' >&3; read -r -t 5 -u 3; read -r -t 5 -u 3; true"
+        "exec 3<>/dev/tcp/127.0.0.1/@PORT@; /bin/echo 'get @URL@/hunter2 HTTP/1.0' >&3; read -r -t 5 -u 3; read -r -t 5 -u 3; true")
+    for command in "${commands[@]}"; do
+        for url in http://www.pinned.example http://www.pinned.example:8080 http://other.example; do
+            : >"$CLEAR"
+            pins "www.pinned.example spki-sha256:$PIN_GOOD tls=required" '127.0.0.1 allow'
+            capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" timeout 20 bash -c "$(sed "s|@PORT@|$PORT|; s|@URL@|$url|" <<<"$command")"
+            case $url in
+            *other*)
+                lab_wait grep -qa other.example "$CLEAR" || explain "did not arrive: $command"
+                equals "$(count_lines '[a-z]+')" 0
+                ;;
+            *)
+                sleep 0.2
+                ! grep -qaE 'hunter2|pinned|Ym9i' "$CLEAR" || explain "$command: in the clear: $(cat -v "$CLEAR")"
+                [ "$(count_lines refused)" -ge 1 ] || explain "no line: $command"
+                has "$(lines refused)" "refused www.pinned.example:$([[ $url == *:8080 ]] && echo 8080 || echo 80): what is sent there through a proxy is neither TLS nor a request to start it, and $PINS:1 says tls=required"
+                ;;
+            esac
+        done
+        # It is only said where the rule only reports, and another port is another target.
+        : >"$CLEAR"
+        pins "www.pinned.example spki-sha256:$PIN_GOOD tls=required mode=report"
+        capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" timeout 20 bash -c "$(sed "s|@PORT@|$PORT|; s|@URL@|http://www.pinned.example|" <<<"$command")"
+        lab_wait grep -qa www.pinned.example "$CLEAR"
+        [ "$(count_lines reported)" -ge 1 ] || explain "no line: $command"
+        : >"$CLEAR"
+        pins "www.pinned.example:443 spki-sha256:$PIN_GOOD tls=required"
+        capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" timeout 20 bash -c "$(sed "s|@PORT@|$PORT|; s|@URL@|http://www.pinned.example|" <<<"$command")"
+        lab_wait grep -qa www.pinned.example "$CLEAR"
+        equals "$(count_lines '[a-z]+')" 0
+    done
+}
+
+@test "a later request on the same connection to a proxy is held as well, whatever call sends it, and nothing follows" {
+    local how
+    opportunist smtp good
+    pins "www.pinned.example spki-sha256:$PIN_GOOD tls=required"
+    for how in write writev sendmsg dup makefile; do
+        : >"$CLEAR"
+        capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c '
+import os, socket, sys
+how, s = sys.argv[1], socket.create_connection(("127.0.0.1", int(sys.argv[2])))
+fd = os.dup(s.fileno()) if how == "dup" else s.fileno()
+def give(text):
+    if how == "writev": os.writev(fd, [text[:9], text[9:]])
+    elif how == "sendmsg": s.sendmsg([b"", text])
+    elif how == "makefile":
+        with s.makefile("wb") as file: file.write(text)
+    else: os.write(fd, text)
+give(b"GET http://other.example/ HTTP/1.1\r\n\r\n")
+give(b"body of something else\r\n")
+# Each of the three lines is answered.
+got = b""
+while got.count(b"ok") < 3: got += s.recv(4096)
+try: give(b"POST ws://bob:hunter2@www.pinned.example/ HTTP/1.1\r\n\r\nhunter2")
+except PermissionError: print("refused")
+try: give(b"hunter2")
+except OSError: print("gone")' "$how" "$PORT"
+        equals "$OUT" $'refused\ngone'
+        lab_wait grep -qa 'something else' "$CLEAR"
+        ! grep -qa hunter2 "$CLEAR" || explain "$how: in the clear: $(cat -v "$CLEAR")"
+        equals "$(count_lines refused)" 1
+    done
+}
+
 @test "copies of the descriptor, stdio and other spellings of the address are held as well" {
     local how
     opportunist smtp good

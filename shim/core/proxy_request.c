@@ -393,3 +393,76 @@ enum proxy_asked proxy_request_host(const struct proxy_request *request, struct 
         return PROXY_ASKED;
     return request->lost ? PROXY_LOST : request->unclear ? PROXY_UNCLEAR : PROXY_NOT_ASKED;
 }
+
+#define METHOD_MOST 24
+#define SCHEME_MOST 16
+
+static bool is_letter(unsigned char c)
+{
+    return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+}
+
+static bool ends_authority(unsigned char c)
+{
+    return c <= ' ' || c == '/' || c == '?' || c == '#';
+}
+
+static uint16_t port_of(const char *scheme, size_t length)
+{
+    static const struct {
+        char scheme[6];
+        uint16_t port;
+    } known[] = {{"http", 80}, {"ws", 80}, {"https", 443}, {"wss", 443}, {"ftp", 21}};
+    char small[SCHEME_MOST + 1] = "";
+
+    for (size_t i = 0; i < length && i < SCHEME_MOST; i++)
+        small[i] = (char)(scheme[i] | 0x20);
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (strcmp(small, known[i].scheme) == 0)
+            return known[i].port;
+    }
+    return 0;
+}
+
+enum proxy_clear proxy_request_in_clear(const unsigned char *bytes, size_t size, struct host *out)
+{
+    static const char slashes[] = "://";
+    const char *text = (const char *)bytes;
+    size_t scheme;
+    size_t end;
+    size_t at = 0;
+
+    while (at < size && (text[at] == '\r' || text[at] == '\n'))
+        at++;
+    for (end = at; end < size && end - at < METHOD_MOST && (is_letter(bytes[end]) || text[end] == '-' || text[end] == '_'); end++)
+        ;
+    if (end == size)
+        return PROXY_CLEAR_BEGINS;
+    if (end == at || text[end] != ' ')
+        return PROXY_CLEAR_NONE;
+    for (at = end; at < size && text[at] == ' '; at++)
+        ;
+    for (scheme = at; at < size && at - scheme < SCHEME_MOST && (is_letter(bytes[at]) || (bytes[at] >= '+' && bytes[at] <= '9' && text[at] != '/')); at++)
+        ;
+    if (at == size)
+        return PROXY_CLEAR_BEGINS;
+    end = at;
+    for (size_t i = 0; i < sizeof(slashes) - 1; i++, at++) {
+        if (at == size)
+            return PROXY_CLEAR_BEGINS;
+        if (end == scheme || text[at] != slashes[i])
+            return PROXY_CLEAR_NONE;
+    }
+    for (size_t i = at; i < size; i++) {
+        if (text[i] == '@')
+            at = i + 1;
+        if (!ends_authority(bytes[i]))
+            continue;
+        if (host_parse(text + at, i - at, out) == HOST_UNREADABLE)
+            return PROXY_CLEAR_NONE;
+        if (out->port == 0)
+            out->port = port_of(text + scheme, end - scheme);
+        return PROXY_CLEAR_ASKED;
+    }
+    return PROXY_CLEAR_BEGINS;
+}

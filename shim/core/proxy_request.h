@@ -51,4 +51,13 @@ MUST_CHECK bool proxy_request_is_whole(const struct proxy_request *request);
 /* Return what was asked; PROXY_ASKED: `*out` is the host, with the port, or 0 where the request has none. */
 enum proxy_asked proxy_request_host(const struct proxy_request *request, struct host *out);
 
+/* Whether bytes begin with a request in plaintext for another host, as a proxy is asked: a method and an absolute URL (RFC 9112, section 3.2.2), of whatever
+ * scheme. */
+enum proxy_clear {
+    PROXY_CLEAR_NONE = 0,
+    PROXY_CLEAR_BEGINS, /* they may, with what is sent next */
+    PROXY_CLEAR_ASKED, /* `*out` is the host, with the port, or 0 where neither it nor the scheme says one */
+};
+enum proxy_clear proxy_request_in_clear(const unsigned char *bytes, size_t size, struct host *out);
+
 #endif

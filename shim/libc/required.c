@@ -96,6 +96,24 @@ static void look_at(int fd, const struct pinstore *store, const struct host *hos
     target_free(&target);
 }
 
+#define ASKED_SOCKETS 1024
+#define ASKED_ROOM 300
+
+/* What was said last on a descriptor, if more of a request may follow. */
+static struct asking {
+    uint16_t size;
+    uint8_t bytes[ASKED_ROOM];
+} asking[ASKED_SOCKETS];
+
+/* Whether it leads to a proxy is not known before something is sent there. */
+static void may_ask(int fd)
+{
+    if (fd < ASKED_SOCKETS)
+        asking[fd].size = 0;
+    if ((socket_marks_of(fd) & SOCKET_NEEDS_TLS) == 0 && is_stream(fd))
+        socket_mark(fd, SOCKET_MAY_ASK_IN_CLEAR);
+}
+
 /* Return the pins if they require TLS of some target; NULL: none to be released. */
 static const struct pinstore *hold_pins(void)
 {
@@ -113,8 +131,10 @@ void required_connects(int fd, const struct sockaddr *to, socklen_t length)
     int saved = errno;
     struct host address;
 
-    if (store != NULL && host_from_sockaddr(to, length, &address))
+    if (store != NULL && host_from_sockaddr(to, length, &address)) {
         look_at(fd, store, &address);
+        may_ask(fd);
+    }
     pinstore_release(store);
     errno = saved;
 }
@@ -130,12 +150,14 @@ bool required_inherited(int fd)
     if (has_asked(fd, &peer)) {
         guard_prepare();
         store = hold_pins();
-        if (store != NULL)
+        if (store != NULL) {
             look_at(fd, store, &peer);
+            may_ask(fd);
+        }
         pinstore_release(store);
     }
     errno = saved;
-    return (socket_marks_of(fd) & SOCKET_NEEDS_TLS) != 0;
+    return (socket_marks_of(fd) & (SOCKET_NEEDS_TLS | SOCKET_MAY_ASK_IN_CLEAR)) != 0;
 }
 
 void required_copied(int fd, int copy)
@@ -166,13 +188,11 @@ void required_asked(int fd)
 
 enum outcome { STALE, REPORTED, REFUSED };
 
-/* What becomes of plaintext on this socket. The descriptor may be another file's since it was marked, if its end was not seen (fclose). */
-static enum outcome report_plaintext(int fd, bool told)
+/* What becomes of plaintext that leads to that host, or asks a proxy for it (`what`). */
+static enum outcome report_for(const struct pinstore *store, const struct host *host, bool told, const char *what)
 {
-    const struct pinstore *store = pinstore_hold();
-    const struct rule *rule;
     struct target target;
-    struct host address;
+    const struct rule *rule = find_rule(store, host, &target);
     char where[HOST_NAME_MAX_LENGTH * 4 + 16];
     char at[400];
     char reason[600];
@@ -182,27 +202,72 @@ static enum outcome report_plaintext(int fd, bool told)
     struct event event = {.verdict = EVENT_REFUSED, .library = "unjudged", .target = where, .rule = at, .reason = reason};
     enum outcome outcome = STALE;
 
-    if (find_lead(fd, &address)) {
-        rule = find_rule(store, &address, &target);
-        if (rule != NULL) {
-            outcome = REFUSED;
-            if (config_get()->mode == MODE_REPORT || config_get()->unjudged == UNJUDGED_REPORT || pins_only_report(store->pins, rule))
-                outcome = REPORTED;
-            host_print(&address, &where_text);
-            event.port = address.port;
-            text_add_escaped(&at_text, config_get()->pins, strlen(config_get()->pins), 300);
-            text_add(&at_text, ":%u", (unsigned)rule->line);
-            text_add(&text, "what is sent there is neither TLS nor a request to start it, and %s says tls=required", at);
-            if (outcome == REPORTED)
-                event.verdict = EVENT_REPORTED;
-            pinstore_log_faults(store);
-            if (!told)
-                log_event(&event);
-        }
-        target_free(&target);
+    if (rule != NULL) {
+        outcome = REFUSED;
+        if (config_get()->mode == MODE_REPORT || config_get()->unjudged == UNJUDGED_REPORT || pins_only_report(store->pins, rule))
+            outcome = REPORTED;
+        host_print(host, &where_text);
+        event.port = host->port;
+        text_add_escaped(&at_text, config_get()->pins, strlen(config_get()->pins), 300);
+        text_add(&at_text, ":%u", (unsigned)rule->line);
+        text_add(&text, "%s neither TLS nor a request to start it, and %s says tls=required", what, at);
+        if (outcome == REPORTED)
+            event.verdict = EVENT_REPORTED;
+        pinstore_log_faults(store);
+        if (!told)
+            log_event(&event);
     }
+    target_free(&target);
+    return outcome;
+}
+
+/* What becomes of plaintext on this socket. The descriptor may be another file's since it was marked, if its end was not seen (fclose). */
+static enum outcome report_plaintext(int fd, bool told)
+{
+    const struct pinstore *store = pinstore_hold();
+    struct host address;
+    enum outcome outcome = find_lead(fd, &address) ? report_for(store, &address, told, "what is sent there is") : STALE;
+
     pinstore_release(store);
     return outcome;
+}
+
+static bool asks_in_clear(int fd, const uint8_t *bytes, size_t size, struct host *out)
+{
+    struct asking *before = fd < ASKED_SOCKETS ? &asking[fd] : NULL;
+    enum proxy_clear clear = proxy_request_in_clear(bytes, size, out);
+    size_t room;
+
+    if (before == NULL || (before->size == 0 && clear != PROXY_CLEAR_BEGINS))
+        return clear == PROXY_CLEAR_ASKED;
+    room = before->size < ASKED_ROOM ? (size_t)ASKED_ROOM - before->size : 0;
+    memcpy(before->bytes + before->size, bytes, size < room ? size : room);
+    before->size = (uint16_t)(before->size + (size < room ? size : room));
+    if (clear != PROXY_CLEAR_ASKED)
+        clear = proxy_request_in_clear(before->bytes, before->size, out);
+    if (clear != PROXY_CLEAR_BEGINS || before->size == ASKED_ROOM)
+        before->size = 0;
+    return clear == PROXY_CLEAR_ASKED;
+}
+
+bool required_permits_asking(int fd, const uint8_t *bytes, size_t size)
+{
+    const struct pinstore *store;
+    enum outcome outcome = STALE;
+    int saved = errno;
+    struct host host;
+
+    if (!asks_in_clear(fd, bytes, size, &host))
+        return true;
+    store = hold_pins();
+    if (store != NULL) {
+        outcome = report_for(store, &host, false, "what is sent there through a proxy is");
+        pinstore_release(store);
+    }
+    if (outcome == REFUSED)
+        guard_shut(fd);
+    errno = outcome == REFUSED ? EACCES : saved;
+    return outcome != REFUSED;
 }
 
 /* Return true for the beginning of a record of TLS (RFC 8446, section 5.1): the ClientHello went out on another descriptor of the socket. */

@@ -158,6 +158,12 @@ static bool look_before(struct outgoing *out, int fd, const struct iovec *parts,
     }
     if (out->size == 0)
         return true;
+    if ((socket_marks_of(fd) & SOCKET_MAY_ASK_IN_CLEAR) != 0) {
+        if (out->bytes[0] == 22)
+            socket_unmark(fd, SOCKET_MAY_ASK_IN_CLEAR);
+        else if (!required_permits_asking(fd, out->bytes, out->size))
+            return false;
+    }
     if ((hello_may_begin(out->bytes[0]) || (socket_marks_of(fd) & (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED)) != 0)
         && !guard_permits(fd, parts, i, to, to_length, caller, &out->guarded))
         return false;

@@ -18,13 +18,14 @@ enum socket_mark {
     SOCKET_ASKS_IN_STREAM = 128, /* and not as datagrams */
     SOCKET_IS_ONE = 256, /* it was seen to be a socket */
     SOCKET_IS_NONE = 512, /* it was seen to be none */
+    SOCKET_MAY_ASK_IN_CLEAR = 1024, /* some rule says tls=required: a proxy may not be asked for that host in plaintext */
 };
 
 /* Those for which even a single byte is looked at before it is sent. */
-#define SOCKET_GUARDED (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED | SOCKET_NEEDS_TLS)
+#define SOCKET_GUARDED (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED | SOCKET_NEEDS_TLS | SOCKET_MAY_ASK_IN_CLEAR)
 
 /* Those that a copy of the descriptor has as well, without anything else that is kept by its number. */
-#define SOCKET_COPIED (SOCKET_IS_NEW | SOCKET_ASKS_NAMES | SOCKET_ASKS_IN_STREAM | SOCKET_IS_ONE | SOCKET_IS_NONE)
+#define SOCKET_COPIED (SOCKET_IS_NEW | SOCKET_ASKS_NAMES | SOCKET_ASKS_IN_STREAM | SOCKET_IS_ONE | SOCKET_IS_NONE | SOCKET_MAY_ASK_IN_CLEAR)
 
 #define SOCKET_MARKS 65536
 

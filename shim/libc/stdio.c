@@ -47,6 +47,8 @@ static bool permits(int fd, const void *bytes, size_t size, const void *caller)
 
     if (fd < 0 || size == 0)
         return true;
+    if ((socket_marks_of(fd) & SOCKET_MAY_ASK_IN_CLEAR) != 0 && !required_permits_asking(fd, bytes, size))
+        return false;
     if ((hello_may_begin(*(const uint8_t *)bytes) || (socket_marks_of(fd) & (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED)) != 0)
         && !guard_permits(fd, &part, 1, NULL, 0, caller, &after))
         return false;

@@ -157,6 +157,59 @@ static void check_calls(void)
     expect("a head without an end", &request, "a.example:443");
 }
 
+static void check_clear(void)
+{
+    static const struct {
+        const char *bytes;
+        const char *host; /* NULL: none is asked for; "?": perhaps, with what follows */
+    } clear[] = {
+        {"GET http://www.example/ HTTP/1.1\r\n", "www.example:80"},
+        {"GET http://www.example:8080/x?y HTTP/1.1\r\n", "www.example:8080"},
+        {"GET HTTP://me:secret@WWW.Example./ HTTP/1.1\r\n", "www.example:80"},
+        {"GET http://a@b@www.example/@ HTTP/1.1\r\n", "www.example:80"},
+        {"M-SEARCH  ftp://www.example HTTP/1.1\r\n", "www.example:21"},
+        {"POST https://www.example?a HTTP/1.1\r\n", "www.example:443"},
+        {"get ws://192.0.2.7#a HTTP/1.1\r\n", "192.0.2.7:80"},
+        {"\r\nGET wss://[2001:db8::7]:444/ HTTP/1.1\r\n", "[2001:db8::7]:444"},
+        {"GET svn+ssh://www.example/ HTTP/1.1\r\n", "www.example"},
+        {"GET http://www.example", "?"},
+        {"GET http://me:secret", "?"},
+        {"GET htt", "?"},
+        {"GET http:/", "?"},
+        {"GET / HTTP/1.1\r\nHost: www.example\r\n", NULL},
+        {"GET /http://www.example/ HTTP/1.1\r\n", NULL},
+        {"GET http:/www.example/ HTTP/1.1\r\n", NULL},
+        {"GET http:// HTTP/1.1\r\n", NULL},
+        {"GET http://@/ HTTP/1.1\r\n", NULL},
+        {"GET ://www.example/ HTTP/1.1\r\n", NULL},
+        {"CONNECT www.example:443 HTTP/1.1\r\n", NULL},
+        {"http://www.example/ HTTP/1.1\r\n", NULL},
+        {" GET http://www.example/ HTTP/1.1\r\n", NULL},
+        {"AMETHODTHATISMUCHTOOLONGTOBEONE http://www.example/ HTTP/1.1\r\n", NULL},
+        {"GET ", "?"},
+        {"GET", "?"},
+        {"\r\n", "?"},
+        {"", "?"},
+    };
+
+    for (size_t i = 0; i < sizeof(clear) / sizeof(clear[0]); i++) {
+        size_t size = strlen(clear[i].bytes);
+        unsigned char *copy = malloc(size != 0 ? size : 1);
+        char printed[600] = "";
+        struct text text = text_over(printed, sizeof(printed));
+        struct host host;
+
+        memcpy(copy, clear[i].bytes, size);
+        switch (proxy_request_in_clear(copy, size, &host)) {
+        case PROXY_CLEAR_NONE: break;
+        case PROXY_CLEAR_BEGINS: text_add(&text, "?"); break;
+        case PROXY_CLEAR_ASKED: host_print(&host, &text); break;
+        }
+        check(strcmp(printed, clear[i].host != NULL ? clear[i].host : "") == 0, "%s: \"%s\"", clear[i].bytes, printed);
+        free(copy);
+    }
+}
+
 int main(void)
 {
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -175,5 +228,6 @@ int main(void)
     }
     check_missed();
     check_calls();
+    check_clear();
     return unit_end("proxy_request");
 }
