@@ -96,10 +96,10 @@ static void look_at(int fd, const struct pinstore *store, const struct host *hos
     target_free(&target);
 }
 
-#define ASKED_SOCKETS 1024
-#define ASKED_ROOM 300
+#define ASKED_SOCKETS 512
+#define ASKED_ROOM 256
 
-/* What was said last on a descriptor, if more of a request may follow. */
+/* What was said last on a descriptor, if more of a request may follow. Threads that write to one socket at a time may confuse it, and no more. */
 static struct asking {
     uint16_t size;
     uint8_t bytes[ASKED_ROOM];
@@ -108,7 +108,7 @@ static struct asking {
 /* Whether it leads to a proxy is not known before something is sent there. */
 static void may_ask(int fd)
 {
-    if (fd < ASKED_SOCKETS)
+    if ((unsigned)fd < ASKED_SOCKETS)
         asking[fd].size = 0;
     if ((socket_marks_of(fd) & SOCKET_NEEDS_TLS) == 0 && is_stream(fd))
         socket_mark(fd, SOCKET_MAY_ASK_IN_CLEAR);
@@ -234,19 +234,20 @@ static enum outcome report_plaintext(int fd, bool told)
 
 static bool asks_in_clear(int fd, const uint8_t *bytes, size_t size, struct host *out)
 {
-    struct asking *before = fd < ASKED_SOCKETS ? &asking[fd] : NULL;
     enum proxy_clear clear = proxy_request_in_clear(bytes, size, out);
-    size_t room;
+    struct asking all;
 
-    if (before == NULL || (before->size == 0 && clear != PROXY_CLEAR_BEGINS))
+    if ((unsigned)fd >= ASKED_SOCKETS || (asking[fd].size == 0 && clear != PROXY_CLEAR_BEGINS))
         return clear == PROXY_CLEAR_ASKED;
-    room = before->size < ASKED_ROOM ? (size_t)ASKED_ROOM - before->size : 0;
-    memcpy(before->bytes + before->size, bytes, size < room ? size : room);
-    before->size = (uint16_t)(before->size + (size < room ? size : room));
+    all = asking[fd];
+    size = size < (size_t)ASKED_ROOM - all.size ? size : (size_t)ASKED_ROOM - all.size;
+    memcpy(all.bytes + all.size, bytes, size);
+    all.size = (uint16_t)(all.size + size);
     if (clear != PROXY_CLEAR_ASKED)
-        clear = proxy_request_in_clear(before->bytes, before->size, out);
-    if (clear != PROXY_CLEAR_BEGINS || before->size == ASKED_ROOM)
-        before->size = 0;
+        clear = proxy_request_in_clear(all.bytes, all.size, out);
+    if (clear != PROXY_CLEAR_BEGINS || all.size == ASKED_ROOM)
+        all.size = 0;
+    asking[fd] = all;
     return clear == PROXY_CLEAR_ASKED;
 }
 
