@@ -189,7 +189,7 @@ except PermissionError: print("refused")'
     opportunist smtp good
     commands=('curl -s -m 10 -u bob:hunter2 -x http://127.0.0.1:@PORT@ @URL@'
         'curl -s -m 10 -T /etc/hostname -H "X: hunter2" -x http://127.0.0.1:@PORT@ @URL@'
-        'wget -qO- -t 1 -T 10 --auth-no-challenge --user bob --password hunter2 -e http_proxy=http://127.0.0.1:@PORT@ @URL@'
+        'wget -qO- -t 1 -T 1 --auth-no-challenge --user bob --password hunter2 -e http_proxy=http://127.0.0.1:@PORT@ @URL@'
         'http_proxy=http://127.0.0.1:@PORT@ git ls-remote @URL@/hunter2'
         "/usr/bin/python3 -c 'import urllib.request as r
 r.install_opener(r.build_opener(r.ProxyHandler({\"http\": \"http://127.0.0.1:@PORT@\"})))
