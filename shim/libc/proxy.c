@@ -122,7 +122,7 @@ static void hear(uint64_t socket, struct proxied *out)
     }
     if (out->asked == PROXY_NOT_ASKED)
         *out = told->proxied;
-    else if (out->asked != told->proxied.asked || (out->asked == PROXY_ASKED && memcmp(&out->host, &told->proxied.host, sizeof(out->host)) != 0))
+    else if (out->asked != told->proxied.asked || (out->asked == PROXY_ASKED && !(host_same(&out->host, &told->proxied.host) && out->host.port == told->proxied.host.port)))
         out->asked = PROXY_LOST;
     let_told_go(told);
 }

@@ -30,6 +30,17 @@ static enum proxy_asked ask(const struct proxy_request *request, struct host *ho
     return asked;
 }
 
+static void ask_in_clear(const uint8_t *bytes, size_t size)
+{
+    struct host host;
+    uint8_t *copy = malloc(size != 0 ? size : 1);
+
+    memcpy(copy, bytes, size);
+    if (proxy_request_in_clear(copy, size, &host) == PROXY_CLEAR_ASKED)
+        require(host.kind == HOST_NAME || host.kind == HOST_ADDRESS);
+    free(copy);
+}
+
 /* In pieces of a size that the first byte gives, some of whose ends are not captured. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -39,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < 2)
         return 0;
+    ask_in_clear(data + 2, size - 2);
     for (size_t at = 2; at < size;) {
         size_t part = 1 + data[0] % 64;
         size_t missed = data[1] & 1 ? data[1] >> (at % 7) : 0;
