@@ -63,7 +63,10 @@ $(BUILD)/shim/gnutls/%.o: layers := $(in_gnutls)
 $(BUILD)/shim/backends.o: layers := $(in_openssl) -Ishim/gnutls
 $(BUILD)/shim/%.o: shim/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(common) $(layers) $(shim_flags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(common) $(layers) $(shim_flags) $(CPPFLAGS) $(CFLAGS) $(size) -c -o $@ $<
+
+# What runs seldom is made small.
+$(patsubst %,$(BUILD)/shim/%.o,$(addprefix core/,log report config pem client_file) libc/exec): size := -Os
 
 # Where the command looks for the object; written only when it is another directory than before.
 $(BUILD)/libdir: always

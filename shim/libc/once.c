@@ -11,6 +11,7 @@ static struct awaited {
     void (*meet)(const void *);
 } awaited[PLACES];
 _Atomic uint32_t once_awaits;
+_Atomic(void *) once_next;
 
 bool once_await(const struct loaded *object, void (*meet)(const void *what), const void *what)
 {
@@ -25,7 +26,7 @@ bool once_await(const struct loaded *object, void (*meet)(const void *what), con
         awaited[i].meet = meet;
         atomic_store(&awaited[i].start, object->start);
         atomic_fetch_add(&once_awaits, 1);
-        once_look();
+        atomic_store(&once_next, NULL);
         return true;
     }
     return false;

@@ -6,9 +6,9 @@
 
 #include <stdatomic.h>
 
-/* How many of them are awaited. start.c calls once_called only after once_look. */
+/* How many of them are awaited, and what pthread_once jumps to if there are none (NULL: once_called is to be called). */
 extern __attribute__((visibility("hidden"))) _Atomic uint32_t once_awaits;
-void once_look(void);
+extern __attribute__((visibility("hidden"))) _Atomic(void *) once_next;
 
 /* Have `meet` called with `what` before the next pthread_once from the code of `object` goes on; perhaps by several threads. Once for each `what`. Return false
  * if there is no room. */

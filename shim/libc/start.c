@@ -91,41 +91,27 @@ static int run_once(pthread_once_t *control, void (*routine)(void))
     return 0;
 }
 
-static int once_slowly(pthread_once_t *control, void (*routine)(void), const void *caller);
-
-/* once_slowly, or the real one if nothing is awaited. */
-static _Atomic(void *) once_next = (void *)once_slowly;
-
-void once_look(void)
-{
-    atomic_store(&once_next, (void *)once_slowly);
-}
-
-static void once_pass_on(__typeof__(&pthread_once) real)
-{
-    atomic_store(&once_next, (void *)real);
-    /* Something may have come to be awaited meanwhile. */
-    if (atomic_load(&once_awaits) != 0)
-        once_look();
-}
-
-static int once_slowly(pthread_once_t *control, void (*routine)(void), const void *caller)
+static __attribute__((noinline, cold)) int once_slowly(pthread_once_t *control, void (*routine)(void), const void *caller)
 {
     __typeof__(&pthread_once) real = find_pthread_once();
 
-    if (atomic_load(&once_awaits) != 0)
+    if (atomic_load(&once_awaits) != 0) {
         once_called(caller);
-    else if (real != NULL)
-        once_pass_on(real);
+    } else if (real != NULL) {
+        atomic_store(&once_next, (void *)real);
+        /* Something may have come to be awaited meanwhile. */
+        if (atomic_load(&once_awaits) != 0)
+            atomic_store(&once_next, NULL);
+    }
     return (real != NULL ? real : run_once)(control, routine);
 }
 
-/* OpenSSL calls it hundreds of times a handshake. The real one ignores the third argument. */
+/* OpenSSL calls it hundreds of times a handshake. */
 EXPORT int pthread_once(pthread_once_t *control, void (*routine)(void))
 {
-    int (*next)(pthread_once_t *, void (*)(void), const void *) = (__typeof__(&once_slowly))atomic_load_explicit(&once_next, memory_order_relaxed);
+    __typeof__(&pthread_once) next = (__typeof__(&pthread_once))atomic_load_explicit(&once_next, memory_order_relaxed);
 
-    return next(control, routine, __builtin_return_address(0));
+    return __builtin_expect(next != NULL, 1) ? next(control, routine) : once_slowly(control, routine, __builtin_return_address(0));
 }
 
 __attribute__((constructor)) static void start(void)
