@@ -461,7 +461,7 @@ static void decide_tls(struct examination *out, const struct libraries *librarie
     if (!process)
         survey_plugins(out->program.path, libraries, &survey);
     if (elf_imports(&libraries->first->elf, "dlmopen"))
-        seen_add(&out->seen, "note", "it can load libraries into a namespace of their own (dlmopen), where OpenSSL is judged, and nothing guarded");
+        seen_add(&out->seen, "note", "it can load libraries into a namespace of their own (dlmopen), where OpenSSL is judged, GnuTLS only if the program itself finds its functions there (dlsym), and nothing guarded");
     if (libraries_find(libraries, "liburing.so") != NULL)
         seen_add(&out->seen, "note", "it can send by io_uring (liburing), which the shim does not see");
     if (strncmp(program_base(out->program.path), "php", 3) == 0)
