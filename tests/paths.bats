@@ -297,7 +297,8 @@ resumes() {
         capture bare "$PATHS/resume" 127.0.0.1 "$GOOD" set $version "save=$saved"
         resumes 0 callback $version "load=$saved"
         resumes 1 callback $version
-        # libssl asks several times when a handshake starts.
+        # libssl asks several times when a handshake starts. Before 3.0 it has decided by then.
+        ! readelf -d "$PATHS/resume" | grep -qF libssl.so.1.1 && [[ $(openssl version) != *' 1.1.1'* ]] || continue
         capture bare "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" asked $version first=other.example
         has "$OUT" 'reused: 1'
         refused "$PATHS/resume" 127.0.0.1 "$IMPOSTOR" asked $version first=other.example
