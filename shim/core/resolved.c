@@ -78,6 +78,9 @@ static bool is_in(uint64_t generation, uint64_t hash)
     return is;
 }
 
+/* No loop here goes on for ever, whatever another process writes to the table. */
+#define TRIES 16
+
 static void lose(const uint8_t address[static 16])
 {
     uint64_t hash = hash_of(address, 16);
@@ -85,7 +88,7 @@ static void lose(const uint8_t address[static 16])
 
     if (is_in(generation, hash))
         return;
-    do {
+    for (int tries = 0; tries < TRIES; tries++) {
         uint64_t number = atomic_fetch_add(&table.lost_count, 1);
         uint64_t rest = hash;
 
@@ -93,8 +96,10 @@ static void lose(const uint8_t address[static 16])
         atomic_store(&table.lost[(generation + 1) % LOST_FILTERS][number % LOST_MOST], 0);
         for (int i = 0; i < 2; i++, rest >>= 32)
             atomic_fetch_or(&table.lost[generation % LOST_FILTERS][(rest % LOST_BITS) / 64], UINT64_C(1) << (rest % 64));
+        if (atomic_load(&table.lost_count) / LOST_MOST <= generation + 1)
+            return;
         /* This thread was stopped for so long that the filter is no longer asked. */
-    } while (atomic_load(&table.lost_count) / LOST_MOST > generation + 1);
+    }
 }
 
 static bool is_lost(const uint8_t address[static 16])
@@ -175,10 +180,10 @@ static bool read_entry(uint64_t position, struct copy *out)
 }
 
 /* Take the next slot. The order matters: a reader that no longer finds an entry must find its address in `lost`, and
- * those of older entries in its bucket. */
+ * those of older entries in its bucket. Return NULL if none can be had. */
 static struct entry *claim(uint64_t *position)
 {
-    for (;;) {
+    for (unsigned tries = 0; tries < 2 * ENTRIES; tries++) {
         uint64_t before = atomic_load(&table.newest);
         struct entry *entry = &table.entries[(before + 1) % ENTRIES];
         uint64_t state = atomic_load(&entry->state);
@@ -200,6 +205,7 @@ static struct entry *claim(uint64_t *position)
         if (mine)
             return entry;
     }
+    return NULL;
 }
 
 static void fill(struct entry *entry, const uint8_t address[static 16], uint64_t name, uint64_t hash)
@@ -244,7 +250,7 @@ void resolved_remember(const char *name, const uint8_t address[static 16])
     uint64_t hash;
     struct entry *entry;
     struct copy old;
-    bool chained;
+    bool chained = false;
 
     host_parse(name, strlen(name), &host);
     /* A name that is an address itself, in whatever form, is not needed. One that cannot be read could be any. */
@@ -253,18 +259,22 @@ void resolved_remember(const char *name, const uint8_t address[static 16])
     if (host.kind != HOST_NAME)
         return;
     hash = hash_of(host.name, strlen(host.name));
-    for (position = atomic_load_explicit(bucket, memory_order_acquire); before == 0 && read_entry(position, &old); position = old.older) {
+    for (position = atomic_load_explicit(bucket, memory_order_acquire); before == 0 && read_entry(position, &old); position = old.older < position ? old.older : 0) {
         if (!old.superseded && old.hash == hash && memcmp(old.address, address, 16) == 0)
             before = position;
     }
     if (before != 0 && is_young(before, atomic_load(&table.newest), ENTRIES) && is_young(old.name, atomic_load(&table.names_end), NAME_WORDS))
         return;
-    do {
+    for (int tries = 0; tries < TRIES && !chained; tries++) {
         entry = claim(&position);
+        if (entry == NULL)
+            break;
         fill(entry, address, place_name(host.name, hash), hash);
         chained = chain(entry, position, bucket);
         atomic_store_explicit(&entry->state, position * 4 + (chained ? DONE : SUPERSEDED), memory_order_release);
-    } while (!chained);
+    }
+    if (!chained)
+        lose(address);
     position = before * 4 + DONE;
     if (before != 0)
         (void)atomic_compare_exchange_strong(&table.entries[before % ENTRIES].state, &position, before * 4 + SUPERSEDED);
@@ -280,7 +290,7 @@ bool resolved_next(const uint8_t address[static 16], uintptr_t *cursor, struct h
     struct copy entry;
 
     while (at != END && at != CHECK_LOST && read_entry(at, &entry)) {
-        at = entry.older != 0 ? entry.older : CHECK_LOST;
+        at = entry.older != 0 && entry.older < at ? entry.older : CHECK_LOST;
         if (entry.superseded || memcmp(entry.address, address, 16) != 0)
             continue;
         if (!read_name(entry.name, entry.hash, name)) {
