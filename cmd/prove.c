@@ -54,7 +54,8 @@ static const char help[] =
     "Exit status: 0 every target that CMD connected to refused the impostor, which got\n"
     "nothing; 1 the impostor got something, or a handshake was completed; 2 usage\n"
     "error; 3 nothing was proven: CMD connected to no pinned target, or for one of\n"
-    "them the pins were not put to the test; 125 CMD was not started.\n";
+    "them the pins were not put to the test; 125 CMD was not started; 126 CMD\n"
+    "cannot be executed, 127 it is not found.\n";
 
 #define REDIRECTION "libpinshim-prove.so"
 
