@@ -149,6 +149,11 @@ for one in a, b:
     one.sendall(b"plaintext\n")
 pipe = os.pipe()
 os.write(pipe[1], b"plaintext\n")
+# As some wake up their threads
+listening = socket.create_server(("127.0.0.1", 0))
+near = socket.create_connection(listening.getsockname())
+far = listening.accept()[0]
+for i in range(9): near.send(b"X")
 print("fine")' "$PORT"
     equals "$OUT$ERR" fine
     # Nor are those that a program is started for.

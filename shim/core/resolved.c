@@ -3,6 +3,8 @@
 #include "kernel.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -48,8 +50,21 @@ static struct {
 
 void resolved_share(void)
 {
-    if (atomic_load(&table.newest) == 0 && atomic_load(&table.lost_count) == 0)
+    static _Atomic int state;
+    enum { SHARING = 1, SHARED };
+    int saved = errno;
+    int none = 0;
+
+    if (atomic_load(&state) == SHARED)
+        return;
+    if (atomic_compare_exchange_strong(&state, &none, SHARING)) {
         (void)kernel_share(table.entries, table.after, sizeof(table.after));
+        atomic_store(&state, SHARED);
+    }
+    /* What is written while another thread is at it may be lost. That thread may have been left behind by a fork. */
+    for (int tries = 0; tries < 1000 && atomic_load(&state) != SHARED; tries++)
+        sched_yield();
+    errno = saved;
 }
 
 static uint64_t hash_of(const void *bytes, size_t length)
@@ -278,6 +293,12 @@ void resolved_remember(const char *name, const uint8_t address[static 16])
     position = before * 4 + DONE;
     if (before != 0)
         (void)atomic_compare_exchange_strong(&table.entries[before % ENTRIES].state, &position, before * 4 + SUPERSEDED);
+}
+
+void resolved_learn(const char *name, const uint8_t address[static 16])
+{
+    resolved_share();
+    resolved_remember(name, address);
 }
 
 #define END UINTPTR_MAX

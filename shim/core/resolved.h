@@ -6,8 +6,11 @@
 
 #include "host.h"
 
-/* Share the table with all that this process forks, unless there is something in it already, or the kernel refuses. */
+/* Share the table with all that this process forks, unless the kernel refuses: to be called before the first fork. errno is preserved. */
 void resolved_share(void);
+
+/* resolved_remember, in a table that is shared from the first name on. */
+void resolved_learn(const char *name, const uint8_t address[static 16]);
 
 /* Remember that `name` (as the program gave it) resolved to `address`; a known pair becomes the newest. Names that are addresses
  * themselves are not kept. A name that cannot be read puts the address in doubt. */

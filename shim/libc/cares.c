@@ -61,7 +61,7 @@ static void host_found(void *arg, int status, int timeouts, struct hostent *entr
 
     for (char **at = entry != NULL ? entry->h_addr_list : NULL; at != NULL && *at != NULL; at++) {
         if (host_from_bytes(entry->h_addrtype, *at, &host))
-            resolved_remember(asked->name, host.address);
+            resolved_learn(asked->name, host.address);
     }
     arg = asked->arg;
     free(asked);
@@ -76,7 +76,7 @@ static void addresses_found(void *arg, int status, int timeouts, struct found_ad
 
     for (const struct found_address *at = found != NULL ? found->first : NULL; at != NULL; at = at->next) {
         if (at->address != NULL && host_from_sockaddr(at->address, at->length, &host))
-            resolved_remember(asked->name, host.address);
+            resolved_learn(asked->name, host.address);
     }
     arg = asked->arg;
     free(asked);

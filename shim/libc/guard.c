@@ -50,8 +50,10 @@ void guard_shut(int fd)
     struct host peer;
 
     /* A datagram socket without a peer has others to talk to. */
-    if (fd >= 0 && socket_peer(fd, &peer))
+    if (fd >= 0 && socket_peer(fd, &peer)) {
         shut(fd);
+        socket_unmark(fd, SOCKET_NEEDS_TLS); /* nothing is sent any more, and that is said once */
+    }
     if (fd >= 0)
         socket_unmark(fd, SOCKET_IS_REFUSED);
 }

@@ -36,7 +36,7 @@ int __vdprintf_chk(int fd, int checked, const char *format, va_list args) PRINTF
     each(recv) each(recvfrom) each(recvmsg) each(recvmmsg) each(read) each(readv) each(__recv_chk) each(__recvfrom_chk) each(__read_chk) \
     each(putchar) each(puts) each(__overflow) each(fdopen) each(fclose) each(fputs) each(fputs_unlocked) each(fputc) each(fputc_unlocked) each(putc) each(putc_unlocked) each(_IO_putc) \
     each(fwrite) each(fwrite_unlocked) each(vfprintf) each(__vfprintf_chk) each(vdprintf) each(__vdprintf_chk) \
-    each(pthread_once) each(getaddrinfo) each(gethostbyname) each(gethostbyname2) each(gethostbyname_r) each(gethostbyname2_r)
+    each(pthread_once) each(fork) each(getaddrinfo) each(gethostbyname) each(gethostbyname2) each(gethostbyname_r) each(gethostbyname2_r)
 
 /* What recv, recvfrom and read become where the compiler knows the buffer's size (_FORTIFY_SOURCE). musl has none. */
 ssize_t __recv_chk(int fd, void *bytes, size_t size, size_t room, int flags);

@@ -293,6 +293,35 @@ static bool kernel_does_tls(int fd)
     return kernel_call(SYS_getsockopt, fd, SOL_TCP, TCP_ULP, protocol, &length) == 0 && strcmp(protocol, "tls") == 0;
 }
 
+static bool read_ends(int fd, struct host *own, struct host *peer)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof(address);
+
+    return kernel_call(SYS_getsockname, fd, &address, &length) == 0 && host_from_sockaddr((const struct sockaddr *)&address, length, own) && socket_peer(fd, peer);
+}
+
+static bool is_same(const struct host *one, const struct host *other)
+{
+    return one->port == other->port && memcmp(one->address, other->address, sizeof(one->address)) == 0;
+}
+
+/* A program may connect to itself, to wake up a thread of its own. */
+static bool leads_here(int fd)
+{
+    struct host own, peer, other_own, other_peer;
+    int saved = errno;
+    bool leads = false;
+
+    if (read_ends(fd, &own, &peer) && host_is_loopback(&peer)) {
+        for (int other = 0; other < SOCKETS && !leads; other++)
+            leads = other != fd && (socket_marks_of(other) & SOCKET_IS_ONE) != 0 && read_ends(other, &other_own, &other_peer) && is_same(&own, &other_peer)
+                && is_same(&peer, &other_own);
+    }
+    errno = saved;
+    return leads;
+}
+
 bool required_looks(int fd, uint8_t first)
 {
     unsigned marks = socket_marks_of(fd);
@@ -318,9 +347,10 @@ bool required_permits(int fd, const struct iovec *parts, size_t count, struct pl
         allowed = plaintext_allows(after, parts[i].iov_base, parts[i].iov_len);
     if (allowed)
         return true;
-    outcome = kernel_does_tls(fd) ? STALE : report_plaintext(fd, fd < SOCKETS && said[fd].length > PLAINTEXT_HELD);
+    outcome = kernel_does_tls(fd) || leads_here(fd) ? STALE : report_plaintext(fd, fd < SOCKETS && said[fd].length > PLAINTEXT_HELD);
     if (outcome == REFUSED) {
         guard_shut(fd);
+        socket_mark(fd, SOCKET_NEEDS_TLS); /* whoever writes again gets no SIGPIPE */
         if (fd < SOCKETS)
             said[fd] = (struct plaintext) {.length = PLAINTEXT_HELD + 1}; /* nothing more is allowed, and that was logged */
     } else {

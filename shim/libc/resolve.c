@@ -32,7 +32,7 @@ static void remember_hostent(const char *name, const struct hostent *entry)
         struct host host;
 
         if (host_from_bytes(entry->h_addrtype, *at, &host))
-            resolved_remember(name, host.address);
+            resolved_learn(name, host.address);
     }
     errno = saved;
 }
@@ -76,7 +76,7 @@ static void remember_list(const char *name, int flags, const struct addrinfo *at
         struct host host;
 
         if (at->ai_addr != NULL && host_from_sockaddr(at->ai_addr, at->ai_addrlen, &host))
-            resolved_remember(name, host.address);
+            resolved_learn(name, host.address);
     }
     if (form != NULL)
         release(form);

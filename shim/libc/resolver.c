@@ -93,9 +93,9 @@ static void remember(struct dns *dns, const char *given)
         /* The root, and names of others that no host can have. */
         if (name->length == 0 || (name != &dns->asked && strchr(name->text, '?') != NULL))
             continue;
-        resolved_remember(name->text, address);
+        resolved_learn(name->text, address);
         if (given != NULL && name == &dns->asked)
-            resolved_remember(given, address);
+            resolved_learn(given, address);
     }
 }
 
@@ -266,7 +266,7 @@ static bool read_tor_reply(const struct pieces *place)
     if (place->size < 4 + size)
         return place->size >= 2 && (place->bytes[0] != 5 || place->bytes[1] != 0);
     if (place->bytes[0] == 5 && place->bytes[1] == 0 && host_from_bytes(size == 16 ? AF_INET6 : AF_INET, place->bytes + 4, &host))
-        resolved_remember(place->name, host.address);
+        resolved_learn(place->name, host.address);
     return true;
 }
 

@@ -7,7 +7,6 @@
 #include "once.h"
 #include "real.h"
 #include "required.h"
-#include "resolved.h"
 #include "socket.h"
 
 #include <stdlib.h>
@@ -120,7 +119,6 @@ __attribute__((constructor)) static void start(void)
     size_t mark_count;
 
     log_start();
-    resolved_share();
     (void)config_get();
     mark_count = backend_marks(marks);
     find_all(marks, mark_count);
