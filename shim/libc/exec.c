@@ -4,7 +4,6 @@
 #include "kernel.h"
 #include "log.h"
 #include "real.h"
-#include "resolved.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -316,13 +315,6 @@ static int missing(void)
 {
     errno = ENOSYS;
     return -1;
-}
-
-/* The child may resolve names for this process. */
-EXPORT pid_t fork(void)
-{
-    resolved_share();
-    return find_fork()();
 }
 
 EXPORT int execve(const char *path, char *const argv[], char *const environment[])

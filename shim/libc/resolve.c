@@ -218,3 +218,10 @@ RESOLVER(res_nquerydomain, (struct resolver_state * state, const char *host, con
     (state, host, domain, class, type, answer, room), host)
 RESOLVER(res_nsend, (struct resolver_state * state, const unsigned char *query, int length, unsigned char *answer, int room),
     (state, query, length, answer, room), NULL)
+
+/* The child may resolve names for this process. */
+EXPORT pid_t fork(void)
+{
+    resolved_share();
+    return find_fork()();
+}
