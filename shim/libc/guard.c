@@ -37,12 +37,14 @@ static uint64_t socket_inode(int fd)
     return is ? status.st_ino : 0;
 }
 
-static void shut(int fd)
+/* Return false if it is not: the program's filter may forbid it. */
+static bool shut(int fd)
 {
     int saved = errno;
+    bool is = kernel_call(SYS_shutdown, fd, SHUT_RDWR) == 0;
 
-    (void)kernel_call(SYS_shutdown, fd, SHUT_RDWR);
     errno = saved;
+    return is;
 }
 
 void guard_shut(int fd)
@@ -50,10 +52,9 @@ void guard_shut(int fd)
     struct host peer;
 
     /* A datagram socket without a peer has others to talk to. */
-    if (fd >= 0 && socket_peer(fd, &peer)) {
-        shut(fd);
-        socket_unmark(fd, SOCKET_NEEDS_TLS); /* nothing is sent any more, and that is said once */
-    }
+    /* Nothing is sent any more, and that is said once. */
+    if (fd >= 0 && socket_peer(fd, &peer) && shut(fd))
+        socket_unmark(fd, SOCKET_NEEDS_TLS);
     if (fd >= 0)
         socket_unmark(fd, SOCKET_IS_REFUSED);
 }
@@ -439,7 +440,7 @@ static bool permits_beginning(int fd, const struct iovec *parts, size_t count, c
         return true;
     }
     if (to == NULL || !hello.datagram)
-        shut(fd);
+        (void)shut(fd);
     errno = EACCES;
     return false;
 }
@@ -463,7 +464,7 @@ void guard_sent_one(int fd, uint8_t byte, const void *caller)
     } else {
         is_unread(inode, &hello);
         if (!permits_hello(fd, &hello, NULL, 0, caller)) {
-            shut(fd);
+            (void)shut(fd);
             refuse_more(fd, inode);
         }
     }

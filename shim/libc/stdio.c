@@ -69,7 +69,7 @@ EXPORT FILE *fdopen(int fd, const char *mode)
     if (stream != NULL && (proxy_socket(fd) != 0 || socket_was_connected(fd)))
         socket_has_stream(fd);
     /* What putc_unlocked, inlined, puts into a buffer is seen nowhere; without one it calls __overflow. */
-    if (stream != NULL && (socket_marks_of(fd) & SOCKET_NEEDS_TLS) != 0)
+    if (stream != NULL && (socket_marks_of(fd) & SOCKET_NEEDS_TLS) != 0 && strpbrk(mode, "wa+") != NULL)
         (void)setvbuf(stream, NULL, _IONBF, 0);
     return stream;
 }
