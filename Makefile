@@ -167,7 +167,7 @@ $(BUILD)/fuzzed/%.o: shim/%.c
 	$(Q)$(fuzzer) -c $<
 
 # These judge and decode with both libraries.
-$(BUILD)/fuzz/chain $(BUILD)/fuzz/client: $(patsubst %,$(BUILD)/fuzzed/%.o,openssl/certs openssl/client_decode gnutls/certs gnutls/client_decode)
+$(BUILD)/fuzz/chain $(BUILD)/fuzz/client: cmd/linked.c $(patsubst %,$(BUILD)/fuzzed/%.o,openssl/certs openssl/client_decode gnutls/certs gnutls/client_decode)
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(fuzzed)
 	@mkdir -p $(@D)
 	$(Q)$(fuzzer) $(filter %.c %.o,$^) -Wl,--as-needed -lssl -lcrypto -lgnutls

@@ -43,6 +43,8 @@ struct kernel_held {
 MUST_CHECK bool kernel_hold_signals(kernel_signals signals, struct kernel_held *held);
 void kernel_let_signals(kernel_signals raised, struct kernel_held *held);
 
+#define KERNEL_PAGE_MOST 65536U /* bytes, of arm64's largest pages */
+
 /* Have the pages from `from` to `end`, zeroed, shared with the children that are forked from now on. Before and behind them there is room for a page, of `room`
  * bytes, that nobody else uses. Return false if they are not: then nothing has changed. errno is preserved. */
 bool kernel_share(void *from, void *end, size_t room);

@@ -29,11 +29,10 @@ struct entry {
 };
 enum { CLAIMED = 1, DONE, SUPERSEDED }; /* SUPERSEDED: a newer entry has the same pair */
 
-#define PAGE_MOST 65536U
 
 /* Alone in its pages: a child that resolves for its parent writes to them, too. */
 static struct {
-    char before[PAGE_MOST];
+    char before[KERNEL_PAGE_MOST];
     struct entry entries[ENTRIES];
     _Atomic uint64_t newest; /* entry */
     _Atomic uint64_t buckets[BUCKETS]; /* the position of the newest entry, whose chain leads to older ones only */
@@ -45,7 +44,7 @@ static struct {
      * addresses may seem to be among them: about 1 in 500 when both are full. */
     _Atomic uint64_t lost[LOST_FILTERS][LOST_MOST];
     _Atomic uint64_t lost_count;
-    char after[PAGE_MOST];
+    char after[KERNEL_PAGE_MOST];
 } table;
 
 void resolved_share(void)
@@ -64,6 +63,7 @@ void resolved_share(void)
     /* What is written while another thread is at it may be lost. That thread may have been left behind by a fork. */
     for (int tries = 0; tries < 1000 && atomic_load(&state) != SHARED; tries++)
         sched_yield();
+    atomic_store(&state, SHARED);
     errno = saved;
 }
 

@@ -40,16 +40,15 @@ static _Atomic bool crowded; /* something found no place, or has lost it */
 /* What a forked child has asked on a socket that its parent or another child may have, too; the oldest gives way. As everywhere here, nobody waits, and a child that
  * ends with one claimed leaves it so. Alone in its pages. */
 #define TOLD 256
-#define PAGE_MOST 65536U
 static struct {
-    char before[PAGE_MOST];
+    char before[KERNEL_PAGE_MOST];
     struct told {
         _Atomic bool claimed;
         _Atomic uint64_t socket;
         struct proxied proxied;
     } told[TOLD];
     _Atomic uint32_t count; /* of those that were ever told */
-    char after[PAGE_MOST];
+    char after[KERNEL_PAGE_MOST];
 } shared;
 static _Atomic uint32_t first_process;
 

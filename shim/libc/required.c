@@ -65,21 +65,26 @@ static bool find_lead(int fd, struct host *out)
 
 #define EPHEMERAL 32768 /* the first port that the kernel gives by itself (ip(7), ip_local_port_range) */
 
+static bool read_own(int fd, struct host *own)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof(address);
+
+    return kernel_call(SYS_getsockname, fd, &address, &length) == 0 && host_from_sockaddr((const struct sockaddr *)&address, length, own);
+}
+
 /* Of a connection that was made elsewhere nothing says which end asked for it. A service has the lower port, below those that the kernel gives, or its
  * sockets have SO_REUSEADDR from the one that listened. */
 static bool has_asked(int fd, const struct host *peer)
 {
-    struct sockaddr_storage own;
-    socklen_t length = sizeof(own);
-    socklen_t int_length = sizeof(int);
-    struct host self;
+    socklen_t length = sizeof(int);
+    struct host own;
     int reuses = 0;
 
     if (kernel_is_filtered() && (!kernel_allows(SYS_getsockname) || !kernel_allows(SYS_getsockopt)))
         return false;
-    return kernel_call(SYS_getsockname, fd, &own, &length) == 0 && host_from_sockaddr((const struct sockaddr *)&own, length, &self)
-        && (self.port > peer->port || self.port >= EPHEMERAL)
-        && kernel_call(SYS_getsockopt, fd, SOL_SOCKET, SO_REUSEADDR, &reuses, &int_length) == 0 && reuses == 0;
+    return read_own(fd, &own) && (own.port > peer->port || own.port >= EPHEMERAL)
+        && kernel_call(SYS_getsockopt, fd, SOL_SOCKET, SO_REUSEADDR, &reuses, &length) == 0 && reuses == 0;
 }
 
 static void look_at(int fd, const struct pinstore *store, const struct host *host)
@@ -293,17 +298,9 @@ static bool kernel_does_tls(int fd)
     return kernel_call(SYS_getsockopt, fd, SOL_TCP, TCP_ULP, protocol, &length) == 0 && strcmp(protocol, "tls") == 0;
 }
 
-static bool read_ends(int fd, struct host *own, struct host *peer)
+static bool is_same_end(const struct host *one, const struct host *other)
 {
-    struct sockaddr_storage address;
-    socklen_t length = sizeof(address);
-
-    return kernel_call(SYS_getsockname, fd, &address, &length) == 0 && host_from_sockaddr((const struct sockaddr *)&address, length, own) && socket_peer(fd, peer);
-}
-
-static bool is_same(const struct host *one, const struct host *other)
-{
-    return one->port == other->port && memcmp(one->address, other->address, sizeof(one->address)) == 0;
+    return host_same(one, other) && one->port == other->port;
 }
 
 /* A program may connect to itself, to wake up a thread of its own. */
@@ -313,10 +310,10 @@ static bool leads_here(int fd)
     int saved = errno;
     bool leads = false;
 
-    if (read_ends(fd, &own, &peer) && host_is_loopback(&peer)) {
+    if (read_own(fd, &own) && socket_peer(fd, &peer) && host_is_loopback(&peer)) {
         for (int other = 0; other < SOCKETS && !leads; other++)
-            leads = other != fd && (socket_marks_of(other) & SOCKET_IS_ONE) != 0 && read_ends(other, &other_own, &other_peer) && is_same(&own, &other_peer)
-                && is_same(&peer, &other_own);
+            leads = other != fd && (socket_marks_of(other) & SOCKET_IS_ONE) != 0 && read_own(other, &other_own) && socket_peer(other, &other_peer)
+                && is_same_end(&own, &other_peer) && is_same_end(&peer, &other_own);
     }
     errno = saved;
     return leads;

@@ -101,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         leaf.der = (struct bytes) {datums[0].data, datums[0].size};
         presented[0] = (struct presented) {.leaf = certs_from(sk_X509_value(stack, 0)), .sent = (const void *)stack};
         presented[1] = (struct presented) {.leaf = &leaf, .sent = &list};
-        if (judge(fuzz_openssl(), pins, &presented[0]) == VERDICT_ACCEPT)
+        if (judge(linked_tls(), pins, &presented[0]) == VERDICT_ACCEPT)
             require(is_signed_by_one(stack));
         if (judge(fuzz_gnutls(), pins, &presented[1]) == VERDICT_ACCEPT)
             require(is_signed_by_one(stack));

@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0 || !pem_is(file) || memmem(data, size, "ENCRYPTED", 9) != NULL)
         return 0;
     memset(by, 0, sizeof(by));
-    read[0] = read_by(fuzz_openssl(), file, &by[0]);
+    read[0] = read_by(linked_tls(), file, &by[0]);
     read[1] = read_by(fuzz_gnutls(), file, &by[1]);
     for (int i = 0; i < 2; i++) {
         struct bytes chain = {by[i].chain, by[i].chain_length};

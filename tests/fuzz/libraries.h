@@ -1,27 +1,12 @@
-/* The two TLS libraries, linked to the harness. */
+/* The two TLS libraries, linked to the harness: OpenSSL as the command has it (linked_tls). */
 #ifndef PINSHIM_FUZZ_LIBRARIES_H
 #define PINSHIM_FUZZ_LIBRARIES_H
 
 #include "certs.h"
+#include "command.h"
 #include "../../shim/gnutls/certs.h"
 
 #include <dlfcn.h>
-
-static inline const struct tls *fuzz_openssl(void)
-{
-    static struct ossl ossl;
-
-    if (ossl.kind == OSSL_USABLE)
-        return &ossl.tls;
-#define NEEDED(name, result, parameters) ossl.name = (result(*) parameters)dlsym(RTLD_DEFAULT, #name);
-#define OPTIONAL NEEDED
-#include "ossl_symbols.h"
-#undef NEEDED
-#undef OPTIONAL
-    certs_bind(&ossl);
-    ossl.kind = OSSL_USABLE;
-    return &ossl.tls;
-}
 
 static inline const struct tls *fuzz_gnutls(void)
 {
