@@ -127,27 +127,29 @@ bool client_file_read(const struct pins_reader *reader, const char *const paths[
 {
     struct gathering gathering = {.tls = reader->tls, .out = out, .problem = problem};
     const struct client_cert *known = find_known(reader, paths);
-    struct timespec now = {0, 0};
+    const struct timespec now = file_clock();
     bool fine;
 
     *faulty = CLIENT_CERT;
-    if (known != NULL && known->settled && pins_copy_client(known, out))
+    if (known != NULL && known->age == FILE_SETTLED && pins_copy_client(known, out))
         return true;
     /* Nobody will present it. */
     if (gathering.tls == NULL) {
-        *out = (struct client_cert) {.line = out->line, .settled = true};
+        *out = (struct client_cert) {.line = out->line, .age = FILE_SETTLED};
         return true;
     }
     fine = gather(&gathering, paths, reader->beside, faulty);
     erase(&gathering);
     if (fine) {
-        (void)clock_gettime(CLOCK_REALTIME, &now);
-        out->settled = true;
+        out->age = FILE_SETTLED;
         for (int which = 0; which < CLIENT_FILES; which++)
-            out->settled &= file_is_settled(&out->files[which], now.tv_sec);
+            out->age = file_younger(out->age, file_age(&out->files[which], &now));
         return true;
     }
     pins_clear_client(out);
     /* It was read while the program still had the right to. */
-    return gathering.shut && known != NULL && pins_copy_client(known, out);
+    if (!gathering.shut || known == NULL || !pins_copy_client(known, out))
+        return false;
+    out->age = FILE_YOUNG;
+    return true;
 }

@@ -12,6 +12,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#define SECOND INT64_C(1000000000) /* in nanoseconds, as the next two are */
+#define COARSE_STEP 10000000 /* timestamps of a coarser clock than the kernel's are multiples of it (FAT, exFAT, ext4 with small inodes) */
+#define TICKS 100000000 /* ticks of the kernel's clock, or of a clock that is nearly the same */
 #define COARSEST_CLOCK 2 /* seconds: FAT's, the coarsest of all file systems */
 #define TRIES 5 /* to read a file that is being rewritten */
 #define LINKS 40 /* symbolic links in one path, as the kernel has it */
@@ -63,9 +66,22 @@ bool file_stays(const char *path, const struct file_identity *before)
     return errno == EACCES || file_same(&now, before);
 }
 
-bool file_is_settled(const struct file_identity *file, time_t now)
+struct timespec file_clock(void)
 {
-    return now > file->changed.tv_sec + COARSEST_CLOCK;
+    struct timespec now = {0, 0};
+
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return now;
+}
+
+enum file_age file_age(const struct file_identity *file, const struct timespec *now)
+{
+    int64_t passed = ((int64_t)now->tv_sec - file->changed.tv_sec) * SECOND + now->tv_nsec - file->changed.tv_nsec;
+    bool coarse = file->changed.tv_nsec % COARSE_STEP == 0;
+
+    if (now->tv_sec > file->changed.tv_sec + COARSEST_CLOCK)
+        return FILE_SETTLED;
+    return passed >= -COARSEST_CLOCK * SECOND && (coarse || passed <= TICKS) ? FILE_FRESH : FILE_YOUNG;
 }
 
 char *file_beside(const char *path, const char *beside)

@@ -30,8 +30,23 @@ MUST_CHECK bool file_same(const struct file_identity *a, const struct file_ident
  * preserved. */
 MUST_CHECK bool file_stays(const char *path, const struct file_identity *before);
 
-/* Return true unless the file had just been written at `now` (seconds): a second write might then leave its timestamps unchanged. */
-MUST_CHECK bool file_is_settled(const struct file_identity *file, time_t now);
+/* Whether a second write could leave a file's timestamps as they are. */
+enum file_age {
+    FILE_FRESH = 0, /* it could: the clock of its file system may not have moved since the first one */
+    FILE_YOUNG, /* only if that clock is not this system's (network file systems) */
+    FILE_SETTLED,
+};
+
+/* Return the time by the clock from which timestamps are taken. */
+MUST_CHECK struct timespec file_clock(void);
+
+/* Return the age that the file had at `now` (file_clock). */
+MUST_CHECK enum file_age file_age(const struct file_identity *file, const struct timespec *now);
+
+static inline enum file_age file_younger(enum file_age one, enum file_age other)
+{
+    return one < other ? one : other;
+}
 
 /* Return `path` as the file `beside` means it: a relative path starts in that file's directory. The caller frees it; NULL when memory ran
  * out. */

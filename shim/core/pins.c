@@ -386,7 +386,7 @@ void pins_read_roots(struct pins *pins, const struct pins_reader *reader)
 
     if (reader == NULL || reader->read_roots == NULL || pins->roots != NULL || !needs_roots(pins))
         return;
-    pins->roots = before != NULL && roots_stay(before) ? roots_share(before) : reader->read_roots(reader);
+    pins->roots = before != NULL && roots_age(before) == FILE_SETTLED && roots_stay(before) ? roots_share(before) : reader->read_roots(reader);
 }
 
 const struct roots *pins_roots(const struct pins *pins)

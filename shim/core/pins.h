@@ -73,7 +73,7 @@ struct client_cert {
     size_t key_length;
     char *paths[CLIENT_FILES]; /* absolute; NULL: no such file was named */
     struct file_identity files[CLIENT_FILES]; /* the files that were read */
-    bool settled; /* none of them had just been written (file_is_settled) */
+    enum file_age age; /* of the youngest of them */
 };
 
 /* Called by a reader for each object in a file, with its SHA-256 digest of the requested kind; for PIN_CA also with the certificate in

@@ -34,11 +34,12 @@ struct loaded {
     struct file_identity file; /* the file that was read, good or faulty */
     struct file_identity root; /* the root directory of the first load */
     bool opened; /* and then read, or refused for its mode, type or size */
-    bool settled; /* good, and see is_settled */
+    enum file_age age; /* of the youngest file that was read */
     bool partial; /* good, but not all that they need was read, because there was no TLS library */
     struct faults faults;
     _Atomic bool faults_logged;
-    _Atomic int64_t next_look; /* when (clock_now) to read it again even if it has not changed */
+    int64_t begun; /* when (clock_now) reading began */
+    _Atomic int64_t next_look; /* when to read it again even if it has not changed */
     int slot; /* NO_SLOT: used by one thread alone */
 };
 
@@ -225,15 +226,18 @@ static bool same_beside(const struct pins *pins)
     return pins == NULL || roots_stay(pins_roots(pins));
 }
 
-/* Return true if none of the files had just been written when they were read. */
-static bool is_settled(const struct loaded *loaded, time_t now)
+/* Return the age of the youngest of the files when they were read. */
+static enum file_age age_of(const struct loaded *loaded, const struct timespec *now)
 {
+    const struct pins *pins = loaded->shared != NULL ? loaded->shared->pins : NULL;
+    enum file_age age = file_age(&loaded->file, now);
     const struct client_cert *client;
-    bool settled = file_is_settled(&loaded->file, now) && roots_are_settled(pins_roots(loaded->shared->pins), now);
 
-    for (uint32_t number = 1; (client = pins_client(loaded->shared->pins, number)) != NULL; number++)
-        settled &= client->settled;
-    return settled;
+    if (pins != NULL)
+        age = file_younger(age, roots_age(pins_roots(pins)));
+    for (uint32_t number = 1; pins != NULL && (client = pins_client(pins, number)) != NULL; number++)
+        age = file_younger(age, client->age);
+    return age;
 }
 
 /* Nanoseconds of a clock that never goes back. */
@@ -245,12 +249,15 @@ static int64_t clock_now(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Return when to read again after reading from `start` to `end`. */
-static int64_t look_again(int64_t start, int64_t end)
+/* Return when to read again after what was just read. */
+static int64_t look_again(const struct loaded *loaded)
 {
-    int64_t patience = (end - start) * PATIENCE;
+    int64_t now = clock_now();
+    int64_t patience = (now - loaded->begun) * PATIENCE;
 
-    return end + (patience < LONGEST ? patience : LONGEST);
+    if (loaded->age == FILE_FRESH)
+        return 0;
+    return now + (patience < LONGEST ? patience : LONGEST);
 }
 
 /* Return true if the pins lack something that this reader can read. */
@@ -266,7 +273,7 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
     static const struct file_identity none;
     const struct config *config = config_get();
     struct loaded *loaded = calloc(1, sizeof(*loaded));
-    struct timespec now = {0, 0};
+    const struct timespec now = file_clock();
     struct pins_reader renewing = {.read = NULL};
     struct pins *pins = NULL;
     struct faults *faults;
@@ -278,6 +285,7 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
         return NULL;
     faults = &loaded->faults;
     loaded->slot = NO_SLOT;
+    loaded->begun = clock_now();
     if (reader != NULL)
         renewing = *reader;
     renewing.before = before != NULL ? before->store.pins : NULL;
@@ -285,7 +293,6 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
         loaded->root = before->root;
     else
         file_identify("/", &loaded->root);
-    (void)clock_gettime(CLOCK_REALTIME, &now);
     if (config->fault[0] != '\0')
         keep_fault(faults, config->fault);
     else if (file_is_fleeting(config->pins_file, "the pins file", &fleeting))
@@ -298,8 +305,8 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
     if (!loaded->opened)
         loaded->file = *seen;
     loaded->shared = pins != NULL ? share(pins) : NULL;
+    loaded->age = age_of(loaded, &now);
     if (loaded->shared != NULL) {
-        loaded->settled = is_settled(loaded, now.tv_sec);
         loaded->partial = reader != NULL && reader->tls == NULL && pins_need_library(pins);
     } else {
         fault = text_over(loaded->store.fault, sizeof(loaded->store.fault));
@@ -318,9 +325,16 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
     return loaded;
 }
 
-/* Return true if what is in use stays in force without reading the file, whose identity becomes `seen`. `raced`: another thread has
- * loaded it since this one started. */
-static bool stays(const struct loaded *held, bool raced, const struct pins_reader *reader, struct file_identity *seen)
+/* Return true if the files need not be read again as long as they look the same: they cannot have changed without a trace since then, or another thread
+ * has read them after this one began to (`since`; 0: it did not), or it would be too soon. */
+static bool is_recent(const struct loaded *held, int64_t since)
+{
+    return (held->age == FILE_SETTLED && held->store.fault[0] == '\0') || (since != 0 && held->begun >= since)
+        || clock_now() < atomic_load(&held->next_look);
+}
+
+/* Return true if what is in use stays in force without reading the file, whose identity becomes `seen`. */
+static bool stays(const struct loaded *held, int64_t since, const struct pins_reader *reader, struct file_identity *seen)
 {
     struct file_identity root;
 
@@ -333,8 +347,7 @@ static bool stays(const struct loaded *held, bool raced, const struct pins_reade
     file_identify(config_get()->pins_file, seen);
     if (lacks(held, reader))
         return false;
-    if ((held->settled || raced || clock_now() < atomic_load(&held->next_look)) && file_same(seen, &held->file)
-        && same_beside(held->store.pins))
+    if (is_recent(held, since) && file_same(seen, &held->file) && same_beside(held->store.pins))
         return true;
     /* After chroot the path leads to another file. */
     file_identify("/", &root);
@@ -356,16 +369,14 @@ static bool is_no_news(const struct loaded *held, const struct loaded *loaded)
 /* Return what is in force after `held`, for use instead. NULL: `held` was released, and the caller starts again. */
 static const struct loaded *renew(const struct loaded *held, const struct file_identity *seen, const struct pins_reader *reader, bool last_try)
 {
-    int64_t start = clock_now();
     struct loaded *loaded = load(held, seen, reader);
-    int64_t end = clock_now();
     enum publication publication;
 
     if (loaded != NULL)
-        atomic_init(&loaded->next_look, look_again(start, end));
+        atomic_init(&loaded->next_look, look_again(loaded));
     if (loaded == NULL || is_no_news(held, loaded)) {
-        if (held != NULL)
-            atomic_store(&((struct loaded *)(uintptr_t)held)->next_look, look_again(start, end));
+        if (held != NULL && loaded != NULL)
+            atomic_store(&((struct loaded *)(uintptr_t)held)->next_look, atomic_load(&loaded->next_look));
         drop(loaded);
         return held;
     }
@@ -383,6 +394,7 @@ const struct pinstore *pinstore_acquire(const struct pins_reader *reader)
     const struct loaded *held;
     struct file_identity seen;
     int saved = errno;
+    int64_t since = 0;
     int lost = 0;
     int cancelled;
 
@@ -390,8 +402,10 @@ const struct pinstore *pinstore_acquire(const struct pins_reader *reader)
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled);
     do {
         held = hold_current();
-        if (!stays(held, lost > 0, reader, &seen))
+        if (!stays(held, since, reader, &seen)) {
+            since = since != 0 ? since : clock_now();
             held = renew(held, &seen, reader, lost == LOST_TRIES);
+        }
     } while (held == NULL && lost++ < LOST_TRIES);
     (void)pthread_setcancelstate(cancelled, NULL);
     errno = saved;

@@ -27,14 +27,17 @@ struct roots {
     size_t count, room;
     struct place *places;
     size_t place_count;
+    struct timespec begun; /* file_clock */
 };
 
 struct roots *roots_new(void)
 {
     struct roots *roots = calloc(1, sizeof(*roots));
 
-    if (roots != NULL)
+    if (roots != NULL) {
         atomic_init(&roots->owners, 1);
+        roots->begun = file_clock();
+    }
     return roots;
 }
 
@@ -119,13 +122,13 @@ bool roots_stay(const struct roots *roots)
     return true;
 }
 
-bool roots_are_settled(const struct roots *roots, time_t now)
+enum file_age roots_age(const struct roots *roots)
 {
-    for (size_t i = 0; roots != NULL && i < roots->place_count; i++) {
-        if (!file_is_settled(&roots->places[i].identity, now))
-            return false;
-    }
-    return true;
+    enum file_age age = FILE_SETTLED;
+
+    for (size_t i = 0; roots != NULL && i < roots->place_count; i++)
+        age = file_younger(age, file_age(&roots->places[i].identity, &roots->begun));
+    return age;
 }
 
 struct roots *roots_share(struct roots *roots)

@@ -34,8 +34,8 @@ MUST_CHECK bool roots_next(const struct roots *roots, uint64_t subject, size_t *
 /* Return true if its files and directories have not changed. NULL: true. errno is not preserved. */
 MUST_CHECK bool roots_stay(const struct roots *roots);
 
-/* Return true if none of them had just been written at `now` (file_is_settled). */
-MUST_CHECK bool roots_are_settled(const struct roots *roots, time_t now);
+/* Return the age that the youngest of them had when roots_new was called. */
+MUST_CHECK enum file_age roots_age(const struct roots *roots);
 
 /* Add an owner; remove one, and free the store with the last. NULL does nothing. */
 struct roots *roots_share(struct roots *roots);

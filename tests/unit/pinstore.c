@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -153,6 +155,112 @@ static void follow(void)
     expect(generation_now(), 102, "the next good one is in force");
     expect(logged(), 3, "no line for a good file");
     expect(errno, 4711, "errno is kept");
+}
+
+/* What is stored through a mapping leaves the times as they are after the first time, as a write within one tick of the clock does. */
+static void follow_without_a_trace(void)
+{
+    int tried = 0;
+
+    for (int i = 0; i < 20; i++) {
+        char line[200];
+        int length = write_line(i * 2, line);
+        struct timespec now;
+        struct stat before, after;
+        char *mapped;
+        int fd, first, second;
+
+        replace(i * 2);
+        fd = open(file, O_RDWR | O_CLOEXEC);
+        mapped = fd >= 0 ? mmap(NULL, (size_t)length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
+        if (mapped == MAP_FAILED)
+            abort();
+        memcpy(mapped, line, (size_t)length);
+        first = generation_now();
+        (void)stat(file, &before);
+        (void)write_line(i * 2 + 1, line);
+        memcpy(mapped, line, (size_t)length);
+        second = generation_now();
+        (void)stat(file, &after);
+        now = file_clock();
+        (void)munmap(mapped, (size_t)length);
+        (void)close(fd);
+        expect(first, i * 2, "the file is in force");
+        /* Later than that it cannot be a write within one tick. */
+        if (memcmp(&before.st_ctim, &after.st_ctim, sizeof(before.st_ctim)) != 0
+            || (now.tv_sec - after.st_ctim.tv_sec) * 1000 + (now.tv_nsec - after.st_ctim.tv_nsec) / 1000000 > 90)
+            continue;
+        expect(second, i * 2 + 1, "and what it says in the same tick");
+        tried++;
+    }
+    expect(tried > 0, true, "the times did not change");
+    expect(logged(), 0, "nothing was logged");
+}
+
+static int stores_read;
+
+static struct roots *read_store(const struct pins_reader *reader)
+{
+    struct roots *roots = roots_new();
+    struct file_identity identity;
+
+    (void)reader;
+    stores_read++;
+    file_identify(directory, &identity);
+    if (roots == NULL || !roots_note_place(roots, directory, &identity))
+        abort();
+    return roots;
+}
+
+/* The directory has just been changed: the trust store in it is not kept when the pins are read again. */
+static void trust_store_without_a_trace(void)
+{
+    const struct pins_reader reader = {.read_roots = read_store};
+
+    for (int i = 1; i <= 3; i++) {
+        FILE *pins = fopen(file, "we");
+
+        if (pins == NULL || fprintf(pins, "* pkix # %.*s\n", i, "...") < 0 || fclose(pins) != 0)
+            abort();
+        pinstore_release(pinstore_acquire(&reader));
+        expect(stores_read, i, "the trust store is read again");
+    }
+}
+
+static void ages(void)
+{
+    static const struct {
+        time_t second;
+        long nanosecond;
+        enum file_age age; /* at 1000.500000000 */
+    } rows[] = {
+        {1000, 499999999, FILE_FRESH},
+        {1000, 400000001, FILE_FRESH},
+        {1000, 399999999, FILE_YOUNG},
+        {999, 500000001, FILE_YOUNG},
+        {998, 1, FILE_YOUNG},
+        {997, 999999999, FILE_SETTLED},
+        {0, 0, FILE_SETTLED},
+        /* clocks with seconds, or two of them, or hundredths */
+        {1000, 0, FILE_FRESH},
+        {998, 0, FILE_FRESH},
+        {998, 10000000, FILE_FRESH},
+        {997, 0, FILE_SETTLED},
+        /* of another system, or from before this one's clock was set */
+        {1000, 500000001, FILE_FRESH},
+        {1002, 499999999, FILE_FRESH},
+        {1002, 500000001, FILE_YOUNG},
+        {2000, 0, FILE_YOUNG},
+    };
+    const struct timespec now = {1000, 500000000};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct file_identity identity;
+
+        memset(&identity, 0, sizeof(identity));
+        identity.changed = (struct timespec) {rows[i].second, rows[i].nanosecond};
+        expect((int)file_age(&identity, &now), (int)rows[i].age, "the age of a file");
+    }
 }
 
 /* Each holder keeps what it got, however many of them there are. */
@@ -347,6 +455,9 @@ int main(void)
     (void)setenv("PINSHIM_PINS", file, 1);
     (void)setenv("PINSHIM_LOG", log_file, 1);
     in_child(follow, "what the file says is in force");
+    in_child(follow_without_a_trace, "a file that was changed twice within a tick");
+    in_child(trust_store_without_a_trace, "a trust store that may have changed twice within a tick");
+    in_child(ages, "ages of files");
     in_child(hold_many, "more holders than slots");
     in_child(race, "four threads while the file is replaced");
     in_child(race_of_many, "many threads while the file is replaced");
