@@ -95,7 +95,7 @@ int launch_examine(char *const *argv, bool force, struct examination *out)
     }
     output_error("%s is neither judged nor guarded: %s", out->program.named, out->reason);
     if (force) {
-        output_error("started anyway (--force): connections that do not go through the shim are not checked");
+        output_error("started anyway: connections that do not go through the shim are not checked");
         return 0;
     }
     output_error("not started; next: %s", out->next);

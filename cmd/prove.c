@@ -7,6 +7,7 @@
 #include "launch.h"
 #include "output.h"
 #include "pinfile.h"
+#include "plaintext.h"
 #include "preload.h"
 #include "targets.h"
 
@@ -33,7 +34,8 @@ static const char help[] =
     "goes to standard error. The table has a line for each target and program:\n"
     "\n"
     "  REFUSED   in the handshake (the shim judged the impostor), before TLS (the guard\n"
-    "            did not let the ClientHello out), or NO\n"
+    "            did not let the ClientHello out), in plaintext (tls=required did not\n"
+    "            let that out), or NO\n"
     "  BYTES     that the impostor got: application data, also in plaintext\n"
     "\n"
     "If a protocol begins in plaintext (STARTTLS), the real server is asked to start\n"
@@ -68,6 +70,7 @@ struct prove {
     const char *ca; /* NULL: not given */
     unsigned seconds;
     bool json;
+    bool unheld; /* CMD is neither judged nor guarded */
     char directory[PATH_MAX];
     char *log;
     char *redirection; /* the object */
@@ -78,6 +81,7 @@ struct prove {
 enum outcome {
     OUTCOME_REFUSED = 0, /* by the shim, in the handshake */
     OUTCOME_GUARDED, /* by the guard */
+    OUTCOME_PLAINTEXT, /* for want of TLS */
     OUTCOME_ITSELF, /* by the program: its own verification, or it went away */
     OUTCOME_NO_TLS,
     OUTCOME_LEAKED,
@@ -90,6 +94,7 @@ static const struct {
 } outcomes[] = {
     [OUTCOME_REFUSED] = {"in the handshake", "handshake", TONE_GOOD},
     [OUTCOME_GUARDED] = {"before TLS", "before-tls", TONE_GOOD},
+    [OUTCOME_PLAINTEXT] = {"in plaintext", "plaintext", TONE_GOOD},
     [OUTCOME_ITSELF] = {"not by the shim", "not-by-the-shim", TONE_DOUBT},
     [OUTCOME_NO_TLS] = {"never reached TLS", "no-tls", TONE_DOUBT},
     [OUTCOME_LEAKED] = {"NO", "no", TONE_BAD},
@@ -207,6 +212,15 @@ static void add(struct row *row, enum outcome outcome, const char *library, cons
         (void)snprintf(row->library, sizeof(row->library), "%s", library);
 }
 
+/* Take over a refusal of the shim. Plaintext is no library's. */
+static void add_refusal(struct row *row, const struct said *refusal)
+{
+    bool unjudged = strcmp(refusal->library, "unjudged") == 0;
+    bool plaintext = unjudged && strstr(refusal->reason, PLAINTEXT_IS_REFUSED) != NULL;
+
+    add(row, plaintext ? OUTCOME_PLAINTEXT : unjudged ? OUTCOME_GUARDED : OUTCOME_REFUSED, plaintext ? "" : refusal->library, refusal->reason);
+}
+
 /* What became of one connection, by the impostor and the shim's log. */
 static void judge(const struct prove *prove, const struct met *met, struct said *log, struct row **rows)
 {
@@ -240,7 +254,7 @@ static void judge(const struct prove *prove, const struct met *met, struct said 
         return;
     }
     if (refusal != NULL) {
-        add(row, strcmp(refusal->library, "unjudged") == 0 ? OUTCOME_GUARDED : OUTCOME_REFUSED, refusal->library, refusal->reason);
+        add_refusal(row, refusal);
         return;
     }
     if (met->stage == STAGE_NO_TLS) {
@@ -262,7 +276,7 @@ static void add_unmet(struct said *log, struct row **rows)
 
         if (row->times == 0 || row->outcome == OUTCOME_NO_TLS) {
             row->times = 0;
-            add(row, strcmp(said->library, "unjudged") == 0 ? OUTCOME_GUARDED : OUTCOME_REFUSED, said->library, said->reason);
+            add_refusal(row, said);
         }
     }
 }
@@ -338,8 +352,8 @@ static int report(const struct prove *prove)
         print_table(rows);
     (void)fflush(stdout);
     if (all == 0)
-        output_error("nothing was proven: it connected to no target that %s pins; next: see to which it connects, with \"pinshim learn -- CMD\"",
-            prove->pins_path);
+        output_error("nothing was proven: it connected to no target that %s pins%s", prove->pins_path,
+            prove->unheld ? ", as far as could be seen; next: see \"pinshim doctor CMD\"" : "; next: see to which it connects, with \"pinshim learn -- CMD\"");
     else if (status == 1)
         output_error("the pins do NOT hold: the impostor got something from %zu of %zu; see WHY, and \"pinshim doctor\" on the program",
             counts[OUTCOME_LEAKED], all);
@@ -552,6 +566,7 @@ static int prove_it(struct prove *prove, struct pins *pins, char *const *argv)
         return status;
     status = LAUNCH_FAILED;
     prove->impostor.pins = pins;
+    prove->unheld = examination_status(&examination) != 0;
     if (!find_redirection(prove, examination.object) || !make_directory(prove))
         goto done;
     if ((prove->ca != NULL && !impostor_read_ca(prove->ca, &prove->impostor, &problem)) || !impostor_start(&prove->impostor, &problem)) {

@@ -150,6 +150,25 @@ import socket; t = ssl._create_unverified_context().wrap_socket(s.sock); t.senda
     has "$ERR" 'not proven for 1 of 1'
 }
 
+@test "prove says what was refused for want of TLS, whose that was not, and where nothing can be seen" {
+    local script="exec 5<>/dev/tcp/localhost/$GOOD; printf 'USER me\r\nPASS secret\r\n' >&5"
+    capture "$LAB/with/pinshim" prove --pins "$PINS" -- bash -c "$script"
+    equals "$STATUS" 1
+    row "localhost:$GOOD" bash - NO '[1-9][0-9]*'
+    pins "localhost spki-sha256:$PIN_GOOD tls=required"
+    capture "$LAB/with/pinshim" prove --pins "$PINS" -- bash -c "$script"
+    equals "$STATUS" 0
+    row "localhost:$GOOD" bash - 'in plaintext' 0
+    has "$OUT" "what is sent there is neither TLS nor a request to start it, and $PINS:1 says tls=required"
+    capture "$LAB/with/pinshim" prove --json --pins "$PINS" -- bash -c "$script"
+    equals "$(jq -r '[.proven, (.targets[] | .library, .refused, .bytes)] | map(tostring) | join(" ")' "$OUT_FILE")" 'true null plaintext 0'
+    cc -static -o unseen -x c - <<<'int main(void) { return 0; }'
+    capture "$LAB/with/pinshim" prove --pins "$PINS" -- ./unseen
+    equals "$STATUS" 3
+    lacks "$ERR" '--force'
+    has "$ERR" "it connected to no target that $PINS pins, as far as could be seen; next: see \"pinshim doctor CMD\""
+}
+
 @test "prove does not take for a proof what the program refuses itself, nor report mode, and says so if it cannot begin" {
     capture "$LAB/with/pinshim" prove --pins "$PINS" -- curl -s --cacert "$LAB/ca.pem" "https://localhost:$GOOD/"
     equals "$STATUS" 3
@@ -231,5 +250,5 @@ EOF
     pins "localhost spki-sha256:$PIN_GOOD tls=required"
     capture "$LAB/with/pinshim" prove --pins "$PINS" -- "${client[@]}" -c 'select 1'
     equals "$STATUS" 0
-    row "localhost:$PORT" psql "(unjudged|$JUDGED)" '(in the handshake|before TLS)' 0
+    row "localhost:$PORT" psql "$JUDGED" 'in plaintext' 0
 }

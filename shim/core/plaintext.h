@@ -5,6 +5,7 @@
 #include "text.h"
 
 #define PLAINTEXT_HELD 64
+#define PLAINTEXT_IS_REFUSED "neither TLS nor a request to start it" /* in the line about a refusal */
 
 /* Of one connection, from its first byte on. All zero at first. */
 struct plaintext {

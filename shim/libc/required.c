@@ -215,7 +215,7 @@ static enum outcome report_for(const struct pinstore *store, const struct host *
         event.port = host->port;
         text_add_escaped(&at_text, config_get()->pins, strlen(config_get()->pins), 300);
         text_add(&at_text, ":%u", (unsigned)rule->line);
-        text_add(&text, "%s neither TLS nor a request to start it, and %s says tls=required", what, at);
+        text_add(&text, "%s " PLAINTEXT_IS_REFUSED ", and %s says tls=required", what, at);
         if (outcome == REPORTED)
             event.verdict = EVENT_REPORTED;
         pinstore_log_faults(store);
