@@ -146,6 +146,9 @@ print(judged(good), guarded(impostor), judged(good), judged(impostor), judged(go
 @test "JSSE: java" {
     pinned
     guarded Java java -XX:TieredStopAtLevel=1 "$BATS_TEST_DIRNAME/stacks/Jsse.java" localhost @PORT@
+    # Its ClientHello has the format of SSL 2.0 then.
+    pinned
+    guarded Java java -XX:TieredStopAtLevel=1 "$BATS_TEST_DIRNAME/stacks/Jsse.java" localhost @PORT@ SSLv2Hello,TLSv1.2
 }
 
 @test "Erlang" {
@@ -245,7 +248,7 @@ raw() {
     raw all pipe
     raw all file
     pins '* allow'
-    for how in whole gathered writev pwritev2 many bytes pieces crowd crowd-of-bytes reused filtered records behind stdio handle datagram pair \
+    for how in whole gathered writev pwritev2 many bytes pieces old old-bytes old-pieces crowd crowd-of-bytes reused filtered records behind stdio handle datagram pair \
         syscall-{write,writev,pwritev2,sendto,sendmsg,sendmmsg}; do
         raw all "$how"
     done
@@ -259,6 +262,12 @@ raw() {
     pins "127.0.0.1 spki-sha256:$PIN_GOOD"
     raw nothing whole ''
     raw nothing whole other.example
+    # In the format of SSL 2.0 there is no SNI.
+    raw nothing old
+    raw beginning old-bytes
+    raw beginning old-pieces
+    # What only begins like it
+    raw all frames
     pins "192.0.2.7 spki-sha256:$PIN_GOOD"
     raw all whole ''
     pins "other.example spki-sha256:$PIN_GOOD" '* allow'

@@ -228,12 +228,63 @@ static enum hello_kind enter_message(struct source *from, struct hello *out, siz
     return HELLO_CLIENT;
 }
 
+static size_t two(const uint8_t *bytes)
+{
+    return (size_t)bytes[0] << 8 | bytes[1];
+}
+
+/* Cipher specs of three bytes, a session ID, and a challenge, whose lengths make up the message's: protocols whose frames begin with such a byte (ONC RPC,
+ * WebSocket) do not have that by chance. */
+bool hello_is_old(const uint8_t *header, size_t size)
+{
+    size_t specs, session, challenge;
+
+    if (!hello_may_be_old(header[0]) || (size > 2 && header[2] != CLIENT_HELLO) || (size > 3 && header[3] != 0 && header[3] != 3)
+        || (size > 4 && (header[3] == 0 ? header[4] != 2 : header[4] > 4)))
+        return false;
+    if (size < HELLO_OLD_HEADER)
+        return true;
+    specs = two(header + 5);
+    session = two(header + 7);
+    challenge = two(header + 9);
+    return specs > 0 && specs % 3 == 0 && (session == 0 || session == 16) && challenge >= 16 && challenge <= HELLO_RANDOM
+        && (two(header) & 0x1ff) == HELLO_OLD_HEADER - 2 + specs + session + challenge;
+}
+
+/* Its challenge is the random, here repeated to that one's length. */
+static enum hello_kind read_old(struct source *from, uint8_t first, struct hello *out)
+{
+    uint8_t header[HELLO_OLD_HEADER] = {first};
+    size_t size = 1;
+    size_t challenge;
+
+    for (int next; size < sizeof(header) && (next = take_raw(from)) != END; size++)
+        header[size] = (uint8_t)next;
+    if (!hello_is_old(header, size))
+        return HELLO_NONE;
+    if (size < sizeof(header))
+        return HELLO_BEGUN;
+    for (size_t skipped = two(header + 5) + two(header + 7); skipped > 0; skipped--)
+        (void)take_raw(from);
+    challenge = two(header + 9);
+    for (size_t i = 0; i < HELLO_RANDOM; i++) {
+        int next = i < challenge ? take_raw(from) : out->random[i - challenge];
+
+        if (next == END)
+            return HELLO_BEGUN;
+        out->random[i] = (uint8_t)next;
+    }
+    return HELLO_CLIENT;
+}
+
 static enum hello_kind read_from(struct source *from, struct hello *out)
 {
     enum hello_kind kind = HELLO_CLIENT;
     int first = take_raw(from);
     size_t left;
 
+    if (first != END && hello_may_be_old((uint8_t)first))
+        return read_old(from, (uint8_t)first, out);
     if (first == TDS_PRELOGIN) {
         kind = skip_tds(from);
         if (kind == HELLO_CLIENT)

@@ -1,4 +1,4 @@
-/* ClientHellos (RFC 8446, section 4.1.2; RFC 9147, section 5), as they are handed to the kernel to be sent. Pure. */
+/* ClientHellos (RFC 8446, section 4.1.2; RFC 9147, section 5; RFC 5246, appendix E.2), as they are handed to the kernel to be sent. Pure. */
 #ifndef PINSHIM_HELLO_H
 #define PINSHIM_HELLO_H
 
@@ -23,11 +23,20 @@ struct hello {
     char sni[HOST_NAME_MAX_LENGTH + 1]; /* not terminated; a name that is too long is cut to this size, which no host name has */
 };
 
-/* Return true if a ClientHello can begin with this byte: with a handshake record, or with the header of a TDS packet, behind which clients of SQL
- * Server send theirs (MS-TDS, section 2.2.3.1). */
+/* Return true if what begins so can be a ClientHello in the format of SSL 2.0 (RFC 5246, appendix E.2), of at most 511 bytes: its header, or as much of it
+ * as there is, one byte or more. Clients that still know it ask for TLS in it. */
+#define HELLO_OLD_HEADER 11
+static inline bool hello_may_be_old(uint8_t first)
+{
+    return (first & 0xfe) == 0x80;
+}
+MUST_CHECK bool hello_is_old(const uint8_t *header, size_t size);
+
+/* Return true if a ClientHello can begin with this byte: with a handshake record, with the header of a TDS packet, behind which clients of SQL
+ * Server send theirs (MS-TDS, section 2.2.3.1), or in the format of SSL 2.0. */
 static inline bool hello_may_begin(uint8_t first)
 {
-    return first == 22 || first == 18;
+    return first == 22 || first == 18 || hello_may_be_old(first);
 }
 
 /* Read the beginning of what is sent, gathered from `parts`; empty ones count as nothing. Only with HELLO_CLIENT has `out` a meaning. A ClientHello

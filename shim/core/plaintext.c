@@ -1,5 +1,7 @@
 #include "plaintext.h"
 
+#include "hello.h"
+
 #include <string.h>
 
 enum { WITHIN_NOTHING = 0, WITHIN_DOMAIN, WITHIN_LINE_END, WITHIN_ELEMENT, WITHIN_QUOTED /* by ' */, WITHIN_DOUBLE_QUOTED, WITHIN_PACKET, WITHIN_RECORD };
@@ -251,11 +253,26 @@ static enum fit fit_record(struct plaintext *state)
     return size == 0 ? FIT_WHOLE : FIT_MORE;
 }
 
+/* A ClientHello in the format of SSL 2.0, which records follow. */
+static enum fit fit_old(struct plaintext *state)
+{
+    if (!hello_is_old(state->held, state->length))
+        return FIT_NONE;
+    if (state->length < HELLO_OLD_HEADER)
+        return FIT_PREFIX;
+    state->secured = true;
+    state->within = WITHIN_RECORD;
+    state->left = (uint16_t)(((state->held[0] & 1U) << 8 | state->held[1]) + 2U - HELLO_OLD_HEADER);
+    return FIT_MORE;
+}
+
 /* What the bytes that are held can be the beginning of. */
 static enum fit fit_held(struct plaintext *state)
 {
     if (begins_record(state->held[0]) || state->secured)
         return begins_record(state->held[0]) ? fit_record(state) : FIT_NONE;
+    if (hello_may_be_old(state->held[0]))
+        return fit_old(state);
     switch (state->held[0]) {
     case 0x00:
         return fit_postgresql(state);
@@ -320,7 +337,9 @@ static bool allows_within(struct plaintext *state, uint8_t byte)
 
 bool plaintext_is_record(const struct plaintext *state, uint8_t first)
 {
-    return state->secured || begins_record(state->length > 0 ? state->held[0] : first);
+    if (state->length > 0)
+        first = state->held[0];
+    return state->secured || begins_record(first) || hello_may_be_old(first);
 }
 
 bool plaintext_allows(struct plaintext *state, const uint8_t *bytes, size_t size)

@@ -22,7 +22,8 @@ struct plaintext {
  * RDP (MS-RDPBCGR, 2.2.1.1), the extended
  * request StartTLS, and unbinding (RFC 4511, sections 4.14 and 4.3), the header of a stream and starttls (RFC 6120, sections 4.2 and 5.4.2), and in
  * lines the greeting, the question for capabilities, the request for TLS and the goodbye of SMTP and LMTP (RFC 3207), IMAP and POP3 (RFC 2595), FTP
- * (RFC 4217), ManageSieve (RFC 5804) and NNTP (RFC 4642). Records of TLS (RFC 8446, section 5.1) may come instead, and after the first nothing else.
+ * (RFC 4217), ManageSieve (RFC 5804) and NNTP (RFC 4642). Records of TLS (RFC 8446, section 5.1) may come instead, or before them a ClientHello in the format
+ * of SSL 2.0, and after the first nothing else.
  * `state` becomes that after these bytes. */
 MUST_CHECK bool plaintext_allows(struct plaintext *state, const uint8_t *bytes, size_t size);
 

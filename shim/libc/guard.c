@@ -381,14 +381,13 @@ static void is_unread(uint64_t inode, struct hello *out)
     covers_name(out);
 }
 
-/* Else a header of TDS comes first. */
-static bool begins_tls(const struct iovec *parts, size_t count)
+static uint8_t first_of(const struct iovec *parts, size_t count)
 {
     size_t i = 0;
 
     while (i < count && parts[i].iov_len == 0)
         i++;
-    return i < count && *(const uint8_t *)parts[i].iov_base == 22;
+    return i < count ? *(const uint8_t *)parts[i].iov_base : 0;
 }
 
 static bool permits_beginning(int fd, const struct iovec *parts, size_t count, const struct sockaddr *to, socklen_t to_length, const void *caller,
@@ -400,6 +399,7 @@ static bool permits_beginning(int fd, const struct iovec *parts, size_t count, c
     enum hello_kind kind;
     struct hello hello;
     struct sent sent;
+    uint8_t first;
     bool more;
 
     if (start != NULL && start->inode != inode) {
@@ -413,11 +413,12 @@ static bool permits_beginning(int fd, const struct iovec *parts, size_t count, c
         count = 1;
     }
     kind = hello_read(parts, count, &hello);
-    if (to == NULL && (kind == HELLO_BEGUN || (kind == HELLO_CLIENT && !hello.whole && !hello.datagram)) && begins_tls(parts, count))
+    first = first_of(parts, count);
+    if (to == NULL && (kind == HELLO_BEGUN || (kind == HELLO_CLIENT && !hello.whole && !hello.datagram)) && first == 22)
         proxy_speaks_tls(fd);
     /* There may be more to come that says whom it is for. Nobody can answer what has left by now. */
     more = kind == HELLO_BEGUN || (kind == HELLO_CLIENT && !hello.whole && hello.sni_length == 0 && sent_find(hello.random, &sent) == SENT_UNKNOWN);
-    if (more && start == NULL && (inode = socket_inode(fd)) == 0)
+    if (more && start == NULL && ((hello_may_be_old(first) && !socket_was_connected(fd)) || (inode = socket_inode(fd)) == 0))
         return true;
     if (more && (start == NULL || start->tried < LONGEST_START)) {
         if (start == NULL && (start = make_started(fd, inode)) != NULL)
@@ -427,7 +428,8 @@ static bool permits_beginning(int fd, const struct iovec *parts, size_t count, c
             return true;
     }
     end_started(fd);
-    if (kind == HELLO_NONE)
+    /* Without room the first bytes of what may be another protocol's go out unread. */
+    if (kind == HELLO_NONE || (more && hello_may_be_old(first)))
         return true;
     if (kind == HELLO_BEGUN)
         is_unread(inode, &hello);
@@ -435,7 +437,7 @@ static bool permits_beginning(int fd, const struct iovec *parts, size_t count, c
         covers_name(&hello);
     if (permits_hello(fd, &hello, to, to_length, caller)) {
         /* TDS goes on in packets of its own. */
-        if (!begins_tls(parts, count))
+        if (first == 18)
             socket_unmark(fd, SOCKET_NEEDS_TLS);
         return true;
     }
@@ -461,7 +463,7 @@ void guard_sent_one(int fd, uint8_t byte, const void *caller)
     if (start != NULL) {
         add_tried(start, &part, 1);
         start->size = start->tried;
-    } else {
+    } else if (!hello_may_be_old(byte)) {
         is_unread(inode, &hello);
         if (!permits_hello(fd, &hello, NULL, 0, caller)) {
             (void)shut(fd);

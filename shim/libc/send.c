@@ -21,13 +21,14 @@
 #include <sys/syscall.h>
 
 /* What data of interest begins with: hello_may_begin, proxy_request_may_begin. */
-static const uint8_t interesting[256] = {[18] = 1, [22] = 1, ['C'] = 1, ['c'] = 1, ['\r'] = 1, ['\n'] = 1, [4] = 1, [5] = 1};
+static const uint8_t interesting[256] = {[18] = 1, [22] = 1, [0x80] = 1, [0x81] = 1, ['C'] = 1, ['c'] = 1, ['\r'] = 1, ['\n'] = 1, [4] = 1, [5] = 1};
 
-/* Return true if data that begins so, for a socket, needs no look. Nothing is read for a descriptor of which it is not known that it is one: /dev/null
+/* Return true if data that begins so, for a socket, needs no look: text over WebSocket begins as a ClientHello in the format of SSL 2.0 does, but for its
+ * third byte. Nothing is read for a descriptor of which it is not known that it is one: /dev/null
  * accepts any pointer, and a pipe says whether there is memory. */
-static inline bool begins_plainly(const void *bytes)
+static inline bool begins_plainly(const uint8_t *bytes, size_t size)
 {
-    return (uintptr_t)bytes >= KERNEL_NEVER_MAPPED && interesting[*(const uint8_t *)bytes] == 0;
+    return (uintptr_t)bytes >= KERNEL_NEVER_MAPPED && (interesting[bytes[0]] == 0 || (bytes[0] >= 0x80 && size > 2 && bytes[2] != 1));
 }
 
 static bool is_known_as_none(int fd)
@@ -52,8 +53,8 @@ static bool is_none(int fd)
 static inline bool is_plain(const void *bytes, size_t size, int flags, const struct sockaddr *to)
 {
     if (to == NULL)
-        return size > 1 && begins_plainly(bytes);
-    return size >= DNS_QUERY_MIN && (flags & MSG_FASTOPEN) == 0 && begins_plainly(bytes) && !dns_may_be_query(bytes, size);
+        return size > 1 && begins_plainly(bytes, size);
+    return size >= DNS_QUERY_MIN && (flags & MSG_FASTOPEN) == 0 && begins_plainly(bytes, size) && !dns_may_be_query(bytes, size);
 }
 
 /* The beginning of what a call sends. */

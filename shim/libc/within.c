@@ -92,7 +92,7 @@ void within_written(struct proxy_request **request, const void *bytes, size_t si
     struct hello hello;
     struct host host;
 
-    if (hello_may_begin(first) && hello_read(&part, 1, &hello) == HELLO_CLIENT)
+    if (hello_may_begin(first) && !hello_may_be_old(first) && hello_read(&part, 1, &hello) == HELLO_CLIENT)
         remember(*request, hello.random);
     if (*request == NULL && proxy_request_may_begin(first))
         *request = calloc(1, sizeof(**request));

@@ -16,7 +16,7 @@ static inline bool within_may_look(const void *bytes)
 {
     unsigned char first = *(const unsigned char *)bytes;
 
-    return proxy_request_may_begin(first) || hello_may_begin(first) || atomic_load_explicit(&within_reads_on, memory_order_relaxed);
+    return proxy_request_may_begin(first) || (hello_may_begin(first) && !hello_may_be_old(first)) || atomic_load_explicit(&within_reads_on, memory_order_relaxed);
 }
 
 /* The program has written these bytes, one or more, on a client's TLS connection. `*request` is what is kept of its requests to a proxy; NULL: nothing.

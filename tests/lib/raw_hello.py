@@ -4,7 +4,8 @@ usage: raw_hello.py HOW [SNI]. HOW: whole, bytes, pieces, gathered, writev, pwri
 large number),
 passed (to another process), child, records, tds, behind (a header of a relay), stdio, handle (by libc's own), datagram, datagram-to, pair (a pair of
 sockets), pipe, file, again (twice), crowd (in pieces, when a hundred others have begun), crowd-of-bytes, reused (on a descriptor on which one has
-begun, and which was closed by a system call), filtered (seccomp(2) refuses fstat). Prints "N of M", and the error if there was one.
+begun, and which was closed by a system call), old (in the format of SSL 2.0), old-bytes, old-pieces, frames (of WebSocket, which begin like it,
+when a hundred others have begun), filtered (seccomp(2) refuses fstat). Prints "N of M", and the error if there was one.
 """
 import ctypes
 import fcntl
@@ -96,23 +97,36 @@ error = ""
 data = datagram() if kind == socket.SOCK_DGRAM else hello(40 if how == "records" else 16384)
 if how == "tds":
     data = bytes.fromhex("1201010000000100") + data
+if how.startswith("old"):
+    specs, challenge = bytes.fromhex("00002f000035010080"), os.urandom(32)
+    data = b"\1\3\3" + len(specs).to_bytes(2, "big") + b"\0\0" + len(challenge).to_bytes(2, "big") + specs + challenge
+    data = (0x8000 | len(data)).to_bytes(2, "big") + data
+if how == "frames":
+    data = b"\x81\5hello"
 if how == "behind":
     data = b"PROXY TCP4 192.0.2.1 192.0.2.7 40000 443\r\n" + data
 
 
 def send(out):
     fd = out.fileno()
-    if how in ("whole", "behind", "records", "tds", "datagram"):
+    if how in ("whole", "old", "behind", "records", "tds", "datagram"):
         out.send(data)
     elif how == "again":
         for _ in range(2):
             out.send(data)
-    elif how == "bytes":
+    elif how in ("bytes", "old-bytes"):
         for at in range(len(data)):
             os.write(fd, data[at:at + 1])
-    elif how == "pieces":
+    elif how in ("pieces", "old-pieces"):
         for at in range(0, len(data), 7):
             out.send(data[at:at + 7])
+    elif how == "frames":
+        others = []
+        for _ in range(100):
+            others.append(socket.create_connection(others_at))
+            others[-1].send(data[:2])
+        out.send(data[:2])
+        out.send(data[2:])
     elif how == "gathered":
         out.sendmsg([b"", data[:3], b"", data[3:100], data[100:]])
     elif how == "writev":

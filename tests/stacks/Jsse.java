@@ -1,7 +1,7 @@
 import javax.net.ssl.*;
 import java.security.cert.X509Certificate;
 
-/** java Jsse.java HOST PORT: a client of JSSE that verifies nothing and says "secret". */
+/** java Jsse.java HOST PORT [PROTOCOLS]: a client of JSSE that verifies nothing and says "secret". */
 class Jsse {
     public static void main(String[] arguments) throws Exception {
         TrustManager[] anyone = {new X509TrustManager() {
@@ -15,6 +15,8 @@ class Jsse {
         SSLParameters parameters = socket.getSSLParameters();
         parameters.setServerNames(java.util.List.of(new SNIHostName(arguments[0])));
         socket.setSSLParameters(parameters);
+        if (arguments.length > 2)
+            socket.setEnabledProtocols(arguments[2].split(","));
         socket.getOutputStream().write("secret".getBytes());
         socket.getOutputStream().flush();
     }

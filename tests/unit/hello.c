@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
+
 struct made {
     uint8_t bytes[4096];
     size_t length;
@@ -278,14 +280,64 @@ static void datagrams(void)
     check(read_one(made.bytes, made.length, &hello) == HELLO_NONE, "DTLS of the second epoch is encrypted");
 }
 
+static void make_old(struct made *out, unsigned version, size_t specs, size_t session, size_t challenge)
+{
+    out->length = 0;
+    put(out, 2, 0x8000 | (9 + specs + session + challenge));
+    put(out, 1, 1);
+    put(out, 2, version);
+    put(out, 2, specs);
+    put(out, 2, session);
+    put(out, 2, challenge);
+    for (size_t i = 0; i < specs + session; i++)
+        put(out, 1, i);
+    for (unsigned i = 0; i < challenge; i++)
+        put(out, 1, 0xa0 + i);
+}
+
+static void old(void)
+{
+    static const struct {
+        unsigned version;
+        size_t specs, session, challenge;
+        bool good;
+    } rows[] = {{0x0303, 111, 0, 32, true}, {0x0301, 3, 16, 32, true}, {0x0002, 21, 0, 32, true}, {0x0300, 450, 0, 32, true}, {0x0303, 0, 0, 32, false},
+        {0x0303, 110, 0, 32, false}, {0x0303, 111, 8, 32, false}, {0x0303, 111, 0, 33, false}, {0x0303, 111, 0, 15, false}, {0x0305, 111, 0, 32, false},
+        {0x0003, 111, 0, 32, false}, {0x0103, 111, 0, 32, false}};
+    struct hello hello;
+    struct made made;
+
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        make_old(&made, rows[i].version, rows[i].specs, rows[i].session, rows[i].challenge);
+        if (rows[i].good) {
+            whole(&made, "", "SSL 2.0's format");
+            for (size_t length = 0; length < made.length; length++)
+                check(read_one(made.bytes, length, &hello) == HELLO_BEGUN, "SSL 2.0's format, cut after %zu bytes", length);
+        } else {
+            check(read_one(made.bytes, made.length, &hello) == HELLO_NONE, "row %zu is not SSL 2.0's format", i);
+        }
+    }
+    make_old(&made, 0x0303, 30, 0, 16);
+    check(read_one(made.bytes, made.length, &hello) == HELLO_CLIENT && hello.whole && !hello.datagram && hello.random[0] == 0xa0 && hello.random[16] == 0xa0 && hello.random[31] == 0xaf,
+        "a challenge of 16 bytes");
+    for (size_t at = 0; at < HELLO_OLD_HEADER; at++) {
+        make_old(&made, 0x0303, 30, 0, 32);
+        made.bytes[at] ^= 0x15;
+        check(read_one(made.bytes, made.length, &hello) == HELLO_NONE, "SSL 2.0's format, another byte at %zu", at);
+    }
+}
+
 int main(void)
 {
     streams();
+    old();
     long_name();
     malformed();
     datagrams();
     none("", "nothing but zeros");
     none("434f4e4e454354", "a proxy's request");
+    none("8000012c0000000300000000", "a call of ONC RPC");
+    none("8105011234567890123456", "a frame of WebSocket");
     none("1603010028020000240303", "a ServerHello");
     none("16030300280100000000000000", "an encrypted Finished whose nonce starts with one");
     none("16030300280e8f7d", "an encrypted Finished");

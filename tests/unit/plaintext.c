@@ -13,6 +13,7 @@ static const struct row {
     const char *what;
 } allowed[] = {
     {BYTES("\26\3\1\0\5hello\24\3\3\0\1\1\27\3\3\0\0\25\3\3\0\2\1\0"), "records of TLS"},
+    {BYTES("\200\34\1\3\3\0\3\0\0\0\20\0\0\57challengechallen\26\3\3\0\5hello"), "SSL 2.0's ClientHello, then records"},
     {BYTES("EHLO here\r\nSTARTTLS\r\n\26\3\1\0\5hello\27\3\3\0\5hello"), "records of TLS after STARTTLS"},
     {BYTES("\0\0\0\10\4\322\26\57"), "PostgreSQL, SSLRequest"},
     {BYTES("\0\0\0\10\4\322\26\60\0\0\0\10\4\322\26\57"), "PostgreSQL, GSSENCRequest, then SSLRequest"},
@@ -76,6 +77,10 @@ static const struct row {
     {BYTES("\60\40\2\1\1\167\33\200\0261.3.6.1.4.1.1466.20037\201\1x"), "LDAP, StartTLS with a value"},
     {BYTES("\60\6\2\1\1\102\1x"), "LDAP, unbinding with a value"},
     {BYTES("\60\5\2\377\377\377\377\377\377\377\377"), "LDAP, a length without end"},
+    {BYTES("\200\34\1\3\3\0\3\0\0\0\20\0\0\57challengechallensecret"), "more after SSL 2.0's ClientHello"},
+    {BYTES("\200\42\1\3\3\0\3\0\0\0\20\0\0\57challengechallensecret"), "SSL 2.0's ClientHello with more in it"},
+    {BYTES("\201\5secret"), "a frame of WebSocket"},
+    {BYTES("\26\3\1\0\5hello\200\34\1\3\3\0\3\0\0\0\20\0\0\57challengechallen"), "SSL 2.0's ClientHello after TLS has begun"},
     {BYTES("\26\3\1\0\5helloNOOP\r\n"), "what could come before TLS, after it has begun"},
     {BYTES("\25\3\3\0\2\2\50USER secret\r\n"), "a word behind an alert"},
     {BYTES("\26\3\5\0\5hello"), "a record of a version that does not exist"},
