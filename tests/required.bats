@@ -167,6 +167,26 @@ subprocess.run("/bin/echo fine | cat", shell=True, stdout=far)
 far.close()
 print(near.makefile().read())'
     equals "$OUT$ERR" $'fine\nfine'
+    # Nor are files and pipes, also after a proxy was asked.
+    local request
+    for request in '' $'CONNECT www.pinned.example:443 HTTP/1.1\r\n\r\n'; do
+        [ -z "$request" ] || pins "www.pinned.example spki-sha256:$PIN_GOOD tls=required" '127.0.0.1 allow'
+        capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c '
+import os, socket, sys
+pipe = os.pipe()
+for path in "/dev/null", "/proc/self/fd/%d" % pipe[1]:
+    for said in b"plaintext\n", b"GET http://www.pinned.example/ HTTP/1.0\r\n\r\n":
+        s = socket.create_connection(("localhost", int(sys.argv[1])))
+        if sys.argv[2]: s.sendall(sys.argv[2].encode())
+        number = s.detach()
+        os.closerange(number, number + 1)
+        assert os.open(path, os.O_WRONLY) == number
+        os.write(number, said)
+        os.close(number)
+        assert path == "/dev/null" or os.read(pipe[0], 99) == said
+print("fine")' "$PORT" "$request"
+        equals "$OUT$ERR" fine
+    done
 }
 
 @test "through a proxy it is the host that the proxy was asked for" {

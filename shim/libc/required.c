@@ -226,7 +226,7 @@ static enum outcome report_for(const struct pinstore *store, const struct host *
     return outcome;
 }
 
-/* What becomes of plaintext on this socket. The descriptor may be another file's since it was marked, if its end was not seen (fclose). */
+/* What becomes of plaintext on this socket. */
 static enum outcome report_plaintext(int fd, bool told)
 {
     const struct pinstore *store = pinstore_hold();
@@ -263,7 +263,7 @@ bool required_permits_asking(int fd, const uint8_t *bytes, size_t size)
     int saved = errno;
     struct host host;
 
-    if (!asks_in_clear(fd, bytes, size, &host))
+    if (!asks_in_clear(fd, bytes, size, &host) || socket_is_gone(fd))
         return true;
     store = hold_pins();
     if (store != NULL) {
@@ -344,7 +344,7 @@ bool required_permits(int fd, const struct iovec *parts, size_t count, struct pl
         allowed = plaintext_allows(after, parts[i].iov_base, parts[i].iov_len);
     if (allowed)
         return true;
-    outcome = kernel_does_tls(fd) || leads_here(fd) ? STALE : report_plaintext(fd, fd < SOCKETS && said[fd].length > PLAINTEXT_HELD);
+    outcome = socket_is_gone(fd) || kernel_does_tls(fd) || leads_here(fd) ? STALE : report_plaintext(fd, fd < SOCKETS && said[fd].length > PLAINTEXT_HELD);
     if (outcome == REFUSED) {
         guard_shut(fd);
         socket_mark(fd, SOCKET_NEEDS_TLS); /* whoever writes again gets no SIGPIPE */

@@ -130,6 +130,20 @@ void socket_copied(int fd, int copy)
         socket_has_stream(copy);
 }
 
+bool socket_is_gone(int fd)
+{
+    int saved = errno;
+    struct stat status;
+    bool gone = false;
+
+    if (!kernel_is_filtered() || kernel_allows(SYS_fstat))
+        gone = kernel_call(SYS_fstat, fd, &status) != 0 || !S_ISSOCK(status.st_mode);
+    if (gone)
+        socket_closing(fd);
+    errno = saved;
+    return gone;
+}
+
 bool socket_asks_server(int fd)
 {
     return fd >= 0 && fd < DESCRIPTORS && (uint16_t)atomic_load_explicit(&connected[fd].rest, memory_order_relaxed) == 53;

@@ -63,6 +63,10 @@ void socket_closing(int fd);
 /* Return true if it was connected to the port of name servers. */
 MUST_CHECK bool socket_asks_server(int fd);
 
+/* Return true if the descriptor is no socket any more, whose end was not seen (close_range): what was known of it is forgotten then. False where the
+ * program's filter forbids to ask. errno is preserved. */
+MUST_CHECK bool socket_is_gone(int fd);
+
 /* `copy` is another descriptor of what `fd` is. If it is that of a standard stream, that stream may be over a socket now. */
 void socket_copied(int fd, int copy);
 
