@@ -586,6 +586,8 @@ alike_all() {
 @test "a buffer that a call does not read is not read" {
     alike 0 "$PROGRAMS/unread" null
     alike 0 "$PROGRAMS/unread" parts
+    alike 0 "$PROGRAMS/unread" messages
+    has "$OUT" $'of 0 messages: 0, errno 11\nof 2 messages: 1, errno 11'
     unshare --net true 2>/dev/null || skip 'no network namespace may be made here'
     alike 0 unshare --net "$PROGRAMS/unread" ring
 }

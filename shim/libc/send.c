@@ -355,26 +355,40 @@ static inline bool messages_are_plain(int fd, const struct mmsghdr *messages, un
     return plain;
 }
 
-/* One by one, as the kernel does it. */
+static size_t size_of(const struct msghdr *message)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < message->msg_iovlen; i++)
+        size += message->msg_iov[i].iov_len;
+    return size;
+}
+
+/* One by one, as the kernel does it: until one fails, or is sent in part. */
 static int send_messages(int fd, struct mmsghdr *messages, unsigned count, int flags, const void *caller, send_passing *pass)
 {
+    int saved = errno;
+    ssize_t size = 0;
     int sent = 0;
 
-    for (; (unsigned)sent < count && sent < MOST_PARTS; sent++) {
-        ssize_t size = send_message(fd, &messages[sent].msg_hdr, flags, caller, pass);
-
+    for (bool whole = true; (unsigned)sent < count && sent < MOST_PARTS && whole; sent++) {
+        size = send_message(fd, &messages[sent].msg_hdr, flags, caller, pass);
         if (size < 0)
             break;
         messages[sent].msg_len = (unsigned)size;
+        whole = (size_t)size == size_of(&messages[sent].msg_hdr);
     }
-    return sent > 0 ? sent : -1;
+    if (sent == 0)
+        return -1;
+    errno = saved;
+    return sent;
 }
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, mmsg_flags flags)
 {
     __typeof__(&sendmmsg) real = (__typeof__(&sendmmsg))real_now(AT_sendmmsg);
 
-    if (real != NULL && (socket_marks_of(fd) == SOCKET_IS_ONE ? messages_are_plain(fd, messages, count, flags) : is_none(fd)))
+    if (real != NULL && (socket_marks_of(fd) == SOCKET_IS_ONE ? messages_are_plain(fd, messages, count, flags) : count == 0 || is_none(fd)))
         return real(fd, messages, count, flags);
     return send_messages(fd, messages, count, flags, __builtin_return_address(0), NULL);
 }

@@ -1,5 +1,5 @@
-/* unread ring|null|parts: sends what is in a packet socket's ring, or writes to /dev/null: calls that succeed without a look at their buffer, which is
- * none; or hands the kernel parts and messages that it does not read. Prints what they return. */
+/* unread ring|null|parts|messages: sends what is in a packet socket's ring, or writes to /dev/null: calls that succeed without a look at their buffer, which is
+ * none; or hands the kernel parts and messages that it does not read, or several messages, not all of which can be sent. Prints what they return. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -100,8 +100,50 @@ static int parts(void)
     return 0;
 }
 
+#define READABLE 65536
+
+/* The second message cannot be sent, or follows on one that is sent in part: its end cannot be read. What sendmmsg leaves in errno counts where it
+ * succeeds, too. */
+static int messages(void)
+{
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof(own);
+    char *large = mmap(NULL, READABLE + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct iovec part = {"hello", 5};
+    struct iovec all = {large, READABLE + PAGE};
+    struct mmsghdr two[2] = {{.msg_hdr = {.msg_iov = &part, .msg_iovlen = 1}}, {.msg_hdr = {.msg_iovlen = 1}}};
+    int fds[3] = {socket(AF_INET, SOCK_DGRAM, 0)};
+
+    if (bind(fds[0], (const struct sockaddr *)&own, sizeof(own)) != 0 || getsockname(fds[0], (struct sockaddr *)&own, &length) != 0
+        || connect(fds[0], (const struct sockaddr *)&own, sizeof(own)) != 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, fds + 1) != 0
+        || large == MAP_FAILED || mprotect(large + READABLE, PAGE, PROT_NONE) != 0)
+        die("sockets");
+    large[0] = 'C';
+    for (int i = 0; i < 2; i++) {
+        for (unsigned count = 0; count <= 2; count += 2) {
+            int sent;
+
+            errno = EAGAIN;
+            sent = sendmmsg(fds[i], two, count, 0);
+            printf("of %u messages: %d, errno %d\n", count, sent, errno);
+        }
+    }
+    errno = EAGAIN;
+    show("none on no descriptor", sendmmsg(-1, two, 0, 0));
+    two[0].msg_hdr.msg_iov = &all;
+    two[1].msg_hdr.msg_iov = &part;
+    for (int i = 1; i <= 2; i++) {
+        int sent = sendmmsg(fds[i], two, 2, 0);
+
+        printf("%d, of the first %u\n", sent, two[0].msg_len);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "messages") == 0)
+        return messages();
     if (argc > 1 && strcmp(argv[1], "parts") == 0)
         return parts();
     return argc > 1 && strcmp(argv[1], "ring") == 0 ? ring() : null();
