@@ -86,6 +86,22 @@ fetchmail_unchecked() {
     held hunter2 pop3 fetchmail_unchecked
 }
 
+@test "a signal handler that interrupts malloc writes first on an inherited socket, or is refused" {
+    local _
+    opportunist pop3 good
+    exec 7<>"/dev/tcp/127.0.0.1/$PORT"
+    pins "localhost spki-sha256:$PIN_GOOD" "other.example spki-sha256:$PIN_GOOD tls=required"
+    capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" "$PROGRAMS/interrupted" 7 60 3>&-
+    equals "$OUT$ERR" '60 60'
+    pins "localhost spki-sha256:$PIN_GOOD tls=required" "other.example spki-file:$LAB/good.pem"
+    for _ in {1..20}; do
+        exec 7<>"/dev/tcp/127.0.0.1/$PORT"
+        capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" "$PROGRAMS/interrupted" 7 1 3>&-
+        equals "$OUT $(count_lines refused)" '1 0 1'
+    done
+    exec 7>&-
+}
+
 @test "plaintext to a target that must have TLS is refused, and said once" {
     pins "localhost spki-sha256:$PIN_GOOD tls=required"
     local say='import socket, sys

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -88,7 +87,7 @@ char *file_beside(const char *path, const char *beside)
 {
     const char *slash = path[0] != '/' ? strrchr(beside, '/') : NULL;
     size_t directory = slash != NULL ? (size_t)(slash + 1 - beside) : 0;
-    char *whole = malloc(directory + strlen(path) + 1);
+    char *whole = memory_new(directory + strlen(path) + 1);
 
     if (whole == NULL)
         return NULL;
@@ -163,7 +162,7 @@ static enum step walk(struct walk *walk)
 
 bool file_is_fleeting(const char *path, const char *what, struct text *problem)
 {
-    struct walk *steps = malloc(sizeof(*steps)); /* not on the stack: OpenSSL's own fibres have little */
+    struct walk *steps = memory_new(sizeof(*steps)); /* not on the stack: OpenSSL's own fibres have little */
     enum step end = STEP_FAILED;
 
     if (steps == NULL) {
@@ -175,7 +174,7 @@ bool file_is_fleeting(const char *path, const char *what, struct text *problem)
         strcpy(steps->rest, path); /* fits: checked above */
         end = walk(steps);
     }
-    free(steps);
+    memory_free(steps);
     if (end == STEP_PROC)
         text_add(problem, "%s is reached through /proc or /dev/fd, where the program may have another file later; expected the path of a file", what);
     else if (end == STEP_FAILED && errno != ENOENT && errno != ENOTDIR)
@@ -188,7 +187,7 @@ bool file_is_fleeting(const char *path, const char *what, struct text *problem)
 static char *read_all(int fd, const char *what, size_t limit, size_t expected, size_t *length, struct text *problem)
 {
     size_t room = expected + 1;
-    char *buffer = malloc(room);
+    char *buffer = memory_new(room);
 
     if (buffer != NULL)
         memory_prefer_large_pages(buffer, room);
@@ -197,10 +196,10 @@ static char *read_all(int fd, const char *what, size_t limit, size_t expected, s
         long got;
 
         if (buffer != NULL && *length == room) {
-            char *bigger = room <= limit ? realloc(buffer, room * 2) : NULL;
+            char *bigger = room <= limit ? memory_resize(buffer, room * 2) : NULL;
 
             if (bigger == NULL)
-                free(buffer);
+                memory_free(buffer);
             buffer = bigger;
             room *= 2;
         }
@@ -213,7 +212,7 @@ static char *read_all(int fd, const char *what, size_t limit, size_t expected, s
             continue;
         if (got < 0) {
             text_add(problem, "cannot read %s: %m", what);
-            free(buffer);
+            memory_free(buffer);
             return NULL;
         }
         if (got == 0)
@@ -261,7 +260,7 @@ static char *read_steady(int fd, const char *what, size_t limit, struct file_ide
             if (file_same(&before, identity))
                 return buffer;
         }
-        free(buffer);
+        memory_free(buffer);
     }
     text_add(problem, "%s keeps changing while it is read", what);
     return NULL;

@@ -1,8 +1,9 @@
-/* Large pages for large arrays, and blocks that are kept for reuse. */
+/* Memory for the pins, large pages for large arrays, and blocks that are kept for reuse. */
 #ifndef PINSHIM_MEMORY_H
 #define PINSHIM_MEMORY_H
 
 #include "kernel.h"
+#include "text.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -11,6 +12,17 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* Have the functions below, called by this thread, take memory apart from malloc's, and free none: a signal handler may have interrupted malloc, and a
+ * forked child may find it locked. Return what was set before. */
+bool memory_apart(bool from_now);
+
+/* malloc, calloc, realloc, strndup and free, but for that. Each of them knows the others' blocks, and malloc's. */
+MUST_CHECK void *memory_new(size_t size);
+MUST_CHECK void *memory_new_clear(size_t count, size_t size);
+MUST_CHECK void *memory_resize(void *at, size_t size);
+MUST_CHECK char *memory_copy(const char *string, size_t length);
+void memory_free(void *at);
 
 #define LARGE_PAGE ((size_t)2 << 20)
 
@@ -39,14 +51,14 @@ static inline void *spare_take(struct spare *spare, size_t size)
         if (block != NULL)
             return block;
     }
-    return malloc(size);
+    return memory_new(size);
 }
 
 static inline void spare_let_go(struct spare *spare, void *block)
 {
     for (int i = 0; i < 4 && block != NULL; i++)
         block = atomic_exchange(&spare->blocks[i], block);
-    free(block);
+    memory_free(block);
 }
 
 #endif

@@ -3,7 +3,6 @@
 #include "pins_internal.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -25,7 +24,7 @@ static bool enlarge(void **array, size_t *room, size_t count, size_t more, size_
 
     while (wanted < count + more)
         wanted *= 2;
-    if (wanted >= NOTHING || (bigger = realloc(*array, wanted * size)) == NULL)
+    if (wanted >= NOTHING || (bigger = memory_resize(*array, wanted * size)) == NULL)
         return false;
     *array = bigger;
     *room = wanted;
@@ -107,7 +106,7 @@ static bool reserve(struct pins *pins, size_t lines, size_t length)
         return false;
     for (pins->index_size = 16; pins->index_size < lines + lines / 2;)
         pins->index_size *= 2;
-    pins->index = calloc(pins->index_size, sizeof(*pins->index));
+    pins->index = memory_new_clear(pins->index_size, sizeof(*pins->index));
     if (pins->index != NULL)
         memory_prefer_large_pages(pins->index, pins->index_size * sizeof(*pins->index));
     return pins->index != NULL;
@@ -115,7 +114,7 @@ static bool reserve(struct pins *pins, size_t lines, size_t length)
 
 struct pins *pins_make(size_t lines, size_t length)
 {
-    struct pins *pins = calloc(1, sizeof(*pins));
+    struct pins *pins = memory_new_clear(1, sizeof(*pins));
 
     if (pins == NULL)
         return NULL;
@@ -129,7 +128,7 @@ struct pins *pins_make(size_t lines, size_t length)
 
 static void fit(void **array, size_t *room, size_t count, size_t size)
 {
-    void *smaller = count != 0 && count < *room ? realloc(*array, count * size) : NULL;
+    void *smaller = count != 0 && count < *room ? memory_resize(*array, count * size) : NULL;
 
     if (smaller == NULL)
         return;
@@ -243,7 +242,7 @@ uint32_t pins_add_client(struct pins *pins, const struct client_cert *client)
 
 static uint8_t *copy_bytes(const uint8_t *bytes, size_t length)
 {
-    uint8_t *copy = malloc(length);
+    uint8_t *copy = memory_new(length);
 
     return copy != NULL ? memcpy(copy, bytes, length) : NULL;
 }
@@ -257,7 +256,7 @@ bool pins_copy_client(const struct client_cert *from, struct client_cert *to)
     to->key = copy_bytes(from->key, from->key_length);
     fine = to->chain != NULL && to->key != NULL;
     for (size_t i = 0; i < CLIENT_FILES; i++) {
-        to->paths[i] = from->paths[i] != NULL ? strdup(from->paths[i]) : NULL;
+        to->paths[i] = from->paths[i] != NULL ? memory_copy(from->paths[i], strlen(from->paths[i])) : NULL;
         fine &= (to->paths[i] == NULL) == (from->paths[i] == NULL);
     }
     if (!fine)
@@ -269,10 +268,10 @@ void pins_clear_client(struct client_cert *client)
 {
     if (client->key != NULL)
         explicit_bzero(client->key, client->key_length);
-    free(client->key);
-    free(client->chain);
+    memory_free(client->key);
+    memory_free(client->chain);
     for (size_t i = 0; i < CLIENT_FILES; i++)
-        free(client->paths[i]);
+        memory_free(client->paths[i]);
     memset(client, 0, sizeof(*client));
 }
 
@@ -280,16 +279,16 @@ void pins_free(struct pins *pins)
 {
     if (pins == NULL)
         return;
-    free(pins->rules);
-    free(pins->pins);
-    free(pins->bytes);
-    free(pins->index);
-    free(pins->issuers);
+    memory_free(pins->rules);
+    memory_free(pins->pins);
+    memory_free(pins->bytes);
+    memory_free(pins->index);
+    memory_free(pins->issuers);
     roots_free(pins->roots);
     for (size_t i = 0; i < pins->client_count; i++)
         pins_clear_client(&pins->clients[i]);
-    free(pins->clients);
-    free(pins);
+    memory_free(pins->clients);
+    memory_free(pins);
 }
 
 bool pins_demand_anything(const struct pins *pins)

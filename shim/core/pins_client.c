@@ -1,6 +1,5 @@
+#include "memory.h"
 #include "pins_text.h"
-
-#include <stdlib.h>
 
 static const char *const client_files[CLIENT_FILES] = {"client-cert=", "client-key=", "client-key-pass-file="};
 
@@ -36,7 +35,7 @@ static uint32_t load_client(struct parser *parser, const struct line *line)
     bool read = parser->reader != NULL;
 
     for (size_t i = 0; i < CLIENT_FILES; i++) {
-        if (line->client[i].at != NULL && (paths[i] = strndup(line->client[i].at, line->client[i].length)) == NULL)
+        if (line->client[i].at != NULL && (paths[i] = memory_copy(line->client[i].at, line->client[i].length)) == NULL)
             parser->out_of_memory = true;
     }
     if (!read)
@@ -56,7 +55,7 @@ static uint32_t load_client(struct parser *parser, const struct line *line)
             strstr(buffer, "; expected ") != NULL ? "" : "; expected a client certificate with its key, in PEM or PKCS #12");
     }
     for (size_t i = 0; i < CLIENT_FILES; i++)
-        free(paths[i]);
+        memory_free(paths[i]);
     return number;
 }
 
@@ -79,7 +78,7 @@ static uint32_t client_of(struct parser *parser, const struct line *line)
             return named->number;
     }
     number = load_client(parser, line);
-    bigger = realloc(parser->clients, (parser->client_count + 1) * sizeof(*bigger));
+    bigger = memory_resize(parser->clients, (parser->client_count + 1) * sizeof(*bigger));
     if (bigger == NULL) {
         parser->out_of_memory = true;
         return 0;

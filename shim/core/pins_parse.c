@@ -1,6 +1,6 @@
+#include "memory.h"
 #include "pins_text.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define LARGEST (256 << 20) /* bytes; a million rules have a third of that */
@@ -350,7 +350,7 @@ struct pins *pins_parse(const char *buffer, size_t length, const struct pins_rea
     if (parser.complaints == 0 && !parser.out_of_memory)
         check_clients(&parser);
     check_required(&parser);
-    free(parser.clients);
+    memory_free(parser.clients);
     if (parser.out_of_memory) {
         report(arg, 0, 0, "out of memory");
         parser.complaints++;
@@ -382,6 +382,6 @@ struct pins *pins_load(const char *path, const struct pins_reader *reader, struc
         report(arg, 0, 0, message);
     if (pins != NULL)
         pins_set_today(pins, text_today());
-    free(buffer);
+    memory_free(buffer);
     return pins;
 }

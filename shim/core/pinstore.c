@@ -2,11 +2,11 @@
 
 #include "kernel.h"
 #include "log.h"
+#include "memory.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SLOTS 32
@@ -116,10 +116,10 @@ static void drop(struct loaded *loaded)
         return;
     if (loaded->shared != NULL && atomic_fetch_sub(&loaded->shared->owners, 1) == 1) {
         pins_free(loaded->shared->pins);
-        free(loaded->shared);
+        memory_free(loaded->shared);
     }
-    free(loaded->faults.bytes);
-    free(loaded);
+    memory_free(loaded->faults.bytes);
+    memory_free(loaded);
 }
 
 enum publication { NOT_PUBLISHED = 0, NO_ROOM, PUBLISHED };
@@ -176,7 +176,7 @@ static struct loaded *hold_current(void)
 static void keep_fault(struct faults *faults, const char *message)
 {
     size_t length = strlen(message) + 1;
-    char *bigger = realloc(faults->bytes, faults->length + length);
+    char *bigger = memory_resize(faults->bytes, faults->length + length);
 
     faults->count++;
     if (bigger == NULL)
@@ -201,7 +201,7 @@ static void on_error(void *arg, uint32_t line, uint32_t column, const char *mess
 
 static struct shared *share(struct pins *pins)
 {
-    struct shared *shared = malloc(sizeof(*shared));
+    struct shared *shared = memory_new(sizeof(*shared));
 
     if (shared == NULL) {
         pins_free(pins);
@@ -272,7 +272,7 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
 {
     static const struct file_identity none;
     const struct config *config = config_get();
-    struct loaded *loaded = calloc(1, sizeof(*loaded));
+    struct loaded *loaded = memory_new_clear(1, sizeof(*loaded));
     const struct timespec now = file_clock();
     struct pins_reader renewing = {.read = NULL};
     struct pins *pins = NULL;

@@ -3,6 +3,7 @@
 #include "guard.h"
 #include "kernel.h"
 #include "log.h"
+#include "memory.h"
 #include "pinstore.h"
 #include "proxy.h"
 #include "socket.h"
@@ -144,6 +145,21 @@ void required_connects(int fd, const struct sockaddr *to, socklen_t length)
     errno = saved;
 }
 
+/* The call may be made where malloc must not be. Who has read the pins reads them again elsewhere. */
+static const struct pinstore *hold_pins_anywhere(void)
+{
+    const struct pinstore *store = pinstore_hold();
+    bool before;
+
+    if (store == NULL) {
+        before = memory_apart(true);
+        guard_prepare();
+        (void)memory_apart(before);
+    }
+    pinstore_release(store);
+    return hold_pins();
+}
+
 bool required_inherited(int fd)
 {
     const struct pinstore *store;
@@ -153,8 +169,7 @@ bool required_inherited(int fd)
     if (fd < 0 || !socket_peer(fd, &peer))
         return false;
     if (has_asked(fd, &peer)) {
-        guard_prepare();
-        store = hold_pins();
+        store = hold_pins_anywhere();
         if (store != NULL) {
             look_at(fd, store, &peer);
             may_ask(fd);
@@ -206,6 +221,7 @@ static enum outcome report_for(const struct pinstore *store, const struct host *
     struct text text = text_over(reason, sizeof(reason));
     struct event event = {.verdict = EVENT_REFUSED, .library = "unjudged", .target = where, .rule = at, .reason = reason};
     enum outcome outcome = STALE;
+    bool before = memory_apart(true); /* a signal handler may have sent it */
 
     if (rule != NULL) {
         outcome = REFUSED;
@@ -222,6 +238,7 @@ static enum outcome report_for(const struct pinstore *store, const struct host *
         if (!told)
             log_event(&event);
     }
+    (void)memory_apart(before);
     target_free(&target);
     return outcome;
 }
