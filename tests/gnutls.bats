@@ -277,6 +277,17 @@ farewell() {
     done
 }
 
+@test "a peer without a certificate gets nothing from another thread while a session of the good server is offered, and early data" {
+    local count=60
+    serves impostor nocert secret=6
+    capture shim timeout 50 "$GNUTLS/crowd" 127.0.0.1 "$GOOD" "$PORT" hasty "$count" tls1.3 early priority=+ECDHE-PSK:+PSK
+    [ "$STATUS" -ne 77 ] || skip 'this GnuTLS crashes'
+    CONNECTIONS=$count heard
+    got_nothing || return 1
+    has "$OUT" 'answers: 0 good, 0 impostor'
+    equals "$(count_lines refused)" "$count"
+}
+
 # silent_unless_allowed PROGRAM [OPTION...]: at the server of $PORT
 silent_unless_allowed() {
     pins "www.pinned.example spki-sha256:$PIN_GOOD"
@@ -452,11 +463,77 @@ again_to() {
     equals "$STATUS" 0
     lab_wait grep -aq ARRI "$READER"
     run -1 grep -a LEAK "$READER"
-    # To the good server, on a session that this process has proven.
+}
+
+@test "early data reaches the good server on a proven session, and all for which there is no rule, as without the shim" {
+    local rule how without
     EVENTS=$GOOD_EVENTS
-    again_to shim "$GOOD" resume get2 tls1.3 early=ARRIVED
-    equals "$STATUS" 0
+    for how in '' psk unsaid 'unsaid psk' 'late psk'; do
+        # shellcheck disable=SC2086 # words
+        again_to bare "$GOOD" resume get2 tls1.3 early=ARRIVED $how
+        without=$OUT
+        has "$HEARD" 'early ARRIVED'
+        for rule in "www.pinned.example spki-sha256:$PIN_GOOD" "other.example spki-sha256:$PIN_IMPOSTOR" '* allow' "127.0.0.1 spki-sha256:$PIN_GOOD"; do
+            pins "$rule"
+            # shellcheck disable=SC2086
+            again_to shim "$GOOD" resume get2 tls1.3 early=ARRIVED $how
+            equals "$OUT" "$without"
+            has "$HEARD" 'early ARRIVED'
+            lacks "$ERR" 'pinshim['
+        done
+    done
+}
+
+@test "early data that is dropped with its session does not seem to have been taken" {
+    EVENTS=$GOOD_EVENTS
+    # The name, and the address, come after it.
+    again_to bare "$GOOD" resume get2 tls1.3 early=ARRIVED late soon
+    has "$OUT" 'early data taken: 1'
     has "$HEARD" 'early ARRIVED'
+    again_to shim "$GOOD" resume get2 tls1.3 early=ARRIVED late soon
+    equals "$STATUS" 0
+    has "$OUT" 'early data taken: 0'
+    lacks "$HEARD" early
+}
+
+@test "a client that gives up while it offers a session, whose target is still in doubt, is not said to be refused" {
+    local without
+    pins "127.0.0.9 spki-sha256:$PIN_GOOD" "www.pinned.example spki-sha256:$PIN_GOOD"
+    EVENTS=$GOOD_EVENTS
+    asks bare "$GOOD" resume get2 tls1.3 cancel
+    without=$OUT
+    has "$OUT" 'gnutls_handshake: GNUTLS_E_AGAIN'
+    asks shim "$GOOD" resume get2 tls1.3 cancel
+    equals "$OUT" "$without"
+    equals "$(count_lines refused)" 0
+}
+
+@test "gnutls-cli: early data reaches the good server, and no impostor" {
+    local rule how
+    printf EARLY >"$BATS_TEST_TMPDIR/early"
+    set -- gnutls-cli --earlydata="$BATS_TEST_TMPDIR/early" --insecure --resume --waitresumption localhost -p
+    EVENTS=$GOOD_EVENTS
+    for rule in "localhost spki-sha256:$PIN_GOOD" "other.example spki-sha256:$PIN_GOOD" '* allow'; do
+        pins "$rule"
+        for how in bare shim; do
+            : >"$EVENTS"
+            capture "$how" timeout 20 "$@" "$GOOD"
+            [[ $how = shim || $ERR != *'error sending early data'* ]] || skip 'this gnutls-cli sends none'
+            CONNECTIONS=2 heard
+            equals "$STATUS" 0
+            has "$OUT" 'This is a resumed session'
+            has "$HEARD" 'early EARLY'
+            lacks "$ERR" 'pinshim['
+        done
+    done
+    pins "localhost spki-sha256:$PIN_GOOD"
+    EVENTS=$IMPOSTOR_EVENTS
+    : >"$EVENTS"
+    capture shim timeout 20 "$@" "$IMPOSTOR"
+    heard
+    equals "$STATUS" 1
+    got_nothing
+    equals "$(count_lines refused)" 1
 }
 
 @test "false start sends nothing to an impostor" {

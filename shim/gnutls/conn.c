@@ -17,7 +17,7 @@ void gtls_conn_keep_session(struct conn *conn, uint8_t *bytes, size_t size)
     free(conn->held);
     conn->held = bytes;
     conn->held_length = size;
-    conn->held_proven = conn->held_digested = conn->offered = false;
+    conn->held_proven = conn->held_digested = conn->offered = conn->passed_over = false;
 }
 
 static void release(const void *library, void *attached)

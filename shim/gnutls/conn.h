@@ -36,6 +36,7 @@ struct conn {
     size_t held_length;
     bool held_proven; /* this process has seen its peer prove the certificate */
     bool offered; /* it is offered */
+    bool passed_over; /* it will not be: early data was dropped, which the server would seem to have taken */
     bool held_digested;
     struct peer_digests held_digests; /* of its peer's leaf, those that were computed */
     uint8_t *client; /* the client certificate that was chosen for the server, and its chain; NULL: none */

@@ -273,18 +273,18 @@ EXPORT int gnutls_verify_stored_pubkey(const char *file, gnutls_tdb_t store, con
 }
 
 /* On a refused connection nothing moves. */
-#define SENDS(type, name, parameters, ...) \
-    EXPORT type name parameters \
+#define SENDS(name, parameters, ...) \
+    EXPORT int name parameters \
     { \
         FIND(name, session, GNUTLS_E_INTERNAL_ERROR) \
  \
-        return conn == NULL || conn->phase == PHASE_CONFIRMED || gtls_handshake_may_send(conn) ? real(__VA_ARGS__) : REFUSED; \
+        return conn == NULL || conn->phase != PHASE_REFUSED ? real(__VA_ARGS__) : REFUSED; \
     }
 
-/* Return 0 if the program's data may leave, else what the call returns. */
-static inline int may_write(struct conn *conn)
+/* Return 0 if the program's data may leave, else what the call from `caller` returns; NULL: not one by which GnuTLS itself sends early data. */
+static inline int may_write(struct conn *conn, const void *caller)
 {
-    return conn == NULL || conn->phase == PHASE_CONFIRMED ? 0 : gtls_handshake_may_write(conn);
+    return conn == NULL || conn->phase == PHASE_CONFIRMED ? 0 : gtls_handshake_may_write(conn, gtls_calls(conn->gtls, caller));
 }
 
 /* gnutls_record_send_file of this thread passes on what the program has not given. */
@@ -297,7 +297,7 @@ static _Thread_local bool sends_file;
     { \
         FIND(name, session, GNUTLS_E_INTERNAL_ERROR) \
         const bool before = sends_file; \
-        ssize_t result = may_write(conn); \
+        ssize_t result = may_write(conn, __builtin_return_address(0)); \
  \
         if (result != 0) \
             return result; \
@@ -318,7 +318,7 @@ WRITES(gnutls_record_send_range, false, (gnutls_session_t session, const void *b
 EXPORT ssize_t gnutls_record_send_file(gnutls_session_t session, int fd, off_t *offset, size_t size)
 {
     FIND(gnutls_record_send_file, session, GNUTLS_E_INTERNAL_ERROR)
-    ssize_t result = may_write(conn);
+    ssize_t result = may_write(conn, NULL);
 
     if (result != 0)
         return result;
@@ -331,7 +331,7 @@ EXPORT int gnutls_record_uncork(gnutls_session_t session, unsigned flags)
 {
     FIND(gnutls_record_uncork, session, GNUTLS_E_INTERNAL_ERROR)
     const bool before = sends_file;
-    int result = may_write(conn);
+    int result = may_write(conn, NULL);
 
     if (result != 0)
         return result;
@@ -341,19 +341,28 @@ EXPORT int gnutls_record_uncork(gnutls_session_t session, unsigned flags)
     return result;
 }
 
-SENDS(int, gnutls_bye, (gnutls_session_t session, gnutls_close_request_t how), session, how)
-SENDS(int, gnutls_alert_send, (gnutls_session_t session, gnutls_alert_level_t level, gnutls_alert_description_t alert), session, level, alert)
-SENDS(int, gnutls_alert_send_appropriate, (gnutls_session_t session, int error), session, error)
-SENDS(int, gnutls_heartbeat_ping, (gnutls_session_t session, size_t size, unsigned tries, unsigned flags), session, size, tries, flags)
-SENDS(int, gnutls_heartbeat_pong, (gnutls_session_t session, unsigned flags), session, flags)
-SENDS(int, gnutls_session_key_update, (gnutls_session_t session, unsigned flags), session, flags)
-SENDS(int, gnutls_reauth, (gnutls_session_t session, unsigned flags), session, flags)
+SENDS(gnutls_bye, (gnutls_session_t session, gnutls_close_request_t how), session, how)
+SENDS(gnutls_alert_send, (gnutls_session_t session, gnutls_alert_level_t level, gnutls_alert_description_t alert), session, level, alert)
+SENDS(gnutls_alert_send_appropriate, (gnutls_session_t session, int error), session, error)
+SENDS(gnutls_heartbeat_ping, (gnutls_session_t session, size_t size, unsigned tries, unsigned flags), session, size, tries, flags)
+SENDS(gnutls_heartbeat_pong, (gnutls_session_t session, unsigned flags), session, flags)
+SENDS(gnutls_session_key_update, (gnutls_session_t session, unsigned flags), session, flags)
+
+/* It may send the client's certificate. */
+EXPORT int gnutls_reauth(gnutls_session_t session, unsigned flags)
+{
+    FIND(gnutls_reauth, session, GNUTLS_E_INTERNAL_ERROR)
+    int result = may_write(conn, NULL);
+
+    return result != 0 ? result : real(session, flags);
+}
+
 /* A program that has these may send without GnuTLS. */
 EXPORT int gnutls_record_get_state(gnutls_session_t session, unsigned read, gnutls_datum_t *mac, gnutls_datum_t *iv, gnutls_datum_t *key,
     unsigned char sequence[8])
 {
     FIND(gnutls_record_get_state, session, GNUTLS_E_INTERNAL_ERROR)
-    int result = may_write(conn);
+    int result = may_write(conn, NULL);
 
     return result != 0 ? result : real(session, read, mac, iv, key, sequence);
 }

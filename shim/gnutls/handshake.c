@@ -86,21 +86,6 @@ int gtls_handshake_run(struct conn *conn)
     return after_drive(conn, result);
 }
 
-bool gtls_handshake_may_send(struct conn *conn)
-{
-    int saved = errno;
-
-    if (conn->phase == PHASE_REFUSED)
-        return false;
-    /* GnuTLS sends it as early data, or not at all. */
-    if (conn->phase == PHASE_UNJUDGED && conn->offered && !gtls_session_offer(conn, true)) {
-        (void)gtls_refuse(conn);
-        return false;
-    }
-    errno = saved;
-    return true;
-}
-
 /* Return true if GnuTLS may send it as early data. A session that may be resumed says nothing of a peer that only has a pre-shared key. */
 static bool may_be_early(const struct conn *conn)
 {
@@ -108,21 +93,6 @@ static bool may_be_early(const struct conn *conn)
 
     return conn->offered && (conn->flags & GNUTLS_ENABLE_EARLY_DATA) != 0
         && (conn->held == NULL || conn->gtls->gnutls_credentials_get(conn->session, GNUTLS_CRD_PSK, &shared) < 0);
-}
-
-int gtls_handshake_may_write(struct conn *conn)
-{
-    enum phase phase = __atomic_load_n(&conn->phase, __ATOMIC_ACQUIRE);
-
-    if (phase == PHASE_CONFIRMED)
-        return 0;
-    if (phase == PHASE_REFUSED || !gtls_handshake_may_send(conn))
-        return REFUSED;
-    /* The peer of before has been confirmed; or the handshake was not seen. */
-    if (conn->again || (!conn->begun && conn->facts.random_known) || may_be_early(conn))
-        return 0;
-    /* GnuTLS says so, too, but stops when its handshake is finished, before there is a verdict: another thread could send then. */
-    return GNUTLS_E_UNAVAILABLE_DURING_HANDSHAKE;
 }
 
 bool gtls_handshake_may_send_early(struct conn *conn)
@@ -137,6 +107,29 @@ bool gtls_handshake_may_send_early(struct conn *conn)
     }
     errno = saved;
     return true;
+}
+
+/* Return true if GnuTLS itself sends the early data that it was given before, by its own function within gnutls_handshake. No other thread comes here. A
+ * callback of the program might, by a jump at its end; what it sends is early data, too: TLS 1.3 calls none once it is finished, and under TLS 1.2 GnuTLS fails
+ * (3.7.9) after it has sent early data. */
+static bool is_early(const struct conn *conn, bool by_library)
+{
+    return by_library && conn->offered && gtls_conn_driven == conn->session;
+}
+
+int gtls_handshake_may_write(struct conn *conn, bool by_library)
+{
+    enum phase phase = __atomic_load_n(&conn->phase, __ATOMIC_ACQUIRE);
+
+    if (phase == PHASE_REFUSED)
+        return REFUSED;
+    /* The peer of before has been confirmed; or the handshake was not seen. */
+    if (phase == PHASE_CONFIRMED || conn->again || (!conn->begun && conn->facts.random_known))
+        return 0;
+    if (may_be_early(conn) || is_early(conn, by_library))
+        return gtls_handshake_may_send_early(conn) ? 0 : REFUSED;
+    /* GnuTLS says so, too, but stops when its handshake is finished, before there is a verdict: another thread could send then. */
+    return GNUTLS_E_UNAVAILABLE_DURING_HANDSHAKE;
 }
 
 bool gtls_handshake_was_read(struct conn *conn, ssize_t result)

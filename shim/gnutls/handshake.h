@@ -7,11 +7,9 @@
 /* Run a client's handshake, and judge the peer at its completion. Return what gnutls_handshake would, or REFUSED. */
 int gtls_handshake_run(struct conn *conn);
 
-/* Return 0 if the program's data may leave; else the failure of the call: the connection is, or becomes, refused, or is not judged yet. */
-MUST_CHECK int gtls_handshake_may_write(struct conn *conn);
-
-/* Return true if any other call that sends may run; else the connection is, or becomes, refused. */
-MUST_CHECK bool gtls_handshake_may_send(struct conn *conn);
+/* Return 0 if the program's data may leave; else the failure of the call: the connection is, or becomes, refused, or is not judged yet. `by_library`: GnuTLS
+ * itself calls. */
+MUST_CHECK int gtls_handshake_may_write(struct conn *conn, bool by_library);
 
 /* The program has written these bytes, one or more: it may ask a proxy for a host. errno is preserved. */
 void gtls_handshake_was_written(struct conn *conn, const void *bytes, size_t size);

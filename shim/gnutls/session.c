@@ -143,15 +143,17 @@ bool gtls_session_offer(struct conn *conn, bool early)
     /* What is still unknown of the target is known when the handshake is confirmed; early data is gone by then. */
     bool final = early || (conn->flags & GNUTLS_ENABLE_EARLY_DATA) != 0;
 
-    if (conn->held == NULL)
+    if (conn->held == NULL || conn->passed_over)
         return true;
     if (!may_resume(conn, final)) {
-        if (conn->offered)
+        if (conn->offered) {
             log_stopped(conn);
-        return !conn->offered;
-    }
-    if (!conn->offered)
+            return false;
+        }
+    } else if (!conn->offered) {
         conn->offered = conn->gtls->gnutls_session_set_data(conn->session, conn->held, conn->held_length) >= 0;
+    }
+    conn->passed_over = early && !conn->offered;
     return true;
 }
 

@@ -1,7 +1,7 @@
-/* crowd HOST GOOD IMPOSTOR threads|fork|sequence|cancelled|nested|coroutines|hasty COUNT [priority=TEXT] [false-start]: clients of both servers at a time. It says how many answers of each came: in threads, in
+/* crowd HOST GOOD IMPOSTOR threads|fork|sequence|cancelled|nested|coroutines|hasty COUNT [priority=TEXT] [false-start] [early]: clients of both servers at a time. It says how many answers of each came: in threads, in
  * children that inherited an unfinished or a fresh session, one after the other with the same credentials, in threads that are cancelled in the middle,
  * within the verify function of one to the other server, or as coroutines. hasty: with a pre-shared key, and another
- * thread that sends as soon as it can, before gnutls_handshake has returned; to IMPOSTOR alone. */
+ * thread that sends as soon as it can, before gnutls_handshake has returned; to IMPOSTOR alone. early: it offers a session of GOOD, with early data. */
 
 #include "gnutls.h"
 #include <fcntl.h>
@@ -125,28 +125,42 @@ static volatile bool over;
 
 static void *hurry(void *session)
 {
-    while (!over && gnutls_record_send(session, REQUEST, strlen(REQUEST)) <= 0)
+    /* What is early data nobody but the good server could read. */
+    while (!over && (gnutls_record_send(session, REQUEST, strlen(REQUEST)) <= 0 || word(words, "early")))
         ;
     return NULL;
 }
 
-static int ask_hastily(const char *port)
+/* A session of the good server, which has shown its certificate. */
+static gnutls_datum_t good_session(void)
 {
-    static const gnutls_datum_t key = {(unsigned char *)"07070707070707070707070707070707", 32};
+    gnutls_session_t session = client(words, own, open_socket(words[1], words[2], SOCK_STREAM), PINNED, 0);
+    gnutls_datum_t made = {NULL, 0};
+
+    if (handshake(session) < 0 || !fetch(session))
+        exit(1);
+    must(gnutls_session_get_data2(session, &made), "gnutls_session_get_data2");
+    gnutls_deinit(session);
+    return made;
+}
+
+static int ask_hastily(const char *port, gnutls_datum_t before)
+{
     gnutls_session_t session = client(words, own, open_socket(words[1], port, SOCK_STREAM), PINNED, word(words, "false-start") ? GNUTLS_ENABLE_FALSE_START : 0);
-    gnutls_psk_client_credentials_t shared;
+    gnutls_psk_client_credentials_t shared = share_key(session);
     char answer[200];
     pthread_t thread;
     ssize_t got;
     int result;
 
-    must(gnutls_psk_allocate_client_credentials(&shared), "credentials");
-    must(gnutls_psk_set_client_credentials(shared, "user", &key, GNUTLS_PSK_KEY_HEX), "credentials");
-    gnutls_credentials_set(session, GNUTLS_CRD_PSK, shared);
+    if (before.data != NULL) {
+        must(gnutls_session_set_data(session, before.data, before.size), "gnutls_session_set_data");
+        must((int)gnutls_record_send_early_data(session, "EARLY", 5), "gnutls_record_send_early_data");
+    }
     over = false;
     pthread_create(&thread, NULL, hurry, session);
     result = handshake(session);
-    if (result < 0) {
+    if (result < 0 || word(words, "early")) {
         usleep(300);
         over = true;
     }
@@ -197,8 +211,15 @@ int main(int argc, char **argv)
         for (long i = 0; i < count; i++)
             coroutines();
     } else if (strcmp(argv[4], "hasty") == 0) {
+        gnutls_datum_t before = {NULL, 0};
+
+        /* Before, such a server crashes by itself. */
+        if (word(argv, "early") && gnutls_check_version("3.7.2") == NULL)
+            return 77;
+        if (word(argv, "early"))
+            before = good_session();
         for (long i = 0; i < count; i++)
-            answers[1] += ask_hastily(argv[3]);
+            answers[1] += ask_hastily(argv[3], before);
     } else if (strcmp(argv[4], "fork") == 0) {
         for (long i = 0; i < count; i++) {
             int fd = open_socket(argv[1], argv[2 + i % 2], SOCK_STREAM);

@@ -77,6 +77,18 @@ static inline void set_known_secret(gnutls_session_t session, char **argv, unsig
              GNUTLS_COMP_NULL, &secret, &id), "gnutls_session_set_premaster");
 }
 
+/* Give the client the key that the server of this directory knows. */
+static inline gnutls_psk_client_credentials_t share_key(gnutls_session_t session)
+{
+    static const gnutls_datum_t key = {(unsigned char *)"07070707070707070707070707070707", 32};
+    gnutls_psk_client_credentials_t shared;
+
+    must(gnutls_psk_allocate_client_credentials(&shared), "credentials");
+    must(gnutls_psk_set_client_credentials(shared, "user", &key, GNUTLS_PSK_KEY_HEX), "credentials");
+    must(gnutls_credentials_set(session, GNUTLS_CRD_PSK, shared), "gnutls_credentials_set");
+    return shared;
+}
+
 /* The name that a client sends: sni=NAME; empty: none. */
 static inline const char *sni_of(char **argv)
 {
