@@ -1018,6 +1018,7 @@ once_more() {
 @test "an impostor is refused where the program interposes dl_iterate_phdr" {
     held own_iterate tls1.2
     held own_iterate tls1.3
+    EARLY=1 held own_iterate tls1.3
 }
 
 @test "an impostor is refused in a plugin that is loaded with RTLD_DEEPBIND" {

@@ -231,6 +231,24 @@ static void *find_function(const struct tables *tables, const char *name, uint32
     return symbol != NULL && ELF64_ST_TYPE(symbol->st_info) == STT_FUNC ? (void *)(tables->base + symbol->st_value) : NULL;
 }
 
+/* libc's own, once it is found: who interposes it may look for it by dlsym only now (the sanitizers do), and must not be called before. */
+static int (*_Atomic iterate)(int (*each)(struct dl_phdr_info *info, size_t size, void *arg), void *arg);
+
+static void take_iterate(const struct tables *tables)
+{
+    void *found = find_function(tables, "dl_iterate_phdr", hash_of("dl_iterate_phdr"));
+
+    if (found != NULL)
+        atomic_store_explicit(&iterate, (int (*)(int (*)(struct dl_phdr_info *, size_t, void *), void *))found, memory_order_relaxed);
+}
+
+static void iterate_objects(int (*each)(struct dl_phdr_info *info, size_t size, void *arg), void *arg)
+{
+    int (*own)(int (*each)(struct dl_phdr_info *info, size_t size, void *arg), void *arg) = atomic_load_explicit(&iterate, memory_order_relaxed);
+
+    (void)(own != NULL ? own : dl_iterate_phdr)(each, arg);
+}
+
 /* Take the functions of musl, which is loader and libc in one. Its name says nothing: it is that by which the program calls for it, or by which it was
  * run as a program itself. It is what this object's calls lead to. Symbols have no versions there, and dlvsym is dlsym. */
 static bool take_musl(const struct link_map *map)
@@ -252,6 +270,7 @@ static bool take_musl(const struct link_map *map)
     loader_real_dlvsym = (void *(*)(void *, const char *, const char *))found[1];
     real_dlclose = (int (*)(void *))found[2];
     real_dlerror = (char *(*)(void))found[3];
+    take_iterate(&tables);
     atomic_store(&is_musl, true);
     atomic_store_explicit(&real_known, true, memory_order_release);
     return true;
@@ -276,6 +295,7 @@ static bool take_glibc(const struct link_map *map)
     libc = find_function(&tables, "__libc_dlopen_mode", hash_of("__libc_dlopen_mode"));
     if (libc != NULL)
         atomic_store(&libc_dlopen, (void *(*)(const char *, int))libc);
+    take_iterate(&tables);
     for (int i = 0; i < 7; i++) {
         found[i] = find_function(&tables, names[i], hash_of(names[i]));
         if (found[i] == NULL)
@@ -337,7 +357,7 @@ static const struct link_map *first_object(void)
     }
     if (program)
         return dynamic != NULL ? list_of((const ElfW(Dyn) *)(base + dynamic->p_vaddr)) : NULL;
-    (void)dl_iterate_phdr(note_list, &first);
+    iterate_objects(note_list, &first);
     return first;
 }
 
@@ -345,11 +365,12 @@ static const struct link_map *first_object(void)
 static void look(void)
 {
     const struct link_map *map;
+    bool taken = false;
 
     if (atomic_load_explicit(&real_known, memory_order_acquire) || atomic_load(&libc_dlopen) != NULL)
         return;
-    for (map = first_object(); map != NULL && !take_glibc(map);)
-        map = map->l_next;
+    for (map = first_object(); map != NULL && !(taken && atomic_load_explicit(&iterate, memory_order_relaxed) != NULL); map = map->l_next)
+        taken |= take_glibc(map);
     if (atomic_load(&real_known) || atomic_load(&libc_dlopen) != NULL)
         return;
     for (map = first_object(); map != NULL && !take_musl(map);)
@@ -435,7 +456,7 @@ bool loader_find(const void *address, const char *mark, struct loaded *out)
     struct listing listing = {&found, 1, 0, 0, mark, (uintptr_t)address};
 
     if (address != NULL)
-        (void)dl_iterate_phdr(note_object, &listing);
+        iterate_objects(note_object, &listing);
     *out = found;
     return listing.count == 1;
 }
@@ -444,7 +465,7 @@ size_t loader_list(const char *mark, struct loaded *out, size_t room)
 {
     struct listing listing = {out, room, 0, 0, mark, 0};
 
-    (void)dl_iterate_phdr(note_object, &listing);
+    iterate_objects(note_object, &listing);
     return listing.count;
 }
 
@@ -657,7 +678,7 @@ bool loader_find_near(const struct loaded *near, const void *address, const char
     if (near->list == NULL)
         return loader_find(address, mark, out);
     if (address != NULL)
-        (void)dl_iterate_phdr(search_elsewhere, &elsewhere);
+        iterate_objects(search_elsewhere, &elsewhere);
     *out = found;
     return elsewhere.listing.count == 1;
 }
@@ -673,7 +694,7 @@ size_t loader_list_space(void *handle, const char *mark, struct loaded *out, siz
     while (map != NULL && map->l_prev != NULL)
         map = map->l_prev;
     elsewhere.list = map;
-    (void)dl_iterate_phdr(search_elsewhere, &elsewhere);
+    iterate_objects(search_elsewhere, &elsewhere);
     return elsewhere.listing.count;
 }
 
@@ -759,7 +780,7 @@ void loader_find_new(struct sought *marks, size_t count)
     struct news news = {.marks = marks, .mark_count = count};
 
     set_hashes(marks, count);
-    (void)dl_iterate_phdr(note_new, &news);
+    iterate_objects(note_new, &news);
 }
 
 void *loader_own(const char *name)
