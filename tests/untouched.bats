@@ -592,6 +592,75 @@ alike_all() {
     alike 0 unshare --net "$PROGRAMS/unread" ring
 }
 
+@test "a program that a sanitizer watches starts as without the shim, and is judged" {
+    local made=$BATS_TEST_TMPDIR watched count=0
+    pins "localhost spki-sha256:$PIN_GOOD"
+    echo 'int main(void) { return 0; }' >"$made/empty.c"
+    cat >"$made/client.c" <<'EOF'
+#include <openssl/ssl.h>
+#include <stdio.h>
+int main(int count, char **arguments)
+{
+    BIO *bio = BIO_new_ssl_connect(SSL_CTX_new(TLS_client_method()));
+    BIO_set_conn_hostname(bio, arguments[count - 1]);
+    puts(BIO_do_connect(bio) == 1 ? "connected" : "refused");
+    return 0;
+}
+EOF
+    export LSAN_OPTIONS=exitcode=0 ASAN_OPTIONS=detect_leaks=0
+    for watched in gcc:thread gcc:leak gcc:undefined clang:thread clang:address clang:memory; do
+        watch() {
+            "${watched%:*}" "-fsanitize=${watched#*:}" -o "$made/$1" "${@:2}"
+        }
+        watch empty "$made/empty.c" && bare "$made/empty" || continue
+        count=$((count + 1))
+        alike 0 "$made/empty"
+        watch empty "$made/empty.c" -Wl,--no-as-needed -lssl -lcrypto
+        alike 0 "$made/empty"
+        # That one takes for uninitialized what a library writes that it does not watch.
+        [ "$watched" != clang:memory ] || continue
+        watch client "$made/client.c" -lssl -lcrypto
+        capture shim "$made/client" "localhost:$GOOD"
+        equals "$STATUS $OUT $(count_lines refused)" '0 connected 0'
+        capture shim "$made/client" "localhost:$IMPOSTOR"
+        equals "$STATUS $OUT $(count_lines refused)" '0 refused 1'
+    done
+    [ "$count" -gt 0 ] || skip 'no compiler has a sanitizer that works here'
+}
+
+@test "a program that interposes functions of libc, and looks for the real ones when they are called, starts as without the shim" {
+    gcc -fno-builtin -w -rdynamic -o "$BATS_TEST_TMPDIR/interposes" -x c - -ldl <<'EOF'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stddef.h>
+#define PASS(type, name, parameters, arguments) \
+    type name parameters \
+    { \
+        static type(*real) parameters; \
+        if (real == NULL) \
+            real = (type(*) parameters)dlsym(RTLD_NEXT, #name); \
+        return real arguments; \
+    }
+PASS(char *, strstr, (const char *a, const char *b), (a, b))
+PASS(int, strcmp, (const char *a, const char *b), (a, b))
+PASS(int, strncmp, (const char *a, const char *b, size_t n), (a, b, n))
+PASS(size_t, strlen, (const char *a), (a))
+PASS(char *, strrchr, (const char *a, int c), (a, c))
+PASS(char *, strchr, (const char *a, int c), (a, c))
+PASS(void *, memcpy, (void *a, const void *b, size_t n), (a, b, n))
+PASS(void *, memset, (void *a, int b, size_t n), (a, b, n))
+PASS(int, memcmp, (const void *a, const void *b, size_t n), (a, b, n))
+PASS(void *, malloc, (size_t n), (n))
+PASS(char *, getenv, (const char *a), (a))
+PASS(int, dl_iterate_phdr, (void *a, void *b), (a, b))
+int main(void)
+{
+    return dlsym(RTLD_DEFAULT, "puts") == NULL || dlsym(dlopen(NULL, RTLD_NOW), "write") == NULL;
+}
+EOF
+    alike 0 "$BATS_TEST_TMPDIR/interposes"
+}
+
 @test "what a program writes costs no system call, whatever it looks like" {
     local text
     can_filter

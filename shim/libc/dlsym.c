@@ -19,10 +19,24 @@ struct answer exports_dlvsym(void *handle, const char *name, const char *version
 
 static const struct answer not_answered = {NULL, 0};
 
+/* Not strstr(), as in loader.c: whoever interposes that may be looking for the real one. */
+static bool has_part(const char *name, const char *part)
+{
+    for (; *name != '\0'; name++) {
+        size_t same = 0;
+
+        while (part[same] != '\0' && name[same] == part[same])
+            same++;
+        if (part[same] == '\0')
+            return true;
+    }
+    return false;
+}
+
 static bool is_of_backend(const char *name)
 {
     for (int i = 0; backends[i] != NULL; i++) {
-        if (strstr(name, backends[i]->part) != NULL)
+        if (has_part(name, backends[i]->part))
             return true;
     }
     return false;
@@ -75,22 +89,23 @@ static struct answer replace(const char *name, void *own, void *found)
 static void look_next(const char *name)
 {
     for (int i = 0; name != NULL && backends[i] != NULL; i++) {
-        if (backends[i]->look_next != NULL && strstr(name, backends[i]->part) != NULL)
+        if (backends[i]->look_next != NULL && has_part(name, backends[i]->part))
             backends[i]->look_next();
     }
 }
 
 static void look(void *handle, const char *name)
 {
-    static _Thread_local bool within; /* a program that interposes dl_iterate_phdr may look for the real one */
+    static _Thread_local bool within; /* what has arrived may look for functions when it is met */
     int saved = errno;
     struct sought marks[BACKENDS];
     size_t count;
 
     if (within)
         return;
-    /* Whoever interposes malloc looks for the next one so, and must not be asked for memory then. */
-    if (handle == RTLD_NEXT) {
+    /* Whoever interposes malloc looks for the next one so, and must not be asked for memory then. A sanitizer's runtime, which comes before this object is
+     * ready, looks for it in all objects, too. */
+    if (handle == RTLD_NEXT || (handle == RTLD_DEFAULT && !loader_has_looked())) {
         look_next(name);
         return;
     }

@@ -783,6 +783,11 @@ void loader_find_new(struct sought *marks, size_t count)
     iterate_objects(note_new, &news);
 }
 
+bool loader_has_looked(void)
+{
+    return looked_at > 0;
+}
+
 void *loader_own(const char *name)
 {
     struct tables tables = read_tables((uintptr_t)__ehdr_start, _DYNAMIC);

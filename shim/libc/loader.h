@@ -101,6 +101,9 @@ void loader_next_at_start(struct sought *list, size_t count, struct sought *mark
 /* Find those of the marks that an object defines which was loaded since the last call. */
 void loader_find_new(struct sought *marks, size_t count);
 
+/* Return true if one of these two has looked at the objects. */
+MUST_CHECK bool loader_has_looked(void);
+
 /* Return the address of this object's own export `name`; NULL if there is none. */
 void *loader_own(const char *name);
 
