@@ -305,7 +305,7 @@ except OSError: print("gone")' "$how" "$PORT"
     local how
     opportunist smtp good
     pins "127.0.0.1 spki-sha256:$PIN_GOOD tls=required"
-    for how in plain dup dup2 fcntl any fastopen sendfile splice passed '/dev/tcp' cat echo git fdopen putc_unlocked; do
+    for how in plain dup dup2 fcntl any fastopen sendfile splice passed forked unseen records alert lines '/dev/tcp' cat echo git fdopen putc_unlocked; do
         : >"$CLEAR"
         case $how in
         /dev/tcp) capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" bash -c "exec 3<>/dev/tcp/127.0.0.1/$PORT; printf 'AUTH PLAIN secret\r\n' >&3" ;;
@@ -316,7 +316,7 @@ except OSError: print("gone")' "$how" "$PORT"
         fdopen) capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" "$PROGRAMS/says" "$PORT" secret ;;
         putc_unlocked) capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" "$PROGRAMS/says" "$PORT" secret putc_unlocked ;;
         *) capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c '
-import fcntl, os, socket, sys
+import ctypes, fcntl, os, socket, struct, sys
 how, port = sys.argv[1], int(sys.argv[2])
 secret = b"AUTH PLAIN secret\r\n"
 s = socket.socket()
@@ -324,7 +324,15 @@ if how == "fastopen":
     try: s.sendto(secret, socket.MSG_FASTOPEN, ("127.0.0.1", port))
     except PermissionError: print("refused")
     sys.exit()
-s.connect(("0.0.0.0" if how == "any" else "127.0.0.1", port))
+if how == "forked":
+    if os.fork() == 0:
+        s.connect(("127.0.0.1", port))
+        os._exit(0)
+    os.wait()
+elif how == "unseen":
+    to = struct.pack("=HH4sQ", socket.AF_INET, socket.htons(port), bytes([127, 0, 0, 1]), 0)
+    getattr(ctypes.CDLL(None), "__connect")(s.fileno(), to, len(to))
+else: s.connect(("0.0.0.0" if how == "any" else "127.0.0.1", port))
 fd = s.fileno()
 if how == "passed":
     ends = socket.socketpair(socket.AF_UNIX)
@@ -337,6 +345,12 @@ if how == "dup": fd = os.dup(fd)
 if how == "dup2": fd = os.dup2(fd, 77)
 if how == "fcntl": fd = fcntl.fcntl(fd, fcntl.F_DUPFD, 50)
 os.write(fd, b"EHLO here\r\n")
+# What looks like TLS, of which nothing has begun, and a request that comes after so many as nobody has
+if how == "records": secret = b"\x17\3\3\0\6secret"
+if how == "alert": secret = b"\x15\3\3\0\6secret"
+if how == "lines":
+    os.write(fd, b"EHLO here\r\n" * 15)
+    secret = b"EHLO secret\r\n"
 file = open(os.environ["PINSHIM_PINS"] + "-secret", "w+b", 0)
 file.write(secret)
 pipe = os.pipe()
@@ -363,9 +377,18 @@ for line in b"", b"EHLO here\r\n", b"STARTTLS\r\n":
     s.sendall(line)
     while answers.readline()[3:4] == b"-": pass
 answers.close()
-if sys.argv[2] != "hello": t = ssl._create_unverified_context().wrap_socket(s, server_hostname="localhost"); t.sendall(b"NOOP\r\n"); s = t
-fd = os.dup(s.detach())
-hello = b"\x16\3\1\0\4hell"
+first = os.dup(s.fileno())
+if sys.argv[2] == "elsewhere":
+    # Another process has the ClientHello sent.
+    if os.fork() == 0:
+        t = ssl._create_unverified_context().wrap_socket(s, server_hostname="localhost")
+        t.detach()
+        os._exit(0)
+    os.wait()
+elif sys.argv[2] != "hello": t = ssl._create_unverified_context().wrap_socket(s, server_hostname="localhost"); t.sendall(b"NOOP\r\n"); s = t
+fd = first if sys.argv[2] in ("before", "elsewhere") else os.dup(s.detach())
+if fd == first: os.write(fd, b"\x17\3\3\0\5hello")
+hello = b"\x16\3\1\0\4\1ell"
 try: os.write(fd, (hello if sys.argv[2] == "hello" else b"") + b"AUTH PLAIN secret\r\n")
 except PermissionError: print("refused")'
     opportunist smtp good
@@ -373,7 +396,7 @@ except PermissionError: print("refused")'
     capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$goes_on" "$PORT" after
     equals "$OUT$ERR" ''
     pins "localhost spki-sha256:$PIN_GOOD tls=required"
-    for how in after hello; do
+    for how in after hello before elsewhere; do
         capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" timeout 20 /usr/bin/python3 -c "$goes_on" "$PORT" $how
         equals "$OUT" refused
         has "$(lines refused)" 'says tls=required'

@@ -9,10 +9,16 @@ enum { WITHIN_NOTHING = 0, WITHIN_DOMAIN, WITHIN_LINE_END, WITHIN_ELEMENT, WITHI
 /* What a prefix of a line or of a message is. */
 enum fit { FIT_NONE = 0, FIT_PREFIX, FIT_WHOLE, FIT_MORE /* the rest is not held: `within` says what it is */ };
 
+#define RECORD_ALERT 21
+#define RECORD_HANDSHAKE 22
+#define CLIENT_HELLO 1
+#define SERVER_HELLO 2
+
 #define ELEMENT_MOST 4096
 #define DOMAIN_MOST 255
 #define RECORD_MOST (16384 + 2048) /* RFC 5246, section 6.2.3 */
 #define TAG_MOST 16
+#define ENDED_MOST 16
 #define TAG_LETTERS 4 /* before its first digit */
 
 static const char *const lines[] = {"STARTTLS", "STLS", "AUTH TLS", "AUTH SSL", "AUTH TLS-C", "AUTH TLS-P", "CAPABILITY", "CAPABILITIES", "CAPA", "FEAT", "MODE READER",
@@ -25,9 +31,11 @@ static bool begins_record(uint8_t type)
     return type >= 20 && type <= 24;
 }
 
-static void begin_again(struct plaintext *state)
+/* Return false if that was one too many. */
+static bool begin_again(struct plaintext *state)
 {
-    *state = (struct plaintext) {.secured = state->secured};
+    *state = (struct plaintext) {.sent = state->sent, .secured = state->secured, .ended = (uint8_t)(state->ended + !state->secured)};
+    return state->ended <= ENDED_MOST;
 }
 
 static bool is_alphanumeric(uint8_t c)
@@ -237,6 +245,7 @@ static enum fit fit_ldap(const struct plaintext *state)
     return state->length < end ? FIT_PREFIX : FIT_WHOLE;
 }
 
+/* The first has a ClientHello; or a ServerHello, where the end that has connected is the server. */
 static enum fit fit_record(struct plaintext *state)
 {
     size_t size = (size_t)state->held[3] << 8 | state->held[4];
@@ -247,7 +256,14 @@ static enum fit fit_record(struct plaintext *state)
         return FIT_PREFIX;
     if (size > RECORD_MOST)
         return FIT_NONE;
-    state->secured = true;
+    if (!state->secured && (state->held[0] != RECORD_ALERT || size > 2)) {
+        if (state->held[0] != RECORD_HANDSHAKE || size == 0 || (state->length > 5 && state->held[5] != CLIENT_HELLO && state->held[5] != SERVER_HELLO))
+            return FIT_NONE;
+        if (state->length == 5)
+            return FIT_PREFIX;
+        state->secured = true;
+        size--;
+    }
     state->within = WITHIN_RECORD;
     state->left = (uint16_t)size;
     return size == 0 ? FIT_WHOLE : FIT_MORE;
@@ -330,9 +346,7 @@ static bool allows_within(struct plaintext *state, uint8_t byte)
     if (state->left == 0)
         return false;
     state->left--;
-    if (ends)
-        begin_again(state);
-    return good;
+    return good && (!ends || begin_again(state));
 }
 
 bool plaintext_is_record(const struct plaintext *state, uint8_t first)
@@ -355,8 +369,8 @@ bool plaintext_allows(struct plaintext *state, const uint8_t *bytes, size_t size
 
             state->left = (uint16_t)(state->left - part);
             i += part - 1;
-            if (state->left == 0)
-                begin_again(state);
+            if (state->left == 0 && !begin_again(state))
+                return false;
             continue;
         }
         if (state->within != WITHIN_NOTHING) {
@@ -368,10 +382,8 @@ bool plaintext_allows(struct plaintext *state, const uint8_t *bytes, size_t size
             state->held[state->length++] = bytes[i];
             fit = fit_held(state);
         }
-        if (fit == FIT_NONE)
+        if (fit == FIT_NONE || (fit == FIT_WHOLE && !begin_again(state)))
             return false;
-        if (fit == FIT_WHOLE)
-            begin_again(state);
     }
     return true;
 }

@@ -10,7 +10,9 @@
 #include "target.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -293,8 +295,8 @@ bool required_permits_asking(int fd, const uint8_t *bytes, size_t size)
     return outcome != REFUSED;
 }
 
-/* Return true for the beginning of a record of TLS (RFC 8446, section 5.1): the ClientHello went out on another descriptor of the socket. */
-static bool is_record(const struct iovec *parts, size_t count)
+/* Return true for the beginning of a record of TLS (RFC 8446, section 5.1). `*hello` becomes true if it is seen to have a ClientHello. */
+static bool is_record(const struct iovec *parts, size_t count, bool *hello)
 {
     const uint8_t *bytes;
 
@@ -303,7 +305,18 @@ static bool is_record(const struct iovec *parts, size_t count)
         count--;
     }
     bytes = count > 0 ? parts->iov_base : NULL;
+    *hello = count > 0 && parts->iov_len > 5 && bytes[0] == 22 && bytes[5] == 1;
     return count > 0 && parts->iov_len > 2 && bytes[0] >= 20 && bytes[0] <= 23 && bytes[1] == 3 && bytes[2] <= 4;
+}
+
+/* Return false if only these bytes have ever left on the socket, whatever descriptors it has: no ClientHello was among them. */
+static bool others_have_sent(int fd, uint32_t sent)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof(info);
+
+    return kernel_call(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0
+        || length < offsetof(struct tcp_info, tcpi_bytes_retrans) + sizeof(info.tcpi_bytes_retrans) || info.tcpi_bytes_sent - info.tcpi_bytes_retrans > sent;
 }
 
 /* The kernel may do it: then what is written to the socket is the plaintext of records (Linux, Documentation/networking/tls.rst). */
@@ -312,7 +325,7 @@ static bool kernel_does_tls(int fd)
     char protocol[16] = "";
     socklen_t length = sizeof(protocol) - 1;
 
-    return kernel_call(SYS_getsockopt, fd, SOL_TCP, TCP_ULP, protocol, &length) == 0 && strcmp(protocol, "tls") == 0;
+    return kernel_call(SYS_getsockopt, fd, IPPROTO_TCP, TCP_ULP, protocol, &length) == 0 && strcmp(protocol, "tls") == 0;
 }
 
 static bool is_same_end(const struct host *one, const struct host *other)
@@ -349,14 +362,18 @@ bool required_permits(int fd, const struct iovec *parts, size_t count, struct pl
     enum outcome outcome;
     int saved = errno;
     bool allowed = parts != NULL;
+    bool hello = false;
 
-    if (fd >= SOCKETS && allowed && is_record(parts, count)) {
+    memset(after, 0, sizeof(*after));
+    if (fd < SOCKETS)
+        *after = said[fd];
+    /* The ClientHello may have gone out on another descriptor of the socket. */
+    if (allowed && !after->secured && after->length <= PLAINTEXT_HELD && is_record(parts, count, &hello))
+        *after = (struct plaintext) {.sent = after->sent, .ended = after->ended, .secured = !hello && others_have_sent(fd, after->sent)};
+    if (fd >= SOCKETS && (hello || after->secured)) {
         socket_unmark(fd, SOCKET_NEEDS_TLS);
         return true;
     }
-    memset(after, 0, sizeof(*after));
-    if (fd < SOCKETS && (!allowed || said[fd].secured || !is_record(parts, count)))
-        *after = said[fd];
     for (size_t i = 0; allowed && i < count; i++)
         allowed = plaintext_allows(after, parts[i].iov_base, parts[i].iov_len);
     if (allowed)
@@ -384,4 +401,5 @@ void required_sent(int fd, const struct plaintext *after, const uint8_t *bytes, 
     } else if (sent > known || !plaintext_allows(&said[fd], bytes, sent)) {
         said[fd].length = PLAINTEXT_HELD; /* nothing more is allowed */
     }
+    said[fd].sent += (uint32_t)sent;
 }

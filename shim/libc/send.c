@@ -480,6 +480,9 @@ EXPORT int socket(int domain, int type, int protocol)
     int fd = find_socket()(domain, type, protocol);
 
     socket_made(fd);
+    /* Before this process has connected it, another one may, or a call that is not seen: it is looked at when something is first sent on it. */
+    if (fd >= 0 && (domain == AF_INET || domain == AF_INET6) && (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_STREAM)
+        socket_unmark(fd, SOCKET_IS_ONE);
     return fd;
 }
 

@@ -12,9 +12,11 @@ static const struct row {
     size_t size;
     const char *what;
 } allowed[] = {
-    {BYTES("\26\3\1\0\5hello\24\3\3\0\1\1\27\3\3\0\0\25\3\3\0\2\1\0"), "records of TLS"},
-    {BYTES("\200\34\1\3\3\0\3\0\0\0\20\0\0\57challengechallen\26\3\3\0\5hello"), "SSL 2.0's ClientHello, then records"},
-    {BYTES("EHLO here\r\nSTARTTLS\r\n\26\3\1\0\5hello\27\3\3\0\5hello"), "records of TLS after STARTTLS"},
+    {BYTES("\26\3\1\0\5\1ello\24\3\3\0\1\1\27\3\3\0\0\25\3\3\0\2\1\0"), "records of TLS"},
+    {BYTES("\200\34\1\3\3\0\3\0\0\0\20\0\0\57challengechallen\26\3\3\0\5\1ello"), "SSL 2.0's ClientHello, then records"},
+    {BYTES("\25\3\3\0\2\2\50"), "an alert"},
+    {BYTES("\26\3\3\0\5\2ello\27\3\3\0\5hello"), "a server"},
+    {BYTES("EHLO here\r\nSTARTTLS\r\n\26\3\1\0\5\1ello\27\3\3\0\5hello"), "records of TLS after STARTTLS"},
     {BYTES("\0\0\0\10\4\322\26\57"), "PostgreSQL, SSLRequest"},
     {BYTES("\0\0\0\10\4\322\26\60\0\0\0\10\4\322\26\57"), "PostgreSQL, GSSENCRequest, then SSLRequest"},
     {BYTES("\40\0\0\1\205\256\377\31\0\0\0\1\377\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), "MySQL"},
@@ -77,15 +79,21 @@ static const struct row {
     {BYTES("\60\40\2\1\1\167\33\200\0261.3.6.1.4.1.1466.20037\201\1x"), "LDAP, StartTLS with a value"},
     {BYTES("\60\6\2\1\1\102\1x"), "LDAP, unbinding with a value"},
     {BYTES("\60\5\2\377\377\377\377\377\377\377\377"), "LDAP, a length without end"},
+    {BYTES("\27\3\3\0\6secret"), "a record of data without a ClientHello"},
+    {BYTES("\25\3\3\0\6secret"), "a long alert"},
+    {BYTES("\24\3\3\0\6secret"), "a record of another kind"},
+    {BYTES("\26\3\3\0\6secret"), "a handshake that begins with no hello"},
+    {BYTES("STARTTLS\r\n\27\3\3\0\6secret"), "a record of data after STARTTLS"},
+    {BYTES("\25\3\3\0\2\2\50\27\3\3\0\6secret"), "a record of data after an alert"},
     {BYTES("\200\34\1\3\3\0\3\0\0\0\20\0\0\57challengechallensecret"), "more after SSL 2.0's ClientHello"},
     {BYTES("\200\42\1\3\3\0\3\0\0\0\20\0\0\57challengechallensecret"), "SSL 2.0's ClientHello with more in it"},
     {BYTES("\201\5secret"), "a frame of WebSocket"},
-    {BYTES("\26\3\1\0\5hello\200\34\1\3\3\0\3\0\0\0\20\0\0\57challengechallen"), "SSL 2.0's ClientHello after TLS has begun"},
-    {BYTES("\26\3\1\0\5helloNOOP\r\n"), "what could come before TLS, after it has begun"},
+    {BYTES("\26\3\1\0\5\1ello\200\34\1\3\3\0\3\0\0\0\20\0\0\57challengechallen"), "SSL 2.0's ClientHello after TLS has begun"},
+    {BYTES("\26\3\1\0\5\1elloNOOP\r\n"), "what could come before TLS, after it has begun"},
     {BYTES("\25\3\3\0\2\2\50USER secret\r\n"), "a word behind an alert"},
-    {BYTES("\26\3\5\0\5hello"), "a record of a version that does not exist"},
+    {BYTES("\26\3\5\0\5\1ello"), "a record of a version that does not exist"},
     {BYTES("\27\3\3\110\1"), "a record that is longer than any"},
-    {BYTES("NOO\26\3\1\0\5hello"), "a record within a line"},
+    {BYTES("NOO\26\3\1\0\5\1ello"), "a record within a line"},
     {BYTES("secret\r\n"), "a word"},
 };
 
@@ -119,11 +127,19 @@ int main(void)
     }
     /* Byte by byte, no more than this goes out of what a word says. */
     check(!feed(&(struct row) {BYTES("secretword\r\n"), ""}, 1, &good) && good <= 4, "a word that is sent byte by byte is stopped early");
-    check(plaintext_allows(&state, (const uint8_t *)"\26\3\1\0\5he", 7) && state.secured, "a record that is sent in part");
+    check(plaintext_allows(&state, (const uint8_t *)"\26\3\1\0\5\1e", 7) && state.secured, "a record that is sent in part");
     state.owed = 3;
     check(plaintext_allows(&state, (const uint8_t *)"xyzllo\27\3\3\0\0", 11) && state.length == 0 && state.owed == 0, "what is owed comes again");
     state = (struct plaintext) {0};
+    for (int i = 0; i < 20; i++)
+        check(plaintext_allows(&state, (const uint8_t *)line, strlen(line)) == (i < 16), "no more lines than sixteen: %d", i);
+    state = (struct plaintext) {0};
+    for (int i = 0; i < 16; i++)
+        check(plaintext_allows(&state, (const uint8_t *)line, strlen(line)), "sixteen lines");
+    check(plaintext_allows(&state, (const uint8_t *)"\26\3\1\0\5\1ello", 10), "and TLS");
     for (int i = 0; i < 1000; i++)
-        check(plaintext_allows(&state, (const uint8_t *)line, strlen(line)), "lines without end");
+        check(plaintext_allows(&state, (const uint8_t *)"\27\3\3\0\1x", 6), "records without end");
+    state = (struct plaintext) {.secured = true};
+    check(plaintext_allows(&state, (const uint8_t *)"\27\3\3\0\5hello", 10), "a record after a ClientHello that was not seen here");
     return unit_end("plaintext");
 }
