@@ -570,7 +570,7 @@ TEXT
     not_started 'and PINSHIM_UNJUDGED=allow switches the guard off' "$MADE/inside" localhost "$IMPOSTOR"
     under --force -- "$MADE/inside" localhost "$IMPOSTOR"
     has "$OUT" 'hello from impostor'
-    has "$ERR" '(--force)'
+    has "$ERR" 'started anyway'
 }
 
 @test "doctor and run say where libpq would go on in plaintext, unless the rules or the environment hinder it" {

@@ -126,9 +126,9 @@ except BrokenPipeError as e: print("broken")'
     pins "localhost spki-sha256:$PIN_GOOD tls=required mode=report"
     capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$say" "$PORT"
     equals "$OUT$(count_lines reported)" 1
-    # curl does not ask libc for localhost.
+    # curl does not ask libc for localhost. Another server, since what the first has got may come late.
+    opportunist smtp good
     pins "localhost:$PORT spki-sha256:$PIN_GOOD tls=required"
-    : >"$CLEAR"
     capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" curl -s --max-time 5 "http://localhost:$PORT/"
     equals "$(count_lines refused)" 1
     equals "$(cat "$CLEAR")" ''
