@@ -31,12 +31,12 @@ teardown() {
     [ -z "$OPEN" ] || rm -r "$OPEN"
 }
 
-# start COMMAND...: the program that runs on, under the shim, with the good server; it does what `tell` says
+# start COMMAND...: the program that runs on, under the shim, with the good server; it does what `tell` says. With LATE it uses OpenSSL only then.
 start() {
     ERR_FILE=$BATS_TEST_TMPDIR/err TOLD=0
     mkfifo "$BATS_TEST_TMPDIR/told"
     : >"$BATS_TEST_TMPDIR/answers"
-    shim "$@" "$PROGRAMS/again" www.pinned.example "$GOOD" <"$BATS_TEST_TMPDIR/told" >"$BATS_TEST_TMPDIR/answers" \
+    shim "$@" "$PROGRAMS/again" www.pinned.example "$GOOD" ${LATE:+late} <"$BATS_TEST_TMPDIR/told" >"$BATS_TEST_TMPDIR/answers" \
         2>"$ERR_FILE" 3>&- &
     PROGRAM=$!
     exec 8>"$BATS_TEST_TMPDIR/told"
@@ -475,6 +475,57 @@ changed_root() {
     has "$(cat "$BATS_TEST_TMPDIR/after")" '"/"'
     # libcrypto itself opens the time zone, with gmtime_r.
     run -1 grep -E '^[^"]*open(at)?\([^"]*"/(.*pins|.*certs|.*\.pem|.*\.key|.*/lib/ssl)' "$BATS_TEST_TMPDIR/after"
+}
+
+@test "a program that first uses TLS after chroot is held to the pins that stood outside" {
+    local way
+    changed_root
+    for way in chroot syscall; do
+        put "$EASY" "*.other.example pkix"
+        LATE=late start
+        tell 1 "$way $ROOT"
+        tell 1 'setuid 65534'
+        accepts
+        tell "$IMPOSTOR" "port $IMPOSTOR"
+        refuses
+        # What is found there does not count.
+        echo "$STRICT" >"$ROOT/$PINS"
+        refuses
+        faults 0
+        stop
+        rm "$ROOT/$PINS"
+    done
+}
+
+@test "after chroot the file there counts only if there was none before" {
+    changed_root
+    rm "$PINS"
+    echo "$STRICT" >"$ROOT/$PINS"
+    LATE=late start
+    tell 1 "chroot $ROOT"
+    refuses
+    tell "$IMPOSTOR" "port $IMPOSTOR"
+    accepts
+    faults 0
+    stop
+    # A faulty one refuses.
+    put nonsense
+    LATE=late start
+    tell 1 "chroot $ROOT"
+    refuses
+    faults 1
+}
+
+@test "where chroot fails nothing has changed" {
+    changed_root
+    LATE=late start
+    tell 0 "chroot $ROOT/nothing"
+    accepts
+    put "$STRICT"
+    refuses
+    tell 1 "chroot /"
+    put "$EASY"
+    accepts
 }
 
 @test "a trust store that changes is read again at the next handshake" {

@@ -24,6 +24,7 @@
 #define LINE_SIZE 8192
 #define HEADROOM 8 /* before it, for syslog's priority or a newline */
 #define HIGH_DESCRIPTOR 512 /* above the descriptors that programs use */
+#define NULL_DEVICE 0x103 /* /dev/null: its major and minor number */
 
 #ifndef RWF_NOWAIT
 #define RWF_NOWAIT 8
@@ -41,6 +42,8 @@ struct identity {
     dev_t device;
     ino_t inode;
     mode_t mode;
+    nlink_t links;
+    dev_t special; /* of a device file: which device */
 };
 
 static struct identity first_stderr;
@@ -54,7 +57,7 @@ enum manner {
     BY_SHARE, /* other processes share its flags, which must not be changed */
 };
 
-/* What was opened before the program installed a filter: descriptors on which a plain write never waits. */
+/* What was opened before the program installed a filter, or changed its root directory: descriptors on which a plain write never waits. */
 static struct prepared {
     int fd; /* plus 1; 0: none */
     enum manner manner;
@@ -62,6 +65,7 @@ static struct prepared {
 } prepared[PLACES];
 static bool file_size_limited; /* at that time */
 static bool pipes_signal;
+static _Atomic bool moved; /* to another root directory, where a path may lead to anyone's file */
 
 static struct identity identify(int fd)
 {
@@ -69,7 +73,7 @@ static struct identity identify(int fd)
 
     if (kernel_call(SYS_fstat, fd, &status) != 0)
         return (struct identity) {.known = false};
-    return (struct identity) {true, status.st_dev, status.st_ino, status.st_mode};
+    return (struct identity) {true, status.st_dev, status.st_ino, status.st_mode, status.st_nlink, status.st_rdev};
 }
 
 static bool same_file(const struct identity *a, const struct identity *b)
@@ -112,13 +116,14 @@ static const char *read_exe(void)
 }
 
 /* If the program closed its standard error, descriptor 2 may now be a socket or a database. A file that has replaced the standard error from
- * the start is taken for the program's own log only if it is a regular file, opened for appending, and kept across exec (as dup2 leaves it). */
+ * the start is taken for the program's own log only if it is a regular file, opened for appending, and kept across exec (as dup2 leaves it). Nobody
+ * reads /dev/null: it does not stand in for another place. */
 static bool stderr_is_ours(struct identity *now)
 {
     long flags;
 
     *now = identify(STDERR_FILENO);
-    if (!first_stderr.known || !now->known)
+    if (!first_stderr.known || !now->known || (S_ISCHR(now->mode) && now->special == NULL_DEVICE && config_get()->log != LOG_TO_STDERR))
         return false;
     if (same_file(now, &first_stderr))
         return true;
@@ -236,8 +241,8 @@ static bool write_prepared(enum place place, char *bytes, size_t length, _Atomic
     if (fd < 0)
         return false;
     now = identify(fd);
-    /* It was closed, and its number is another file's now. */
-    if (now.known ? !same_file(&now, &prepared[place].file) : kernel_allows(SYS_fstat)) {
+    /* It was closed, and its number is another file's now; or the file was removed. */
+    if (now.known ? !same_file(&now, &prepared[place].file) || (place == TO_FILE && now.links == 0) : kernel_allows(SYS_fstat)) {
         prepared[place].fd = 0;
         errno = EBADF;
         return false;
@@ -245,20 +250,22 @@ static bool write_prepared(enum place place, char *bytes, size_t length, _Atomic
     return write_all(fd, prepared[place].manner, S_ISREG(prepared[place].file.mode), bytes, length, torn);
 }
 
-static int open_log(void)
+static int open_log(int create)
 {
-    return (int)kernel_call(SYS_openat, AT_FDCWD, config_get()->log_file,
-        O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    return (int)kernel_call(SYS_openat, AT_FDCWD, config_get()->log_file, O_WRONLY | O_APPEND | create | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 }
 
 static bool write_file(char *bytes, size_t length)
 {
     static _Atomic bool torn;
-    int fd = open_log();
+    bool written = atomic_load(&moved) && write_prepared(TO_FILE, bytes, length, &torn);
     struct identity now;
-    bool written;
     int saved;
+    int fd;
 
+    if (written || (atomic_load(&moved) && prepared[TO_FILE].fd != 0))
+        return written;
+    fd = open_log(O_CREAT);
     if (fd < 0)
         return kernel_is_filtered() && write_prepared(TO_FILE, bytes, length, &torn);
     now = identify(fd);
@@ -316,6 +323,8 @@ static bool write_syslog(enum event_verdict verdict, char *bytes, size_t length)
     bytes -= priority.length;
     length += priority.length;
     memcpy(bytes, buffer, priority.length);
+    if (atomic_load(&moved) && write_prepared(TO_SYSLOG, bytes, length, &torn))
+        return true;
     fd = open_syslog();
     if (fd < 0)
         return kernel_is_filtered() && write_prepared(TO_SYSLOG, bytes, length, &torn);
@@ -326,42 +335,83 @@ static bool write_syslog(enum event_verdict verdict, char *bytes, size_t length)
     return written;
 }
 
-static void prepare(enum place place, int fd, enum manner manner)
+/* Move a descriptor of the shim's own to a number that no program waits for, or give it up. */
+static int move_high(int fd)
 {
-    int high;
+    int high = -1;
 
-    if (fd < 0)
-        return;
-    high = fd > STDERR_FILENO ? (int)kernel_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) : -1;
-    if (high >= 0) {
+    for (int least = HIGH_DESCRIPTOR; fd >= 0 && high < 0 && least > STDERR_FILENO; least /= 2)
+        high = (int)kernel_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, least);
+    if (fd >= 0)
         (void)kernel_call(SYS_close, fd);
-        fd = high;
-    }
-    prepared[place] = (struct prepared) {fd + 1, manner, identify(fd)};
+    return high;
 }
 
-void log_prepare(void)
+static void prepare(enum place place, int fd, enum manner manner)
 {
-    const struct config *config = config_get();
+    if (fd >= 0)
+        prepared[place] = (struct prepared) {fd + 1, manner, identify(fd)};
+}
+
+/* Return true unless there is something open for this place. */
+static bool lacks(enum place place)
+{
+    struct identity now = identify(prepared[place].fd - 1);
+
+    return !same_file(&now, &prepared[place].file);
+}
+
+static void prepare_paths(int create)
+{
     struct sigaction action;
     struct rlimit limit = {0, 0};
-    struct identity now;
-    int saved = errno;
 
-    if (config->log == LOG_TO_NONE)
-        return;
     file_size_limited = kernel_call(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
     pipes_signal = sigaction(SIGPIPE, NULL, &action) != 0 || action.sa_handler != SIG_IGN;
     (void)kernel_pid();
     (void)read_exe();
-    if (config->log == LOG_TO_FILE)
-        prepare(TO_FILE, open_log(), BY_WRITE);
+    if (config_get()->log == LOG_TO_FILE && lacks(TO_FILE))
+        prepare(TO_FILE, move_high(open_log(create)), BY_WRITE);
+    if (lacks(TO_SYSLOG))
+        prepare(TO_SYSLOG, move_high(open_syslog()), BY_DATAGRAM);
+}
+
+void log_prepare(void)
+{
+    struct identity now;
+    int saved = errno;
+
+    if (config_get()->log == LOG_TO_NONE)
+        return;
+    prepare_paths(O_CREAT);
     if (stderr_is_ours(&now)) {
         bool shared = manner_of(now.mode) == BY_SHARE;
 
-        prepare(TO_STDERR, shared ? open_again(STDERR_FILENO) : STDERR_FILENO, shared ? BY_WRITE : manner_of(now.mode));
+        prepare(TO_STDERR, shared ? move_high(open_again(STDERR_FILENO)) : STDERR_FILENO, shared ? BY_WRITE : manner_of(now.mode));
     }
-    prepare(TO_SYSLOG, open_syslog(), BY_DATAGRAM);
+    errno = saved;
+}
+
+void log_moves(bool may_log)
+{
+    int saved = errno;
+
+    if (config_get()->log != LOG_TO_NONE)
+        prepare_paths(may_log ? O_CREAT : 0);
+    errno = saved;
+}
+
+void log_moved(bool elsewhere)
+{
+    int saved = errno;
+
+    if (elsewhere)
+        atomic_store(&moved, true);
+    for (int i = 0; i < PLACES && !atomic_load(&moved) && !kernel_is_filtered(); i++) {
+        if (prepared[i].fd != 0)
+            (void)kernel_call(SYS_close, prepared[i].fd - 1);
+        prepared[i].fd = 0;
+    }
     errno = saved;
 }
 

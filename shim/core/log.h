@@ -46,4 +46,11 @@ void log_start(void);
 /* Before the program installs a seccomp filter: open what log_event will need. */
 void log_prepare(void);
 
+/* Before the program changes its root directory: open what will be out of reach, but no file is made for a program that logs nothing. Standard error stays as
+ * it is: whoever waits for its end must not wait for a daemon that has let go of it. */
+void log_moves(bool may_log);
+
+/* Afterwards: whether it is elsewhere now. */
+void log_moved(bool elsewhere);
+
 #endif

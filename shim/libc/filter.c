@@ -1,8 +1,10 @@
-/* The functions that install a seccomp filter, interposed: what handshakes need is read before. */
+/* The functions that install a seccomp filter or change the root directory, interposed: what handshakes need is read before. */
 
 #include "backend.h"
-#include "guard.h"
+#include "evaluation.h"
 #include "exec.h"
+#include "file.h"
+#include "guard.h"
 #include "kernel.h"
 #include "log.h"
 #include "real.h"
@@ -18,16 +20,24 @@
 
 #define HEAP_RESERVE (96 << 10)
 
+/* Return true if there is a TLS library. */
+static bool prepare(void)
+{
+    bool any = false;
+
+    for (int i = 0; !kernel_is_filtered() && backends[i] != NULL; i++)
+        any |= backends[i]->prepare();
+    return any;
+}
+
 /* Read what a handshake needs before the filter is installed. A program without a libssl would have to open files to load one later, anyway. */
 static struct kernel_filter *filtering(const struct sock_fprog *program)
 {
     void *volatile reserve;
     struct tm when;
     int saved = errno;
-    bool any = false;
+    bool any = prepare();
 
-    for (int i = 0; !kernel_is_filtered() && backends[i] != NULL; i++)
-        any |= backends[i]->prepare();
     if (!any && !kernel_is_filtered())
         guard_prepare();
     if (any) {
@@ -74,6 +84,57 @@ static long pass_filter(const long call[static 7], const struct sock_fprog *prog
     return result;
 }
 
+/* Where the pins file is not, it may be in the new root. A program that does no TLS hears nothing of all this. */
+static void moves(void)
+{
+    const struct pinstore *held;
+    struct file_identity pins;
+    bool any = false;
+
+    file_identify(config_get()->pins_file, &pins);
+    if (pins.inode != 0) {
+        any = prepare();
+        held = pinstore_hold();
+        pinstore_release(held != NULL ? held : evaluation_pins(NULL));
+    }
+    log_moves(any);
+}
+
+static long pass_root(const long call[static 7], send_passing *pass)
+{
+    struct file_identity before;
+    struct file_identity after;
+    int saved = errno;
+    long result;
+
+    file_identify("/", &before);
+    if (!kernel_is_filtered())
+        moves();
+    errno = saved;
+    result = pass(call);
+    saved = errno;
+    file_identify("/", &after);
+    log_moved(result == 0 && (before.device != after.device || before.inode != after.inode));
+    errno = saved;
+    return result;
+}
+
+/* The next one may be that of another preloaded library. */
+static long pass_chroot(const long call[static 7])
+{
+    struct sought next = {"chroot", NULL, 0};
+
+    loader_next_at_start(&next, 1, NULL, 0);
+    return next.found != NULL ? ((__typeof__(&chroot))next.found)((const char *)call[1]) : pass_call(call);
+}
+
+EXPORT int chroot(const char *path)
+{
+    const long call[7] = {SYS_chroot, (long)path};
+
+    return (int)pass_root(call, pass_chroot);
+}
+
 /* Only the kernel knows how many arguments there are. libc, too, passes on whatever is in their places. */
 static void read_arguments(long call[static 7], int first, va_list args)
 {
@@ -106,5 +167,7 @@ EXPORT long syscall(long number, ...)
     va_end(args);
     if (number == SYS_execve || number == SYS_execveat)
         return exec_call(call, pass_call);
+    if (number == SYS_chroot)
+        return pass_root(call, pass_call);
     return installs(call, &program) ? pass_filter(call, program) : send_call(call, pass_call, __builtin_return_address(0));
 }

@@ -1,13 +1,16 @@
 /* A TLS client that connects again and again. It does what the lines of its standard input say, and answers each with one line.
  *
- * usage: again NAME PORT
+ * usage: again NAME PORT [late]    late: OpenSSL is first used by the first handshake
  * port N         goes to that port from now on
  * connect        a handshake with 127.0.0.1:PORT and NAME in the SNI, nothing verified: "1", or "-1" and the reason
  * keep           the same, and an answer of the server is read and the session kept: "1"
  * resume         the same with the kept session: "1 resumed", "1 fresh", or "-1" and the reason
  * cost N         N handshakes: the processor time of one, in milliseconds
  * fork           goes on in a child
- * chroot DIR     and goes to its root directory
+ * chroot DIR     and goes to its root directory; "0" if that is impossible. syscall DIR: the same by syscall(2)
+ * close WAY      closes all descriptors but the standard ones, one by one ("loop") or at once ("range")
+ * take FILE      opens it for writing, at each number from 3 to 600 that is free
+ * kept           the descriptors that are open beside the standard ones: the lowest, and how many of them a program that it starts would get
  * setuid ID      for the group as well
  * descriptors few|many
  *                has one free descriptor, which the connection needs, or enough
@@ -29,10 +32,12 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define THREADS 4
+#define LAST 600 /* descriptor */
 
 static SSL_CTX *ctx;
 static const char *name;
@@ -51,10 +56,15 @@ static int handshake(SSL_SESSION *session, bool keep, const char **reason, bool 
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     static const char request[] = "GET / HTTP/1.0\r\n\r\n";
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    SSL *ssl = SSL_new(ctx);
     char answer[4096];
     int result;
+    SSL *ssl;
 
+    if (ctx == NULL)
+        ctx = SSL_CTX_new(TLS_client_method());
+    if (ctx == NULL)
+        die("SSL_CTX_new");
+    ssl = SSL_new(ctx);
     if (fd < 0 || ssl == NULL || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0 || SSL_set_fd(ssl, fd) != 1
         || SSL_set_tlsext_host_name(ssl, name) != 1 || (session != NULL && SSL_set_session(ssl, session) != 1))
         die("a connection");
@@ -243,6 +253,42 @@ static void limit_descriptors(bool few)
     printf("limited\n");
 }
 
+static void close_all(bool one_by_one)
+{
+    for (int fd = 3; one_by_one && fd < LAST; fd++)
+        close(fd);
+    if (!one_by_one && syscall(SYS_close_range, 3U, ~0U, 0U) != 0)
+        die("close_range");
+    printf("closed\n");
+}
+
+static void take_all(const char *file)
+{
+    int fd = open(file, O_WRONLY | O_APPEND);
+
+    if (fd < 0)
+        die(file);
+    while (fd < LAST)
+        fd = dup(fd);
+    printf("taken\n");
+}
+
+static void list_kept(void)
+{
+    int lowest = -1;
+    int inherited = 0;
+
+    for (int fd = LAST - 1; fd >= 3; fd--) {
+        int flags = fcntl(fd, F_GETFD);
+
+        if (flags >= 0) {
+            lowest = fd;
+            inherited += (flags & FD_CLOEXEC) == 0;
+        }
+    }
+    printf("%d %d\n", lowest, inherited);
+}
+
 static void obey(char *line)
 {
     char *text = strchr(line, ' ');
@@ -271,6 +317,14 @@ static void obey(char *line)
         limit_descriptors(strcmp(text, "few") == 0);
     } else if (strcmp(line, "chroot") == 0 && text != NULL) {
         printf("%d\n", chroot(text) == 0 && chdir("/") == 0);
+    } else if (strcmp(line, "syscall") == 0 && text != NULL) {
+        printf("%d\n", syscall(SYS_chroot, text) == 0 && chdir("/") == 0);
+    } else if (strcmp(line, "close") == 0 && text != NULL) {
+        close_all(strcmp(text, "loop") == 0);
+    } else if (strcmp(line, "take") == 0 && text != NULL) {
+        take_all(text);
+    } else if (strcmp(line, "kept") == 0) {
+        list_kept();
     } else if (strcmp(line, "setuid") == 0 && text != NULL) {
         printf("%d\n", setgid((gid_t)atoi(text)) == 0 && setuid((uid_t)atoi(text)) == 0);
     } else if (strcmp(line, "replace") == 0 && file != NULL) {
@@ -288,13 +342,12 @@ int main(int argc, char **argv)
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     setvbuf(stdin, NULL, _IONBF, 0); /* what a child reads is not read again */
-    if (argc != 3)
+    if (argc < 3)
         return 2;
     name = argv[1];
     port = (uint16_t)atoi(argv[2]);
-    ctx = SSL_CTX_new(TLS_client_method());
-    if (ctx == NULL)
-        die("SSL_CTX_new");
+    if (argc == 3)
+        ctx = SSL_CTX_new(TLS_client_method());
     while (fgets(line, sizeof(line), stdin) != NULL) {
         line[strcspn(line, "\n")] = '\0';
         obey(line);
