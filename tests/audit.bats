@@ -143,6 +143,134 @@ time.sleep(60)' "$DEV" >"$DEV/full-now" 3>&- &
     done
 }
 
+# jailed STEP...: a client that first uses TLS after it has gone to another root directory, which lets go of everything outside but its log; $SAID is where its
+# standard error goes
+jailed() {
+    # shellcheck disable=SC2016 # the inner shell expands it
+    capture shim "${INSIDE[@]}" bash -c 'printf "%s\n" "${@:4}" | exec "$1" www.pinned.example "$2" late 2>>"$3"' bash \
+        "$PROGRAMS/again" "$IMPOSTOR" "${SAID:-/dev/null}" "$@"
+}
+
+# changed_root: $ROOT, another root directory
+changed_root() {
+    [ "$(id -u)" -eq 0 ] || skip 'only root may change the root directory'
+    ROOT=$BATS_TEST_TMPDIR/root
+    mkdir "$ROOT"
+    INSIDE=()
+    NO='-1 certificate verify failed'
+}
+
+@test "after chroot lines go to the log file that was outside, whatever is at that path" {
+    local log=$BATS_TEST_TMPDIR/log/log way
+    changed_root
+    export PINSHIM_LOG=$log
+    mkdir -m 700 "${log%/*}"
+    for way in chroot syscall; do
+        for format in text json; do
+            rm -f "$log"
+            PINSHIM_LOG_FORMAT=$format jailed "$way $ROOT" 'setuid 65534' connect connect
+            equals "$OUT" $'1\n1\n'"$NO"$'\n'"$NO"
+            equals "$(grep -c refused "$log")" 2
+            equals "$(wc -l <"$log")" 2
+        done
+    done
+    has "$(cat "$log")" "\"exe\":\"$(realpath "$PROGRAMS")/again\""
+    mkdir -p "$ROOT/${log%/*}"
+    jailed "chroot $ROOT" connect fork connect "chroot $BATS_TEST_TMPDIR" connect
+    equals "$(grep -c refused "$log")" 5
+    [ ! -e "$ROOT/$log" ] || explain 'a file was made in the new root'
+}
+
+@test "after chroot lines go to syslog, which was outside" {
+    changed_root
+    devices
+    syslog
+    export PINSHIM_LOG=syslog
+    jailed "chroot $ROOT" 'setuid 65534' connect connect
+    equals "$OUT" $'1\n1\n'"$NO"$'\n'"$NO"
+    # Where the file cannot be written, nor anybody read it from standard error.
+    PINSHIM_LOG=$ROOT/nothing/log jailed "chroot $ROOT" 'setuid 65534' connect
+    PINSHIM_LOG=$ROOT/nothing/log jailed connect
+    heard
+    equals "$(grep -c '^<28>.* refused ' <<<"$HEARD")" 4
+    equals "$(grep -c "^<29>.* notice: the log file $ROOT/nothing/log cannot be written: .*; its lines go to syslog\$" <<<"$HEARD")" 2
+    equals "$(wc -l <<<"$HEARD")" 6
+}
+
+@test "a program that closes its descriptors after chroot gets no line in a file that it opens then" {
+    local log=$BATS_TEST_TMPDIR/log way
+    changed_root
+    export PINSHIM_LOG=$log
+    for way in loop range; do
+        : >"$log"
+        : >"$ROOT/other"
+        : >"$BATS_TEST_TMPDIR/said"
+        SAID=$BATS_TEST_TMPDIR/said jailed "chroot $ROOT" "close $way" 'take /other' 'close loop' 'connect'
+        equals "$OUT" $'1\nclosed\ntaken\nclosed\n'"$NO"
+        ERR_FILE=$BATS_TEST_TMPDIR/said ERR=$(cat "$BATS_TEST_TMPDIR/said")
+        went_elsewhere 1 "the log file $log" 'No such file or directory' 'standard error'
+        : >"$BATS_TEST_TMPDIR/said"
+        SAID=$BATS_TEST_TMPDIR/said jailed "chroot $ROOT" "close $way" 'take /other' 'connect'
+        ERR_FILE=$BATS_TEST_TMPDIR/said ERR=$(cat "$BATS_TEST_TMPDIR/said")
+        went_elsewhere 1 "the log file $log" 'No such file or directory' 'standard error'
+        equals "$(cat "$log" "$ROOT/other")" ''
+    done
+}
+
+@test "a log file that was removed after chroot gets no line" {
+    changed_root
+    PINSHIM_LOG=$ROOT/log SAID=$BATS_TEST_TMPDIR/said jailed "chroot $ROOT" connect 'unlink /log' connect
+    equals "$OUT" $'1\n'"$NO"$'\nunlinked\n'"$NO"
+    ERR=$(cat "$BATS_TEST_TMPDIR/said") ERR_FILE=$BATS_TEST_TMPDIR/said
+    went_elsewhere 1 "the log file $ROOT/log" 'No such file or directory' 'standard error'
+}
+
+@test "what is kept open for the log after chroot is out of the way, and no program that is started gets it" {
+    local limit log=$BATS_TEST_TMPDIR/log
+    changed_root
+    export PINSHIM_LOG=$log
+    jailed 'close range' kept "chroot $ROOT/nothing" kept 'chroot /' kept "chroot $ROOT" kept connect
+    equals "$OUT" $'closed\n-1 0\n0\n-1 0\n1\n-1 0\n1\n512 0\n'"$NO"
+    for limit in 300 64; do
+        INSIDE=(prlimit "--nofile=$limit")
+        jailed 'close range' "chroot $ROOT" kept connect
+        [[ $OUT == $'closed\n1\n'??*' 0'* ]] || explain 'a low number was taken'
+        equals "$(grep -c refused "$log")" "$([ "$limit" = 300 ] && echo 2 || echo 3)"
+    done
+    INSIDE=()
+    # Of a file that is renamed, the path counts as long as the root directory is that.
+    rm "$log"
+    jailed 'chroot /' connect
+    equals "$(grep -c refused "$log")" 1
+}
+
+@test "programs that change their root directory without TLS make no log file, and say nothing" {
+    changed_root
+    cp "$SHIM_SO" "$ROOT/shim.so"
+    pins nonsense
+    PINSHIM_LOG=$BATS_TEST_TMPDIR/log capture shim chroot "$ROOT" /nothing
+    equals "$STATUS" 127
+    PINSHIM_LOG=stderr capture shim chroot "$ROOT" /nothing
+    lacks "$ERR" 'pinshim['
+    [ ! -e "$BATS_TEST_TMPDIR/log" ] || explain 'a log file was made'
+}
+
+@test "haproxy, as a daemon in another root directory, logs its refusals" {
+    local listening log=$BATS_TEST_TMPDIR/log pid=$BATS_TEST_TMPDIR/pid
+    changed_root
+    command -v haproxy >/dev/null || skip 'no haproxy'
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD"
+    listening=$(/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    printf '%s\n' global "  chroot $ROOT" '  user nobody' "  pidfile $pid" defaults '  mode http' '  retries 0' '  timeout connect 3s' '  timeout client 5s' \
+        '  timeout server 5s' 'listen in' "  bind 127.0.0.1:$listening" "  server s 127.0.0.1:$IMPOSTOR ssl verify none" >"$BATS_TEST_TMPDIR/haproxy.cfg"
+    capture shim env PINSHIM_LOG="$log" haproxy -D -f "$BATS_TEST_TMPDIR/haproxy.cfg" 3>&-
+    equals "$STATUS" 0
+    cat "$pid" >>"$LAB/pids"
+    capture curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$listening/"
+    equals "$OUT" 503
+    has "$(cat "$log")" "refused 127.0.0.1:$IMPOSTOR: no pin of $PINS:1 matched"
+}
+
 @test "on a full disk verdicts hold, and lines come again when there is room" {
     local disk=$BATS_TEST_TMPDIR/disk
     # shellcheck disable=SC2016 # the inner shell expands it

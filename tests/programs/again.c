@@ -10,6 +10,7 @@
  * chroot DIR     and goes to its root directory; "0" if that is impossible. syscall DIR: the same by syscall(2)
  * close WAY      closes all descriptors but the standard ones, one by one ("loop") or at once ("range")
  * take FILE      opens it for writing, at each number from 3 to 600 that is free
+ * unlink FILE    removes it
  * kept           the descriptors that are open beside the standard ones: the lowest, and how many of them a program that it starts would get
  * setuid ID      for the group as well
  * descriptors few|many
@@ -323,6 +324,8 @@ static void obey(char *line)
         close_all(strcmp(text, "loop") == 0);
     } else if (strcmp(line, "take") == 0 && text != NULL) {
         take_all(text);
+    } else if (strcmp(line, "unlink") == 0 && text != NULL) {
+        printf("%s\n", unlink(text) == 0 ? "unlinked" : "there was none");
     } else if (strcmp(line, "kept") == 0) {
         list_kept();
     } else if (strcmp(line, "setuid") == 0 && text != NULL) {
