@@ -476,12 +476,17 @@ settled() {
     grep -q status=sent "$BOX/log" || [ "$(grep -c status=deferred "$BOX/log")" -gt 2 ]
 }
 
-# postfix_may: sends a mail through the server at $PORT, with TLS if that works; its log goes to $LOGGED, the shim's to $SAID
+# postfix_may: sends a mail through the server at $PORT, with TLS if that works; its log goes to $LOGGED, the shim's to $SAID. CHROOTED: from within its queue
+# directory
 postfix_may() {
     # Where Postfix's own user may search.
     BOX=$(mktemp -d /tmp/postfix-XXXXXX) && cp "$PINS" "$BOX/pins" && chmod 755 "$BOX" && : >"$BOX/shim" && chmod 666 "$BOX/shim"
     postfix_box "$BOX" "[localhost]:$PORT" may native "LD_PRELOAD=$SHIM_SO PINSHIM_PINS=$BOX/pins PINSHIM_LOG=$BOX/shim" \
         'minimal_backoff_time = 1s' 'queue_run_delay = 1s'
+    if [ -n "${CHROOTED:-}" ]; then
+        sed -i 's/^smtp unix - - n/smtp unix - - y/' "$BOX/conf/master.cf"
+        mkdir -p "$BOX/queue/etc" && cp /etc/hosts /etc/services "$BOX/queue/etc"
+    fi
     postfix -c "$BOX/conf" start >"$BOX/out" 2>&1 3>&- || explain "$(cat "$BOX/out" "$BOX/log")"
     printf 'Subject: hello\n\nhunter2\n' | sendmail -C "$BOX/conf" -f a@here.example b@there.example
     # It goes on in plaintext when it tries again.
@@ -499,6 +504,10 @@ postfix_may() {
     pins "localhost spki-sha256:$PIN_GOOD"
     postfix_may
     grep -qa hunter2 "$CLEAR" || explain "nothing in the clear without tls=required: $(cat -v "$CLEAR") $LOGGED"
+    : >"$CLEAR"
+    # In its queue directory, as Debian has it, it reaches neither the pins nor the log.
+    CHROOTED=y postfix_may
+    has "$SAID" "refused localhost:$PORT: no pin of"
     : >"$CLEAR"
     pins "localhost spki-sha256:$PIN_GOOD tls=required"
     postfix_may
