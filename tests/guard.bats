@@ -224,7 +224,7 @@ raw() {
 @test "a ClientHello is held however it is handed to the kernel" {
     local how
     pinned
-    for how in whole gathered writev pwritev2 many copied high passed child records tds behind stdio handle datagram datagram-to pair again reused; do
+    for how in whole gathered writev pwritev2 many copied high passed child records tds behind stdio handle datagram datagram-to pair again reused torn; do
         raw nothing "$how"
     done
     for how in write writev pwritev2 sendto sendmsg sendmmsg; do

@@ -592,6 +592,15 @@ alike_all() {
     alike 0 unshare --net "$PROGRAMS/unread" ring
 }
 
+@test "memory that cannot be read is an error of the call, not the end of the program" {
+    pins "192.0.2.1 spki-sha256:$PIN_GOOD"
+    alike 0 "$PROGRAMS/unread" memory
+    has "$OUT" 'write, 22, 44 of 517: -1, errno 14'
+    # Where each call is looked at
+    pins "192.0.2.1 spki-sha256:$PIN_GOOD tls=required"
+    alike 0 "$PROGRAMS/unread" memory
+}
+
 @test "a program that a sanitizer watches starts as without the shim, and is judged" {
     local made=$BATS_TEST_TMPDIR watched count=0
     pins "localhost spki-sha256:$PIN_GOOD"

@@ -18,8 +18,6 @@
 #define MADV_WIPEONFORK 18
 #endif
 
-#define SMALLEST_PAGE 4096
-
 #if defined(__x86_64__)
 #define ARCHITECTURE AUDIT_ARCH_X86_64
 #elif defined(__aarch64__)
@@ -198,17 +196,18 @@ static bool is_readable(uintptr_t word)
     return kernel_call(SYS_rt_sigprocmask, -1, word, NULL, sizeof(uint64_t)) != 0 && errno != EFAULT;
 }
 
-bool kernel_can_read(const void *start, size_t size)
+size_t kernel_readable(const void *start, size_t size)
 {
-    uintptr_t last = (uintptr_t)start + size - sizeof(uint64_t);
+    uintptr_t at = (uintptr_t)start;
+    uintptr_t end = at + size;
     int saved = errno;
-    bool can = (uintptr_t)start >= KERNEL_NEVER_MAPPED && last >= (uintptr_t)start;
 
-    for (uintptr_t at = (uintptr_t)start; can && at < last; at += SMALLEST_PAGE)
-        can = is_readable(at);
-    can = can && is_readable(last);
+    if (at < KERNEL_NEVER_MAPPED || end < at)
+        return 0;
+    while (at < end && is_readable(at / sizeof(uint64_t) * sizeof(uint64_t)))
+        at = (at | (KERNEL_PAGE_LEAST - 1)) + 1;
     errno = saved;
-    return can;
+    return at < end ? at - (uintptr_t)start : size;
 }
 
 /* In place of a filter that could not be copied. */

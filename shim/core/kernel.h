@@ -21,8 +21,9 @@ MUST_CHECK bool kernel_allows(long number);
 /* Return true if the program has installed a filter. */
 MUST_CHECK bool kernel_is_filtered(void);
 
-/* Return true if the process can read all of these bytes, at least eight, or a filter prevents the kernel from telling. errno is preserved. */
-MUST_CHECK bool kernel_can_read(const void *start, size_t size);
+/* Return how many of these bytes, from the first, the process can read; all if a filter prevents the kernel from telling. It makes a system call for each
+ * page. errno is preserved. */
+MUST_CHECK size_t kernel_readable(const void *start, size_t size);
 
 /* Respect this filter (NULL: strict mode) from now on, in every thread. kernel_filter_end says whether the kernel has accepted it. */
 struct kernel_filter *kernel_filter_begin(const struct sock_fprog *program);
@@ -43,6 +44,7 @@ struct kernel_held {
 MUST_CHECK bool kernel_hold_signals(kernel_signals signals, struct kernel_held *held);
 void kernel_let_signals(kernel_signals raised, struct kernel_held *held);
 
+#define KERNEL_PAGE_LEAST 4096U
 #define KERNEL_PAGE_MOST 65536U /* bytes, of arm64's largest pages */
 
 /* Have the pages from `from` to `end`, zeroed, shared with the children that are forked from now on. Before and behind them there is room for a page, of `room`

@@ -55,8 +55,8 @@ static struct kernel_filter *filtering(const struct sock_fprog *program)
 /* The kernel says what is wrong with a filter that it cannot read. */
 static bool is_readable(const struct sock_fprog *program)
 {
-    return kernel_can_read(program, sizeof(*program))
-        && (program->len == 0 || kernel_can_read(program->filter, program->len * sizeof(program->filter[0])));
+    return kernel_readable(program, sizeof(*program)) == sizeof(*program)
+        && kernel_readable(program->filter, program->len * sizeof(program->filter[0])) == program->len * sizeof(program->filter[0]);
 }
 
 /* Return true if this call installs a filter, by prctl(2) or seccomp(2). `call` is the number and the arguments. */

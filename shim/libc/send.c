@@ -23,12 +23,18 @@
 /* What data of interest begins with: hello_may_begin, proxy_request_may_begin. */
 static const uint8_t interesting[256] = {[18] = 1, [22] = 1, [0x80] = 1, [0x81] = 1, ['C'] = 1, ['c'] = 1, ['\r'] = 1, ['\n'] = 1, [4] = 1, [5] = 1};
 
-/* Return true if data that begins so, for a socket, needs no look: text over WebSocket begins as a ClientHello in the format of SSL 2.0 does, but for its
- * third byte. Nothing is read for a descriptor of which it is not known that it is one: /dev/null
- * accepts any pointer, and a pipe says whether there is memory. */
-static inline bool begins_plainly(const uint8_t *bytes, size_t size)
+/* Return true if data that begins so, for a socket, needs no look. Nothing is read for a descriptor of which it is not known that it is one: /dev/null
+ * accepts any pointer, and a pipe says whether there is memory. No address beyond the half of all is a program's. */
+static inline bool begins_plainly(const uint8_t *bytes)
 {
-    return (uintptr_t)bytes >= KERNEL_NEVER_MAPPED && (interesting[bytes[0]] == 0 || (bytes[0] >= 0x80 && size > 2 && bytes[2] != 1));
+    return (intptr_t)bytes >= KERNEL_NEVER_MAPPED && interesting[bytes[0]] == 0;
+}
+
+/* Text over WebSocket begins as a ClientHello in the format of SSL 2.0 does, but for its third byte. */
+static bool is_frame(const uint8_t *bytes, size_t size)
+{
+    return (intptr_t)bytes >= KERNEL_NEVER_MAPPED && size > 2 && (uintptr_t)bytes % KERNEL_PAGE_LEAST < KERNEL_PAGE_LEAST - 2 && hello_may_be_old(bytes[0])
+        && bytes[2] != 1;
 }
 
 static bool is_known_as_none(int fd)
@@ -53,8 +59,8 @@ static bool is_none(int fd)
 static inline bool is_plain(const void *bytes, size_t size, int flags, const struct sockaddr *to)
 {
     if (to == NULL)
-        return size > 1 && begins_plainly(bytes, size);
-    return size >= DNS_QUERY_MIN && (flags & MSG_FASTOPEN) == 0 && begins_plainly(bytes, size) && !dns_may_be_query(bytes, size);
+        return size > 1 && begins_plainly(bytes);
+    return size >= DNS_QUERY_MIN && (flags & MSG_FASTOPEN) == 0 && begins_plainly(bytes) && !dns_may_be_query(bytes, size);
 }
 
 /* The beginning of what a call sends. */
@@ -89,7 +95,7 @@ static void read_pins(const struct sockaddr *to, socklen_t length)
     static _Atomic bool done;
     struct host host;
 
-    if (!atomic_load_explicit(&done, memory_order_relaxed) && (uintptr_t)to >= KERNEL_NEVER_MAPPED && host_from_sockaddr(to, length, &host)
+    if (!atomic_load_explicit(&done, memory_order_relaxed) && kernel_readable(to, length) == length && host_from_sockaddr(to, length, &host)
         && !atomic_exchange(&done, true)) {
         guard_prepare();
         proxy_share();
@@ -136,26 +142,77 @@ static bool permits_behind(struct outgoing *out, size_t at, int fd, const struct
     return guard_permits(fd, behind, number, NULL, 0, caller, &out->guarded);
 }
 
+#define READ_MOST 65536 /* bytes that are made sure of: no ClientHello is longer, nor a message to a name server */
+
+/* Return how many bytes, from the first, can be read: those on this page, by its number, can be. The last one becomes that page. */
+static size_t readable(const uint8_t *bytes, size_t size, uintptr_t *page)
+{
+    size_t known = (uintptr_t)bytes / KERNEL_PAGE_LEAST == *page ? KERNEL_PAGE_LEAST - (uintptr_t)bytes % KERNEL_PAGE_LEAST : 0;
+
+    if (size == 0)
+        return 0;
+    *page = ((uintptr_t)bytes + size - 1) / KERNEL_PAGE_LEAST;
+    return size <= known ? size : known + kernel_readable(bytes + known, size - known);
+}
+
+/* Gather the beginning of what is sent. The kernel may come to memory that cannot be read (a mapped file that was truncated), and send what is before it:
+ * then `*cut` is set, and nothing but what was gathered may be read. Return how many parts begin it. The first byte was read before, but on a new socket.
+ * What tls=required alone reads behind what is gathered is not made sure of: that would cost too much where much is sent. */
+static size_t gather(struct outgoing *out, unsigned marks, const struct iovec *parts, size_t count, bool far, bool *cut)
+{
+    bool is_new = (marks & SOCKET_IS_NEW) != 0;
+    uintptr_t page = 0;
+    size_t sure = 0;
+    size_t i;
+
+    out->size = out->whole = 0;
+    *cut = false;
+    far |= (marks & (SOCKET_IS_NEW | SOCKET_ASKS_NAMES | SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED)) != 0;
+    for (i = 0; i < count && !*cut; i++) {
+        const uint8_t *bytes = parts[i].iov_base;
+        size_t left = sizeof(out->bytes) - out->size;
+        size_t size = parts[i].iov_len;
+        size_t got;
+
+        if (size == 0)
+            continue;
+        /* The kernel will not read it, or fail. */
+        if ((uintptr_t)bytes < KERNEL_NEVER_MAPPED || (ssize_t)size < 0)
+            break;
+        if (out->whole == 0 && !is_new && (intptr_t)bytes > 0) {
+            page = (uintptr_t)bytes / KERNEL_PAGE_LEAST;
+            far |= hello_may_begin(bytes[0]);
+        }
+        out->whole += size;
+        if (far)
+            left = READ_MOST - sure;
+        size = size < left ? size : left;
+        got = readable(bytes, size, &page);
+        *cut = got < size;
+        sure += got;
+        size = sizeof(out->bytes) - out->size;
+        size = got < size ? got : size;
+        if (size > 0)
+            memcpy(out->bytes + out->size, bytes, size);
+        out->size += size;
+    }
+    return i;
+}
+
 /* Gather the beginning and look at it. Return false if the call must fail: errno is set then. */
 static bool look_before(struct outgoing *out, int fd, const struct iovec *parts, size_t count, const struct sockaddr *to, socklen_t to_length,
     const void *caller)
 {
+    struct iovec own = {out->bytes, 0};
     size_t behind;
-    size_t i;
+    bool cut;
 
-    out->size = out->whole = 0;
     out->guarded = out->required = false;
-    for (i = 0; i < count; i++) {
-        size_t room = sizeof(out->bytes) - out->size;
-        size_t size = parts[i].iov_len < room ? parts[i].iov_len : room;
-
-        /* The kernel will not read it, or fail. */
-        if (parts[i].iov_len > 0 && (uintptr_t)parts[i].iov_base < KERNEL_NEVER_MAPPED)
-            break;
-        if (size > 0)
-            memcpy(out->bytes + out->size, parts[i].iov_base, size);
-        out->size += size;
-        out->whole += parts[i].iov_len;
+    count = gather(out, socket_marks_of(fd), parts, count, to != NULL, &cut);
+    if (cut) {
+        own.iov_len = out->size;
+        parts = &own;
+        count = 1;
     }
     if (out->size == 0)
         return true;
@@ -166,19 +223,19 @@ static bool look_before(struct outgoing *out, int fd, const struct iovec *parts,
             return false;
     }
     if ((hello_may_begin(out->bytes[0]) || (socket_marks_of(fd) & (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED)) != 0)
-        && !guard_permits(fd, parts, i, to, to_length, caller, &out->guarded))
+        && !guard_permits(fd, parts, count, to, to_length, caller, &out->guarded))
         return false;
     behind = to == NULL && (socket_marks_of(fd) & SOCKET_IS_NEW) != 0 ? find_behind(out) : 0;
-    if (behind != 0 && !permits_behind(out, behind, fd, parts, i, caller))
+    if (behind != 0 && !permits_behind(out, behind, fd, parts, count, caller))
         return false;
     /* Who sends such a header is not asked for more. */
     if (behind != 0)
         socket_unmark(fd, SOCKET_NEEDS_TLS);
     out->required = required_looks(fd, out->bytes[0]);
-    if (out->required && !required_permits(fd, parts, i, &out->said))
+    if (out->required && !required_permits(fd, parts, count, &out->said))
         return false;
     if (may_ask_names(fd, out, to))
-        resolver_sends(fd, out->bytes, out->size, parts, i);
+        resolver_sends(fd, out->bytes, out->size, parts, count);
     return true;
 }
 
@@ -224,7 +281,7 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent, const void *
         struct outgoing outgoing; \
         ssize_t sent; \
 \
-        if (is_none(fd)) \
+        if (is_none(fd) || (socket_marks_of(fd) == SOCKET_IS_ONE && (to) == NULL && is_frame(bytes, size))) \
             return find_##name() arguments; \
         if (size == 0 || (size == 1 && (socket_marks_of(fd) & SOCKET_GUARDED) == 0)) { \
             sent = find_##name() arguments; \
@@ -260,7 +317,9 @@ static bool are_plain(int fd, const struct iovec *parts, size_t count, int flags
         parts++;
         count--;
     }
-    return count == 0 || (socket_marks_of(fd) == SOCKET_IS_ONE && is_plain(parts->iov_base, parts->iov_len, flags, to));
+    return count == 0
+        || (socket_marks_of(fd) == SOCKET_IS_ONE
+            && (is_plain(parts->iov_base, parts->iov_len, flags, to) || (to == NULL && is_frame(parts->iov_base, parts->iov_len))));
 }
 
 /* The same of a socket's, but quickly: false also where the first part is empty. */

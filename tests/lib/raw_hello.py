@@ -5,10 +5,11 @@ large number),
 passed (to another process), child, records, tds, behind (a header of a relay), stdio, handle (by libc's own), datagram, datagram-to, pair (a pair of
 sockets), pipe, file, again (twice), crowd (in pieces, when a hundred others have begun), crowd-of-bytes, reused (on a descriptor on which one has
 begun, and which was closed by a system call), old (in the format of SSL 2.0), old-bytes, old-pieces, frames (of WebSocket, which begin like it,
-when a hundred others have begun), filtered (seccomp(2) refuses fstat). Prints "N of M", and the error if there was one.
+when a hundred others have begun), filtered (seccomp(2) refuses fstat), torn (with more behind it, of which not all can be read). Prints "N of M", and the error if there was one.
 """
 import ctypes
 import fcntl
+import mmap
 import os
 import resource
 import socket
@@ -189,6 +190,16 @@ def send(out):
     elif how == "handle":
         libc = ctypes.CDLL("libc.so.6", use_errno=True)
         if libc.send(fd, data, len(data), 0) < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    elif how == "torn":
+        libc = ctypes.CDLL(None, use_errno=True)
+        memory = mmap.mmap(-1, 131072)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        memory.write(data)
+        if libc.mprotect(ctypes.c_void_p(start + 40960), ctypes.c_size_t(90112), 0) != 0:
+            raise OSError(ctypes.get_errno(), "mprotect")
+        # The kernel sends what is before.
+        if libc.write(fd, ctypes.c_void_p(start), ctypes.c_size_t(131072)) < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     elif how == "datagram-to":
         out.sendto(data, listening.getsockname())

@@ -1,5 +1,6 @@
-/* unread ring|null|parts|messages: sends what is in a packet socket's ring, or writes to /dev/null: calls that succeed without a look at their buffer, which is
- * none; or hands the kernel parts and messages that it does not read, or several messages, not all of which can be sent. Prints what they return. */
+/* unread ring|null|parts|messages|memory: sends what is in a packet socket's ring, or writes to /dev/null: calls that succeed without a look at their buffer, which is
+ * none; or hands the kernel parts and messages that it does not read, or several messages, not all of which can be sent, or memory that
+ * cannot be read, at once or after some bytes. Prints what they return. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,6 +23,7 @@
 
 static void *volatile nothing; /* as the compiler does not know */
 static volatile int most = INT_MAX;
+static volatile ssize_t none = -1;
 
 static int die(const char *what)
 {
@@ -73,10 +75,10 @@ static int parts(void)
     char data[] = "\x16\3\1";
     void *nowhere = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     struct iovec part = {data, 3};
-    struct msghdr none = {.msg_iovlen = 1};
+    struct msghdr without = {.msg_iovlen = 1};
     struct msghdr empty = {.msg_iov = nowhere};
     struct msghdr many = {.msg_iov = &part, .msg_iovlen = 1UL << 40};
-    struct mmsghdr message = {.msg_hdr = none};
+    struct mmsghdr message = {.msg_hdr = without};
     int fds[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0)
@@ -88,7 +90,7 @@ static int parts(void)
     show("pwritev2 of no parts", pwritev2(fds[0], nothing, 1, -1, 0));
     show("pwritev2 at an offset", pwritev2(fds[0], &part, 1, 0, 0));
     show("sendmsg of none", sendmsg(fds[0], nothing, 0));
-    show("sendmsg of no parts", sendmsg(fds[0], &none, 0));
+    show("sendmsg of no parts", sendmsg(fds[0], &without, 0));
     show("sendmsg of nothing", sendmsg(fds[0], &empty, 0));
     show("sendmsg of too many", sendmsg(fds[0], &many, 0));
     show("sendmmsg of none", sendmmsg(fds[0], nothing, 1, 0));
@@ -140,8 +142,95 @@ static int messages(void)
     return 0;
 }
 
+static const char *const calls[] = {"write", "send", "sendto", "writev", "writev behind a header", "pwritev2", "sendmsg", "write by syscall"};
+
+static ssize_t send_by(size_t call, int fd, char *bytes, size_t size)
+{
+    struct iovec parts[2] = {{"HTTP/1.1 200\r\n", 14}, {bytes, size}};
+    struct msghdr message = {.msg_iov = parts + 1, .msg_iovlen = 1};
+
+    switch (call) {
+    case 0: return write(fd, bytes, size);
+    case 1: return send(fd, bytes, size, 0);
+    case 2: return sendto(fd, bytes, size, 0, NULL, 0);
+    case 3: return writev(fd, parts + 1, 1);
+    case 4: return writev(fd, parts, 2);
+    case 5: return pwritev2(fd, parts + 1, 1, -1, 0);
+    case 6: return sendmsg(fd, &message, 0);
+    default: return syscall(SYS_write, fd, bytes, size);
+    }
+}
+
+/* A file that is mapped, and then cut off. */
+static char *truncated(void)
+{
+    FILE *file = tmpfile();
+    char *map = MAP_FAILED;
+
+    if (file != NULL && ftruncate(fileno(file), PAGE) == 0)
+        map = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fileno(file), 0);
+    if (map == MAP_FAILED || ftruncate(fileno(file), 0) != 0)
+        die("a file");
+    return map;
+}
+
+/* Each on a connection of its own, and as what follows on another write. */
+static int memory(void)
+{
+    static const char *const begins[] = {"\x16\3\1\2\0\1\0\1\xfc\3\3", "\x12\1\0\x99\0\0\0\0\x16\3\1\0", "\x80\x2e\1\3\1\0\x15\0\0\0\x10",
+        "CONNECT a:443 HTTP/1.0\r\n\r\n", "\5\1\0\5\1\0\3\5", "\4\1\1\xbb\0\0\0\1u", "\0\x20\1\2\1\0\0\1\0\0\0\0\0\0\1a", "plain text, "};
+    static const size_t sizes[] = {0, 1, 2, 3, 5, 6, 8, 11, 20, 44, 100, 599, 600, 601, 3000};
+    static const size_t wanted[] = {30, 517, 4000, 100000};
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof(own);
+    char *pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *cut = truncated();
+    int from = socket(AF_INET, SOCK_STREAM, 0);
+
+    if (pages == MAP_FAILED || mprotect(pages + PAGE, PAGE, PROT_NONE) != 0 || listen(from, 5) != 0 || getsockname(from, (struct sockaddr *)&own, &length) != 0)
+        die("a listener");
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]) * 8 * 15 * 4; i++) {
+        size_t call = i / (8 * 15 * 4);
+        const char *begin = begins[i / (15 * 4) % 8];
+        size_t known = sizes[i / 4 % 15];
+        size_t size = wanted[i % 4];
+        char *bytes = known == 0 && i % 2 != 0 ? cut : pages + PAGE - known;
+        int to = socket(AF_INET, SOCK_STREAM, 0);
+        int other;
+
+        own.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        if (connect(to, (const struct sockaddr *)&own, sizeof(own)) != 0 || (other = accept(from, NULL, NULL)) < 0)
+            die("a connection");
+        if (known > 0) {
+            memset(bytes, 'a', known);
+            memcpy(bytes, begin, known < 11 ? known : 11);
+            if (size <= known)
+                size = known + 1;
+        }
+        printf("%s, %d, %zu of %zu: ", calls[call], begin[0], known, size);
+        errno = 0;
+        printf("%zd", send_by(call, to, bytes, size));
+        printf(", errno %d; ", errno);
+        (void)!write(to, "a", 1);
+        (void)!write(to, "line\r\n", 6);
+        errno = 0;
+        if (known > 0)
+            printf("%zd", send_by(call, to, bytes, size));
+        printf(", errno %d\n", errno);
+        close(to);
+        close(other);
+    }
+    printf("of no process: %zd", write(from, (const char *)nothing - PAGE, 100));
+    printf(", errno %d\n", errno);
+    printf("of no length: %zd", write(from, begins[0], (size_t)none));
+    printf(", errno %d\n", errno);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "memory") == 0)
+        return memory();
     if (argc > 1 && strcmp(argv[1], "messages") == 0)
         return messages();
     if (argc > 1 && strcmp(argv[1], "parts") == 0)
