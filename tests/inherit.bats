@@ -105,6 +105,31 @@ ctypes.CDLL("libc.so.6").execve(b"/usr/bin/curl", (ctypes.c_char_p * len(argv))(
     has "$OUT" "LD_PRELOAD=$SHIM_SO:$BATS_TEST_TMPDIR/not${SHIM_SO##*/}"
 }
 
+@test "an LD_PRELOAD with a path of the object that is not there any more is none" {
+    local stale=$BATS_TEST_TMPDIR/gone/${SHIM_SO##*/} copy=$BATS_TEST_TMPDIR/copy/${SHIM_SO##*/} way
+
+    capture shim env LD_PRELOAD="$stale" env
+    has "$OUT" "LD_PRELOAD=$SHIM_SO:$stale"
+    inherits env LD_PRELOAD="$stale"
+    inherits sh -c "LD_PRELOAD=$stale "'exec "$@"' sh
+    for way in 'subprocess.run(sys.argv[1:]).returncode' 'os.waitstatus_to_exitcode(os.system(" ".join(sys.argv[1:])))' \
+        'os.waitstatus_to_exitcode(os.waitpid(os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ), 0)[1])'; do
+        inherits python3 -c "import os, subprocess, sys; os.environ['LD_PRELOAD'] = '$stale'; sys.exit($way)"
+    done
+    capture shim env LD_PRELOAD="$stale:$SHIM_SO" env
+    has "$OUT" "LD_PRELOAD=$stale:$SHIM_SO"
+    # It is not taken for the object's own either.
+    capture bare env PINSHIM_PINS="$PINS" LD_PRELOAD="$stale $SHIM_SO" env -i "${GET[@]}" "$URL_IMPOSTOR"
+    equals "$STATUS" 60
+    # By another path that leads there, or as the loader alone finds it
+    mkdir "${copy%/*}"
+    ln -s "$SHIM_SO" "$copy"
+    for way in "$copy" "${SHIM_SO##*/}" "/usr/\$LIB/${SHIM_SO##*/}"; do
+        capture shim env LD_PRELOAD="$way" env
+        has "$OUT"$'\n' "LD_PRELOAD=$way"$'\n'
+    done
+}
+
 @test "an object that the other program will not find is said" {
     [ "$(id -u)" -eq 0 ] || skip 'needs root'
     local root=$BATS_TEST_TMPDIR/root

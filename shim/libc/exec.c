@@ -94,15 +94,38 @@ static const char *last_part(const char *path, size_t length)
     return path + length;
 }
 
-/* Find the entry of the list whose file has this name. */
-static const char *find_entry(const char *list, const char *file, size_t *length)
+static bool is_text(const char *string, const char *entry, size_t length)
 {
-    for (size_t size = strlen(file); *list != '\0'; list += *length + (list[*length] != '\0')) {
+    return string != NULL && strlen(string) == length && memcmp(string, entry, length) == 0;
+}
+
+/* Return true if the entry may lead to a file. A bare name, or one with $LIB or the like, is searched by the loader alone. */
+static bool leads(const char *entry, size_t length)
+{
+    char path[PATH_MAX];
+    int saved = errno;
+    bool is;
+
+    if (memchr(entry, '/', length) == NULL || memchr(entry, '$', length) != NULL || is_text(kept.object, entry, length) || is_text(kept.entry, entry, length))
+        return true;
+    if (length >= sizeof(path))
+        return false;
+    memcpy(path, entry, length);
+    path[length] = '\0';
+    is = kernel_call(SYS_faccessat, AT_FDCWD, path, R_OK) == 0 || errno == EPERM;
+    errno = saved;
+    return is;
+}
+
+/* Find the entry of the list whose file has the object's name. One that leads nowhere (a path from before an upgrade) is not the object. */
+static const char *find_entry(const char *list, size_t *length)
+{
+    for (; *list != '\0'; list += *length + (list[*length] != '\0')) {
         const char *last;
 
         *length = entry_length(list);
         last = last_part(list, *length);
-        if ((size_t)(list + *length - last) == size && memcmp(last, file, size) == 0)
+        if (is_text(kept.file, last, (size_t)(list + *length - last)) && leads(list, *length))
             return list;
     }
     return NULL;
@@ -140,7 +163,7 @@ void exec_start(void)
     kept.file = last_part(kept.object, strlen(kept.object));
     for (char **at = environ; at != NULL && *at != NULL; at++) {
         const char *list = preload_of(*at);
-        const char *entry = list != NULL ? find_entry(list, kept.file, &length) : NULL;
+        const char *entry = list != NULL ? find_entry(list, &length) : NULL;
 
         if (entry != NULL)
             kept.entry = keep(entry, length);
@@ -186,7 +209,7 @@ static bool find_lacking(char *const *environment, struct lacking *out)
         /* Of several, glibc's loader takes the last, and musl's the first. */
         if (list != NULL && kept.entry != NULL) {
             any = true;
-            if (find_entry(list, kept.file, &length) == NULL) {
+            if (find_entry(list, &length) == NULL) {
                 out->object = true;
                 out->preload = list;
             }
