@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { WITHIN_NOTHING = 0, WITHIN_DOMAIN, WITHIN_LINE_END, WITHIN_ELEMENT, WITHIN_QUOTED /* by ' */, WITHIN_DOUBLE_QUOTED, WITHIN_PACKET, WITHIN_RECORD };
+enum { WITHIN_NOTHING = 0, WITHIN_DOMAIN, WITHIN_LINE_END, WITHIN_ELEMENT, WITHIN_QUOTED /* by ' */, WITHIN_DOUBLE_QUOTED, WITHIN_PACKET, WITHIN_RECORD, WITHIN_ADDRESSES };
 
 /* What a prefix of a line or of a message is. */
 enum fit { FIT_NONE = 0, FIT_PREFIX, FIT_WHOLE, FIT_MORE /* the rest is not held: `within` says what it is */ };
@@ -17,6 +17,8 @@ enum fit { FIT_NONE = 0, FIT_PREFIX, FIT_WHOLE, FIT_MORE /* the rest is not held
 #define ELEMENT_MOST 4096
 #define DOMAIN_MOST 255
 #define RECORD_MOST (16384 + 2048) /* RFC 5246, section 6.2.3 */
+#define ADDRESSES_MOST 107 /* with the words before them */
+#define PROXIED_MOST 520
 #define TAG_MOST 16
 #define ENDED_MOST 16
 #define TAG_LETTERS 4 /* before its first digit */
@@ -24,6 +26,7 @@ enum fit { FIT_NONE = 0, FIT_PREFIX, FIT_WHOLE, FIT_MORE /* the rest is not held
 static const char *const lines[] = {"STARTTLS", "STLS", "AUTH TLS", "AUTH SSL", "AUTH TLS-C", "AUTH TLS-P", "CAPABILITY", "CAPABILITIES", "CAPA", "FEAT", "MODE READER",
     "NOOP", "RSET", "QUIT", "LOGOUT"};
 static const char *const greetings[] = {"EHLO", "HELO", "LHLO"};
+static const char *const proxied[] = {"PROXY TCP4", "PROXY TCP6", "PROXY UNKNOWN"};
 static const char *const elements[] = {"<?xml", "<stream:stream", "</stream:stream", "<starttls", "</starttls"};
 
 static bool begins_record(uint8_t type)
@@ -89,6 +92,19 @@ static enum fit fit_command(struct plaintext *state, size_t at)
             fit = held[size] == '\n' ? FIT_WHOLE : FIT_MORE;
         }
     }
+    for (size_t i = 0; i < sizeof(proxied) / sizeof(proxied[0]) && fit == FIT_NONE; i++) {
+        size_t size = strlen(proxied[i]);
+
+        if (!begins_same(held, length, proxied[i]))
+            continue;
+        if (length <= size)
+            fit = FIT_PREFIX;
+        else if (length == size + 1 && (held[size] == ' ' || held[size] == '\r')) {
+            state->within = held[size] == '\r' ? WITHIN_LINE_END : WITHIN_ADDRESSES;
+            state->left = (uint16_t)(ADDRESSES_MOST - length);
+            fit = FIT_MORE;
+        }
+    }
     return fit;
 }
 
@@ -144,6 +160,22 @@ static enum fit fit_postgresql(const struct plaintext *state)
     enum fit fit = fit_bytes(state, ssl, sizeof(ssl));
 
     return fit != FIT_NONE ? fit : fit_bytes(state, gss, sizeof(gss));
+}
+
+/* A header of the PROXY protocol in its second form, whose first four bytes are blank lines. */
+static enum fit fit_proxied(struct plaintext *state)
+{
+    static const uint8_t start[] = {0, '\r', '\n', 'Q', 'U', 'I', 'T', '\n'};
+    size_t length = state->length < sizeof(start) ? state->length : sizeof(start);
+    size_t size = (size_t)state->held[10] << 8 | state->held[11];
+
+    if (memcmp(state->held, start, length) != 0 || (state->length > 8 && (state->held[8] & 0xfe) != 0x20) || (state->length == 12 && size > PROXIED_MOST))
+        return FIT_NONE;
+    if (state->length < 12)
+        return FIT_PREFIX;
+    state->within = WITHIN_PACKET;
+    state->left = (uint16_t)size;
+    return size == 0 ? FIT_WHOLE : FIT_MORE;
 }
 
 /* 32 bytes, of which the capabilities have CLIENT_SSL; 19 are zero, and the last four are so too, or MariaDB's capabilities. */
@@ -291,7 +323,7 @@ static enum fit fit_held(struct plaintext *state)
         return fit_old(state);
     switch (state->held[0]) {
     case 0x00:
-        return fit_postgresql(state);
+        return state->length > 1 && state->held[1] == '\r' ? fit_proxied(state) : fit_postgresql(state);
     case 0x03:
         return fit_rdp(state);
     case 0x12:
@@ -321,6 +353,11 @@ static bool allows_within(struct plaintext *state, uint8_t byte)
     case WITHIN_DOMAIN:
         ends = byte == '\n';
         good = ends || byte == '\r' || is_alphanumeric(byte) || (byte != '\0' && strchr(".:-_[]", byte) != NULL);
+        if (byte == '\r')
+            state->within = WITHIN_LINE_END;
+        break;
+    case WITHIN_ADDRESSES:
+        good = byte == '\r' || byte == ' ' || byte == '.' || byte == ':' || (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f');
         if (byte == '\r')
             state->within = WITHIN_LINE_END;
         break;

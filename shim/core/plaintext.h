@@ -24,8 +24,9 @@ struct plaintext {
  * RDP (MS-RDPBCGR, 2.2.1.1), the extended
  * request StartTLS, and unbinding (RFC 4511, sections 4.14 and 4.3), the header of a stream and starttls (RFC 6120, sections 4.2 and 5.4.2), and in
  * lines the greeting, the question for capabilities, the request for TLS and the goodbye of SMTP and LMTP (RFC 3207), IMAP and POP3 (RFC 2595), FTP
- * (RFC 4217), ManageSieve (RFC 5804) and NNTP (RFC 4642). Records of TLS (RFC 8446, section 5.1) may come instead, the first with a hello, or before them one in the format
- * of SSL 2.0, and then nothing else. Before that there may be alerts in the clear, and so many requests as any client has for its start.
+ * (RFC 4217), ManageSieve (RFC 5804) and NNTP (RFC 4642), and the header of the PROXY protocol (HAProxy, "The PROXY protocol", versions 1 and 2). Records of
+ * TLS (RFC 8446, section 5.1) may come instead, the first with a hello, or before them one in the format of SSL 2.0, and then nothing else. Before that there
+ * may be alerts in the clear, and so many requests as any client has for its start.
  * `state` becomes that after these bytes. */
 MUST_CHECK bool plaintext_allows(struct plaintext *state, const uint8_t *bytes, size_t size);
 
