@@ -1015,6 +1015,12 @@ once_more() {
     done
 }
 
+@test "what was kept for another SSL at the same address does not count, where processes share OpenSSL's memory" {
+    pins "127.0.0.1:$IMPOSTOR spki-sha256:$PIN_GOOD"
+    fails shared "before=$GOOD" tls1.2
+    fails shared "before=$GOOD" tls1.3
+}
+
 @test "an impostor is refused where the program interposes dl_iterate_phdr" {
     held own_iterate tls1.2
     held own_iterate tls1.3

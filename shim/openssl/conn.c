@@ -133,6 +133,27 @@ struct conn *conn_make(const struct ossl *ossl, SSL *ssl)
     return conn;
 }
 
+static bool has_own_memory(const struct ossl *ossl)
+{
+    void *(*new)(size_t, const char *, int) = NULL;
+
+    ossl->CRYPTO_get_mem_functions(&new, NULL, NULL);
+    return new != ossl->CRYPTO_malloc;
+}
+
+void conn_forget_others(const struct ossl *ossl, const SSL *ssl)
+{
+    static const uint8_t none[HELLO_RANDOM];
+    const struct conn *conn = conn_of(ossl, ssl);
+    uint8_t random[HELLO_RANDOM];
+
+    if (conn == NULL || !conn->facts.random_known || conn->driven || ossl->SSL_in_before(ssl) || !has_own_memory(ossl)
+        || ossl->SSL_get_client_random(ssl, random, sizeof(random)) != sizeof(random) || memcmp(random, none, sizeof(random)) == 0)
+        return;
+    if (memcmp(&conn->facts.random, random + 8, sizeof(conn->facts.random)) != 0)
+        state_drop(ossl, ssl);
+}
+
 void conn_restore_mode(const struct ossl *ossl, SSL *ssl, struct conn *conn)
 {
     if (conn->mode_changed)

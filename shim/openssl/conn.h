@@ -60,6 +60,10 @@ struct conn {
 struct conn *conn_of(const struct ossl *ossl, const SSL *ssl);
 struct conn *conn_make(const struct ossl *ossl, SSL *ssl);
 
+/* Call this before what is kept for an SSL is used in a handshake: processes may share OpenSSL's memory, with functions of the program's own for it, and another
+ * one may have freed the SSL and made one at its address. What is kept is forgotten if this handshake is not the one that was seen here. */
+void conn_forget_others(const struct ossl *ossl, const SSL *ssl);
+
 void conn_set_phase(struct conn *conn, enum phase phase);
 
 /* Keep the certificate, or the session, instead of the previous one. NULL: none. */

@@ -12,6 +12,7 @@ struct facts {
     bool begun; /* the handshake start was seen: the SNI is known */
     char *sni; /* the SNI that the program had set then; NULL: none */
     bool random_known; /* sent.h knows its client random */
+    uint64_t random; /* a part of that */
     struct sent sent; /* where its ClientHello was sent, once that is known */
     bool is_within; /* it runs within another SSL */
     struct proxied within; /* what that one has asked a proxy for (through.h) */

@@ -67,6 +67,7 @@ bool refuse_unless_open(const struct ossl *ossl, SSL **ssl, struct conn **conn)
         refuse_library();
         return false;
     }
+    conn_forget_others(ossl, called);
     *conn = conn_of(ossl, called);
     if (*conn == NULL && ossl->SSL_get0_connection != NULL) {
         connection = ossl->SSL_get0_connection(called);

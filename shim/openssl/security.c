@@ -43,8 +43,12 @@ static void note_random(const struct ossl *ossl, SSL *ssl)
 
     if (conn != NULL)
         conn->starting = false;
-    if (conn == NULL || !conn->facts.begun || conn->facts.random_known || ossl->SSL_get_client_random(ssl, random, sizeof(random)) != sizeof(random)
+    if (conn == NULL || !conn->facts.begun || ossl->SSL_get_client_random(ssl, random, sizeof(random)) != sizeof(random)
         || memcmp(random, none, sizeof(random)) == 0)
+        return;
+    /* Another one if this is a renegotiation. */
+    memcpy(&conn->facts.random, random + 8, sizeof(conn->facts.random));
+    if (conn->facts.random_known)
         return;
     conn->facts.random_known = true;
     sent_made(random);

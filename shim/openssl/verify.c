@@ -88,6 +88,8 @@ void verify_capture(const struct ossl *ossl, X509_STORE_CTX *ctx, bool own, stru
     captured->presented.sent = ossl->X509_STORE_CTX_get0_untrusted(ctx);
     if (captured->presented.leaf == NULL && ossl->X509_STORE_CTX_get0_rpk != NULL)
         captured->presented.raw_key = certs_from_key(ossl->X509_STORE_CTX_get0_rpk(ctx));
+    if (own && !ossl->SSL_is_server(captured->ssl))
+        conn_forget_others(ossl, captured->ssl);
     if (own && !ossl->SSL_is_server(captured->ssl) && (conn = conn_make(ossl, captured->ssl)) != NULL) {
         conn->verifying = certs_x509(captured->presented.leaf);
         told_expect(ossl, captured->ssl, certs_x509(captured->presented.leaf));
