@@ -1016,6 +1016,7 @@ once_more() {
 }
 
 @test "what was kept for another SSL at the same address does not count, where processes share OpenSSL's memory" {
+    seen
     pins "127.0.0.1:$IMPOSTOR spki-sha256:$PIN_GOOD"
     fails shared "before=$GOOD" tls1.2
     fails shared "before=$GOOD" tls1.3
