@@ -137,8 +137,9 @@ static bool has_own_memory(const struct ossl *ossl)
 {
     void *(*new)(size_t, const char *, int) = NULL;
 
-    ossl->CRYPTO_get_mem_functions(&new, NULL, NULL);
-    return new != ossl->CRYPTO_malloc;
+    if (ossl->CRYPTO_get_mem_functions != NULL)
+        ossl->CRYPTO_get_mem_functions(&new, NULL, NULL);
+    return new == NULL || new != ossl->CRYPTO_malloc;
 }
 
 void conn_forget_others(const struct ossl *ossl, const SSL *ssl)
