@@ -66,8 +66,8 @@ $(BUILD)/shim/%.o: shim/%.c
 	$(Q)$(CC) $(common) $(layers) $(shim_flags) $(CPPFLAGS) $(CFLAGS) $(size) -c -o $@ $<
 
 # What runs seldom is made small.
-$(patsubst %,$(BUILD)/shim/%.o,$(addprefix core/,log report config pem client_file text pins_client memory plaintext pinfile roots) \
-	$(addprefix libc/,exec filter required cares) openssl/client_decode gnutls/client_decode): size := -Os
+$(patsubst %,$(BUILD)/shim/%.o,$(addprefix core/,log report config pem client_file text pins_client memory plaintext path pinfile proxy_request roots) \
+	$(addprefix libc/,exec filter guard required cares) openssl/client_decode gnutls/client_decode): size := -Os
 
 # Where the command looks for the object; written only when it is another directory than before.
 $(BUILD)/libdir: always

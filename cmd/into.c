@@ -2,6 +2,7 @@
 
 #include "client_file.h"
 #include "command.h"
+#include "memory.h"
 #include "objects.h"
 #include "output.h"
 #include "pinfile.h"
@@ -444,7 +445,8 @@ int into_write(const char *path, const char *printed, const char *old)
     struct file_identity identity;
     char message[300];
     struct text problem = text_over(message, sizeof(message));
-    char *content = NULL;
+    char *content;
+    char *whole = NULL;
     struct pins *before = NULL;
     size_t length = 0;
     int status;
@@ -459,14 +461,16 @@ int into_write(const char *path, const char *printed, const char *old)
         before = pins_parse(content, length, &reader, length > 0 ? print_fault : ignore, (void *)(uintptr_t)path);
         if (before == NULL && length > 0) {
             output_error("%s is faulty and is not changed; fix it first, see \"pinshim lint %s\"", path, path);
-            free(content);
+            memory_let_go(content);
             return 1;
         }
-        content = output_allocate(content, length + 1);
-        content[length] = '\0';
+        whole = output_allocate(NULL, length + 1);
+        memcpy(whole, content, length);
+        whole[length] = '\0';
+        memory_let_go(content);
     }
-    status = write_new(path, content != NULL ? content : "", before, printed, old, &reader);
+    status = write_new(path, whole != NULL ? whole : "", before, printed, old, &reader);
     pins_free(before);
-    free(content);
+    free(whole);
     return status;
 }

@@ -355,3 +355,48 @@ raw() {
         equals "$OUT" 'done'
     done
 }
+
+# within PINS-LINE... -- RESULT-OF-hello RESULT-OF-plain: what the program that has little room sends, by hello and by plaintext, with such rules: in a
+# thread with the smallest stack, and in a signal handler, amid malloc. An allocation of the shim could meet a lock that is held there, or a heap
+# in disorder.
+narrow() {
+    local lines=() way what result
+    while [ "$1" != -- ]; do
+        lines+=("$1")
+        shift
+    done
+    shift
+    for what in hello plain; do
+        result=$1
+        shift
+        for way in 'thread 16384' 'signal 12288' 'signal 65536'; do
+            pins "${lines[@]}"
+            # shellcheck disable=SC2086 # words
+            capture shim "$PROGRAMS/narrow" $way "$IMPOSTOR" "$what"
+            equals "$STATUS $OUT" "0 $result bytes, 0 allocations"
+            # With other rules before.
+            mv "$PINS" "$PINS.other"
+            pins '127.0.0.1 deny'
+            # shellcheck disable=SC2086 # words
+            capture shim "$PROGRAMS/narrow" $way "$IMPOSTOR" "$what" "$PINS" "$PINS.other"
+            equals "$STATUS $OUT" "0 $result bytes, 0 allocations"
+        done
+    done
+}
+
+@test "threads with the smallest stack, and signal handlers: pins are read and refusals logged without the program's heap" {
+    local i many=()
+    capture bare "$PROGRAMS/narrow" thread 16384 "$IMPOSTOR" hello
+    equals "$OUT" '50 bytes, 0 allocations'
+    narrow "127.0.0.1 spki-sha256:$PIN_GOOD" -- -1 6
+    narrow "127.0.0.1 spki-sha256:$PIN_GOOD tls=required" -- -1 -1
+    narrow 'other.example allow' '@unknown deny' -- -1 6
+    narrow '127.0.0.1 allow' '@revoked spki-sha256:'"$PIN_GOOD" -- 50 6
+    # Files, and more than what is there from the start has room for.
+    for i in {1..3000}; do
+        many+=("host-$i.example spki-sha256:$PIN_GOOD spki-sha256:$PIN_IMPOSTOR")
+    done
+    narrow "127.0.0.1 spki-file:$LAB/good.pem" "**.example ca-file:$LAB/ca.pem" '* pkix' "${many[@]}" -- -1 6
+    # Faulty rules: nothing is known of any target, or what was known stays.
+    narrow '127.0.0.1 spki-sha256:short' "other.example spki-file:$LAB/missing.pem" -- -1 6
+}

@@ -189,6 +189,40 @@ faults() {
     faults 0
 }
 
+@test "a pins file that is rewritten line by line loses no target before it has been quiet for two seconds" {
+    local other="other.example spki-sha256:$PIN_GOOD" many target
+    many=$(for target in {1..200}; do echo "host-$target.example deny"; done)
+    pins "$EASY"
+    start
+    for target in www.pinned.example "www.pinned.example:$GOOD" '*.pinned.example' '**.example' '*' 127.0.0.1; do
+        put "$other" "$many" "$target spki-sha256:$PIN_IMPOSTOR"
+        refuses
+        echo "$other" >"$PINS"
+        refuses
+        refuses
+        echo "$target spki-sha256:$PIN_GOOD" >>"$PINS"
+        accepts
+    done
+    put "$other" "$STRICT"
+    refuses
+    echo "$other" >"$PINS"
+    refuses
+    echo "$EASY" >>"$PINS"
+    accepts
+    # What comes in one piece counts at once.
+    put "$other" "$STRICT" "@revoked spki-sha256:$PIN_GOOD"
+    refuses
+    put "$other"
+    accepts
+    put "$EASY" "@revoked spki-sha256:$PIN_GOOD"
+    refuses
+    echo "$EASY" >"$PINS"
+    refuses
+    sleep 4
+    accepts
+    faults 0
+}
+
 @test "a pins file whose times are put back to what they were is in force all the same" {
     start
     touch -d '2020-01-01' "$PINS"

@@ -2,6 +2,7 @@
 
 #include "basename.h"
 #include "file.h"
+#include "memory.h"
 #include "output.h"
 
 #include <elf.h>
@@ -235,6 +236,7 @@ static char *musl_directories(const struct libraries *libraries)
     size_t prefix = (size_t)(name - libraries->musl);
     size_t length = 0;
     char *list;
+    char *copy;
 
     /* Without the last slash, and without the directory before it. */
     for (prefix -= prefix > 0; prefix > 0 && libraries->musl[prefix - 1] != '/';)
@@ -243,9 +245,9 @@ static char *musl_directories(const struct libraries *libraries)
     list = file_read(path, "list", (size_t)1 << 20, &identity, &length, &unwanted);
     if (list == NULL)
         return output_copy(access(path, F_OK) == 0 ? "" : "/lib:/usr/local/lib:/usr/lib");
-    list = output_allocate(list, length + 1);
-    list[length] = '\0';
-    return list;
+    copy = strndup(list, length);
+    memory_let_go(list);
+    return copy != NULL ? copy : output_copy("");
 }
 
 /* As musl searches: its own libraries are in the loader; LD_LIBRARY_PATH goes first; a DT_RUNPATH, or else a DT_RPATH, is handed down. */

@@ -1,5 +1,6 @@
 #include "client_file.h"
 
+#include "memory.h"
 #include "tls.h"
 
 #include <errno.h>
@@ -100,7 +101,7 @@ static const struct client_cert *find_known(const struct pins_reader *reader, co
 
             same = whole == NULL || client->paths[which] == NULL ? paths[which] == NULL && client->paths[which] == NULL
                 : strcmp(whole, client->paths[which]) == 0 && file_stays(whole, &client->files[which]);
-            free(whole);
+            memory_let_go(whole);
         }
         if (same)
             return client;
@@ -118,7 +119,7 @@ static void erase(struct gathering *gathering)
 
         if (bytes != NULL)
             explicit_bzero(bytes, gathering->files[which].length);
-        free(bytes);
+        memory_let_go(bytes);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -87,7 +88,7 @@ char *file_beside(const char *path, const char *beside)
 {
     const char *slash = path[0] != '/' ? strrchr(beside, '/') : NULL;
     size_t directory = slash != NULL ? (size_t)(slash + 1 - beside) : 0;
-    char *whole = memory_new(directory + strlen(path) + 1);
+    char *whole = memory_get(directory + strlen(path) + 1);
 
     if (whole == NULL)
         return NULL;
@@ -162,7 +163,7 @@ static enum step walk(struct walk *walk)
 
 bool file_is_fleeting(const char *path, const char *what, struct text *problem)
 {
-    struct walk *steps = memory_new(sizeof(*steps)); /* not on the stack: OpenSSL's own fibres have little */
+    struct walk *steps = memory_get(sizeof(*steps)); /* not on the stack: OpenSSL's own fibres have little */
     enum step end = STEP_FAILED;
 
     if (steps == NULL) {
@@ -174,7 +175,7 @@ bool file_is_fleeting(const char *path, const char *what, struct text *problem)
         strcpy(steps->rest, path); /* fits: checked above */
         end = walk(steps);
     }
-    memory_free(steps);
+    memory_let_go(steps);
     if (end == STEP_PROC)
         text_add(problem, "%s is reached through /proc or /dev/fd, where the program may have another file later; expected the path of a file", what);
     else if (end == STEP_FAILED && errno != ENOENT && errno != ENOTDIR)
@@ -187,7 +188,7 @@ bool file_is_fleeting(const char *path, const char *what, struct text *problem)
 static char *read_all(int fd, const char *what, size_t limit, size_t expected, size_t *length, struct text *problem)
 {
     size_t room = expected + 1;
-    char *buffer = memory_new(room);
+    char *buffer = memory_get(room);
 
     if (buffer != NULL)
         memory_prefer_large_pages(buffer, room);
@@ -199,7 +200,7 @@ static char *read_all(int fd, const char *what, size_t limit, size_t expected, s
             char *bigger = room <= limit ? memory_resize(buffer, room * 2) : NULL;
 
             if (bigger == NULL)
-                memory_free(buffer);
+                memory_let_go(buffer);
             buffer = bigger;
             room *= 2;
         }
@@ -212,7 +213,7 @@ static char *read_all(int fd, const char *what, size_t limit, size_t expected, s
             continue;
         if (got < 0) {
             text_add(problem, "cannot read %s: %m", what);
-            memory_free(buffer);
+            memory_let_go(buffer);
             return NULL;
         }
         if (got == 0)
@@ -260,7 +261,7 @@ static char *read_steady(int fd, const char *what, size_t limit, struct file_ide
             if (file_same(&before, identity))
                 return buffer;
         }
-        memory_free(buffer);
+        memory_let_go(buffer);
     }
     text_add(problem, "%s keeps changing while it is read", what);
     return NULL;

@@ -48,7 +48,7 @@ static inline enum file_age file_younger(enum file_age one, enum file_age other)
     return one < other ? one : other;
 }
 
-/* Return `path` as the file `beside` means it: a relative path starts in that file's directory. The caller frees it; NULL when memory ran
+/* Return `path` as the file `beside` means it: a relative path starts in that file's directory. memory_let_go releases it; NULL when memory ran
  * out. */
 MUST_CHECK char *file_beside(const char *path, const char *beside);
 
@@ -57,7 +57,7 @@ MUST_CHECK char *file_beside(const char *path, const char *beside);
  * that leads nowhere is no problem here. errno is not preserved. */
 MUST_CHECK bool file_is_fleeting(const char *path, const char *what, struct text *problem);
 
-/* Read the regular file at `path`; its identity must be the same before and after. Return its bytes, for the caller to free, and their number in
+/* Read the regular file at `path`; its identity must be the same before and after. Return its bytes, for memory_let_go, and their number in
  * `length`; or NULL with the fault, which calls the file `what`, in `problem`. A world-writable file is a fault, and so is one of
  * more than `limit` bytes. `identity` becomes that of the file that was read or refused; all zero if none could be opened. errno is not preserved. */
 MUST_CHECK char *file_read(const char *path, const char *what, size_t limit, struct file_identity *identity, size_t *length,

@@ -417,6 +417,21 @@ void log_moved(bool elsewhere)
 
 static const char *const places[] = {"the log file", "standard error", "syslog"};
 
+/* Not inline: every line would take its room on the stack. */
+__attribute__((noinline)) static void say_elsewhere(enum place wanted, enum place place, int problem)
+{
+    char buffer[1200];
+    struct text reason = text_over(buffer, sizeof(buffer));
+    const struct event event = {.verdict = EVENT_NOTICE, .reason = buffer};
+
+    text_add(&reason, "%s ", places[wanted]);
+    if (wanted == TO_FILE)
+        text_add_escaped(&reason, config_get()->log_file, strlen(config_get()->log_file), 1000);
+    errno = problem;
+    text_add(&reason, "%scannot be written: %m; its lines go to %s", wanted == TO_FILE ? " " : "", places[place]);
+    log_event(&event);
+}
+
 /* Write to the first place that takes the line. If that is not the one that was asked for, say so once. */
 static void write_line(enum event_verdict verdict, char *bytes, size_t body, size_t length)
 {
@@ -440,18 +455,8 @@ static void write_line(enum event_verdict verdict, char *bytes, size_t body, siz
         if (place == first)
             problem = errno;
     }
-    if (place != first && !atomic_exchange(&said, true)) {
-        char buffer[1200];
-        struct text reason = text_over(buffer, sizeof(buffer));
-        const struct event event = {.verdict = EVENT_NOTICE, .reason = buffer};
-
-        text_add(&reason, "%s ", places[*first]);
-        if (*first == TO_FILE)
-            text_add_escaped(&reason, config_get()->log_file, strlen(config_get()->log_file), 1000);
-        errno = problem;
-        text_add(&reason, "%scannot be written: %m; its lines go to %s", *first == TO_FILE ? " " : "", places[*place]);
-        log_event(&event);
-    }
+    if (place != first && !atomic_exchange(&said, true))
+        say_elsewhere(*first, *place, problem);
 }
 
 static void put_time(struct text *out)

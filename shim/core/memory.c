@@ -1,121 +1,176 @@
 #include "memory.h"
 
-#include <errno.h>
+#include "kernel.h"
+
+#include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-#define SMALLEST ((size_t)256 << 10)
+#define LARGE_PAGE ((size_t)2 << 20)
+#define FIRST (64 << 10)
 
-/* Blocks apart come from regions, one after the other. Nothing of it is returned: the pins are read that way once, at most. */
-struct region {
-    struct region *next;
-    size_t size;
-    _Atomic size_t used;
-};
+/* The pins that a process reads first, and what its first refusals need: most need no more, and are spared the system calls. Never reused. */
+static _Alignas(max_align_t) char first[FIRST];
+static _Atomic size_t taken;
+
+enum origin { FROM_FIRST = 0, FROM_KERNEL, FROM_HEAP /* a filter forbids the other */ };
 
 struct block {
-    _Alignas(16) size_t size;
+    _Alignas(max_align_t) size_t size; /* what the caller may use */
+    enum origin origin;
 };
 
-static _Atomic(struct region *) regions;
-static _Thread_local bool apart;
-
-bool memory_apart(bool from_now)
+static struct block *block_of(void *at)
 {
-    bool before = apart;
-
-    apart = from_now;
-    return before;
+    return (struct block *)at - 1;
 }
 
-static struct region *add_region(struct region *last, size_t needed)
+static bool may(long call)
 {
-    size_t size = last != NULL ? last->size * 2 : SMALLEST;
-    struct region *region;
-    long at;
-
-    while (size < needed + sizeof(*region))
-        size *= 2;
-    at = kernel_call(SYS_mmap, NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == -1)
-        return NULL;
-    region = (struct region *)at;
-    region->size = size;
-    region->next = last;
-    atomic_init(&region->used, sizeof(struct block) * 2);
-    while (!atomic_compare_exchange_weak(&regions, &region->next, region)) {}
-    return region;
+    return !kernel_is_filtered() || kernel_allows(call);
 }
 
-static void *take_apart(size_t size)
+#define SMALLEST 4096
+#define SIZES 5 /* each twice as large as the one before */
+#define LARGEST ((size_t)SMALLEST << (SIZES - 1))
+
+/* Mapped blocks that were let go, by size: new pins need what the old ones had. */
+static struct spare kept[SIZES];
+
+static struct spare *kept_for(size_t *whole)
 {
-    size_t needed = sizeof(struct block) + (size + sizeof(struct block) - 1) / sizeof(struct block) * sizeof(struct block);
-    struct region *region = atomic_load(&regions);
+    size_t size = SMALLEST;
+    int number = 0;
 
-    if (size > SIZE_MAX / 4)
+    if (*whole > LARGEST)
         return NULL;
-    for (;;) {
-        size_t at = region != NULL ? atomic_fetch_add(&region->used, needed) : 0;
+    for (; size < *whole; size *= 2)
+        number++;
+    *whole = size;
+    return &kept[number];
+}
 
-        if (region != NULL && at <= region->size && needed <= region->size - at) {
-            struct block *block = (struct block *)((char *)region + at);
+static void *take(struct spare *spare)
+{
+    void *block = NULL;
 
-            block->size = size;
-            return block + 1;
-        }
-        region = add_region(region, needed);
-        if (region == NULL)
-            return NULL;
+    for (int i = 0; spare != NULL && i < SPARES && block == NULL; i++) {
+        if (atomic_load_explicit(&spare->blocks[i], memory_order_relaxed) != NULL)
+            block = atomic_exchange(&spare->blocks[i], NULL);
     }
+    return block;
 }
 
-static bool is_apart(const void *at)
+/* Return the one for which there is no room. */
+static void *keep(struct spare *spare, void *block)
 {
-    const struct region *region = atomic_load_explicit(&regions, memory_order_relaxed);
-
-    while (region != NULL && (uintptr_t)at - (uintptr_t)region >= region->size)
-        region = region->next;
-    return region != NULL;
+    for (int i = 0; i < SPARES && block != NULL; i++)
+        block = atomic_exchange(&spare->blocks[i], block);
+    return block;
 }
 
-void *memory_new(size_t size)
+static struct block *map(size_t *whole)
 {
-    return apart ? take_apart(size) : malloc(size);
+    struct spare *spare = kept_for(whole);
+    struct block *block = take(spare);
+
+    if (block != NULL)
+        return memset(block, 0, *whole);
+    block = (void *)kernel_call(SYS_mmap, NULL, *whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return block != MAP_FAILED ? block : NULL;
 }
 
-void *memory_new_clear(size_t count, size_t size)
+void *memory_get(size_t size)
 {
-    if (!apart)
-        return calloc(count, size);
-    return size == 0 || count <= SIZE_MAX / size ? take_apart(count * size) : NULL;
+    size_t room = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    size_t whole = room + sizeof(struct block);
+    size_t at = atomic_load_explicit(&taken, memory_order_relaxed);
+    enum origin origin = FROM_FIRST;
+    struct block *block;
+
+    if (size > SIZE_MAX / 2)
+        return NULL;
+    while (whole <= FIRST - at && !atomic_compare_exchange_weak(&taken, &at, at + whole)) {}
+    if (whole <= FIRST - at) {
+        block = (struct block *)(first + at);
+    } else if (may(SYS_mmap) && may(SYS_munmap)) {
+        block = map(&whole);
+        room = whole - sizeof(*block);
+        origin = FROM_KERNEL;
+    } else {
+        block = calloc(1, whole);
+        origin = FROM_HEAP;
+    }
+    if (block == NULL)
+        return NULL;
+    block->size = room;
+    block->origin = origin;
+    return block + 1;
+}
+
+void memory_let_go(void *at)
+{
+    struct block *block = at != NULL ? block_of(at) : NULL;
+    size_t whole = block != NULL ? block->size + sizeof(*block) : 0;
+
+    if (block == NULL || block->origin == FROM_FIRST)
+        return;
+    if (block->origin == FROM_HEAP)
+        free(block);
+    else if ((whole > LARGEST || (block = keep(kept_for(&whole), block)) != NULL) && may(SYS_munmap))
+        (void)kernel_call(SYS_munmap, block, whole);
 }
 
 void *memory_resize(void *at, size_t size)
 {
-    size_t before;
-    void *bigger;
+    struct block *block = at != NULL ? block_of(at) : NULL;
+    void *other;
 
-    if (at == NULL)
-        return memory_new(size);
-    if (!is_apart(at))
-        return realloc(at, size);
-    before = ((struct block *)at - 1)->size;
-    bigger = before < size ? memory_new(size) : at;
-    return bigger != NULL && bigger != at ? memcpy(bigger, at, before) : bigger;
+    if (block != NULL && block->origin == FROM_KERNEL && block->size >= LARGEST && size >= LARGEST && size <= SIZE_MAX / 2 && may(SYS_mremap)) {
+        size_t room = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+
+        block = (void *)kernel_call(SYS_mremap, block, block->size + sizeof(*block), room + sizeof(*block), MREMAP_MAYMOVE);
+        if (block == MAP_FAILED)
+            return NULL;
+        block->size = room;
+        return block + 1;
+    }
+    if (block != NULL && size <= block->size)
+        return at;
+    other = memory_get(size);
+    if (other == NULL || block == NULL)
+        return other;
+    memcpy(other, at, block->size);
+    memory_let_go(at);
+    return other;
 }
 
 char *memory_copy(const char *string, size_t length)
 {
-    char *copy = memory_new(length + 1);
+    char *copy = memory_get(length + 1);
 
-    if (copy == NULL)
-        return NULL;
-    memcpy(copy, string, length);
-    copy[length] = '\0';
-    return copy;
+    return copy != NULL ? memcpy(copy, string, length) : NULL;
 }
 
-void memory_free(void *at)
+void memory_prefer_large_pages(void *at, size_t size)
 {
-    if (!apart && !is_apart(at))
-        free(at);
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t before = (uintptr_t)at & (page - 1);
+
+    if (size >= LARGE_PAGE)
+        (void)kernel_call(SYS_madvise, (char *)at - before, size + before, MADV_HUGEPAGE);
+}
+
+void *spare_take(struct spare *spare, size_t size)
+{
+    void *block = take(spare);
+
+    return block != NULL ? block : memory_get(size);
+}
+
+void spare_let_go(struct spare *spare, void *block)
+{
+    memory_let_go(block != NULL ? keep(spare, block) : NULL);
 }

@@ -113,7 +113,7 @@ static bool read_object(struct bytes *rest, struct line label, pem_take *take, v
 {
     const uint8_t *end = rest->length > 0 ? memmem(rest->at, rest->length, END, strlen(END)) : NULL;
     size_t room = end != NULL ? (size_t)(end - rest->at) : 0;
-    struct object object = {.label = label, .base64 = room > 0 ? memory_new(room * 2) : NULL, .room = room};
+    struct object object = {.label = label, .base64 = room > 0 ? memory_get(room * 2) : NULL, .room = room};
     uint8_t *der = object.base64 != NULL ? (uint8_t *)object.base64 + room : NULL;
     char name[LABEL_LIMIT + 1];
     size_t length = 0;
@@ -127,7 +127,7 @@ static bool read_object(struct bytes *rest, struct line label, pem_take *take, v
     /* It may be a key. */
     if (object.base64 != NULL)
         explicit_bzero(object.base64, room * 2);
-    memory_free(object.base64);
+    memory_let_go(object.base64);
     return read;
 }
 

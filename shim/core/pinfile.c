@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -92,7 +93,7 @@ bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const ch
         return false;
     }
     content = file_is_fleeting(whole, "it", problem) ? NULL : file_read(whole, "it", LIMIT, &unwanted, &bytes.length, problem);
-    memory_free(whole);
+    memory_let_go(whole);
     if (content == NULL)
         return false;
     bytes.at = (const uint8_t *)content;
@@ -100,7 +101,7 @@ bool pinfile_read(const struct pins_reader *reader, enum pin_kind kind, const ch
         fine = pem_read(bytes, take_object, &finding);
     else
         fine = take_certificate(&finding, bytes) || take_key(&finding, bytes) || take_key(&finding, der_spki_of_request(bytes));
-    memory_free(content);
+    memory_let_go(content);
     if (!fine)
         text_add(problem, "it has an object that cannot be read");
     else if (finding.count == 0)
@@ -146,7 +147,7 @@ static bool store_file(struct storing *storing, const char *path, struct file_id
         return is_final(errno);
     if (!pem_read((struct bytes) {(const uint8_t *)bytes, length}, store_object, storing))
         roots_cut(storing->roots, before);
-    memory_free(bytes);
+    memory_let_go(bytes);
     return true;
 }
 
@@ -184,12 +185,12 @@ static bool store_directory(struct storing *storing, const char *path)
             char *file;
 
             entry = (const struct dirent64 *)(const void *)(entries.bytes + at);
-            file = read_hash(entry->d_name, &storing->hash) ? memory_new(strlen(path) + strlen(entry->d_name) + 2) : NULL;
+            file = read_hash(entry->d_name, &storing->hash) ? malloc(strlen(path) + strlen(entry->d_name) + 2) : NULL;
             if (file == NULL)
                 continue;
             (void)stpcpy(stpcpy(stpcpy(file, path), "/"), entry->d_name);
             complete &= store_file(storing, file, &identity);
-            memory_free(file);
+            free(file);
         }
     }
     (void)kernel_call(SYS_close, fd);
@@ -224,12 +225,12 @@ static bool store_place(struct storing *storing, const char *path, bool director
 /* The same for a path of the environment, which is meant in the directory in which the program was started. */
 static bool store_named(struct storing *storing, const char *name, size_t length, bool directory)
 {
-    char *path = memory_copy(name, length);
+    char *path = strndup(name, length);
     char *whole = path != NULL ? file_beside(path, config_get()->directory) : NULL;
     bool fine = whole != NULL && store_place(storing, whole, directory);
 
-    memory_free(whole);
-    memory_free(path);
+    memory_let_go(whole);
+    free(path);
     return fine;
 }
 

@@ -3,6 +3,7 @@
 #include "pins_internal.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -106,7 +107,7 @@ static bool reserve(struct pins *pins, size_t lines, size_t length)
         return false;
     for (pins->index_size = 16; pins->index_size < lines + lines / 2;)
         pins->index_size *= 2;
-    pins->index = memory_new_clear(pins->index_size, sizeof(*pins->index));
+    pins->index = memory_get(pins->index_size * sizeof(*pins->index));
     if (pins->index != NULL)
         memory_prefer_large_pages(pins->index, pins->index_size * sizeof(*pins->index));
     return pins->index != NULL;
@@ -114,7 +115,7 @@ static bool reserve(struct pins *pins, size_t lines, size_t length)
 
 struct pins *pins_make(size_t lines, size_t length)
 {
-    struct pins *pins = memory_new_clear(1, sizeof(*pins));
+    struct pins *pins = memory_get(sizeof(*pins));
 
     if (pins == NULL)
         return NULL;
@@ -242,7 +243,7 @@ uint32_t pins_add_client(struct pins *pins, const struct client_cert *client)
 
 static uint8_t *copy_bytes(const uint8_t *bytes, size_t length)
 {
-    uint8_t *copy = memory_new(length);
+    uint8_t *copy = malloc(length);
 
     return copy != NULL ? memcpy(copy, bytes, length) : NULL;
 }
@@ -268,10 +269,10 @@ void pins_clear_client(struct client_cert *client)
 {
     if (client->key != NULL)
         explicit_bzero(client->key, client->key_length);
-    memory_free(client->key);
-    memory_free(client->chain);
+    free(client->key);
+    free(client->chain);
     for (size_t i = 0; i < CLIENT_FILES; i++)
-        memory_free(client->paths[i]);
+        memory_let_go(client->paths[i]);
     memset(client, 0, sizeof(*client));
 }
 
@@ -279,16 +280,109 @@ void pins_free(struct pins *pins)
 {
     if (pins == NULL)
         return;
-    memory_free(pins->rules);
-    memory_free(pins->pins);
-    memory_free(pins->bytes);
-    memory_free(pins->index);
-    memory_free(pins->issuers);
+    memory_let_go(pins->rules);
+    memory_let_go(pins->pins);
+    memory_let_go(pins->bytes);
+    memory_let_go(pins->index);
+    memory_let_go(pins->issuers);
     roots_free(pins->roots);
     for (size_t i = 0; i < pins->client_count; i++)
         pins_clear_client(&pins->clients[i]);
-    memory_free(pins->clients);
-    memory_free(pins);
+    memory_let_go(pins->clients);
+    memory_let_go(pins);
+}
+
+static bool has_target(const struct pins *pins, enum target_form form, const char *name, uint16_t port)
+{
+    const struct rule *rule = find(pins, form, name, form == FORM_ADDRESS ? 16 : strlen(name));
+
+    while (rule != NULL && rule->port != port)
+        rule = rule->next_port != NOTHING ? &pins->rules[rule->next_port] : NULL;
+    return rule != NULL;
+}
+
+/* Take over the rule's pins that are not there. */
+static bool keep_pins(struct pins *pins, struct rule *rule, const struct pins *before, const struct rule *old)
+{
+    for (uint32_t at = old->first_pin; at != NOTHING; at = before->pins[at].next) {
+        const struct pin *pin = &before->pins[at];
+        const uint8_t *digest = before->bytes + pin->bytes;
+        bool known = false;
+
+        for (uint32_t own = rule->first_pin; own != NOTHING && !known; own = pins->pins[own].next)
+            known = pins->pins[own].kind == pin->kind && pins->pins[own].digest == pin->digest
+                && memcmp(pins->bytes + pins->pins[own].bytes, digest, digests[pin->digest].size) == 0;
+        if (known)
+            continue;
+        if (!pins_add_pin(pins, rule, pin->line, (enum pin_kind)pin->kind, (enum digest)pin->digest, digest))
+            return false;
+        pins->pins[pins->pin_count - 1].expires = pin->expires;
+    }
+    return true;
+}
+
+/* Make the index as large as so many rules need. */
+static bool widen(struct pins *pins, size_t rules)
+{
+    size_t size = pins->index_size;
+    struct index_slot *wider;
+
+    while (size < rules + rules / 2)
+        size *= 2;
+    if (size == pins->index_size)
+        return true;
+    wider = memory_get(size * sizeof(*wider));
+    for (size_t i = 0; wider != NULL && i < pins->index_size; i++) {
+        size_t at = pins->index[i].hash & (size - 1);
+
+        while (pins->index[i].rule != 0 && wider[at].rule != 0)
+            at = (at + 1) & (size - 1);
+        if (pins->index[i].rule != 0)
+            wider[at] = pins->index[i];
+    }
+    if (wider == NULL)
+        return false;
+    memory_let_go(pins->index);
+    pins->index = wider;
+    pins->index_size = size;
+    return true;
+}
+
+static bool keep_rule(struct pins *pins, const struct pins *before, const struct rule *old)
+{
+    const char *name = (const char *)before->bytes + old->name;
+    struct target_pattern target = {.form = (enum target_form)old->form, .host.port = old->port};
+    struct rule *rule;
+
+    if (old->form == FORM_ADDRESS)
+        memcpy(target.host.address, name, sizeof(target.host.address));
+    else
+        strcpy(target.host.name, name); /* it was one */
+    rule = widen(pins, pins->rule_count + 1) ? pins_rule(pins, &target, old->line) : NULL;
+    if (rule == NULL)
+        return false;
+    rule->action = old->action;
+    rule->report_until = old->report_until;
+    rule->pkix = old->pkix;
+    rule->tls_required = old->tls_required;
+    pins->demand |= before->demand;
+    pins->named |= before->named;
+    pins->pkix |= before->pkix;
+    pins->tls_required |= before->tls_required;
+    pins->days |= before->days;
+    return keep_pins(pins, rule, before, old);
+}
+
+bool pins_keep_lost(struct pins *pins, const struct pins *before)
+{
+    for (size_t i = 0; i < before->rule_count; i++) {
+        const struct rule *rule = &before->rules[i];
+
+        if ((rule->action != RULE_ALLOW || rule->tls_required) && !has_target(pins, (enum target_form)rule->form, (const char *)before->bytes + rule->name, rule->port)
+            && !keep_rule(pins, before, rule))
+            return false;
+    }
+    return keep_pins(pins, &pins->revoked, before, &before->revoked);
 }
 
 bool pins_demand_anything(const struct pins *pins)

@@ -138,6 +138,10 @@ const uint8_t *pins_next_issuer(const struct pins *pins, uint64_t subject, size_
 /* Return true if a TLS library must be there to read what the rules need besides: a client certificate, or the system's trust store. */
 MUST_CHECK bool pins_need_library(const struct pins *pins);
 
+/* Take over what `before` demands of targets that have no line of their own here, and what it revokes. Return false when memory
+ * ran out. */
+MUST_CHECK bool pins_keep_lost(struct pins *pins, const struct pins *before);
+
 /* Read the system's trust store, if some rule needs a path that may end there. */
 void pins_read_roots(struct pins *pins, const struct pins_reader *reader);
 

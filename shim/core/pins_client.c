@@ -1,5 +1,6 @@
-#include "memory.h"
 #include "pins_text.h"
+
+#include "memory.h"
 
 static const char *const client_files[CLIENT_FILES] = {"client-cert=", "client-key=", "client-key-pass-file="};
 
@@ -11,9 +12,9 @@ bool read_client_file(struct parser *parser, struct field field, struct line *li
         if (!starts(field, client_files[i]))
             continue;
         if (line->revoked)
-            complain(parser, field.at, "\"%s\" after @revoked; expected pins alone", quote(field).text);
+            complain(parser, field.at, "\"%s\" after @revoked; expected pins alone", quote(parser, field));
         else if (line->client[i].at != NULL)
-            complain(parser, field.at, "\"%s\" is the second of its kind on the line; expected one", quote(field).text);
+            complain(parser, field.at, "\"%s\" is the second of its kind on the line; expected one", quote(parser, field));
         else if (field.length == prefix)
             complain(parser, field.at + prefix, "no path; expected a file's path");
         else
@@ -51,11 +52,11 @@ static uint32_t load_client(struct parser *parser, const struct line *line)
     } else if (!parser->out_of_memory) {
         struct field field = line->client[faulty].at != NULL ? line->client[faulty] : line->client[CLIENT_CERT];
 
-        complain(parser, field.at, "\"%s\" cannot be used: %s%s", quote(field).text, buffer,
+        complain(parser, field.at, "\"%s\" cannot be used: %s%s", quote(parser, field), buffer,
             strstr(buffer, "; expected ") != NULL ? "" : "; expected a client certificate with its key, in PEM or PKCS #12");
     }
     for (size_t i = 0; i < CLIENT_FILES; i++)
-        memory_free(paths[i]);
+        memory_let_go(paths[i]);
     return number;
 }
 
@@ -98,7 +99,7 @@ void finish_client(struct parser *parser, const struct line *line)
         if (line->client[i].at == NULL)
             continue;
         complain(parser, line->client[i].at, "\"%s%s\" without client-cert=PATH on its line; expected the certificate as well", client_files[i],
-            quote(line->client[i]).text);
+            quote(parser, line->client[i]));
         return;
     }
     if (line->client[CLIENT_CERT].at == NULL || line->rule == NULL || line->revoked
@@ -108,7 +109,7 @@ void finish_client(struct parser *parser, const struct line *line)
     line->rule->client = number;
     if (before != 0 && number != 0 && before != number)
         complain(parser, line->client[CLIENT_CERT].at, "\"%s\" is a second client certificate for the same target, after line %u; expected one",
-            quote(line->client[CLIENT_CERT]).text, (unsigned)pins_client(parser->pins, before)->line);
+            quote(parser, line->client[CLIENT_CERT]), (unsigned)pins_client(parser->pins, before)->line);
 }
 
 void check_clients(struct parser *parser)

@@ -92,12 +92,12 @@ static const char *find_separator(struct field field)
 }
 
 /* The field with blanks instead, and with its quotes as they are. */
-static struct quoted separated(struct field field)
+static const char *separated(struct parser *parser, struct field field)
 {
-    struct quoted out = quote(field);
-    char *to = out.text;
+    char *out = quote(parser, field);
+    char *to = out;
 
-    for (const char *at = out.text; *at != '\0'; at++) {
+    for (const char *at = out; *at != '\0'; at++) {
         if (*at != '\\' || at[1] != '"')
             *to++ = *at == ';' || *at == ',' ? ' ' : *at;
     }
@@ -123,10 +123,10 @@ const struct spelling *read_pin(struct parser *parser, struct field field, const
         bare.length--;
     /* Lists as curl and HTTP headers have them, and as programs write them. */
     if (find_separator(value) != NULL) {
-        complain(parser, find_separator(value), "a \"%c\" after a pin; expected a blank instead: %s", *find_separator(value), separated(field).text);
+        complain(parser, find_separator(value), "a \"%c\" after a pin; expected a blank instead: %s", *find_separator(value), separated(parser, field));
         return NULL;
     }
-    complain(parser, value.at, "\"%s\" is not a digest of %zu bytes; expected %zu characters of base64%s%s%s", quote(value).text, size,
+    complain(parser, value.at, "\"%s\" is not a digest of %zu bytes; expected %zu characters of base64%s%s%s", quote(parser, value), size,
         (size + 2) / 3 * 4, spelling->base64_only ? "" : ", or hex with or without colons",
         spelling->suffix[0] != '\0' ? " and a closing quote" : "", guess_digest(bare, size));
     return NULL;
@@ -139,7 +139,7 @@ bool reject(struct parser *parser, struct field field)
 {
     for (size_t i = 0; i < sizeof(weak) / sizeof(weak[0]); i++) {
         if (starts(field, weak[i])) {
-            complain(parser, field.at, "\"%s\" uses a broken digest, %s; expected sha256, sha384 or sha512", quote(field).text,
+            complain(parser, field.at, "\"%s\" uses a broken digest, %s; expected sha256, sha384 or sha512", quote(parser, field),
                 memmem(weak[i], strlen(weak[i]), "md5", 3) != NULL ? "MD5" : "SHA-1");
             return true;
         }
@@ -212,18 +212,18 @@ bool suggest(struct parser *parser, struct field field)
     if (first == '"' || first == '\'') {
         if (inner.length > 0 && last == first)
             inner.length--;
-        complain(parser, field.at, "\"%s\" is in quotes; expected it without: %s", quote(field).text, quote(inner).text);
+        complain(parser, field.at, "\"%s\" is in quotes; expected it without: %s", quote(parser, field), quote(parser, inner));
     } else if (starts(field, "sha256:") || starts(field, "sha384:") || starts(field, "sha512:")) {
         complain(parser, field.at, "\"%s\" does not say of what it is the digest; expected spki-%.6s: (the public key), or cert-%.6s: (the certificate, as \"openssl x509"
-            " -fingerprint\" prints it)", quote(field).text, field.at, field.at);
+            " -fingerprint\" prints it)", quote(parser, field), field.at, field.at);
     } else if ((word = bare_digest(field)) != NULL) {
-        complain(parser, field.at, "\"%s\" is a digest alone; expected %s-%s: before it%s", quote(field).text, contains(field, ":") ? "cert" : "spki", word,
+        complain(parser, field.at, "\"%s\" is a digest alone; expected %s-%s: before it%s", quote(parser, field), contains(field, ":") ? "cert" : "spki", word,
             contains(field, ":") ? " (this looks like a certificate's fingerprint)" : ", or cert- if it is of the certificate");
     } else if (starts(field, "max-age=") || starts(field, "includesubdomains") || starts(field, "report-uri=")) {
-        complain(parser, field.at, "\"%s\" is of an HTTP header (RFC 7469); expected pins alone (**.HOST is for the names below HOST)", quote(field).text);
+        complain(parser, field.at, "\"%s\" is of an HTTP header (RFC 7469); expected pins alone (**.HOST is for the names below HOST)", quote(parser, field));
     } else if ((word = near_word(field, &length)) != NULL) {
-        complain(parser, field.at, "\"%s\" is not known; expected perhaps %s%s", quote(field).text, word,
-            quote((struct field) {field.at + length, field.length - length}).text);
+        complain(parser, field.at, "\"%s\" is not known; expected perhaps %s%s", quote(parser, field), word,
+            quote(parser, (struct field) {field.at + length, field.length - length}));
     } else {
         return false;
     }

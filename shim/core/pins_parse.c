@@ -1,6 +1,8 @@
-#include "memory.h"
 #include "pins_text.h"
 
+#include "memory.h"
+
+#include <limits.h>
 #include <string.h>
 
 #define LARGEST (256 << 20) /* bytes; a million rules have a third of that */
@@ -39,19 +41,23 @@ static void read_file(struct parser *parser, struct field field, struct line *li
     struct filling filling = {parser, line, kind};
     char buffer[300];
     struct text problem = text_over(buffer, sizeof(buffer));
-    char path[4096];
+    char *path;
 
-    if (field.length == prefix || field.length - prefix >= sizeof(path)) {
+    if (field.length == prefix || field.length - prefix >= PATH_MAX) {
         complain(parser, field.at + prefix, "%s; expected a file's path", field.length == prefix ? "no path" : "a path that is too long");
         return;
     }
-    memcpy(path, field.at + prefix, field.length - prefix);
-    path[field.length - prefix] = '\0';
+    path = memory_copy(field.at + prefix, field.length - prefix);
+    if (path == NULL) {
+        parser->out_of_memory = true;
+        return;
+    }
     if (parser->reader == NULL)
         text_add(&problem, "files are not read here");
     if (parser->reader == NULL || !parser->reader->read(parser->reader, kind, path, fill, &filling, &problem))
         complain(parser, field.at + prefix, "\"%s\" cannot be used: %s; expected certificates%s in PEM or DER",
-            quote((struct field) {field.at + prefix, field.length - prefix}).text, buffer, kind == PIN_SPKI ? ", requests or public keys" : "");
+            quote(parser, (struct field) {field.at + prefix, field.length - prefix}), buffer, kind == PIN_SPKI ? ", requests or public keys" : "");
+    memory_let_go(path);
 }
 
 /* Read the day after the prefix. Report and return false if it is none. */
@@ -61,7 +67,7 @@ static bool read_day(struct parser *parser, struct field field, const char *pref
 
     if (text_date(value.at, value.length, day))
         return true;
-    complain(parser, value.at, "\"%s\" is not a day; expected YYYY-MM-DD, from 1970-01-02 to 2149-06-06", quote(value).text);
+    complain(parser, value.at, "\"%s\" is not a day; expected YYYY-MM-DD, from 1970-01-02 to 2149-06-06", quote(parser, value));
     return false;
 }
 
@@ -79,7 +85,7 @@ static void read_mode(struct parser *parser, struct field field, struct line *li
 
     line->mode = field;
     if (always && !is(field, "mode=report")) {
-        complain(parser, field.at + strlen("mode="), "\"%s\" is not known; expected mode=report", quote(field).text);
+        complain(parser, field.at + strlen("mode="), "\"%s\" is not known; expected mode=report", quote(parser, field));
         return;
     }
     if (!always && !read_day(parser, field, "report-until=", &until))
@@ -92,7 +98,7 @@ static void read_mode(struct parser *parser, struct field field, struct line *li
         return;
     if (line->rule->report_until != 0 && line->rule->report_until != until) {
         complain(parser, field.at, "\"%s\", but another line of the target has another end; expected the same on both, or only one of them",
-            quote(field).text);
+            quote(parser, field));
         return;
     }
     line->rule->report_until = until;
@@ -129,10 +135,10 @@ static bool read_option(struct parser *parser, struct field field, struct line *
     if (!pkix && !starts(field, "expires=") && !is_mode(field) && !starts(field, "tls="))
         return false;
     if (line->revoked) {
-        complain(parser, field.at, "\"%s\" after @revoked; expected pins alone", quote(field).text);
+        complain(parser, field.at, "\"%s\" after @revoked; expected pins alone", quote(parser, field));
     } else if ((starts(field, "expires=") && line->expires.at != NULL) || (is_mode(field) && line->mode.at != NULL)
         || (starts(field, "tls=") && line->tls.at != NULL)) {
-        complain(parser, field.at, "\"%s\" is the second of its kind on the line; expected one", quote(field).text);
+        complain(parser, field.at, "\"%s\" is the second of its kind on the line; expected one", quote(parser, field));
     } else if (pkix) {
         line->pkix = true;
         if (line->rule != NULL && set_action(parser, field, line->rule, RULE_PINS))
@@ -142,7 +148,7 @@ static bool read_option(struct parser *parser, struct field field, struct line *
     } else if (starts(field, "tls=")) {
         line->tls = field;
         if (!is(field, "tls=required"))
-            complain(parser, field.at + strlen("tls="), "\"%s\" is not known; expected tls=required", quote(field).text);
+            complain(parser, field.at + strlen("tls="), "\"%s\" is not known; expected tls=required", quote(parser, field));
         else if (line->rule != NULL)
             line->rule->tls_required = parser->pins->tls_required = true;
     } else {
@@ -165,9 +171,9 @@ static void read_what(struct parser *parser, struct field field, struct line *li
     }
     if (is(field, "allow") || is(field, "deny")) {
         if (!line->alone)
-            complain(parser, field.at, "\"%s\" beside other fields; expected it alone on its line", quote(field).text);
+            complain(parser, field.at, "\"%s\" beside other fields; expected it alone on its line", quote(parser, field));
         else if (line->revoked)
-            complain(parser, field.at, "\"%s\" after @revoked; expected pins", quote(field).text);
+            complain(parser, field.at, "\"%s\" after @revoked; expected pins", quote(parser, field));
         else if (line->rule != NULL)
             (void)set_action(parser, field, line->rule, field.at[0] == 'a' ? RULE_ALLOW : RULE_DENY);
         return;
@@ -183,7 +189,7 @@ static void read_what(struct parser *parser, struct field field, struct line *li
     if (suggest(parser, field))
         return;
     complain(parser, field.at, "\"%s\" is not known; expected spki-sha256:DIGEST, cert-sha256:DIGEST, ca-sha256:DIGEST, spki-file:PATH, "
-        "cert-file:PATH, ca-file:PATH, pkix, allow, deny, expires=YYYY-MM-DD, tls=required, mode=report, report-until=YYYY-MM-DD or client-cert=PATH", quote(field).text);
+        "cert-file:PATH, ca-file:PATH, pkix, allow, deny, expires=YYYY-MM-DD, tls=required, mode=report, report-until=YYYY-MM-DD or client-cert=PATH", quote(parser, field));
 }
 
 /* Check the line as a whole. */
@@ -192,9 +198,9 @@ static void finish_line(struct parser *parser, const struct line *line)
     bool sound = parser->complaints == line->complaints;
 
     if (line->pins == 0 && line->expires.at != NULL && sound)
-        complain(parser, line->expires.at, "\"%s\" without a pin on its line; expected one that expires", quote(line->expires).text);
+        complain(parser, line->expires.at, "\"%s\" without a pin on its line; expected one that expires", quote(parser, line->expires));
     if (line->pins == 0 && line->mode.at != NULL && !line->pkix && line->tls.at == NULL && sound)
-        complain(parser, line->mode.at, "\"%s\" without a pin or pkix on its line; expected one to report on", quote(line->mode).text);
+        complain(parser, line->mode.at, "\"%s\" without a pin or pkix on its line; expected one to report on", quote(parser, line->mode));
     for (size_t i = line->first_pin; line->day != 0 && i < parser->pins->pin_count; i++)
         parser->pins->pins[i].expires = line->day;
     finish_client(parser, line);
@@ -321,50 +327,57 @@ static const char *look_ahead(const struct pins *pins, const char *at, const cha
     return newline != NULL ? newline + 1 : end;
 }
 
-struct pins *pins_parse(const char *buffer, size_t length, const struct pins_reader *reader, pins_report *report, void *arg)
+/* Parse all lines, and check them together. */
+static void parse_all(struct parser *parser, const char *at, const char *end)
 {
-    struct parser parser = {.pins = pins_make(count_lines(buffer, length), length), .reader = reader, .report = report, .arg = arg, .line = 1};
-    const char *at = buffer;
-    const char *end = buffer + length;
-    const char *ahead;
+    const char *ahead = at;
 
-    if (parser.pins == NULL) {
-        report(arg, 0, 0, "out of memory");
-        return NULL;
-    }
-    if (length >= 3 && memcmp(buffer, "\xef\xbb\xbf", 3) == 0)
-        at += 3;
-    ahead = at;
     for (int i = 0; i < AHEAD; i++)
-        ahead = look_ahead(parser.pins, ahead, end);
-    while (at < end && !parser.out_of_memory) {
+        ahead = look_ahead(parser->pins, ahead, end);
+    while (at < end && !parser->out_of_memory) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         const char *stop = newline != NULL ? newline : end;
 
-        ahead = look_ahead(parser.pins, ahead, end);
-        parser.line_start = at;
-        parse_line(&parser, at, (size_t)(stop - at));
-        parser.line++;
+        ahead = look_ahead(parser->pins, ahead, end);
+        parser->line_start = at;
+        parse_line(parser, at, (size_t)(stop - at));
+        parser->line++;
         at = newline != NULL ? newline + 1 : end;
     }
-    if (parser.complaints == 0 && !parser.out_of_memory)
-        check_clients(&parser);
-    check_required(&parser);
-    memory_free(parser.clients);
-    if (parser.out_of_memory) {
+    if (parser->complaints == 0 && !parser->out_of_memory)
+        check_clients(parser);
+    check_required(parser);
+}
+
+struct pins *pins_parse(const char *buffer, size_t length, const struct pins_reader *reader, pins_report *report, void *arg)
+{
+    struct parser *parser = memory_get(sizeof(*parser));
+    struct pins *pins = parser != NULL ? pins_make(count_lines(buffer, length), length) : NULL;
+
+    if (pins == NULL) {
         report(arg, 0, 0, "out of memory");
-        parser.complaints++;
-    } else if (parser.pins->rule_count == 0 && pins_revoked(parser.pins) == NULL && parser.complaints == 0) {
-        /* A file that was truncated must not switch every pin off. */
-        report(arg, 0, 0, "no rule in the file; expected at least one, or \"* allow\" where nothing is to be pinned");
-        parser.complaints++;
-    }
-    if (parser.complaints > 0) {
-        pins_free(parser.pins);
+        memory_let_go(parser);
         return NULL;
     }
-    pins_fit(parser.pins);
-    return parser.pins;
+    *parser = (struct parser) {.pins = pins, .reader = reader, .report = report, .arg = arg, .line = 1};
+    parse_all(parser, buffer + (length >= 3 && memcmp(buffer, "\xef\xbb\xbf", 3) == 0 ? 3 : 0), buffer + length);
+    if (parser->out_of_memory) {
+        report(arg, 0, 0, "out of memory");
+        parser->complaints++;
+    } else if (pins->rule_count == 0 && pins_revoked(pins) == NULL && parser->complaints == 0) {
+        /* A file that was truncated must not switch every pin off. */
+        report(arg, 0, 0, "no rule in the file; expected at least one, or \"* allow\" where nothing is to be pinned");
+        parser->complaints++;
+    }
+    if (parser->complaints > 0) {
+        pins_free(pins);
+        pins = NULL;
+    } else {
+        pins_fit(pins);
+    }
+    memory_let_go(parser->clients);
+    memory_let_go(parser);
+    return pins;
 }
 
 struct pins *pins_load(const char *path, const struct pins_reader *reader, struct file_identity *identity, pins_report *report, void *arg)
@@ -382,6 +395,6 @@ struct pins *pins_load(const char *path, const struct pins_reader *reader, struc
         report(arg, 0, 0, message);
     if (pins != NULL)
         pins_set_today(pins, text_today());
-    memory_free(buffer);
+    memory_let_go(buffer);
     return pins;
 }

@@ -84,7 +84,7 @@ static void complain_of_label(struct parser *parser, struct field name)
         start = i + 1;
     }
     complain(parser, label.at, "\"%s\" in \"%s\" is not a label of a host name; expected 1 to 63 letters, digits, "
-        "hyphens or underscores, with no hyphen at either end", quote(label).text, quote(name).text);
+        "hyphens or underscores, with no hyphen at either end", quote(parser, label), quote(parser, name));
 }
 
 /* Copy a name in the form that host_parse gives. Return false if it is not a name, or if its last label makes it a number. */
@@ -111,13 +111,13 @@ static bool read_name(struct parser *parser, struct field field, struct host *ho
     if (copy_name(name, host))
         return true;
     if (name.length == 0 || name.length > 253)
-        complain(parser, field.at, "\"%s\" is %s; expected a host name of 1 to 253 characters", quote(field).text,
+        complain(parser, field.at, "\"%s\" is %s; expected a host name of 1 to 253 characters", quote(parser, field),
             name.length == 0 ? "empty" : "too long");
     else if (!copy_labels(name, host->name, &last))
         complain_of_label(parser, name);
     else
         complain(parser, field.at, "\"%s\" is neither a host name nor an IPv4 address; expected four numbers of 0 to 255 "
-            "without leading zeros, or a name whose last label is not a number", quote(field).text);
+            "without leading zeros, or a name whose last label is not a number", quote(parser, field));
     return false;
 }
 
@@ -128,7 +128,7 @@ static bool read_port(struct parser *parser, struct field *field, const char *co
 
     *port = text_port(digits.at, digits.length);
     if (*port == 0) {
-        complain(parser, digits.at, "\"%s\" is not a port; expected a number from 1 to 65535", quote(digits).text);
+        complain(parser, digits.at, "\"%s\" is not a port; expected a number from 1 to 65535", quote(parser, digits));
         return false;
     }
     field->length = (size_t)(colon - field->at);
@@ -141,12 +141,12 @@ static bool read_ipv6_target(struct parser *parser, struct field field, struct h
     struct field address;
 
     if (close == NULL) {
-        complain(parser, field.at, "\"%s\" has no closing bracket; expected [ADDRESS] or [ADDRESS]:PORT", quote(field).text);
+        complain(parser, field.at, "\"%s\" has no closing bracket; expected [ADDRESS] or [ADDRESS]:PORT", quote(parser, field));
         return false;
     }
     address = (struct field) {field.at + 1, (size_t)(close - field.at) - 1};
     if (memchr(address.at, ':', address.length) == NULL || !host_parse_address(address.at, address.length, host->address)) {
-        complain(parser, address.at, "\"%s\" is not an IPv6 address; expected one like 2001:db8::1", quote(address).text);
+        complain(parser, address.at, "\"%s\" is not an IPv6 address; expected one like 2001:db8::1", quote(parser, address));
         return false;
     }
     host->kind = HOST_ADDRESS;
@@ -174,10 +174,10 @@ static bool explain_target(struct parser *parser, struct field field)
     } else if (field.at[0] == '"' || field.at[0] == '\'') {
         if (rest.length > 0 && rest.at[rest.length - 1] == field.at[0])
             rest.length--;
-        complain(parser, field.at, "\"%s\" is in quotes; expected it without: %s", quote(field).text, quote(rest).text);
+        complain(parser, field.at, "\"%s\" is in quotes; expected it without: %s", quote(parser, field), quote(parser, rest));
     } else if (field.at[0] == '.' && rest.length > 0 && rest.at[0] != '.') {
         complain(parser, field.at, "\"%s\" begins with a dot; expected *%s (names with one more label), **%s (one or more), or %s (the name itself)",
-            quote(field).text, quote(field).text, quote(field).text, quote(rest).text);
+            quote(parser, field), quote(parser, field), quote(parser, field), quote(parser, rest));
     } else {
         return false;
     }
@@ -207,18 +207,18 @@ bool read_target(struct parser *parser, struct field field, struct target_patter
     colon = memchr(field.at, ':', field.length);
     if ((find_spelling(field) != NULL || find_file(field) != PIN_KINDS)
         && (colon == NULL || text_port(colon + 1, field.length - (size_t)(colon + 1 - field.at)) == 0)) {
-        complain(parser, field.at, "\"%s\" in the target's place; expected the host before it, as in example.com", quote(field).text);
+        complain(parser, field.at, "\"%s\" in the target's place; expected the host before it, as in example.com", quote(parser, field));
         return false;
     }
     if (memchr(field.at, '/', field.length) != NULL) {
         scheme = memmem(field.at, field.length, "://", 3);
         complain(parser, field.at, "\"%s\" is %s; expected only the host, as in example.com or example.com:443",
-            quote(field).text, scheme != NULL ? "a URL" : "a host with a path, or a range of addresses");
+            quote(parser, field), scheme != NULL ? "a URL" : "a host with a path, or a range of addresses");
         return false;
     }
     colon = memchr(field.at, ':', field.length);
     if (field.at[0] == '@' && !is((struct field) {field.at, colon != NULL ? (size_t)(colon - field.at) : field.length}, "@unknown")) {
-        complain(parser, field.at, "\"%s\" is not known; expected a target, @unknown or @revoked", quote(field).text);
+        complain(parser, field.at, "\"%s\" is not known; expected a target, @unknown or @revoked", quote(parser, field));
         return false;
     }
     if (field.at[0] == '[') {
@@ -226,7 +226,7 @@ bool read_target(struct parser *parser, struct field field, struct target_patter
         return read_ipv6_target(parser, field, &target->host);
     }
     if (colon != NULL && host_parse_address(field.at, field.length, address)) {
-        complain(parser, field.at, "an IPv6 address without brackets; expected [%s]", quote(field).text);
+        complain(parser, field.at, "an IPv6 address without brackets; expected [%s]", quote(parser, field));
         return false;
     }
     if (colon != NULL && !read_port(parser, &field, colon, &target->host.port))
@@ -247,7 +247,7 @@ bool read_target(struct parser *parser, struct field field, struct target_patter
     }
     if (memchr(field.at, '*', field.length) != NULL) {
         complain(parser, field.at, "\"%s\" has a \"*\" inside; expected it only as *.SUFFIX, **.SUFFIX or * alone",
-            quote(field).text);
+            quote(parser, field));
         return false;
     }
     return read_name(parser, field, &target->host);

@@ -2,23 +2,22 @@
 
 void complain(struct parser *parser, const char *at, const char *format, ...)
 {
-    char buffer[512];
-    struct text message = text_over(buffer, sizeof(buffer));
+    struct text message = text_over(parser->message, sizeof(parser->message));
     va_list args;
 
     va_start(args, format);
     text_add_va(&message, format, args);
     va_end(args);
     parser->complaints++;
-    parser->report(parser->arg, parser->line, (uint32_t)(at - parser->line_start) + 1, buffer);
+    parser->report(parser->arg, parser->line, (uint32_t)(at - parser->line_start) + 1, parser->message);
 }
 
-struct quoted quote(struct field field)
+char *quote(struct parser *parser, struct field field)
 {
-    struct quoted quoted = {{0}};
-    struct text text = text_over(quoted.text, sizeof(quoted.text));
+    char *quoted = parser->quoted[parser->quotes++ % QUOTES];
+    struct text text = text_over(quoted, sizeof(parser->quoted[0]));
 
-    text_add_escaped(&text, field.at, field.length, sizeof(quoted.text) - 4);
+    text_add_escaped(&text, field.at, field.length, sizeof(parser->quoted[0]) - 4);
     return quoted;
 }
 
@@ -30,7 +29,7 @@ bool set_action(struct parser *parser, struct field field, struct rule *rule, en
         rule->action = (uint8_t)action;
     } else if (rule->action != action) {
         complain(parser, field.at, "\"%s\" contradicts line %u, which says %s for the same target; expected lines for one target "
-            "to agree", quote(field).text, (unsigned)rule->line, names[rule->action]);
+            "to agree", quote(parser, field), (unsigned)rule->line, names[rule->action]);
         return false;
     }
     if (action != RULE_ALLOW)

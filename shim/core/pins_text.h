@@ -17,6 +17,8 @@ struct named_client {
     uint32_t number; /* see pins_client; 0: it was faulty */
 };
 
+#define QUOTES 4
+
 struct parser {
     struct pins *pins;
     struct named_client *clients;
@@ -28,6 +30,9 @@ struct parser {
     uint32_t line;
     uint32_t complaints;
     bool out_of_memory;
+    unsigned quotes;
+    char quoted[QUOTES][100];
+    char message[512];
 };
 
 /* What was read of one line so far. */
@@ -49,11 +54,8 @@ struct line {
 /* Report an error at this place of the line. */
 void complain(struct parser *parser, const char *at, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* The offending input, for a message. */
-struct quoted {
-    char text[100];
-};
-struct quoted quote(struct field field);
+/* Return the offending input, for a message that quotes no more than QUOTES. */
+char *quote(struct parser *parser, struct field field);
 
 /* Without regard to case. */
 static inline bool starts(struct field field, const char *prefix)

@@ -116,10 +116,10 @@ static void drop(struct loaded *loaded)
         return;
     if (loaded->shared != NULL && atomic_fetch_sub(&loaded->shared->owners, 1) == 1) {
         pins_free(loaded->shared->pins);
-        memory_free(loaded->shared);
+        memory_let_go(loaded->shared);
     }
-    memory_free(loaded->faults.bytes);
-    memory_free(loaded);
+    memory_let_go(loaded->faults.bytes);
+    memory_let_go(loaded);
 }
 
 enum publication { NOT_PUBLISHED = 0, NO_ROOM, PUBLISHED };
@@ -186,22 +186,31 @@ static void keep_fault(struct faults *faults, const char *message)
     faults->length += length;
 }
 
+#define FAULT 1024 /* bytes */
+
 static void on_error(void *arg, uint32_t line, uint32_t column, const char *message)
 {
+    static struct spare spare;
     const char *path = config_get()->pins;
-    char buffer[1024];
-    struct text text = text_over(buffer, sizeof(buffer));
+    char *buffer = spare_take(&spare, FAULT);
+    struct text text;
 
+    if (buffer == NULL) {
+        keep_fault(arg, message);
+        return;
+    }
+    text = text_over(buffer, FAULT);
     text_add_escaped(&text, path, strlen(path), 300);
     if (line != 0)
         text_add(&text, ":%u:%u", (unsigned)line, (unsigned)column);
     text_add(&text, ": %s", message);
     keep_fault(arg, buffer);
+    spare_let_go(&spare, buffer);
 }
 
 static struct shared *share(struct pins *pins)
 {
-    struct shared *shared = memory_new(sizeof(*shared));
+    struct shared *shared = memory_get(sizeof(*shared));
 
     if (shared == NULL) {
         pins_free(pins);
@@ -266,13 +275,21 @@ static bool lacks(const struct loaded *loaded, const struct pins_reader *reader)
     return loaded->partial && reader != NULL && reader->tls != NULL;
 }
 
+/* A writer that stops between two lines leaves what looks like a whole file. Return true if it is the file that was in force, and was written to a moment
+ * ago: what it has lost may be still to come. */
+static bool is_being_written(const struct loaded *before, const struct file_identity *file, const struct timespec *now)
+{
+    return before != NULL && before->store.pins != NULL && file->device == before->file.device && file->inode == before->file.inode
+        && file_age(file, now) != FILE_SETTLED;
+}
+
 /* Read the file, whose identity was `seen`. If it is faulty, the last good pins, those of `before` (or NULL), stay in force. NULL: out of
  * memory. */
 static struct loaded *load(const struct loaded *before, const struct file_identity *seen, const struct pins_reader *reader)
 {
     static const struct file_identity none;
     const struct config *config = config_get();
-    struct loaded *loaded = memory_new_clear(1, sizeof(*loaded));
+    struct loaded *loaded = memory_get(sizeof(*loaded));
     const struct timespec now = file_clock();
     struct pins_reader renewing = {.read = NULL};
     struct pins *pins = NULL;
@@ -299,6 +316,10 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
         on_error(faults, 0, 0, message);
     else
         pins = pins_load(config->pins_file, reader != NULL ? &renewing : NULL, &loaded->file, on_error, faults);
+    if (pins != NULL && is_being_written(before, &loaded->file, &now) && !pins_keep_lost(pins, before->store.pins)) {
+        pins_free(pins);
+        pins = NULL;
+    }
     if (pins != NULL)
         pins_read_roots(pins, reader != NULL ? &renewing : NULL);
     loaded->opened = !file_same(&loaded->file, &none);

@@ -4,6 +4,7 @@
 #include "evaluation.h"
 #include "kernel.h"
 #include "loader.h"
+#include "memory.h"
 #include "proxy.h"
 #include "sent.h"
 #include "socket.h"
@@ -304,6 +305,8 @@ static void explain(const struct evaluation *evaluation, const void *caller, str
     }
 }
 
+#define REMARK 900 /* bytes */
+
 /* Return true if the rules demand nothing of the target, or their refusals are only reported. */
 static bool may_leave(int fd, const struct hello *hello, enum sent_claim claim, const struct host *address, const void *caller)
 {
@@ -311,12 +314,15 @@ static bool may_leave(int fd, const struct hello *hello, enum sent_claim claim, 
     struct evaluation *evaluation = evaluation_new();
     bool told = was_told(hello->random);
     struct logged logged = {.refusal = told, .acceptance = told};
-    char buffer[900];
-    struct text remark = text_over(buffer, sizeof(buffer));
+    static struct spare spare;
+    char *buffer = spare_take(&spare, REMARK);
+    struct text remark = text_over(buffer, REMARK);
     bool may = false;
 
-    if (evaluation == NULL)
+    if (evaluation == NULL || buffer == NULL) {
+        evaluation_free(evaluation);
         return false;
+    }
     evaluation->address = *address;
     evaluation->target_final = true;
     read_target(fd, claim == SENT_ASTRAY ? NULL : hello, address, &evaluation->target);
@@ -333,6 +339,7 @@ static bool may_leave(int fd, const struct hello *hello, enum sent_claim claim, 
         may = evaluation_decide(NULL, &nothing, evaluation, true, &logged) != DECISION_REFUSE;
     evaluation_end(evaluation);
     evaluation_free(evaluation);
+    spare_let_go(&spare, buffer);
     return may;
 }
 

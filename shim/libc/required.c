@@ -90,18 +90,27 @@ static bool has_asked(int fd, const struct host *peer)
         && kernel_call(SYS_getsockopt, fd, SOL_SOCKET, SO_REUSEADDR, &reuses, &length) == 0 && reuses == 0;
 }
 
+static struct spare targets; /* large for a thread with a small stack */
+
+static void let_go(struct target *target)
+{
+    if (target != NULL)
+        target_free(target);
+    spare_let_go(&targets, target);
+}
+
 static void look_at(int fd, const struct pinstore *store, const struct host *host)
 {
-    struct target target;
+    struct target *target = spare_take(&targets, sizeof(*target));
 
-    if (find_rule(store, host, &target) != NULL && is_stream(fd)) {
+    if ((target == NULL || find_rule(store, host, target) != NULL) && is_stream(fd)) {
         if (fd < SOCKETS)
             memset(&said[fd], 0, sizeof(said[fd]));
         socket_mark(fd, SOCKET_NEEDS_TLS);
     } else {
         socket_unmark(fd, SOCKET_NEEDS_TLS);
     }
-    target_free(&target);
+    let_go(target);
 }
 
 #define ASKED_SOCKETS 512
@@ -147,21 +156,6 @@ void required_connects(int fd, const struct sockaddr *to, socklen_t length)
     errno = saved;
 }
 
-/* The call may be made where malloc must not be. Who has read the pins reads them again elsewhere. */
-static const struct pinstore *hold_pins_anywhere(void)
-{
-    const struct pinstore *store = pinstore_hold();
-    bool before;
-
-    if (store == NULL) {
-        before = memory_apart(true);
-        guard_prepare();
-        (void)memory_apart(before);
-    }
-    pinstore_release(store);
-    return hold_pins();
-}
-
 bool required_inherited(int fd)
 {
     const struct pinstore *store;
@@ -171,7 +165,8 @@ bool required_inherited(int fd)
     if (fd < 0 || !socket_peer(fd, &peer))
         return false;
     if (has_asked(fd, &peer)) {
-        store = hold_pins_anywhere();
+        guard_prepare();
+        store = hold_pins();
         if (store != NULL) {
             look_at(fd, store, &peer);
             may_ask(fd);
@@ -213,19 +208,22 @@ enum outcome { STALE, REPORTED, REFUSED };
 /* What becomes of plaintext that leads to that host, or asks a proxy for it (`what`). */
 static enum outcome report_for(const struct pinstore *store, const struct host *host, bool told, const char *what)
 {
-    struct target target;
-    const struct rule *rule = find_rule(store, host, &target);
-    char where[HOST_NAME_MAX_LENGTH * 4 + 16];
-    char at[400];
-    char reason[600];
-    struct text where_text = text_over(where, sizeof(where));
-    struct text at_text = text_over(at, sizeof(at));
-    struct text text = text_over(reason, sizeof(reason));
-    struct event event = {.verdict = EVENT_REFUSED, .library = "unjudged", .target = where, .rule = at, .reason = reason};
-    enum outcome outcome = STALE;
-    bool before = memory_apart(true); /* a signal handler may have sent it */
+    static struct spare spare;
+    struct strings {
+        char where[HOST_NAME_MAX_LENGTH * 4 + 16];
+        char at[400];
+        char reason[600];
+    } *strings = spare_take(&spare, sizeof(*strings));
+    struct target *target = spare_take(&targets, sizeof(*target));
+    const struct rule *rule = target != NULL ? find_rule(store, host, target) : NULL;
+    enum outcome outcome = target != NULL && strings != NULL ? STALE : REFUSED;
 
-    if (rule != NULL) {
+    if (rule != NULL && strings != NULL) {
+        struct text where_text = text_over(strings->where, sizeof(strings->where));
+        struct text at_text = text_over(strings->at, sizeof(strings->at));
+        struct text text = text_over(strings->reason, sizeof(strings->reason));
+        struct event event = {.verdict = EVENT_REFUSED, .library = "unjudged", .target = strings->where, .rule = strings->at, .reason = strings->reason};
+
         outcome = REFUSED;
         if (config_get()->mode == MODE_REPORT || config_get()->unjudged == UNJUDGED_REPORT || pins_only_report(store->pins, rule))
             outcome = REPORTED;
@@ -233,15 +231,15 @@ static enum outcome report_for(const struct pinstore *store, const struct host *
         event.port = host->port;
         text_add_escaped(&at_text, config_get()->pins, strlen(config_get()->pins), 300);
         text_add(&at_text, ":%u", (unsigned)rule->line);
-        text_add(&text, "%s " PLAINTEXT_IS_REFUSED ", and %s says tls=required", what, at);
+        text_add(&text, "%s " PLAINTEXT_IS_REFUSED ", and %s says tls=required", what, strings->at);
         if (outcome == REPORTED)
             event.verdict = EVENT_REPORTED;
         pinstore_log_faults(store);
         if (!told)
             log_event(&event);
     }
-    (void)memory_apart(before);
-    target_free(&target);
+    let_go(target);
+    spare_let_go(&spare, strings);
     return outcome;
 }
 

@@ -89,17 +89,18 @@ static void is_connected(int fd, const struct sockaddr *to, socklen_t length)
         required_connects(fd, to, length);
 }
 
-/* Before the program gives up its rights or its root directory. One that does no TLS hears nothing of it. */
+/* First before the program gives up its rights or its root directory; then as often as it connects, since it may never ask for TLS. One that does none hears
+ * nothing of it. */
 static void read_pins(const struct sockaddr *to, socklen_t length)
 {
-    static _Atomic bool done;
+    static _Atomic bool shared;
     struct host host;
 
-    if (!atomic_load_explicit(&done, memory_order_relaxed) && kernel_readable(to, length) == length && host_from_sockaddr(to, length, &host)
-        && !atomic_exchange(&done, true)) {
-        guard_prepare();
+    if (kernel_readable(to, length) != length || !host_from_sockaddr(to, length, &host))
+        return;
+    guard_prepare();
+    if (!atomic_load_explicit(&shared, memory_order_relaxed) && !atomic_exchange(&shared, true))
         proxy_share();
-    }
 }
 
 static void look_at_opening(int fd, int flags, const struct sockaddr *to, socklen_t length)

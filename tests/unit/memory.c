@@ -1,4 +1,4 @@
-/* Memory apart from malloc's: blocks of either kind may be resized and freed whatever is set, and keep what is in them. */
+/* The pins' own memory: blocks keep what is in them, new ones are zero, also those that were others before. */
 #include "memory.h"
 #include "unit.h"
 
@@ -17,38 +17,42 @@ static bool is_full_of(const unsigned char *at, size_t size, int what)
     return true;
 }
 
-/* Take many, of sizes that need several regions, and resize each; in the mode that is set, or one after the other in both. */
-static int fill(bool first, bool second)
+/* Take many, of sizes beyond what is there from the start, resize each, and let them go. Return how many were wrong. */
+static int fill(void)
 {
-    static const size_t sizes[] = {1, 15, 16, 17, 4096, 100000, 700000};
+    static const size_t sizes[] = {1, 15, 16, 17, 4096, 30000, 65520, 100000, 700000};
     unsigned char *blocks[BLOCKS];
     int wrong = 0;
 
-    (void)memory_apart(first);
     for (int i = 0; i < BLOCKS; i++) {
         size_t size = sizes[(size_t)i % (sizeof(sizes) / sizeof(sizes[0]))];
 
-        blocks[i] = i % 2 == 0 ? memory_new(size) : memory_new_clear(size, 1);
-        wrong += blocks[i] == NULL || (uintptr_t)blocks[i] % 16 != 0 || (i % 2 != 0 && !is_full_of(blocks[i], size, 0));
-        memset(blocks[i], i, size);
+        blocks[i] = memory_get(size);
+        wrong += blocks[i] == NULL || (uintptr_t)blocks[i] % _Alignof(max_align_t) != 0 || !is_full_of(blocks[i], size, 0);
+        memset(blocks[i], i + 1, size);
     }
-    (void)memory_apart(second);
     for (int i = 0; i < BLOCKS; i++) {
         size_t size = sizes[(size_t)i % (sizeof(sizes) / sizeof(sizes[0]))];
-        unsigned char *bigger = memory_resize(blocks[i], i % 3 == 0 ? size * 2 : (size + 1) / 2);
+        size_t next = i % 3 == 0 ? size * 2 : i % 3 == 1 ? size * 20 : (size + 1) / 2;
+        size_t same = next < size ? next : size;
 
-        wrong += bigger == NULL || !is_full_of(bigger, i % 3 == 0 ? size : (size + 1) / 2, i);
-        blocks[i] = bigger;
+        blocks[i] = memory_resize(blocks[i], next);
+        wrong += blocks[i] == NULL || !is_full_of(blocks[i], same, i + 1);
+        memset(blocks[i] + same, i + 1, next - same);
+        wrong += !is_full_of(blocks[i], next, i + 1);
     }
     for (int i = 0; i < BLOCKS; i++)
-        memory_free(blocks[i]);
-    (void)memory_apart(false);
+        memory_let_go(blocks[i]);
     return wrong;
 }
 
-static void *fill_apart(void *arg)
+static void *fill_often(void *arg)
 {
-    *(int *)arg = fill(true, true) + fill(false, false);
+    int *wrong = arg;
+
+    *wrong = 0;
+    for (int i = 0; i < 5; i++)
+        *wrong += fill();
     return NULL;
 }
 
@@ -58,23 +62,20 @@ int main(void)
     int wrong[THREADS];
     char *copy;
 
-    check(fill(false, false) == 0, "malloc's");
-    check(fill(true, true) == 0, "apart");
-    check(fill(true, false) == 0, "apart, and then malloc's");
-    check(!memory_apart(true) && memory_apart(false) && !memory_apart(false), "what was set before");
+    check(fill() == 0, "new ones");
+    check(fill() == 0, "those that were others before");
     for (int i = 0; i < THREADS; i++)
-        check(pthread_create(&threads[i], NULL, fill_apart, &wrong[i]) == 0, "thread %d", i);
+        check(pthread_create(&threads[i], NULL, fill_often, &wrong[i]) == 0, "thread %d", i);
     for (int i = 0; i < THREADS; i++) {
         (void)pthread_join(threads[i], NULL);
-        check(wrong[i] == 0, "thread %d", i);
+        check(wrong[i] == 0, "in thread %d at the same time", i);
     }
-    (void)memory_apart(true);
     copy = memory_copy("hello", 4);
     check(copy != NULL && strcmp(copy, "hell") == 0, "a copy");
-    check(memory_new(SIZE_MAX) == NULL && memory_new(SIZE_MAX - 15) == NULL && memory_new_clear(SIZE_MAX, 2) == NULL && memory_new(SIZE_MAX / 2) == NULL,
+    check(memory_get(SIZE_MAX) == NULL && memory_get(SIZE_MAX - 15) == NULL && memory_get(SIZE_MAX / 2) == NULL && memory_resize(copy, SIZE_MAX) == NULL,
         "too large");
-    memory_free(NULL);
-    (void)memory_apart(false);
-    memory_free(copy);
+    check(strcmp(copy, "hell") == 0, "what could not be made larger");
+    memory_let_go(copy);
+    memory_let_go(NULL);
     return unit_end("memory");
 }

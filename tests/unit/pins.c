@@ -1,4 +1,5 @@
 /* The pins file: what it accepts and says, what it refuses and where, and which rule rules. */
+#include "memory.h"
 #include "pins.h"
 #include "unit.h"
 
@@ -69,7 +70,7 @@ static bool read_client(const struct pins_reader *from, const char *const paths[
     }
     out->key = (uint8_t *)strdup(paths[CLIENT_KEY] != NULL ? paths[CLIENT_KEY] : "");
     out->key_length = strlen((char *)out->key);
-    out->paths[CLIENT_CERT] = strdup(paths[CLIENT_CERT]);
+    out->paths[CLIENT_CERT] = memory_copy(paths[CLIENT_CERT], strlen(paths[CLIENT_CERT]));
     return true;
 }
 

@@ -1,4 +1,5 @@
 /* The verdict: which identities are asked, what satisfies a rule, and how it is told. */
+#include "memory.h"
 #include "pins_internal.h"
 #include "policy.h"
 #include "unit.h"
@@ -63,7 +64,7 @@ static bool read_client(const struct pins_reader *from, const char *const paths[
     (void)from;
     (void)faulty;
     (void)problem;
-    out->paths[CLIENT_CERT] = strdup(paths[CLIENT_CERT]);
+    out->paths[CLIENT_CERT] = memory_copy(paths[CLIENT_CERT], strlen(paths[CLIENT_CERT]));
     return true;
 }
 
