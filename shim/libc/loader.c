@@ -380,8 +380,8 @@ static void look(void)
 static void complain(void)
 {
     static const char message[] = "pinshim: dlsym was found neither in glibc nor in musl\n";
-    static const struct timespec at_once = {0, 0};
     static _Atomic bool said;
+    struct timespec at_once = {0, 0}; /* which the kernel writes to */
     struct pollfd ready = {STDERR_FILENO, POLLOUT, 0};
 
     if (!atomic_exchange(&said, true) && kernel_call(SYS_ppoll, &ready, 1, &at_once, NULL, 0) == 1 && ready.revents == POLLOUT)
