@@ -123,9 +123,11 @@ static long pass_root(const long call[static 7], send_passing *pass)
 static long pass_chroot(const long call[static 7])
 {
     struct sought next = {"chroot", NULL, 0};
+    __typeof__(&chroot) real;
 
     loader_next_at_start(&next, 1, NULL, 0);
-    return next.found != NULL ? ((__typeof__(&chroot))next.found)((const char *)call[1]) : pass_call(call);
+    real = (__typeof__(&chroot))next.found;
+    return real != NULL ? real((const char *)call[1]) : pass_call(call);
 }
 
 EXPORT int chroot(const char *path)
