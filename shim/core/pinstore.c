@@ -365,6 +365,9 @@ static bool stays(const struct loaded *held, int64_t since, const struct pins_re
     }
     if (config_get()->fault[0] != '\0' || !file_may_read())
         return true;
+    /* Without a library, which the next handshake has, they would be worth less. */
+    if (reader != NULL && reader->tls == NULL && !held->partial && held->store.pins != NULL && pins_need_library(held->store.pins))
+        return true;
     file_identify(config_get()->pins_file, seen);
     if (lacks(held, reader))
         return false;
