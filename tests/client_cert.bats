@@ -248,6 +248,17 @@ asking_nginx() {
     lab_nginx good "ssl_verify_client optional_no_ca; return 200 \"saw \$ssl_client_s_dn\\n\";"
 }
 
+@test "a client certificate that comes into the pins file and is faulty leaves the last good pins in force" {
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    asking_nginx
+    cd "$BATS_TEST_TMPDIR"
+    PINS=$PINS handshakes "$PORT" 'text = open(os.environ["PINS"]).read().strip()
+open("new", "w").write(text + " client-cert=missing.pem\n"); os.rename("new", os.environ["PINS"])'
+    equals "$STATUS" 0
+    equals "$(count_lines fault)" 1
+    equals "$(count_lines refused)" 0
+}
+
 @test "a renewed client certificate is shown at the next handshake; a faulty one leaves the last good in force and is logged once" {
     cp "$LAB/first.pem" "$LAB/first.key" "$BATS_TEST_TMPDIR"
     pins "www.pinned.example spki-sha256:$PIN_GOOD client-cert=first.pem client-key=first.key"

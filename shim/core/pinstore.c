@@ -354,6 +354,26 @@ static bool is_recent(const struct loaded *held, int64_t since)
         || clock_now() < atomic_load(&held->next_look);
 }
 
+/* Return true if this reader has no TLS library, and what is in force lacks nothing. Pins that need one would then be worth less: of these, a handshake
+ * finds out whether they are good. */
+static bool is_for_library(const struct loaded *held, const struct pins_reader *reader)
+{
+    return reader != NULL && reader->tls == NULL && held != NULL && !held->partial && held->store.pins != NULL;
+}
+
+static _Atomic uint64_t postponed; /* the print_of such a file */
+
+static uint64_t print_of(const struct file_identity *file)
+{
+    const uint64_t words[] = {file->device, file->inode, (uint64_t)file->size, (uint64_t)file->modified.tv_sec, (uint64_t)file->modified.tv_nsec,
+        (uint64_t)file->changed.tv_sec, (uint64_t)file->changed.tv_nsec};
+    uint64_t print = 1;
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        print = (print ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15) ^ print >> 29;
+    return print;
+}
+
 /* Return true if what is in use stays in force without reading the file, whose identity becomes `seen`. */
 static bool stays(const struct loaded *held, int64_t since, const struct pins_reader *reader, struct file_identity *seen)
 {
@@ -365,10 +385,9 @@ static bool stays(const struct loaded *held, int64_t since, const struct pins_re
     }
     if (config_get()->fault[0] != '\0' || !file_may_read())
         return true;
-    /* Without a library, which the next handshake has, they would be worth less. */
-    if (reader != NULL && reader->tls == NULL && !held->partial && held->store.pins != NULL && pins_need_library(held->store.pins))
-        return true;
     file_identify(config_get()->pins_file, seen);
+    if (is_for_library(held, reader) && print_of(seen) == atomic_load(&postponed))
+        return true;
     if (lacks(held, reader))
         return false;
     if (is_recent(held, since) && file_same(seen, &held->file) && same_beside(held->store.pins))
@@ -398,6 +417,11 @@ static const struct loaded *renew(const struct loaded *held, const struct file_i
 
     if (loaded != NULL)
         atomic_init(&loaded->next_look, look_again(loaded));
+    if (loaded != NULL && loaded->partial && is_for_library(held, reader)) {
+        atomic_store(&postponed, print_of(&loaded->file));
+        drop(loaded);
+        return held;
+    }
     if (loaded == NULL || is_no_news(held, loaded)) {
         if (held != NULL && loaded != NULL)
             atomic_store(&((struct loaded *)(uintptr_t)held)->next_look, atomic_load(&loaded->next_look));
