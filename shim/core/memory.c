@@ -15,6 +15,17 @@
 static _Alignas(max_align_t) char first[FIRST];
 static _Atomic size_t taken;
 
+/* A sanitizer watches over the heap alone. */
+#ifdef __has_feature
+#define WATCHED __has_feature(address_sanitizer)
+#elif defined(__SANITIZE_ADDRESS__)
+#define WATCHED 1
+#else
+#define WATCHED 0
+#endif
+
+#define MOST (SIZE_MAX >> 25) /* bytes */
+
 enum origin { FROM_FIRST = 0, FROM_KERNEL, FROM_HEAP /* a filter forbids the other */ };
 
 struct block {
@@ -90,12 +101,12 @@ void *memory_get(size_t size)
     enum origin origin = FROM_FIRST;
     struct block *block;
 
-    if (size > SIZE_MAX / 2)
+    if (size > MOST)
         return NULL;
-    while (whole <= FIRST - at && !atomic_compare_exchange_weak(&taken, &at, at + whole)) {}
-    if (whole <= FIRST - at) {
+    while (!WATCHED && whole <= FIRST - at && !atomic_compare_exchange_weak(&taken, &at, at + whole)) {}
+    if (!WATCHED && whole <= FIRST - at) {
         block = (struct block *)(first + at);
-    } else if (may(SYS_mmap) && may(SYS_munmap)) {
+    } else if (!WATCHED && may(SYS_mmap) && may(SYS_munmap)) {
         block = map(&whole);
         room = whole - sizeof(*block);
         origin = FROM_KERNEL;
@@ -128,7 +139,7 @@ void *memory_resize(void *at, size_t size)
     struct block *block = at != NULL ? block_of(at) : NULL;
     void *other;
 
-    if (block != NULL && block->origin == FROM_KERNEL && block->size >= LARGEST && size >= LARGEST && size <= SIZE_MAX / 2 && may(SYS_mremap)) {
+    if (block != NULL && block->origin == FROM_KERNEL && block->size >= LARGEST && size >= LARGEST && size <= MOST && may(SYS_mremap)) {
         size_t room = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
 
         block = (void *)kernel_call(SYS_mremap, block, block->size + sizeof(*block), room + sizeof(*block), MREMAP_MAYMOVE);

@@ -2,6 +2,7 @@
 #ifndef PINSHIM_FUZZ_H
 #define PINSHIM_FUZZ_H
 
+#include "memory.h"
 #include "pins_internal.h"
 #include "policy.h"
 
@@ -45,7 +46,7 @@ static inline bool fuzz_read_client(const struct pins_reader *reader, const char
         text_add(problem, "there is none");
         return false;
     }
-    out->paths[CLIENT_CERT] = strdup(paths[CLIENT_CERT]);
+    out->paths[CLIENT_CERT] = memory_copy(paths[CLIENT_CERT], strlen(paths[CLIENT_CERT]));
     return true;
 }
 
