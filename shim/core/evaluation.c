@@ -12,12 +12,22 @@
 
 #define NOTICE_DAYS 14
 
-const struct pinstore *evaluation_pins(const struct tls *tls)
+static const struct pinstore *acquire(const struct tls *tls, bool may_wait)
 {
-    struct pins_reader reader = {.read = pinfile_read, .read_client = client_file_read, .read_roots = pinfile_read_roots, .tls = tls,
+    struct pins_reader reader = {.read = pinfile_read, .read_client = client_file_read, .read_roots = pinfile_read_roots, .tls = tls, .may_wait = may_wait,
         .beside = config_get()->pins_file};
 
     return pinstore_acquire(&reader);
+}
+
+const struct pinstore *evaluation_pins(const struct tls *tls)
+{
+    return acquire(tls, false);
+}
+
+const struct pinstore *evaluation_prepare(void)
+{
+    return acquire(NULL, true);
 }
 
 static struct spare spare;

@@ -29,6 +29,9 @@ void evaluation_free(struct evaluation *evaluation);
 /* Return the pins in force, as pinstore_acquire does; client certificates that they name are decoded by that library. */
 MUST_CHECK const struct pinstore *evaluation_pins(const struct tls *tls);
 
+/* The same before anything is judged: new pins that need a TLS library wait for a handshake, if there was one before. */
+MUST_CHECK const struct pinstore *evaluation_prepare(void);
+
 /* Judge the peer of `out->target` by what it has presented; all of `out` is set then. The caller preserves errno and calls evaluation_end. */
 MUST_CHECK enum verdict evaluate(const struct tls *tls, const struct presented *presented, struct evaluation *out);
 

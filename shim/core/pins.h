@@ -94,6 +94,7 @@ struct pins_reader {
     /* Read the system's trust store. NULL when memory ran out. */
     struct roots *(*read_roots)(const struct pins_reader *reader);
     const struct tls *tls; /* the TLS library that decodes client certificates and knows the system's trust store; NULL: there is none */
+    bool may_wait; /* `tls` is NULL, and nothing is judged now */
     const struct pins *before; /* client certificates and a trust store that have not changed since need not be read again; NULL: none */
     const char *beside;
 };

@@ -354,11 +354,13 @@ static bool is_recent(const struct loaded *held, int64_t since)
         || clock_now() < atomic_load(&held->next_look);
 }
 
-/* Return true if this reader has no TLS library, and what is in force lacks nothing. Pins that need one would then be worth less: of these, a handshake
- * finds out whether they are good. */
+static _Atomic bool had_library; /* some reader had a TLS library */
+
+/* Return true if new pins that need a TLS library wait for a handshake, which finds out whether they are good: this reader has none, there will be one, and
+ * what is in force lacks nothing. */
 static bool is_for_library(const struct loaded *held, const struct pins_reader *reader)
 {
-    return reader != NULL && reader->tls == NULL && held != NULL && !held->partial && held->store.pins != NULL;
+    return reader != NULL && reader->may_wait && held != NULL && !held->partial && held->store.pins != NULL && atomic_load(&had_library);
 }
 
 static _Atomic uint64_t postponed; /* the print_of such a file */
@@ -448,6 +450,8 @@ const struct pinstore *pinstore_acquire(const struct pins_reader *reader)
 
     /* A cancelled thread would leave its count and its open files behind. */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelled);
+    if (reader != NULL && reader->tls != NULL && !atomic_load_explicit(&had_library, memory_order_relaxed))
+        atomic_store(&had_library, true);
     do {
         held = hold_current();
         if (!stays(held, since, reader, &seen)) {

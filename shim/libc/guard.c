@@ -19,7 +19,7 @@
 void guard_prepare(void)
 {
     if (config_get()->unjudged != UNJUDGED_ALLOW)
-        pinstore_release(evaluation_pins(NULL));
+        pinstore_release(evaluation_prepare());
 }
 
 /* Return the inode, by which a socket is known whatever descriptors it has; 0: it is none. Where the program's filter forbids to ask, everything may
