@@ -316,13 +316,15 @@ static bool may_leave(int fd, const struct hello *hello, enum sent_claim claim, 
     struct logged logged = {.refusal = told, .acceptance = told};
     static struct spare spare;
     char *buffer = spare_take(&spare, REMARK);
-    struct text remark = text_over(buffer, REMARK);
+    struct text remark;
     bool may = false;
 
     if (evaluation == NULL || buffer == NULL) {
         evaluation_free(evaluation);
+        spare_let_go(&spare, buffer);
         return false;
     }
+    remark = text_over(buffer, REMARK);
     evaluation->address = *address;
     evaluation->target_final = true;
     read_target(fd, claim == SENT_ASTRAY ? NULL : hello, address, &evaluation->target);
