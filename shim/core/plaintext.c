@@ -25,8 +25,14 @@ enum fit { FIT_NONE = 0, FIT_PREFIX, FIT_WHOLE, FIT_MORE /* the rest is not held
 
 static const char *const lines[] = {"STARTTLS", "STLS", "AUTH TLS", "AUTH SSL", "AUTH TLS-C", "AUTH TLS-P", "CAPABILITY", "CAPABILITIES", "CAPA", "FEAT", "MODE READER",
     "NOOP", "RSET", "QUIT", "LOGOUT"};
-static const char *const greetings[] = {"EHLO", "HELO", "LHLO"};
-static const char *const proxied[] = {"PROXY TCP4", "PROXY TCP6", "PROXY UNKNOWN"};
+/* Words that others follow. */
+static const struct {
+    const char *word;
+    uint8_t within;
+    uint16_t left;
+} openings[] = {{"EHLO", WITHIN_DOMAIN, DOMAIN_MOST}, {"HELO", WITHIN_DOMAIN, DOMAIN_MOST}, {"LHLO", WITHIN_DOMAIN, DOMAIN_MOST},
+    {"PROXY TCP4", WITHIN_ADDRESSES, ADDRESSES_MOST - sizeof("PROXY TCP4")}, {"PROXY TCP6", WITHIN_ADDRESSES, ADDRESSES_MOST - sizeof("PROXY TCP6")},
+    {"PROXY UNKNOWN", WITHIN_ADDRESSES, ADDRESSES_MOST - sizeof("PROXY UNKNOWN")}};
 static const char *const elements[] = {"<?xml", "<stream:stream", "</stream:stream", "<starttls", "</starttls"};
 
 static bool begins_record(uint8_t type)
@@ -79,30 +85,17 @@ static enum fit fit_command(struct plaintext *state, size_t at)
         else if (held[length - 1] == '\n' && (length == size + 1 || (length == size + 2 && held[size] == '\r')))
             fit = FIT_WHOLE;
     }
-    for (size_t i = 0; i < sizeof(greetings) / sizeof(greetings[0]) && fit == FIT_NONE; i++) {
-        size_t size = strlen(greetings[i]);
+    for (size_t i = 0; i < sizeof(openings) / sizeof(openings[0]) && fit == FIT_NONE; i++) {
+        size_t size = strlen(openings[i].word);
 
-        if (!begins_same(held, length, greetings[i]))
+        if (!begins_same(held, length, openings[i].word))
             continue;
-        if (length <= size)
+        if (length <= size) {
             fit = FIT_PREFIX;
-        else if (length == size + 1 && (held[size] == ' ' || held[size] == '\r' || held[size] == '\n')) {
-            state->within = held[size] == '\r' ? WITHIN_LINE_END : WITHIN_DOMAIN;
-            state->left = DOMAIN_MOST;
+        } else if (length == size + 1 && (held[size] == ' ' || held[size] == '\r' || (held[size] == '\n' && openings[i].within == WITHIN_DOMAIN))) {
+            state->within = held[size] == '\r' ? WITHIN_LINE_END : openings[i].within;
+            state->left = openings[i].left;
             fit = held[size] == '\n' ? FIT_WHOLE : FIT_MORE;
-        }
-    }
-    for (size_t i = 0; i < sizeof(proxied) / sizeof(proxied[0]) && fit == FIT_NONE; i++) {
-        size_t size = strlen(proxied[i]);
-
-        if (!begins_same(held, length, proxied[i]))
-            continue;
-        if (length <= size)
-            fit = FIT_PREFIX;
-        else if (length == size + 1 && (held[size] == ' ' || held[size] == '\r')) {
-            state->within = held[size] == '\r' ? WITHIN_LINE_END : WITHIN_ADDRESSES;
-            state->left = (uint16_t)(ADDRESSES_MOST - length);
-            fit = FIT_MORE;
         }
     }
     return fit;
