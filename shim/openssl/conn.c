@@ -148,7 +148,7 @@ void conn_forget_others(const struct ossl *ossl, const SSL *ssl)
     const struct conn *conn = conn_of(ossl, ssl);
     uint8_t random[HELLO_RANDOM];
 
-    if (conn == NULL || !conn->facts.random_known || conn->driven || ossl->SSL_in_before(ssl) || !has_own_memory(ossl)
+    if (conn == NULL || !conn->facts.random_known || conn->driven || !has_own_memory(ossl) || ossl->SSL_in_before(ssl)
         || ossl->SSL_get_client_random(ssl, random, sizeof(random)) != sizeof(random) || memcmp(random, none, sizeof(random)) == 0)
         return;
     if (memcmp(&conn->facts.random, random + 8, sizeof(conn->facts.random)) != 0)
