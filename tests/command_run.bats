@@ -490,18 +490,7 @@ TEXT
 
 @test "run puts a sanitizer's runtime before the shim" {
     pins "localhost spki-sha256:$PIN_GOOD"
-    gcc -fsanitize=address -o "$MADE/sanitized" -x c - -lssl -lcrypto <<'EOF'
-#include <openssl/ssl.h>
-const char *__asan_default_options(void);
-const char *__asan_default_options(void) { return "detect_leaks=0"; }
-int main(int count, char **arguments)
-{
-    BIO *bio = BIO_new_ssl_connect(SSL_CTX_new(TLS_client_method()));
-    BIO_set_conn_hostname(bio, arguments[count - 1]);
-    puts(BIO_do_connect(bio) == 1 ? "connected" : "refused");
-    return 0;
-}
-EOF
+    gcc -fsanitize=address -o "$MADE/sanitized" "$BATS_TEST_DIRNAME/lib/bio_client.c" -lssl -lcrypto
     capture bare env LD_PRELOAD="$LAB/bin/libpinshim.so" PINSHIM_PINS="$PINS" "$MADE/sanitized" "localhost:$GOOD"
     has "$ERR" 'ASan runtime does not come first'
     under -- "$MADE/sanitized" "localhost:$GOOD"

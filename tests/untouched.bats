@@ -605,17 +605,6 @@ alike_all() {
     local made=$BATS_TEST_TMPDIR watched count=0
     pins "localhost spki-sha256:$PIN_GOOD"
     echo 'int main(void) { return 0; }' >"$made/empty.c"
-    cat >"$made/client.c" <<'EOF'
-#include <openssl/ssl.h>
-#include <stdio.h>
-int main(int count, char **arguments)
-{
-    BIO *bio = BIO_new_ssl_connect(SSL_CTX_new(TLS_client_method()));
-    BIO_set_conn_hostname(bio, arguments[count - 1]);
-    puts(BIO_do_connect(bio) == 1 ? "connected" : "refused");
-    return 0;
-}
-EOF
     export LSAN_OPTIONS=exitcode=0 ASAN_OPTIONS=detect_leaks=0
     for watched in gcc:thread gcc:leak gcc:undefined clang:thread clang:address clang:memory; do
         watch() {
@@ -628,7 +617,7 @@ EOF
         alike 0 "$made/empty"
         # That one takes for uninitialized what a library writes that it does not watch.
         [ "$watched" != clang:memory ] || continue
-        watch client "$made/client.c" -lssl -lcrypto
+        watch client "$BATS_TEST_DIRNAME/lib/bio_client.c" -lssl -lcrypto
         capture shim "$made/client" "localhost:$GOOD"
         equals "$STATUS $OUT $(count_lines refused)" '0 connected 0'
         capture shim "$made/client" "localhost:$IMPOSTOR"
