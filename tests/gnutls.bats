@@ -809,6 +809,94 @@ held_by_dlsym() {
     held_by_dlsym "library=$LAB/copied/other-name.so"
 }
 
+# another: a copy of the library, $ANOTHER, that calls itself another release and has another name; $RELEASES are the two
+another() {
+    local library release
+    library=$(ldconfig -p | sed -n 's/.*libgnutls\.so\.30 .* => //p' | head -n 1)
+    release=$(grep -aoE '^3\.[0-9]+\.[0-9]+' <<<"$(strings -n 5 "$library")" | head -n 1)
+    RELEASES=("$release" "${release%?}0")
+    [ "${RELEASES[0]}" != "${RELEASES[1]}" ]
+    mkdir -p "$LAB/another"
+    ANOTHER=$LAB/another/libgnutlz.so.30
+    sed -e "s/${release//./\\.}/${RELEASES[1]}/g" -e 's/libgnutls\.so\.30/libgnutlz.so.30/g' "$library" >"$ANOTHER"
+}
+
+# held_beside [OPTION...]: three clients, of two libraries, are each judged by the library that the program has asked
+held_beside() {
+    local names wrong
+    EVENTS=$IMPOSTOR_EVENTS CONNECTIONS=3 asks bare "$IMPOSTOR" by_dlsym "$@"
+    equals "$STATUS" 0
+    equals "$(grep -c 'hello from impostor' <<<"$OUT")" 3
+    # Where one of them is global, the other one calls functions of it.
+    wrong=$(grep -c wrong <<<"$OUT") || true
+    EVENTS=$IMPOSTOR_EVENTS CONNECTIONS=3 PINSHIM_LOG_FORMAT=json asks shim "$IMPOSTOR" by_dlsym "$@"
+    [ "$STATUS" -ne 0 ] || explain "not refused: $*"
+    lacks "$OUT" 'hello from'
+    [ "$(grep -c wrong <<<"$OUT")" -le "$wrong" ] || explain 'the wrong library'
+    got_nothing || return 1
+    equals "$(grep -c "\"verdict\":\"refused\".*no pin of $PINS:" <<<"$ERR")" 3
+    names=$(grep -aoE '"library":"[^"]*"' <<<"$ERR" | tr '\n' ' ')
+    equals "$names" "$(printf '"library":"gnutls %s" ' "${USED[@]:-${RELEASES[@]}}")"
+    EVENTS=$GOOD_EVENTS CONNECTIONS=3 reaches "$GOOD" by_dlsym "$@"
+    equals "$(grep -c 'hello from good' <<<"$OUT")" 3
+}
+
+@test "an impostor is refused in each of two libraries whose functions are found by dlsym, by the one that was asked" {
+    local by how version
+    another
+    USED=("${RELEASES[0]}" "${RELEASES[1]}" "${RELEASES[0]}")
+    for version in tls1.2 tls1.3; do
+        for how in '' late closed 'late closed' deepbind apart; do
+            # shellcheck disable=SC2086 # words
+            held_beside $version local "beside=$ANOTHER" $how
+        done
+    done
+    for by in dlvsym dlmopen namespace; do
+        held_beside by=$by local "beside=$ANOTHER"
+    done
+    # One of them is global.
+    held_beside "beside=$ANOTHER"
+    held_beside "beside=$ANOTHER" late
+    held_beside local "beside=$ANOTHER" wide
+    # Each opened before the other.
+    USED=("${RELEASES[1]}" "${RELEASES[0]}" "${RELEASES[1]}")
+    held_beside local "library=$ANOTHER" beside=libgnutls.so.30
+    held_beside local "library=$ANOTHER" beside=libgnutls.so.30 late
+    held_beside "library=$ANOTHER" beside=libgnutls.so.30 late
+}
+
+@test "a client of one library and a server of another, found by dlsym, are each handled by their own" {
+    local version
+    another
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    for version in tls1.2 tls1.3; do
+        capture bare "$GNUTLS/by_dlsym" - - $version local "beside=$ANOTHER" "serves=$LAB/impostor"
+        equals "$OUT" "$(printf 'the server got "GET /secret"\n%.0s' 1 2)"
+        capture shim env PINSHIM_LOG_FORMAT=json "$GNUTLS/by_dlsym" - - $version local "beside=$ANOTHER" "serves=$LAB/impostor"
+        equals "$OUT" "$(printf 'the server got ""\n%.0s' 1 2)"
+        equals "$(grep -aoE '"library":"[^"]*"' <<<"$ERR" | tr '\n' ' ')" "$(printf '"library":"gnutls %s" ' "${RELEASES[@]}")"
+        accepted "$GNUTLS/by_dlsym" - - $version local "beside=$ANOTHER" "serves=$LAB/good"
+        equals "$OUT" "$(printf 'the server got "GET /secret"\n%.0s' 1 2)"
+    done
+}
+
+@test "an impostor is refused in plugins that are linked to libraries of different names" {
+    local how
+    another
+    ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -shared -fPIC -DPLUGIN -o "$LAB/another/plugin.so" "$BATS_TEST_DIRNAME/gnutls/by_dlsym.c" "$ANOTHER" -ldl -Wl,-rpath,"$LAB/another"
+    USED=("${RELEASES[0]}" "${RELEASES[1]}" "${RELEASES[0]}")
+    for how in '' late 'late closed'; do
+        # shellcheck disable=SC2086 # words
+        held_beside local "plugin=$LAB/plugin.so" "beside=$LAB/another/plugin.so" $how
+    done
+    # What was bound stays bound.
+    held_beside local "plugin=$LAB/plugin.so" "beside=$LAB/another/plugin.so" late wide
+    # What is global comes first.
+    USED=("${RELEASES[0]}" "${RELEASES[0]}" "${RELEASES[0]}")
+    held_beside "plugin=$LAB/plugin.so" "beside=$LAB/another/plugin.so"
+    held_beside "plugin=$LAB/plugin.so" "beside=$LAB/another/plugin.so" late
+}
+
 @test "an impostor gets nothing where an object behind the shim finds every function by RTLD_NEXT" {
     EVENTS=$IMPOSTOR_EVENTS
     PRELOAD_ALSO=$LAB/next.so asks bare "$IMPOSTOR" connect

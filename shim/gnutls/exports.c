@@ -1,5 +1,6 @@
 /* The functions of GnuTLS that the shim interposes. Each one prepares, delegates and returns; nothing is decided here. */
 
+#include "backend.h"
 #include "client_cert.h"
 #include "handshake.h"
 #include "refuse.h"
@@ -12,13 +13,20 @@
 /* Set `conn` to what is kept for the client's session (NULL: a server's, or one that was made unseen), `gtls` to its library, and `real` to the real
  * function `name`. If there is none, the call fails. */
 #define FIND(name, session, failure) \
-    struct conn *conn = gtls_conn_of(session); \
-    const struct gtls *gtls = conn != NULL ? conn->gtls : gtls_of_any(__builtin_return_address(0)); \
+    const struct gtls *gtls; \
+    struct conn *conn = conn_of(session, __builtin_return_address(0), &gtls); \
     REAL(name, failure)
 
-/* The same for what is no session's: the library that the caller uses is taken. */
+/* The same for what is no session's: the library that was asked, or that the caller uses. */
 #define FIND_FOR_CALLER(name, failure) \
-    const struct gtls *gtls = gtls_of_caller(__builtin_return_address(0)); \
+    const struct gtls *gtls = asked(); \
+    if (gtls == NULL) \
+        gtls = gtls_of_caller(__builtin_return_address(0)); \
+    REAL(name, failure)
+
+/* The same for credentials, which may be known. */
+#define FIND_FOR_CREDENTIALS(name, failure) \
+    const struct gtls *gtls = library_of(credentials, __builtin_return_address(0)); \
     REAL(name, failure)
 
 #define REAL(name, failure) \
@@ -26,10 +34,45 @@
     if (real == NULL) \
         return failure;
 
+/* Return the library by which the program has found the function that it calls; NULL: not by dlsym. Nothing else may be called before. */
+static inline const struct gtls *asked(void)
+{
+    const struct gtls *gtls = dlsym_asked;
+
+    dlsym_asked = NULL;
+    return gtls;
+}
+
+static __attribute__((noinline)) struct conn *conn_of(gnutls_session_t session, const void *caller, const struct gtls **gtls)
+{
+    const struct gtls *by_name = asked();
+    struct conn *conn = gtls_conn_of(session);
+
+    *gtls = conn != NULL ? conn->gtls : by_name != NULL ? by_name : gtls_of_any(caller);
+    return conn;
+}
+
+static __attribute__((noinline)) const struct gtls *library_of(gnutls_certificate_credentials_t credentials, const void *caller)
+{
+    const struct gtls *by_name = asked();
+    const struct credentials *kept = by_name != NULL ? NULL : gtls_credentials_of(credentials);
+
+    return by_name != NULL ? by_name : kept != NULL ? kept->gtls : gtls_of_caller(caller);
+}
+
 /* The function that the caller would have reached without the shim. */
 static __attribute__((noinline, cold)) void *elsewhere(const void *caller, const char *name)
 {
-    return loader_for_caller(caller, name);
+    void *found = loader_for_caller(caller, name);
+    static _Atomic bool logged;
+    char reason[160];
+    struct text text = text_over(reason, sizeof(reason));
+
+    if (found == NULL && !atomic_exchange(&logged, true)) {
+        text_add(&text, "%s was called, and it is not known of which GnuTLS: there are several, and the caller is linked to none", name);
+        log_event(&(struct event) {.verdict = EVENT_REFUSED, .library = "gnutls", .reason = reason});
+    }
+    return found;
 }
 
 static bool is_usable(const struct gtls *gtls)
@@ -66,7 +109,7 @@ EXPORT int gnutls_certificate_allocate_credentials(gnutls_certificate_credential
 
 EXPORT void gnutls_certificate_free_credentials(gnutls_certificate_credentials_t credentials)
 {
-    FIND_FOR_CALLER(gnutls_certificate_free_credentials, )
+    FIND_FOR_CREDENTIALS(gnutls_certificate_free_credentials, )
 
     gtls_credentials_forget(gtls, credentials);
     real(credentials);
@@ -74,7 +117,7 @@ EXPORT void gnutls_certificate_free_credentials(gnutls_certificate_credentials_t
 
 EXPORT void gnutls_certificate_set_verify_function(gnutls_certificate_credentials_t credentials, gnutls_certificate_verify_function *function)
 {
-    FIND_FOR_CALLER(gnutls_certificate_set_verify_function, )
+    FIND_FOR_CREDENTIALS(gnutls_certificate_set_verify_function, )
 
     struct credentials *kept = is_usable(gtls) ? gtls_credentials_make(gtls, credentials) : NULL;
 
@@ -87,7 +130,7 @@ EXPORT void gnutls_certificate_set_verify_function(gnutls_certificate_credential
 #define RETRIEVES(name, type, function1, function2, function3) \
     EXPORT void name(gnutls_certificate_credentials_t credentials, type *function) \
     { \
-        FIND_FOR_CALLER(name, ) \
+        FIND_FOR_CREDENTIALS(name, ) \
  \
         if (is_usable(gtls)) \
             gtls_client_cert_set(gtls, credentials, function1, function2, function3); \

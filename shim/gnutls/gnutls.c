@@ -30,4 +30,11 @@ static bool sends(const void *caller)
     return false; /* it is judged if it has the random that is known now */
 }
 
-const struct backend gnutls_backend = {.part = "gnutls_", .mark = GTLS_MARK, .owns = gtls_is_at, .sends = sends, .look_in = gtls_look_in, .prepare = prepare};
+/* Without memory it is not known which one, and which is asked shows when it is called. */
+static bool owns(const void *address, const void **library)
+{
+    *library = gtls_at(address);
+    return *library != NULL || gtls_is_at(address);
+}
+
+const struct backend gnutls_backend = {.part = "gnutls_", .mark = GTLS_MARK, .owns = owns, .sends = sends, .look_in = gtls_look_in, .prepare = prepare};

@@ -111,19 +111,18 @@ struct gtls *gtls_at(const void *address)
 
 void gtls_look_in(void *handle)
 {
-    struct loaded there[2];
-    struct loaded here = {.name = NULL};
+    struct loaded there[GTLS_MAX];
 
-    if (loader_list_space(handle, GTLS_MARK, there, 2) == 1 && loader_list(GTLS_MARK, &here, 1) == 0
-        && (atomic_load(&gtls_known[0]) == NULL || known_at(there[0].start) != NULL))
-        (void)examine(&there[0]);
+    for (size_t left = loader_list_space(handle, GTLS_MARK, there, GTLS_MAX); left > 0; left--)
+        (void)examine(&there[left - 1]);
 }
 
-/* Which library is used by which code. A place is written once. */
+/* Which library is used by which code. A place is written once, and again when other code may be there. */
 #define CALLERS 256
 #define BUSY 1
 static struct caller {
     _Atomic(uintptr_t) at; /* 0: free */
+    _Atomic unsigned opened; /* loader_opened, before it was found */
     _Atomic(struct gtls *) gtls;
 } callers[CALLERS];
 
@@ -132,38 +131,64 @@ static struct caller *place_of(const void *caller)
     return &callers[((uintptr_t)caller >> 2 ^ (uintptr_t)caller >> 12) % CALLERS];
 }
 
-static void remember(const void *caller, struct gtls *gtls)
+static void remember(const void *caller, struct gtls *gtls, unsigned opened)
 {
     struct caller *place = place_of(caller);
-    uintptr_t none = 0;
+    uintptr_t before = atomic_load(&place->at);
 
-    if (!atomic_compare_exchange_strong(&place->at, &none, BUSY))
+    if (before == BUSY || (before != 0 && atomic_load(&place->opened) == opened) || !atomic_compare_exchange_strong(&place->at, &before, BUSY))
         return;
     atomic_store(&place->gtls, gtls);
-    atomic_store_explicit(&place->at, (uintptr_t)caller, memory_order_release);
+    atomic_store(&place->opened, opened);
+    atomic_store(&place->at, (uintptr_t)caller);
+}
+
+static struct gtls *remembered(const void *caller, unsigned opened)
+{
+    const struct caller *place = place_of(caller);
+    struct gtls *gtls;
+
+    if (atomic_load(&place->at) != (uintptr_t)caller || atomic_load(&place->opened) != opened)
+        return NULL;
+    gtls = atomic_load(&place->gtls);
+    return atomic_load(&place->at) == (uintptr_t)caller ? gtls : NULL;
+}
+
+#define MAKER "gnutls_init" /* releases that are not judged have it as well */
+
+/* The loader looks in what is global first, and then in what the caller is linked to; but a release that is not judged has symbols of other versions. */
+static struct gtls *find_bound(const void *caller)
+{
+    struct loaded object;
+    const void *bound = NULL;
+    struct gtls *first;
+    struct gtls *linked;
+
+    /* What was bound when another library was global stays bound. */
+    if (loader_find(caller, MAKER, &object))
+        bound = object.marked ? caller : loader_bound(&object, "gnutls_");
+    if (bound != NULL)
+        return gtls_at(bound);
+    linked = gtls_at(loader_for_caller(caller, MAKER));
+    first = linked != NULL ? gtls_at(loader_next(MAKER)) : NULL;
+    return first != NULL ? first : linked;
 }
 
 struct gtls *gtls_of_caller(const void *caller)
 {
-    struct caller *place = place_of(caller);
-    struct loaded objects[2];
-    struct gtls *gtls;
-    size_t count = 0;
+    unsigned opened = atomic_load(&loader_opened);
+    struct gtls *gtls = remembered(caller, opened);
+    struct loaded objects[3];
     int saved = errno;
 
-    if (atomic_load_explicit(&place->at, memory_order_acquire) == (uintptr_t)caller)
-        return atomic_load_explicit(&place->gtls, memory_order_relaxed);
-    gtls = known_at((uintptr_t)caller);
-    if (gtls == NULL)
-        gtls = gtls_at(loader_for_caller(caller, "gnutls_init"));
-    /* A program that found its functions by dlsym has no libgnutls in its scope: if only one is loaded, it is that one. */
-    if (gtls == NULL && (count = loader_list(GTLS_MARK, objects, 2)) == 1)
-        gtls = examine(&objects[0]);
-    /* Or it is in a namespace of its own. */
-    if (gtls == NULL && count == 0 && atomic_load(&gtls_known[1]) == NULL)
-        gtls = atomic_load(&gtls_known[0]);
     if (gtls != NULL)
-        remember(caller, gtls);
+        return gtls;
+    gtls = known_at((uintptr_t)caller);
+    /* This object is one of them. */
+    if (gtls == NULL)
+        gtls = loader_list(MAKER, objects, 3) != 2 ? find_bound(caller) : gtls_at((const void *)objects[loader_is_own((const void *)objects[0].start)].start);
+    if (gtls != NULL)
+        remember(caller, gtls, opened);
     errno = saved;
     return gtls;
 }

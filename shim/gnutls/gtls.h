@@ -49,11 +49,10 @@ struct gtls *gtls_at(const void *address);
 /* Return true if `address` is in a libgnutls. */
 bool gtls_is_at(const void *address);
 
-/* Know the library in the namespace to which the handle leads (dlmopen): what the program finds there by dlsym is then interposed. Not beside another
- * GnuTLS, since a call does not tell for which of them it is meant. */
+/* Know the libraries in the namespace to which the handle leads (dlmopen): what the program finds there by dlsym is then interposed. */
 void gtls_look_in(void *handle);
 
-/* Find the library that code at `caller` uses. NULL if that cannot be determined. Slow only the first time. */
+/* Find the library that code at `caller` is linked to, or else the only one. NULL if that cannot be determined. Slow only the first time. */
 struct gtls *gtls_of_caller(const void *caller);
 
 /* Return the library of a session that no state is kept for. Each library is known once it has made its first session. */

@@ -8,8 +8,9 @@ struct backend {
     const char *part; /* a part of the name of every function of the library that is interposed */
     const char *mark; /* the name of a function that each release of the library has */
 
-    /* Return true if the function at this address is in such a library. */
-    bool (*owns)(const void *address);
+    /* Return true if the function at this address is in such a library. Where its functions cannot tell for which library they are called, set `*library`
+     * to what dlsym_asked is to be for them. */
+    bool (*owns)(const void *address, const void **library);
 
     /* Return true if the function at this address is in such a library, or in the library that does its I/O, and clients of it are judged however
      * they are driven. NULL: each ClientHello of a judged client is known (sent.h). It may
@@ -33,6 +34,9 @@ struct backend {
     /* Read what its handshakes need, before the program installs a seccomp filter. Return false if no such library is loaded. */
     bool (*prepare)(void);
 };
+
+/* The library by which the program has found the function that it calls now. The function takes it at once, and leaves NULL. NULL: not found by dlsym. */
+extern _Thread_local const void *dlsym_asked;
 
 /* All of them, then NULL: shim/backends.c. */
 extern const struct backend *const backends[];

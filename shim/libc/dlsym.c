@@ -1,11 +1,11 @@
 /* What dlsym and dlvsym return (called from dlsym_entry.S): for a function that this object interposes, its own. */
 
-
 #include "backend.h"
 #include "loader.h"
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* Returned in two registers, to the assembler code. */
@@ -60,13 +60,45 @@ static bool caller_matters(void *handle)
     return handle == RTLD_NEXT || handle == RTLD_DEFAULT;
 }
 
-static bool is_in_backend(const void *address)
+static bool is_in_backend(const void *address, const void **library)
 {
     for (int i = 0; backends[i] != NULL; i++) {
-        if (backends[i]->owns(address))
+        if (backends[i]->owns(address, library))
             return true;
     }
     return false;
+}
+
+/* The entry points of dlsym_entry.S: each sets dlsym_asked to a library, and jumps to this object's function. A place is written once. */
+#define ENTRIES 256
+#ifdef __aarch64__
+#define ENTRY_OFFSET(at) ((at) * 8)
+#else
+#define ENTRY_OFFSET(at) ((at) * 4 + (at) / 32 * 8)
+#endif
+struct given {
+    _Atomic(void *) own; /* NULL: free */
+    _Atomic(const void *) library;
+};
+extern struct given dlsym_given[ENTRIES] __attribute__((visibility("hidden")));
+extern const char dlsym_entries[] __attribute__((visibility("hidden")));
+struct given dlsym_given[ENTRIES];
+
+_Thread_local const void *dlsym_asked;
+
+/* Return an entry point; if there is none left, the function itself. */
+static void *dlsym_entry(void *own, const void *library)
+{
+    for (size_t i = 0; i < ENTRIES; i++) {
+        void *there = NULL;
+
+        if (atomic_compare_exchange_strong(&dlsym_given[i].own, &there, own))
+            atomic_store(&dlsym_given[i].library, library);
+        else if (there != own || atomic_load(&dlsym_given[i].library) != library)
+            continue;
+        return (void *)(uintptr_t)(dlsym_entries + ENTRY_OFFSET(i));
+    }
+    return own;
 }
 
 /* Return true if it is the function of libc, or of its loader, that this object calls. If another object interposes it, too, it is not: an object that
@@ -80,9 +112,10 @@ static bool is_behind_own(const char *name, const void *found)
  * function of that name, which may be the one that asks. A NULL is passed on, with dlerror set. */
 static struct answer replace(const char *name, void *own, void *found)
 {
-    bool interposed = found != NULL && (is_behind_own(name, found) || is_in_backend(found));
+    const void *library = NULL;
+    bool interposed = found != NULL && (is_behind_own(name, found) || is_in_backend(found, &library));
 
-    return (struct answer) {interposed ? own : found, 1};
+    return (struct answer) {!interposed ? found : library != NULL ? dlsym_entry(own, library) : own, 1};
 }
 
 /* Whoever has loaded a library looks for its functions next. */

@@ -41,6 +41,35 @@
     ask dlsym
     ask dlvsym
 
+/* Entry points to be given out, each of four bytes, in groups of 32 whose ends are aligned: dlsym_entry(). They keep the registers for arguments and the
+ * caller's return address. */
+    .globl dlsym_entries
+    .hidden dlsym_entries
+    .type dlsym_entries, @function
+    .p2align 3
+dlsym_entries:
+    .cfi_startproc
+    .set entry, 0
+    .rept 8
+    .rept 32
+    mov $entry, %al
+    jmp 1f
+    .set entry, entry + 1
+    .endr
+1:  jmp 2f
+    .p2align 3
+    .endr
+2:  movzbl %al, %eax
+    shl $4, %eax
+    lea dlsym_given(%rip), %r11
+    add %rax, %r11
+    mov dlsym_asked@gottpoff(%rip), %rax
+    mov 8(%r11), %r10
+    mov %r10, %fs:(%rax)
+    jmp *(%r11)
+    .cfi_endproc
+    .size dlsym_entries, . - dlsym_entries
+
     .globl dlopen
     .type dlopen, @function
     .p2align 4
@@ -53,7 +82,7 @@ dlopen:
     .cfi_adjust_cfa_offset 8
     sub $8, %rsp
     .cfi_adjust_cfa_offset 8
-    call loader_ready
+    call loader_opens
     add $8, %rsp
     .cfi_adjust_cfa_offset -8
     pop %rsi
@@ -129,6 +158,31 @@ dlmopen:
     ask dlsym
     ask dlvsym
 
+/* Entry points to be given out, each of eight bytes: dlsym_entry(). They keep the registers for arguments, and the return address. */
+    .globl dlsym_entries
+    .hidden dlsym_entries
+    .type dlsym_entries, %function
+    .p2align 3
+dlsym_entries:
+    .cfi_startproc
+    .set entry, 0
+    .rept 256
+    mov w16, #entry
+    b 2f
+    .set entry, entry + 1
+    .endr
+2:  adrp x17, dlsym_given
+    add x17, x17, :lo12:dlsym_given
+    add x17, x17, x16, lsl #4
+    ldp x16, x9, [x17]
+    adrp x10, :gottprel:dlsym_asked
+    ldr x10, [x10, :gottprel_lo12:dlsym_asked]
+    mrs x11, tpidr_el0
+    str x9, [x11, x10]
+    br x16
+    .cfi_endproc
+    .size dlsym_entries, . - dlsym_entries
+
     .globl dlopen
     .type dlopen, %function
     .p2align 4
@@ -140,7 +194,7 @@ dlopen:
     .cfi_rel_offset x30, 8
     stp x0, x1, [sp, #16]
     mov x29, sp
-    bl loader_ready
+    bl loader_opens
     ldp x0, x1, [sp, #16]
     ldp x29, x30, [sp], #32
     .cfi_restore x29

@@ -131,6 +131,15 @@ static bool equal(const char *a, const char *b)
     return *a == *b;
 }
 
+static bool begins(const char *name, const char *part)
+{
+    while (*part != '\0' && *name == *part) {
+        name++;
+        part++;
+    }
+    return *part == '\0';
+}
+
 static uint32_t hash_of(const char *name)
 {
     uint32_t hash = 5381;
@@ -532,11 +541,12 @@ void *loader_bound(const struct loaded *object, const char *name)
             uint32_t type = ELF64_R_TYPE(reference->r_info);
             uintptr_t bound;
 
-            if ((type != GLOBAL_REFERENCE && type != CALL_REFERENCE) || !equal(tables->strings + symbol->st_name, name))
+            if ((type != GLOBAL_REFERENCE && type != CALL_REFERENCE) || ELF64_ST_TYPE(symbol->st_info) == STT_OBJECT
+                || !begins(tables->strings + symbol->st_name, name))
                 continue;
             bound = *(const uintptr_t *)(tables->base + reference->r_offset);
             /* A function that has not been called yet is bound to a stub in the object itself. */
-            if (bound != 0 && bound - object->start >= object->end - object->start)
+            if (bound != 0 && bound - object->start >= object->end - object->start && !loader_is_own((const void *)bound))
                 return (void *)bound;
         }
     }
@@ -620,13 +630,21 @@ static size_t take_sought(const struct link_map *map, const struct tables *table
     return taken;
 }
 
+_Atomic unsigned loader_opened;
+
+void loader_opens(void)
+{
+    atomic_fetch_add(&loader_opened, 1);
+    loader_ready();
+}
+
 static _Atomic bool has_spaces;
 
 void loader_enters(long space)
 {
     if (space != LM_ID_BASE)
         atomic_store(&has_spaces, true);
-    loader_ready();
+    loader_opens();
 }
 
 /* A search in another namespace. The loader's list of objects is read in a callback of dl_iterate_phdr, while nothing can be loaded or unloaded. */

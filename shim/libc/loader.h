@@ -5,6 +5,7 @@
 #include "text.h"
 
 #include <dlfcn.h>
+#include <stdatomic.h>
 
 /* The parts of a loaded object that are needed to find its symbols. */
 struct tables {
@@ -78,8 +79,8 @@ const char *loader_fill(void *base, const char *names, const struct listed *plac
  * Suited to many names: it takes no lock, and a missing name does not make the loader build a message, for which it would search translations. */
 void *loader_defined(const struct loaded *object, const struct loaded *other, const char *name);
 
-/* Return the function of another object to which the object's own reference to `name` is bound; NULL if it has no such reference, or it is not
- * bound yet. */
+/* Return the function of another object, not of this one, to which the object's own reference to `name` is bound, or to whatever else begins so; NULL if it has
+ * no such reference, or none is bound yet. */
 void *loader_bound(const struct loaded *object, const char *name);
 
 /* Return the definition of `name` that code at `caller` would call without this object. NULL if there is none. Slow. */
@@ -116,7 +117,11 @@ extern void *(*loader_real_dlvsym)(void *handle, const char *name, const char *v
 /* Return true if libc is musl. After loader_next_at_start or loader_ready. */
 MUST_CHECK bool loader_is_musl(void);
 
-/* The same, for a dlmopen into this namespace (dlsym_entry.S). */
+/* How often the program has had objects loaded: as long as it is the same, what was at an address is still there, or nothing is. */
+extern _Atomic unsigned loader_opened;
+
+/* A dlopen; a dlmopen into this namespace (dlsym_entry.S). */
+void loader_opens(void);
 void loader_enters(long space);
 
 /* Find the real functions of the loader. Without them no function of OpenSSL can be found: every call of OpenSSL fails. */

@@ -37,4 +37,11 @@ static bool explain(const void *caller, struct text *out)
     return true;
 }
 
-const struct backend openssl_backend = {.part = "SSL_", .mark = OSSL_MARK, .owns = ossl_is_at, .explain = explain, .look = arrival_look, .look_next = arrival_look_next, .look_in = arrival_look_in, .prepare = prepare};
+/* Its objects tell. */
+static bool owns(const void *address, const void **library)
+{
+    (void)library;
+    return ossl_is_at(address);
+}
+
+const struct backend openssl_backend = {.part = "SSL_", .mark = OSSL_MARK, .owns = owns, .explain = explain, .look = arrival_look, .look_next = arrival_look_next, .look_in = arrival_look_in, .prepare = prepare};
