@@ -821,6 +821,11 @@ another() {
     sed -e "s/${release//./\\.}/${RELEASES[1]}/g" -e 's/libgnutls\.so\.30/libgnutlz.so.30/g' "$library" >"$ANOTHER"
 }
 
+# plugin_of_another: one that is linked to it
+plugin_of_another() {
+    ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -shared -fPIC -DPLUGIN -o "$LAB/another/plugin.so" "$BATS_TEST_DIRNAME/gnutls/by_dlsym.c" "$ANOTHER" -ldl -Wl,-rpath,"$LAB/another"
+}
+
 # held_beside [OPTION...]: three clients, of two libraries, are each judged by the library that the program has asked
 held_beside() {
     local names wrong
@@ -883,7 +888,7 @@ held_beside() {
 @test "an impostor is refused in plugins that are linked to libraries of different names" {
     local how
     another
-    ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -shared -fPIC -DPLUGIN -o "$LAB/another/plugin.so" "$BATS_TEST_DIRNAME/gnutls/by_dlsym.c" "$ANOTHER" -ldl -Wl,-rpath,"$LAB/another"
+    plugin_of_another
     USED=("${RELEASES[0]}" "${RELEASES[1]}" "${RELEASES[0]}")
     for how in '' late 'late closed'; do
         # shellcheck disable=SC2086 # words
@@ -895,6 +900,20 @@ held_beside() {
     USED=("${RELEASES[0]}" "${RELEASES[0]}" "${RELEASES[0]}")
     held_beside "plugin=$LAB/plugin.so" "beside=$LAB/another/plugin.so"
     held_beside "plugin=$LAB/plugin.so" "beside=$LAB/another/plugin.so" late
+}
+
+@test "where it cannot be known for which library a function is called, the call fails, and one line says so" {
+    local line='refused: gnutls_certificate_allocate_credentials was called, and it is not known of which GnuTLS: there are several, and the caller is linked to none'
+    another
+    plugin_of_another
+    held_by_dlsym local "plugin=$LAB/plugin.so" passed
+    EVENTS=$GOOD_EVENTS CONNECTIONS=3 asks bare "$GOOD" by_dlsym local "plugin=$LAB/plugin.so" passed "beside=$LAB/another/plugin.so"
+    equals "$STATUS" 0
+    pins '* allow'
+    EVENTS=$GOOD_EVENTS asks shim "$GOOD" by_dlsym local "plugin=$LAB/plugin.so" passed "beside=$LAB/another/plugin.so"
+    equals "$STATUS" 2
+    lacks "$OUT" 'hello from'
+    equals "$(sed 's/\[[0-9]*\]//' <<<"$ERR" | grep '^pinshim')" "pinshim: $line"
 }
 
 @test "an impostor gets nothing where an object behind the shim finds every function by RTLD_NEXT" {

@@ -10,14 +10,14 @@
 
 /* Returned in two registers, to the assembler code. */
 struct answer {
-    void *value;
-    uintptr_t answered;
+    uintptr_t value;
+    enum { NOT_ANSWERED = 0, ANSWERED, ANSWERED_BY_ENTRY } answered; /* the last: the value is where it is among the entry points */
 };
 
 struct answer exports_dlsym(void *handle, const char *name);
 struct answer exports_dlvsym(void *handle, const char *name, const char *version);
 
-static const struct answer not_answered = {NULL, 0};
+static const struct answer not_answered = {0, NOT_ANSWERED};
 
 /* Not strstr(), as in loader.c: whoever interposes that may be looking for the real one. */
 static bool has_part(const char *name, const char *part)
@@ -72,22 +72,21 @@ static bool is_in_backend(const void *address, const void **library)
 /* The entry points of dlsym_entry.S: each sets dlsym_asked to a library, and jumps to this object's function. A place is written once. */
 #define ENTRIES 256
 #ifdef __aarch64__
-#define ENTRY_OFFSET(at) ((at) * 8)
+#define ENTRY(at) ((at) * 8)
 #else
-#define ENTRY_OFFSET(at) ((at) * 4 + (at) / 32 * 8)
+#define ENTRY(at) ((at) * 4 + (at) / 32 * 8)
 #endif
 struct given {
     _Atomic(void *) own; /* NULL: free */
     _Atomic(const void *) library;
 };
 extern struct given dlsym_given[ENTRIES] __attribute__((visibility("hidden")));
-extern const char dlsym_entries[] __attribute__((visibility("hidden")));
 struct given dlsym_given[ENTRIES];
 
 _Thread_local const void *dlsym_asked;
 
 /* Return an entry point; if there is none left, the function itself. */
-static void *dlsym_entry(void *own, const void *library)
+static struct answer entry_for(void *own, const void *library)
 {
     for (size_t i = 0; i < ENTRIES; i++) {
         void *there = NULL;
@@ -96,9 +95,9 @@ static void *dlsym_entry(void *own, const void *library)
             atomic_store(&dlsym_given[i].library, library);
         else if (there != own || atomic_load(&dlsym_given[i].library) != library)
             continue;
-        return (void *)(uintptr_t)(dlsym_entries + ENTRY_OFFSET(i));
+        return (struct answer) {ENTRY(i), ANSWERED_BY_ENTRY};
     }
-    return own;
+    return (struct answer) {(uintptr_t)own, ANSWERED};
 }
 
 /* Return true if it is the function of libc, or of its loader, that this object calls. If another object interposes it, too, it is not: an object that
@@ -115,7 +114,7 @@ static struct answer replace(const char *name, void *own, void *found)
     const void *library = NULL;
     bool interposed = found != NULL && (is_behind_own(name, found) || is_in_backend(found, &library));
 
-    return (struct answer) {!interposed ? found : library != NULL ? dlsym_entry(own, library) : own, 1};
+    return library != NULL ? entry_for(own, library) : (struct answer) {(uintptr_t)(interposed ? own : found), ANSWERED};
 }
 
 /* Whoever has loaded a library looks for its functions next. */

@@ -9,7 +9,7 @@
 
 #if defined(__x86_64__)
 
-/* exports_dlsym and exports_dlvsym answer in rax (the value) and rdx (0: not answered). Three pushes keep the stack aligned. */
+/* exports_dlsym and exports_dlvsym answer in rax and rdx: struct answer. Three pushes keep the stack aligned. */
     .macro ask name
     .globl \name
     .type \name, @function
@@ -24,16 +24,19 @@
     push %rdx
     .cfi_adjust_cfa_offset 8
     call exports_\name
-    test %rdx, %rdx
+    cmp $1, %edx
     pop %rdx
     .cfi_adjust_cfa_offset -8
     pop %rsi
     .cfi_adjust_cfa_offset -8
     pop %rdi
     .cfi_adjust_cfa_offset -8
-    jne 1f
+    jae 1f
     jmp *loader_real_\name(%rip)
-1:  ret
+1:  je 2f
+    lea entries(%rip), %rdx
+    add %rdx, %rax
+2:  ret
     .cfi_endproc
     .size \name, . - \name
     .endm
@@ -41,13 +44,10 @@
     ask dlsym
     ask dlvsym
 
-/* Entry points to be given out, each of four bytes, in groups of 32 whose ends are aligned: dlsym_entry(). They keep the registers for arguments and the
- * caller's return address. */
-    .globl dlsym_entries
-    .hidden dlsym_entries
-    .type dlsym_entries, @function
+/* Entry points to be given out, each of four bytes, in groups of 32 with eight more. They keep the registers for arguments, and the return address. */
+    .type entries, @function
     .p2align 3
-dlsym_entries:
+entries:
     .cfi_startproc
     .set entry, 0
     .rept 8
@@ -68,7 +68,7 @@ dlsym_entries:
     mov %r10, %fs:(%rax)
     jmp *(%r11)
     .cfi_endproc
-    .size dlsym_entries, . - dlsym_entries
+    .size entries, . - entries
 
     .globl dlopen
     .type dlopen, @function
@@ -122,7 +122,7 @@ dlmopen:
 
 #elif defined(__aarch64__)
 
-/* exports_dlsym and exports_dlvsym answer in x0 (the value) and x1 (0: not answered). */
+/* exports_dlsym and exports_dlvsym answer in x0 and x1: struct answer. */
     .macro ask name
     .globl \name
     .type \name, %function
@@ -145,12 +145,16 @@ dlmopen:
     .cfi_restore x29
     .cfi_restore x30
     .cfi_adjust_cfa_offset -48
-    cbnz x10, 1f
+    cbnz w10, 1f
     adrp x16, loader_real_\name
     ldr x16, [x16, #:lo12:loader_real_\name]
     br x16
 1:  mov x0, x9
-    ret
+    cmp w10, #1
+    b.eq 2f
+    adr x9, entries
+    add x0, x0, x9
+2:  ret
     .cfi_endproc
     .size \name, . - \name
     .endm
@@ -158,12 +162,10 @@ dlmopen:
     ask dlsym
     ask dlvsym
 
-/* Entry points to be given out, each of eight bytes: dlsym_entry(). They keep the registers for arguments, and the return address. */
-    .globl dlsym_entries
-    .hidden dlsym_entries
-    .type dlsym_entries, %function
+/* Entry points to be given out, each of eight bytes. They keep the registers for arguments, and the return address. */
+    .type entries, %function
     .p2align 3
-dlsym_entries:
+entries:
     .cfi_startproc
     .set entry, 0
     .rept 256
@@ -181,7 +183,7 @@ dlsym_entries:
     str x9, [x11, x10]
     br x16
     .cfi_endproc
-    .size dlsym_entries, . - dlsym_entries
+    .size entries, . - entries
 
     .globl dlopen
     .type dlopen, %function

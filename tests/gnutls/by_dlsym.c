@@ -4,7 +4,8 @@
  * before the other is used, or late; closed: both are closed and opened again after each client; wide: this one is global; apart: it is in a namespace of its own. A
  * line tells where the other library's code has run.
  * by_dlsym HOST PORT beside=PATH serves=PREFIX [...]: a client of the one and a server of the other, that shows PREFIX.pem, within this process; then the reverse.
- * by_dlsym HOST PORT plugin=PATH [beside=PATH] [deepbind] [by=...]: a plugin does so, which is linked with GnuTLS (this file, with -DPLUGIN).
+ * by_dlsym HOST PORT plugin=PATH [beside=PATH] [passed] [deepbind] [by=...]: a plugin does so, which is linked with GnuTLS (this file, with -DPLUGIN); passed: the
+ * program calls the plugin's functions.
  * With -DNEXT, an object to be preloaded after the shim: it does so in the program's place, with functions that it finds by RTLD_NEXT. */
 
 #define PATHS_NO_SSL
@@ -92,13 +93,15 @@ static int run(const struct functions *tls, char **argv)
 }
 
 #if defined(PLUGIN)
-int attack(char **argv);
-int attack(char **argv)
+int attack(char **argv, struct functions *passed);
+int attack(char **argv, struct functions *passed)
 {
 #define LINKED(name) name,
     const struct functions linked = {FUNCTIONS(LINKED)};
 
-    return run(&linked, argv);
+    if (passed != NULL)
+        *passed = linked;
+    return passed != NULL ? 0 : run(&linked, argv);
 }
 #elif defined(NEXT)
 static char **words;
@@ -128,7 +131,7 @@ void (*signal(int number, void (*handler)(int)))(int)
 static struct library {
     void *handle;
     struct functions functions;
-    int (*attack)(char **); /* a plugin's; NULL: it is none */
+    int (*attack)(char **, struct functions *); /* a plugin's; NULL: it is none */
     unsigned logged;
 } libraries[2];
 
@@ -160,7 +163,9 @@ static void open_library(char **argv, const char *path, struct library *library)
         exit(2);
     }
     if (option(argv, "plugin", NULL) != NULL) {
-        library->attack = (int (*)(char **))dlsym(library->handle, "attack");
+        library->attack = (int (*)(char **, struct functions *))dlsym(library->handle, "attack");
+        if (word(argv, "passed"))
+            library->attack(argv, &library->functions);
         return;
     }
 #define FOUND(name) \
@@ -175,7 +180,7 @@ static void open_library(char **argv, const char *path, struct library *library)
 
 static int use(char **argv, struct library *library)
 {
-    return library->attack != NULL ? library->attack(argv) : run(&library->functions, argv);
+    return library->attack != NULL && !word(argv, "passed") ? library->attack(argv, NULL) : run(&library->functions, argv);
 }
 
 /* The same, where the other library's code must not run: it would log something. */
@@ -184,7 +189,7 @@ static int use_alone(char **argv, struct library *library)
     struct library *other = &libraries[library == libraries];
     int result;
 
-    for (int i = 0; i < 2 && library->attack == NULL && !word(argv, "wide"); i++) {
+    for (int i = 0; i < 2 && library->attack == NULL; i++) {
         if (libraries[i].handle == NULL)
             continue;
         libraries[i].functions.gnutls_global_set_log_function(i == 0 ? log_first : log_second);
