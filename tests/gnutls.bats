@@ -913,7 +913,8 @@ held_beside() {
     EVENTS=$GOOD_EVENTS asks shim "$GOOD" by_dlsym local "plugin=$LAB/plugin.so" passed "beside=$LAB/another/plugin.so"
     equals "$STATUS" 2
     lacks "$OUT" 'hello from'
-    equals "$(sed 's/\[[0-9]*\]//' <<<"$ERR" | grep '^pinshim')" "pinshim: $line"
+    equals "$(grep -c '^pinshim' <<<"$ERR")" 1
+    has "$ERR" "]: $line"
 }
 
 @test "an impostor gets nothing where an object behind the shim finds every function by RTLD_NEXT" {

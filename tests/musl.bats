@@ -165,6 +165,12 @@ values() {
         held "$MUSL/gnutls/connect" "${CONNECT[@]}" "priority=-VERS-ALL:+$version"
         PATHS_TRUST=$LAB/ca.pem held "$MUSL/gnutls/connect" "${CONNECT[@]}" "priority=-VERS-ALL:+$version"
     done
+    cp "$MUSL/libgnutls.so.30" "$BATS_TEST_TMPDIR/another.so"
+    capture shim "$MUSL/gnutls/by_dlsym" 127.0.0.1 "$IMPOSTOR" local "beside=$BATS_TEST_TMPDIR/another.so"
+    equals "$(count_lines refused)" 3
+    lacks "$OUT" 'hello from'
+    accepted "$MUSL/gnutls/by_dlsym" 127.0.0.1 "$GOOD" local "beside=$BATS_TEST_TMPDIR/another.so"
+    lacks "$OUT" wrong
     # What the libcrypto.a of newer releases needs.
     mapfile -t needs < <(find "$MUSL" -name 'libz.so*' -o -name 'libzstd.so*' -o -name 'libbrotli*.so*')
     "$CC" -std=gnu11 -D_GNU_SOURCE -rdynamic -o "$within" "$BATS_TEST_DIRNAME/paths/connect.c" -Wl,--whole-archive -l:libssl.a -l:libcrypto.a -Wl,--no-whole-archive "${needs[@]}"
