@@ -145,6 +145,31 @@ int main(void) { puts("hello"); return 0; }'
     equals "$ERR" ''
 }
 
+@test "that the loader ignores LD_PRELOAD where a program is started with another effective user or group is said" {
+    [ "$(id -u)" -eq 0 ] || skip 'needs root'
+    local as change
+
+    # Squid starts its workers like this.
+    for as in seteuid setegid; do
+        for PINSHIM_INHERIT in keep force; do
+            capture shim python3 -c "import os, sys; os.$as(65534); os.execvp(sys.argv[1], sys.argv[1:])" "${GET[@]}" "$URL_IMPOSTOR"
+            equals "$STATUS" 0
+            equals "$(count_lines notice)" 1
+            has "$(lines notice)" 'LD_PRELOAD is ignored for programs that this one starts with another effective user or group than its own: they run without pinshim'
+        done
+        # An environment that is to be without the object
+        PINSHIM_INHERIT=keep capture shim python3 -c "import os, sys; os.$as(65534); os.execve(sys.argv[1], sys.argv[1:], {})" /usr/bin/true
+        equals "$ERR" ''
+    done
+    PINSHIM_INHERIT=force
+    # Where the rights are dropped for good it is not ignored.
+    for change in 'os.setresgid(65534, 65534, 65534)' 'os.setresuid(65534, 65534, 65534)' 'os.seteuid(65534); os.seteuid(0)'; do
+        capture shim python3 -c "import os, sys; $change; os.execvp(sys.argv[1], sys.argv[1:])" "${GET[@]}" "$URL_IMPOSTOR"
+        equals "$STATUS" 60
+        equals "$(count_lines notice)" 0
+    done
+}
+
 @test "another value is a configuration fault; without the variable nothing is put back" {
     PINSHIM_INHERIT=always capture shim "${GET[@]}" "$URL_GOOD"
     equals "$STATUS" 60

@@ -283,19 +283,56 @@ static char *const *put_back(char *const *environment, const struct lacking *lac
     return out;
 }
 
-/* The program may have changed its root: the loader would warn, and start the program without the object. */
-static void look_for_object(void)
+/* What is said once of programs that run without the object. */
+static void say_without(const char *object, const char *reason)
 {
     static _Atomic bool said;
-    int saved = errno;
-    char reason[PATH_MAX + 200];
-    struct text text = text_over(reason, sizeof(reason));
-    const struct event event = {.verdict = EVENT_NOTICE, .reason = reason};
+    char line[PATH_MAX + 200];
+    struct text text = text_over(line, sizeof(line));
+    const struct event event = {.verdict = EVENT_NOTICE, .reason = line};
 
-    if (kept.entry != NULL && kernel_call(SYS_faccessat, AT_FDCWD, kept.object, R_OK) != 0 && errno != EPERM && !atomic_exchange(&said, true)) {
-        text_add_escaped(&text, kept.object, strlen(kept.object), 500);
-        text_add(&text, " is not there for the programs that this one starts (%s): they run without pinshim", strerror(errno));
-        log_event(&event);
+    if (atomic_exchange(&said, true))
+        return;
+    text_add_escaped(&text, object, strlen(object), 500);
+    text_add(&text, " %s: they run without pinshim", reason);
+    log_event(&event);
+}
+
+static bool differ(long own, long effective)
+{
+    return own >= 0 && effective >= 0 && own != effective;
+}
+
+/* The loader takes a program that is started so for a set-user-ID one, and ignores LD_PRELOAD: Squid starts its workers with the effective user "proxy". */
+static bool starts_as_another(void)
+{
+    return differ(kernel_call(SYS_getuid), kernel_call(SYS_geteuid)) || differ(kernel_call(SYS_getgid), kernel_call(SYS_getegid));
+}
+
+/* Return true if a program with this environment is to have the object by it. */
+static bool is_to_have(char *const *environment)
+{
+    bool is = kept.entry != NULL;
+
+    for (; !is && !kept.force && environment != NULL && *environment != NULL; environment++)
+        is = preload_of(*environment) != NULL && strstr(*environment, "pinshim") != NULL;
+    return is;
+}
+
+/* The program may have changed its root: the loader would warn, and start the program without the object. */
+static void look_for_object(char *const *environment)
+{
+    char reason[200];
+    struct text text = text_over(reason, sizeof(reason));
+    int saved = errno;
+
+    if (is_to_have(environment)) {
+        if (starts_as_another())
+            say_without("LD_PRELOAD", "is ignored for programs that this one starts with another effective user or group than its own");
+        else if (kept.entry != NULL && kernel_call(SYS_faccessat, AT_FDCWD, kept.object, R_OK) != 0 && errno != EPERM) {
+            text_add(&text, "is not there for the programs that this one starts (%s)", strerror(errno));
+            say_without(kept.object, reason);
+        }
     }
     errno = saved;
 }
@@ -313,9 +350,9 @@ static void *take_pages(size_t size)
 /* Return the size of the memory that is needed to put back what the environment lacks; 0: nothing is lacking. */
 static size_t look_at(char *const *environment, struct lacking *lacking)
 {
+    look_for_object(environment);
     if (!kept.force)
         return 0;
-    look_for_object();
     return find_lacking(environment, lacking) ? room_for(lacking) : 0;
 }
 
