@@ -18,7 +18,7 @@ setup_file() {
     fi
     [[ $BATS_TEST_FILENAME != */paths_inside* ]] || PATHS=$BATS_TEST_DIRNAME/../build/inside
     export PATHS
-    object plugin plugin PLUGIN
+    object plugin plugin PLUGIN -O2
     object foreign foreign FOREIGN
     object foreign foreign-named FOREIGN -DNAMED
     object by_dlsym helper HELPER
@@ -1044,6 +1044,16 @@ once_more() {
     for by in dlmopen handle version dlsym; do
         held plugin "$LAB/plugin.so" deepbind by=$by
         held plugin "$LAB/plugin.so" deepbind by=$by bio
+    done
+}
+
+@test "an impostor is refused in a plugin whose own verification ends in a jump to the library's" {
+    local version own
+    for version in tls1.2 tls1.3; do
+        for own in verify check; do
+            held plugin "$LAB/plugin.so" $own $version
+            held plugin "$LAB/plugin.so" $own $version bio
+        done
     done
 }
 

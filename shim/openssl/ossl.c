@@ -297,9 +297,11 @@ static struct ossl *known_verifier(int (*real)(X509_STORE_CTX *))
     return NULL;
 }
 
+_Thread_local const struct ossl *ossl_verifying;
+
 struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *))
 {
-    struct ossl *ossl = ossl_known_at((uintptr_t)caller);
+    struct ossl *ossl = loader_is_own(caller) ? (struct ossl *)(uintptr_t)ossl_verifying : ossl_known_at((uintptr_t)caller);
     int saved = errno;
     struct loaded objects[OSSL_MAX];
     struct loaded object;
@@ -320,6 +322,9 @@ struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *)
         for (size_t i = 0; i < count; i++)
             (void)ossl_meet(&objects[i]);
         ossl = known_verifier(*real);
+        /* As in ossl_of_caller. */
+        if (*real == NULL && count == 1 && (ossl = ossl_meet(&objects[0])) != NULL)
+            *real = ossl->X509_verify_cert;
     }
     errno = saved;
     return ossl;

@@ -114,6 +114,9 @@ void ossl_find_crypto(const struct loaded *ssl, struct loaded *crypto);
 /* Find the library that contains `address`, even if it is not known yet (slow). NULL if no libssl does. */
 struct ossl *ossl_at(const void *address);
 
+/* The library whose handshake has called a verification of the program's in this thread: a function that this jumps to seems to be called by this object. */
+extern _Thread_local const struct ossl *ossl_verifying;
+
 /* Find the library whose X509_verify_cert is the one that an object with code at `caller` calls. `*real` is that function. */
 struct ossl *ossl_of_verifier(const void *caller, int (**real)(X509_STORE_CTX *));
 

@@ -257,6 +257,7 @@ static bool read_pair(struct verification *verification, verify_function **funct
 static int cert_verify_callback(X509_STORE_CTX *ctx, void *arg)
 {
     struct verification *verification = arg;
+    const struct ossl *outer = ossl_verifying;
     const struct ossl *ossl;
     verify_function *function;
     struct captured captured;
@@ -270,7 +271,9 @@ static int cert_verify_callback(X509_STORE_CTX *ctx, void *arg)
     /* libssl always has an SSL there. */
     if (captured.ssl == NULL)
         return 0;
+    ossl_verifying = ossl;
     result = function != NULL ? function(ctx, arg) : ossl->X509_verify_cert(ctx);
+    ossl_verifying = outer;
     if (function == NULL && result < 0)
         result = 0; /* as libssl does without a callback */
     return verify_conclude(ossl, ctx, &captured, result);

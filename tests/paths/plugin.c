@@ -1,5 +1,5 @@
 /* plugin HOST PORT OBJECT [deepbind] [by=...] [tls1.2]: a program without OpenSSL that loads OBJECT, under RTLD_DEEPBIND or not, and
- * lets it fetch; by dlopen, or by=dlmopen into the same namespace, by=space into a new one, by=handle, by=version (the dlopen that dlsym, or dlvsym, finds in libc's handle),
+ * lets it fetch, with "verify" or "check" by a verification of its own; by dlopen, or by=dlmopen into the same namespace, by=space into a new one, by=handle, by=version (the dlopen that dlsym, or dlvsym, finds in libc's handle),
  * by=dlsym (a dlsym that was found there). With -DPLUGIN it is that object, linked with libssl; and a converter of characters as well, that iconv(3) loads: it
  * fetches from HOST and PORT in the environment and ends the program. */
 
@@ -8,15 +8,48 @@
 #endif
 #include "paths.h"
 #include <dlfcn.h>
+#ifdef PLUGIN
+#include <openssl/x509v3.h>
+#endif
 
 int plugin_fetch(char **argv);
 
 #ifdef PLUGIN
 
+/* Both end in a jump, if they are optimized: then what is called sees the return address of their caller. */
+static int verify(X509_STORE_CTX *store, void *arg)
+{
+    (void)arg;
+    X509_VERIFY_PARAM_set_purpose(X509_STORE_CTX_get0_param(store), X509_PURPOSE_SSL_SERVER);
+    return X509_verify_cert(store);
+}
+
+static int check(X509_STORE_CTX *store, void *arg)
+{
+    (void)arg;
+    return X509_check_host(X509_STORE_CTX_get0_cert(store), PINNED, 0, 0, NULL);
+}
+
+/* It accepts what its callback has verified, as LuaSec's lsec_continue does. */
+static int continue_anyway(int result, X509_STORE_CTX *store)
+{
+    (void)result;
+    (void)store;
+    return 1;
+}
+
 static int answer(char **argv)
 {
-    SSL *ssl = client(context(argv), open_socket(argv[1], argv[2], SOCK_STREAM), PINNED);
+    SSL_CTX *ctx = context(argv);
+    SSL *ssl;
 
+    if (word(argv, "verify"))
+        SSL_CTX_set_cert_verify_callback(ctx, verify, NULL);
+    if (word(argv, "check"))
+        SSL_CTX_set_cert_verify_callback(ctx, check, NULL);
+    if (word(argv, "verify") || word(argv, "check"))
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, word(argv, "verify") ? continue_anyway : NULL);
+    ssl = client(ctx, open_socket(argv[1], argv[2], SOCK_STREAM), PINNED);
     if (word(argv, "bio")) {
         BIO *bio = BIO_new(BIO_f_ssl());
 
