@@ -902,6 +902,28 @@ held_beside() {
     held_beside "plugin=$LAB/plugin.so" "beside=$LAB/another/plugin.so" late
 }
 
+@test "a library that is too old to be judged, beside one that is not, keeps its sessions" {
+    local order
+    another
+    sed -i 's/gnutls_session_ext_register/gnutls_session_ext_missing_/g' "$ANOTHER"
+    plugin_of_another
+    for order in "plugin=$LAB/plugin.so beside=$LAB/another/plugin.so" "plugin=$LAB/another/plugin.so beside=$LAB/plugin.so" \
+        "beside=$ANOTHER" "library=$ANOTHER beside=libgnutls.so.30"; do
+        pins '* allow'
+        # shellcheck disable=SC2086 # words
+        EVENTS=$GOOD_EVENTS CONNECTIONS=3 reaches "$GOOD" by_dlsym local $order
+        equals "$(grep -c 'hello from good' <<<"$OUT")" 3
+        pins "www.pinned.example spki-sha256:$PIN_GOOD"
+        # shellcheck disable=SC2086 # words
+        EVENTS=$IMPOSTOR_EVENTS CONNECTIONS=3 asks shim "$IMPOSTOR" by_dlsym local $order
+        lacks "$OUT" 'hello from'
+        got_nothing || return 1
+        equals "$(count_lines refused)" 3
+        has "$(lines refused)" "no pin of $PINS:"
+        has "$(lines refused)" 'cannot be judged'
+    done
+}
+
 @test "where it cannot be known for which library a function is called, the call fails, and one line says so" {
     local line='refused: gnutls_certificate_allocate_credentials was called, and it is not known of which GnuTLS: there are several, and the caller is linked to none'
     another

@@ -15,7 +15,7 @@ struct credentials *gtls_credentials_of(const void *object)
     return credentials != NULL && credentials->attached.release == release ? credentials : NULL;
 }
 
-struct credentials *gtls_credentials_make(const struct gtls *gtls, gnutls_certificate_credentials_t object)
+struct credentials *gtls_credentials_make(const struct gtls *gtls, const void *object)
 {
     struct credentials *credentials = gtls_credentials_of(object);
 
@@ -33,7 +33,7 @@ struct credentials *gtls_credentials_make(const struct gtls *gtls, gnutls_certif
     return credentials;
 }
 
-void gtls_credentials_forget(const struct gtls *gtls, gnutls_certificate_credentials_t object)
+void gtls_credentials_forget(const struct gtls *gtls, const void *object)
 {
     if (gtls_credentials_of(object) != NULL)
         state_drop(gtls, object);

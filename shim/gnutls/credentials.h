@@ -1,4 +1,4 @@
-/* What the shim keeps for credentials: the functions that the program has set on them. */
+/* What the shim keeps for credentials: the functions that the program has set on them; and of sessions that are not judged, their library. */
 #ifndef PINSHIM_GTLS_CREDENTIALS_H
 #define PINSHIM_GTLS_CREDENTIALS_H
 
@@ -18,9 +18,9 @@ struct credentials {
 
 /* Return what is kept for them, NULL if nothing. gtls_credentials_make makes it; NULL when memory ran out. `object` may be NULL. */
 struct credentials *gtls_credentials_of(const void *object);
-struct credentials *gtls_credentials_make(const struct gtls *gtls, gnutls_certificate_credentials_t object);
+struct credentials *gtls_credentials_make(const struct gtls *gtls, const void *object);
 
-/* The credentials are new, or about to be freed. */
-void gtls_credentials_forget(const struct gtls *gtls, gnutls_certificate_credentials_t object);
+/* The object is new, or about to be freed. */
+void gtls_credentials_forget(const struct gtls *gtls, const void *object);
 
 #endif

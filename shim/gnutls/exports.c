@@ -18,14 +18,10 @@
     REAL(name, failure)
 
 /* The same for what is no session's: the library that was asked, or that the caller uses. */
-#define FIND_FOR_CALLER(name, failure) \
-    const struct gtls *gtls = asked(); \
-    if (gtls == NULL) \
-        gtls = gtls_of_caller(__builtin_return_address(0)); \
-    REAL(name, failure)
+#define FIND_FOR_CALLER(name, failure) FIND_FOR_CREDENTIALS(name, NULL, failure)
 
 /* The same for credentials, which may be known. */
-#define FIND_FOR_CREDENTIALS(name, failure) \
+#define FIND_FOR_CREDENTIALS(name, credentials, failure) \
     const struct gtls *gtls = library_of(credentials, __builtin_return_address(0)); \
     REAL(name, failure)
 
@@ -33,6 +29,10 @@
     __typeof__(gtls->name) real = gtls != NULL ? gtls->name : (__typeof__(gtls->name))elsewhere(__builtin_return_address(0), #name); \
     if (real == NULL) \
         return failure;
+
+/* The library of this thread's last call. Where a function that is called from here ends with a call of another one that is interposed, that call seems to
+ * be this object's own. */
+static _Thread_local const struct gtls *last;
 
 /* Return the library by which the program has found the function that it calls; NULL: not by dlsym. Nothing else may be called before. */
 static inline const struct gtls *asked(void)
@@ -47,17 +47,31 @@ static __attribute__((noinline)) struct conn *conn_of(gnutls_session_t session, 
 {
     const struct gtls *by_name = asked();
     struct conn *conn = gtls_conn_of(session);
+    const struct credentials *kept;
 
-    *gtls = conn != NULL ? conn->gtls : by_name != NULL ? by_name : gtls_of_any(caller);
+    if (conn != NULL)
+        *gtls = conn->gtls;
+    else if (by_name != NULL)
+        *gtls = by_name;
+    else if (atomic_load_explicit(&gtls_known[1], memory_order_relaxed) != NULL && (kept = gtls_credentials_of(session)) != NULL)
+        *gtls = kept->gtls;
+    else
+        *gtls = gtls_of_unkept(caller);
+    last = *gtls;
     return conn;
 }
 
 static __attribute__((noinline)) const struct gtls *library_of(gnutls_certificate_credentials_t credentials, const void *caller)
 {
-    const struct gtls *by_name = asked();
-    const struct credentials *kept = by_name != NULL ? NULL : gtls_credentials_of(credentials);
+    const struct gtls *gtls = asked();
+    const struct credentials *kept;
 
-    return by_name != NULL ? by_name : kept != NULL ? kept->gtls : gtls_of_caller(caller);
+    if (gtls == NULL && (kept = gtls_credentials_of(credentials)) != NULL)
+        gtls = kept->gtls;
+    if (gtls == NULL)
+        gtls = last != NULL && loader_is_own(caller) ? last : gtls_of_caller(caller);
+    last = gtls;
+    return gtls;
 }
 
 /* The function that the caller would have reached without the shim. */
@@ -85,11 +99,24 @@ EXPORT int gnutls_init(gnutls_session_t *session, unsigned flags)
     FIND_FOR_CALLER(gnutls_init, GNUTLS_E_INTERNAL_ERROR)
     int result = real(session, flags);
 
-    if (result < 0 || !is_usable(gtls) || (flags & GNUTLS_SERVER) != 0 || gtls_conn_made(gtls, *session, flags, gtls_verify))
+    if (result < 0 || gtls == NULL)
+        return result;
+    gtls_credentials_forget(gtls, *session);
+    if (is_usable(gtls) && (flags & GNUTLS_SERVER) == 0 ? gtls_conn_made(gtls, *session, flags, gtls_verify)
+                                                        : gtls == atomic_load(&gtls_known[0]) || gtls_credentials_make(gtls, *session) != NULL)
         return result;
     gtls->gnutls_deinit(*session);
     *session = NULL;
     return GNUTLS_E_MEMORY_ERROR;
+}
+
+EXPORT void gnutls_deinit(gnutls_session_t session)
+{
+    FIND(gnutls_deinit, session, )
+
+    if (conn == NULL)
+        gtls_credentials_forget(gtls, session);
+    real(session);
 }
 
 /* A client makes its credentials before its first handshake: the pins are read here, while the program still has its rights and its root directory. */
@@ -98,8 +125,9 @@ EXPORT int gnutls_certificate_allocate_credentials(gnutls_certificate_credential
     FIND_FOR_CALLER(gnutls_certificate_allocate_credentials, GNUTLS_E_INTERNAL_ERROR)
     int result = real(credentials);
 
-    if (result >= 0 && is_usable(gtls)) {
-        pinstore_release(evaluation_pins(&gtls->tls));
+    if (result >= 0 && gtls != NULL) {
+        if (gtls->usable)
+            pinstore_release(evaluation_pins(&gtls->tls));
         gtls_credentials_forget(gtls, *credentials);
         /* Later several threads may use them. Without memory now, they may make it then. */
         (void)gtls_credentials_make(gtls, *credentials);
@@ -109,7 +137,7 @@ EXPORT int gnutls_certificate_allocate_credentials(gnutls_certificate_credential
 
 EXPORT void gnutls_certificate_free_credentials(gnutls_certificate_credentials_t credentials)
 {
-    FIND_FOR_CREDENTIALS(gnutls_certificate_free_credentials, )
+    FIND_FOR_CREDENTIALS(gnutls_certificate_free_credentials, credentials, )
 
     gtls_credentials_forget(gtls, credentials);
     real(credentials);
@@ -117,7 +145,7 @@ EXPORT void gnutls_certificate_free_credentials(gnutls_certificate_credentials_t
 
 EXPORT void gnutls_certificate_set_verify_function(gnutls_certificate_credentials_t credentials, gnutls_certificate_verify_function *function)
 {
-    FIND_FOR_CREDENTIALS(gnutls_certificate_set_verify_function, )
+    FIND_FOR_CREDENTIALS(gnutls_certificate_set_verify_function, credentials, )
 
     struct credentials *kept = is_usable(gtls) ? gtls_credentials_make(gtls, credentials) : NULL;
 
@@ -130,7 +158,7 @@ EXPORT void gnutls_certificate_set_verify_function(gnutls_certificate_credential
 #define RETRIEVES(name, type, function1, function2, function3) \
     EXPORT void name(gnutls_certificate_credentials_t credentials, type *function) \
     { \
-        FIND_FOR_CREDENTIALS(name, ) \
+        FIND_FOR_CREDENTIALS(name, credentials, ) \
  \
         if (is_usable(gtls)) \
             gtls_client_cert_set(gtls, credentials, function1, function2, function3); \

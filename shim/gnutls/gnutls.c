@@ -5,17 +5,19 @@
 static bool prepare(void)
 {
     struct loaded found[GTLS_MAX];
-    size_t count = loader_list(GTLS_MARK, found, GTLS_MAX);
+    bool any = false;
 
-    for (size_t i = 0; i < count; i++) {
-        const struct gtls *gtls = gtls_at((const void *)found[i].start);
+    for (size_t count = loader_list(GTLS_MARK, found, GTLS_MAX); count > 0; count--) {
+        const struct gtls *gtls = gtls_at((const void *)found[count - 1].start);
 
-        if (gtls != NULL && gtls->usable)
-            pinstore_release(evaluation_pins(&gtls->tls));
+        if (gtls == NULL || !gtls->usable)
+            continue;
+        pinstore_release(evaluation_pins(&gtls->tls));
+        any = true;
     }
-    if (count > 0)
+    if (any)
         evaluation_free(evaluation_new());
-    return count > 0;
+    return any;
 }
 
 /* A ClientHello without extensions (%NO_EXTENSIONS) is made unseen. It leaves within the call that drives the handshake, if by a function of the program's

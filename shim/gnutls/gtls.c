@@ -154,9 +154,7 @@ static struct gtls *remembered(const void *caller, unsigned opened)
     return atomic_load(&place->at) == (uintptr_t)caller ? gtls : NULL;
 }
 
-#define MAKER "gnutls_init" /* releases that are not judged have it as well */
-
-/* The loader looks in what is global first, and then in what the caller is linked to; but a release that is not judged has symbols of other versions. */
+/* The loader looks in what is global first, and then in what the caller is linked to; but releases of another ABI have symbols of other versions. */
 static struct gtls *find_bound(const void *caller)
 {
     struct loaded object;
@@ -165,37 +163,40 @@ static struct gtls *find_bound(const void *caller)
     struct gtls *linked;
 
     /* What was bound when another library was global stays bound. */
-    if (loader_find(caller, MAKER, &object))
+    if (loader_find(caller, GTLS_MARK, &object))
         bound = object.marked ? caller : loader_bound(&object, "gnutls_");
     if (bound != NULL)
         return gtls_at(bound);
-    linked = gtls_at(loader_for_caller(caller, MAKER));
-    first = linked != NULL ? gtls_at(loader_next(MAKER)) : NULL;
-    return first != NULL ? first : linked;
+    linked = gtls_at(loader_for_caller(caller, GTLS_MARK));
+    first = linked != NULL && linked->usable ? gtls_at(loader_next(GTLS_MARK)) : NULL;
+    return first != NULL && first->usable ? first : linked;
 }
 
 struct gtls *gtls_of_caller(const void *caller)
 {
     unsigned opened = atomic_load(&loader_opened);
     struct gtls *gtls = remembered(caller, opened);
-    struct loaded objects[3];
+    struct loaded objects[2];
     int saved = errno;
 
     if (gtls != NULL)
         return gtls;
     gtls = known_at((uintptr_t)caller);
-    /* This object is one of them. */
     if (gtls == NULL)
-        gtls = loader_list(MAKER, objects, 3) != 2 ? find_bound(caller) : gtls_at((const void *)objects[loader_is_own((const void *)objects[0].start)].start);
+        gtls = loader_list(GTLS_MARK, objects, 2) == 1 ? examine(&objects[0]) : find_bound(caller);
     if (gtls != NULL)
         remember(caller, gtls, opened);
     errno = saved;
     return gtls;
 }
 
-struct gtls *gtls_of_any(const void *caller)
+struct gtls *gtls_of_unkept(const void *caller)
 {
     struct gtls *first = atomic_load_explicit(&gtls_known[0], memory_order_acquire);
+    struct gtls *own;
 
-    return first != NULL && atomic_load_explicit(&gtls_known[1], memory_order_acquire) == NULL ? first : gtls_of_caller(caller);
+    if (first == NULL)
+        return gtls_of_caller(caller);
+    own = atomic_load_explicit(&gtls_known[1], memory_order_acquire) != NULL ? known_at((uintptr_t)caller) : NULL;
+    return own != NULL ? own : first;
 }

@@ -17,8 +17,8 @@
 /* 3.7.4; in a header of an older release it is missing. */
 ssize_t gnutls_record_send_file(gnutls_session_t session, int fd, off_t *offset, size_t count);
 
-/* A function that only a libgnutls defines. */
-#define GTLS_MARK "gnutls_session_ext_register"
+/* A function that only a libgnutls defines, of whatever release, and that is not interposed. */
+#define GTLS_MARK "gnutls_global_init"
 
 struct gtls {
     struct tls tls; /* first: see gtls_certs_library */
@@ -55,7 +55,7 @@ void gtls_look_in(void *handle);
 /* Find the library that code at `caller` is linked to, or else the only one. NULL if that cannot be determined. Slow only the first time. */
 struct gtls *gtls_of_caller(const void *caller);
 
-/* Return the library of a session that no state is kept for. Each library is known once it has made its first session. */
-struct gtls *gtls_of_any(const void *caller);
+/* Return the library of a session that nothing is kept for: the first, but for one whose own code calls. Each library is known once it has made a session. */
+struct gtls *gtls_of_unkept(const void *caller);
 
 #endif
