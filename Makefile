@@ -67,7 +67,7 @@ $(BUILD)/shim/%.o: shim/%.c
 
 # What runs seldom is made small.
 $(patsubst %,$(BUILD)/shim/%.o,$(addprefix core/,log report config pem client_file text pins_client memory plaintext path pinfile proxy_request roots) \
-	$(addprefix libc/,exec filter guard required cares) openssl/client_decode gnutls/client_decode): size := -Os
+	$(addprefix libc/,exec filter guard required cares dlsym) openssl/client_decode $(addprefix gnutls/,client_decode gtls)): size := -Os
 
 # Where the command looks for the object; written only when it is another directory than before.
 $(BUILD)/libdir: always
