@@ -170,6 +170,34 @@ int main(void) { puts("hello"); return 0; }'
     done
 }
 
+@test "that LD_PRELOAD is ignored where a set-group-ID program starts itself again as another group is said" {
+    [ "$(id -u)" -eq 0 ] || skip 'needs root'
+    local own=$BATS_TEST_TMPDIR/own again change
+
+    cp "$(realpath /usr/bin/python3)" "$own"
+    export PYTHONHOME=/usr
+    again="os.execv('$own', ['$own', '-c', 'print(\"again\")'])"
+    for PINSHIM_INHERIT in keep force; do
+        # Exim starts itself like this, by its user, for each delivery.
+        chmod 2755 "$own"
+        capture shim "$own" -c "import os; os.setresgid(65534, 65534, 65534); $again"
+        equals "$OUT" again
+        equals "$(count_lines notice)" 1
+        has "$(lines notice)" "$own is set-user-ID or set-group-ID, so that LD_PRELOAD is ignored where this program starts it again: they run without pinshim"
+        # As the same group; where rights are not to be gained; and another program
+        for change in pass 'import ctypes; ctypes.CDLL(None).prctl(38, 1, 0, 0, 0); os.setresgid(65534, 65534, 65534)'; do
+            capture shim "$own" -c "import os; $change; $again"
+            equals "$OUT" again
+            equals "$ERR" ''
+        done
+        capture shim python3 -c "import os; os.setresgid(65534, 65534, 65534); $again"
+        equals "$ERR" ''
+        chmod 755 "$own"
+        capture shim "$own" -c "import os; os.setresgid(65534, 65534, 65534); $again"
+        equals "$ERR" ''
+    done
+}
+
 @test "another value is a configuration fault; without the variable nothing is put back" {
     PINSHIM_INHERIT=always capture shim "${GET[@]}" "$URL_GOOD"
     equals "$STATUS" 60

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 /* glibc 2.34; musl has none. */
@@ -298,15 +300,23 @@ static void say_without(const char *object, const char *reason)
     log_event(&event);
 }
 
-static bool differ(long own, long effective)
+/* Make one of the calls that say who the process is, and compare the result. False if it may not be made. */
+static __attribute__((noinline)) bool is_other(long call, long than)
 {
-    return own >= 0 && effective >= 0 && own != effective;
+    long own = kernel_call(call);
+
+    return own >= 0 && than >= 0 && own != than;
+}
+
+static __attribute__((noinline)) bool find_file(const char *path, struct stat *out)
+{
+    return kernel_call(SYS_newfstatat, AT_FDCWD, path, out, 0) == 0;
 }
 
 /* The loader takes a program that is started so for a set-user-ID one, and ignores LD_PRELOAD: Squid starts its workers with the effective user "proxy". */
 static bool starts_as_another(void)
 {
-    return differ(kernel_call(SYS_getuid), kernel_call(SYS_geteuid)) || differ(kernel_call(SYS_getgid), kernel_call(SYS_getegid));
+    return is_other(SYS_getuid, kernel_call(SYS_geteuid)) || is_other(SYS_getgid, kernel_call(SYS_getegid));
 }
 
 /* Return true if a program with this environment is to have the object by it. */
@@ -334,6 +344,27 @@ static void look_for_object(char *const *environment)
             say_without(kept.object, reason);
         }
     }
+    errno = saved;
+}
+
+/* Return true if the loader ignores LD_PRELOAD in a program of this file. */
+static bool gains_rights(const struct stat *file)
+{
+    bool gains = ((file->st_mode & S_ISUID) != 0 && is_other(SYS_getuid, file->st_uid)) || ((file->st_mode & S_ISGID) != 0 && is_other(SYS_getgid, file->st_gid));
+
+    return gains && kernel_call(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0) == 0;
+}
+
+/* Root has started Exim with the object. It delivers what it receives by starting itself again, by another user, which is set-user-ID then. */
+static void look_at_own_file(const char *path, char *const *environment)
+{
+    struct stat file;
+    struct stat own;
+    int saved = errno;
+
+    if (is_to_have(environment) && find_file(path, &file) && gains_rights(&file) && find_file("/proc/self/exe", &own)
+        && own.st_ino == file.st_ino && own.st_dev == file.st_dev)
+        say_without(path, "is set-user-ID or set-group-ID, so that LD_PRELOAD is ignored where this program starts it again");
     errno = saved;
 }
 
@@ -380,6 +411,7 @@ static int missing(void)
 EXPORT int execve(const char *path, char *const argv[], char *const environment[])
 {
     FIX_ENVIRONMENT(environment, -1)
+    look_at_own_file(path, environment);
     return REAL(execve) != NULL ? REAL(execve)(path, argv, fixed) : missing();
 }
 
@@ -436,22 +468,31 @@ EXECL(execl, , execve(path, argv, environ))
 EXECL(execlp, , execvpe(path, argv, environ))
 EXECL(execle, char *const *environment = va_arg(args, char *const *), execve(path, argv, environment))
 
+typedef int spawn_function(void *started, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes, char *const argv[],
+    char *const environment[]);
+
+static int spawn(spawn_function *function, void *started, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
+    char *const argv[], char *const environment[])
+{
+    int saved = errno;
+    int result = ENOSYS;
+    FIX_ENVIRONMENT(environment, ENOMEM)
+
+    errno = saved;
+    if (function != NULL)
+        result = function(started, path, actions, attributes, argv, fixed);
+    saved = errno;
+    if (room > ON_STACK)
+        (void)kernel_call(SYS_munmap, memory, room);
+    errno = saved;
+    return result;
+}
+
 #define SPAWN(name, id) \
     EXPORT int name(id, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes, char *const argv[], \
         char *const environment[]) \
     { \
-        int saved = errno; \
-        int result = ENOSYS; \
-        FIX_ENVIRONMENT(environment, ENOMEM) \
-\
-        errno = saved; \
-        if (REAL(name) != NULL) \
-            result = REAL(name)(started, path, actions, attributes, argv, fixed); \
-        saved = errno; \
-        if (room > ON_STACK) \
-            (void)kernel_call(SYS_munmap, memory, room); \
-        errno = saved; \
-        return result; \
+        return spawn((spawn_function *)find(AT_##name), started, path, actions, attributes, argv, environment); \
     }
 SPAWN(posix_spawn, pid_t *started)
 SPAWN(posix_spawnp, pid_t *started)
