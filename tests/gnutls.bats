@@ -729,11 +729,11 @@ quic_server() {
     lab_wait grep -q "0100007F:$(printf %04X "$PORT")" /proc/net/udp
 }
 
-# quic_client bare|shim [OPTION...]: ngtcp2's client asks the server of $PORT; sets $ARRIVED to how many requests arrived there
+# quic_client bare|shim [OPTION...]: ngtcp2's client asks the server of $PORT, on $HOST (localhost); sets $ARRIVED to how many requests arrived there
 quic_client() {
     local before
     before=$(requests)
-    capture "$1" timeout 20 gtlsclient --exit-on-all-streams-close --timeout=3s "${@:2}" localhost "$PORT" "https://localhost:$PORT/index.html"
+    capture "$1" timeout 20 gtlsclient --exit-on-all-streams-close --timeout=3s "${@:2}" "${HOST:-localhost}" "$PORT" "https://localhost:$PORT/index.html"
     sleep 0.3
     ARRIVED=$(($(requests) - before))
 }
@@ -750,7 +750,7 @@ requests() { grep -ac '\[:path: /index.html\]' "$ASKED" || true; }
     quic_client shim
     equals "$ARRIVED" 0
     equals "$(count_lines refused)" 1
-    has "$(lines refused)" "refused localhost: no pin of $PINS:1"
+    has "$(lines refused)" "refused localhost:$PORT: no pin of $PINS:1"
     quic_client bare "${saved[@]}"
     quic_client bare "${saved[@]}"
     equals "$ARRIVED" 1
@@ -762,6 +762,30 @@ requests() { grep -ac '\[:path: /index.html\]' "$ASKED" || true; }
     quic_client shim "${saved[@]}"
     equals "$ARRIVED" 1
     equals "$(count_lines '[a-z]+')" 0
+}
+
+@test "QUIC: an impostor is refused by the rule for its address, whatever name its client gave" {
+    command -v gtlsclient >/dev/null || skip 'no ngtcp2 here'
+    local HOST version
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD"
+    quic_server impostor
+    # With a number for a name it says "localhost" as well.
+    for HOST in localhost 127.0.0.1; do
+        for version in v1 v2draft; do
+            quic_client bare --version=$version --preferred-versions=$version
+            equals "$ARRIVED" 1
+            quic_client shim --version=$version --preferred-versions=$version
+            equals "$ARRIVED" 0
+            equals "$(count_lines refused)" 1
+            has "$(lines refused)" "refused 127.0.0.1:$PORT: no pin of $PINS:1"
+        done
+    done
+    quic_server good
+    for HOST in localhost 127.0.0.1; do
+        quic_client shim
+        equals "$ARRIVED" 1
+        equals "$(count_lines '[a-z]+')" 0
+    done
 }
 
 @test "an impostor is refused where every function is found by dlsym or dlvsym, in a library opened in whatever way" {

@@ -224,7 +224,8 @@ raw() {
 @test "a ClientHello is held however it is handed to the kernel" {
     local how
     pinned
-    for how in whole gathered writev pwritev2 many copied high passed child records tds behind stdio handle datagram datagram-to pair again reused torn; do
+    for how in whole gathered writev pwritev2 many copied high passed child records tds behind stdio handle datagram datagram-to pair again reused torn \
+        quic{,-2,-to,-many,-gathered,-twice}; do
         raw nothing "$how"
     done
     for how in write writev pwritev2 sendto sendmsg sendmmsg; do
@@ -233,6 +234,7 @@ raw() {
     # Its first bytes say nothing to anybody.
     raw beginning bytes
     raw beginning pieces
+    raw beginning quic-pieces
     # However many have begun: nobody knows for whom those beyond are.
     for how in crowd crowd-of-bytes; do
         capture shim timeout 60 /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/raw_hello.py" "$how"
@@ -248,7 +250,7 @@ raw() {
     raw all pipe
     raw all file
     pins '* allow'
-    for how in whole gathered writev pwritev2 many bytes pieces old old-bytes old-pieces crowd crowd-of-bytes reused filtered records behind stdio handle datagram pair \
+    for how in whole gathered writev pwritev2 many bytes pieces old old-bytes old-pieces crowd crowd-of-bytes reused filtered records behind stdio handle datagram pair quic{,-2,-to,-many,-gathered,-twice,-pieces} \
         syscall-{write,writev,pwritev2,sendto,sendmsg,sendmmsg}; do
         raw all "$how"
     done

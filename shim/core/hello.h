@@ -39,6 +39,14 @@ static inline bool hello_may_begin(uint8_t first)
     return first == 22 || first == 18 || hello_may_be_old(first);
 }
 
+/* Of a ClientHello that cannot be put together it is not known for whom it is: give it a name that no host has. */
+static inline void hello_cover(struct hello *hello)
+{
+    hello->sni[0] = '\0';
+    hello->sni_length = 1;
+    hello->covered = true;
+}
+
 /* Read the beginning of what is sent, gathered from `parts`; empty ones count as nothing. Only with HELLO_CLIENT has `out` a meaning. A ClientHello
  * that is spread over several TLS records is read as a whole; of one that is spread over DTLS records, the first fragment. */
 MUST_CHECK enum hello_kind hello_read(const struct iovec *parts, size_t count, struct hello *out);

@@ -6,6 +6,7 @@
 #include "loader.h"
 #include "memory.h"
 #include "proxy.h"
+#include "quic.h"
 #include "sent.h"
 #include "socket.h"
 #include "target.h"
@@ -374,20 +375,23 @@ static bool permits_hello(int fd, const struct hello *hello, const struct sockad
     return may_leave(fd, hello, claim, &address, caller);
 }
 
-/* Of a ClientHello that cannot be put together it is not known for whom it is. */
-static void covers_name(struct hello *hello)
+/* Return false if it does not: errno is set then. */
+static bool permits_or_shuts(int fd, const struct hello *hello, const struct sockaddr *to, socklen_t to_length, const void *caller)
 {
-    hello->sni[0] = '\0';
-    hello->sni_length = 1; /* a name that no host has */
-    hello->covered = true;
+    if (permits_hello(fd, hello, to, to_length, caller))
+        return true;
+    if (to == NULL || !hello->datagram)
+        (void)shut(fd);
+    errno = EACCES;
+    return false;
 }
 
-/* Nor which random it has. */
+/* Of one that cannot be read it is not known either which random it has. */
 static void is_unread(uint64_t inode, struct hello *out)
 {
     memset(out, 0, sizeof(*out));
     memcpy(out->random + 8, &inode, sizeof(inode)); /* by which it is logged once */
-    covers_name(out);
+    hello_cover(out);
 }
 
 static uint8_t first_of(const struct iovec *parts, size_t count)
@@ -443,17 +447,25 @@ static bool permits_beginning(int fd, const struct iovec *parts, size_t count, c
     if (kind == HELLO_BEGUN)
         is_unread(inode, &hello);
     else if (more)
-        covers_name(&hello);
-    if (permits_hello(fd, &hello, to, to_length, caller)) {
-        /* TDS goes on in packets of its own. */
-        if (first == 18)
-            socket_unmark(fd, SOCKET_NEEDS_TLS);
+        hello_cover(&hello);
+    if (!permits_or_shuts(fd, &hello, to, to_length, caller))
+        return false;
+    /* TDS goes on in packets of its own. */
+    if (first == 18)
+        socket_unmark(fd, SOCKET_NEEDS_TLS);
+    return true;
+}
+
+/* The same of a datagram of QUIC. */
+static bool permits_initial(int fd, const struct iovec *parts, size_t count, const struct sockaddr *to, socklen_t to_length, const void *caller)
+{
+    struct hello hello;
+    struct sent sent;
+
+    if (quic_read(parts, count, &hello) != HELLO_CLIENT
+        || (!hello.whole && hello.sni_length == 0 && sent_find(hello.random, &sent) == SENT_UNKNOWN))
         return true;
-    }
-    if (to == NULL || !hello.datagram)
-        (void)shut(fd);
-    errno = EACCES;
-    return false;
+    return permits_or_shuts(fd, &hello, to, to_length, caller);
 }
 
 void guard_sent_one(int fd, uint8_t byte, const void *caller)
@@ -496,6 +508,8 @@ bool guard_permits(int fd, const struct iovec *parts, size_t count, const struct
         return false;
     if (((marks & SOCKET_BEGINS_HELLO) != 0 || hello_may_begin(*(const uint8_t *)first->iov_base))
         && !permits_beginning(fd, parts, count, to, to_length, caller, after))
+        return false;
+    if (quic_may_begin(*(const uint8_t *)first->iov_base) && !permits_initial(fd, parts, count, to, to_length, caller))
         return false;
     errno = saved;
     return true;

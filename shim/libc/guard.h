@@ -3,7 +3,13 @@
 #ifndef PINSHIM_GUARD_H
 #define PINSHIM_GUARD_H
 
-#include "hello.h"
+#include "quic.h"
+
+/* Return true if what begins with this byte is of interest here. */
+static inline bool guard_looks(uint8_t first)
+{
+    return hello_may_begin(first) || quic_may_begin(first);
+}
 
 /* A call of the function at `caller` is about to send on `fd` what is gathered from `parts`, to `to` (NULL: to the peer of `fd`). Return false if it
  * must fail: errno is set then. Where `*after` becomes true, guard_sent must follow with the call's result. */

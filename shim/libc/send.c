@@ -20,21 +20,14 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-/* What data of interest begins with: hello_may_begin, proxy_request_may_begin. */
-static const uint8_t interesting[256] = {[18] = 1, [22] = 1, [0x80] = 1, [0x81] = 1, ['C'] = 1, ['c'] = 1, ['\r'] = 1, ['\n'] = 1, [4] = 1, [5] = 1};
+/* What data of interest begins with: guard_looks, proxy_request_may_begin. */
+static const uint8_t interesting[256] = {[18] = 1, [22] = 1, [0x80] = 1, [0x81] = 1, [0xc0 ... 0xdf] = 1, ['C'] = 1, ['c'] = 1, ['\r'] = 1, ['\n'] = 1, [4] = 1, [5] = 1};
 
 /* Return true if data that begins so, for a socket, needs no look. Nothing is read for a descriptor of which it is not known that it is one: /dev/null
  * accepts any pointer, and a pipe says whether there is memory. No address beyond the half of all is a program's. */
 static inline bool begins_plainly(const uint8_t *bytes)
 {
     return (intptr_t)bytes >= KERNEL_NEVER_MAPPED && interesting[bytes[0]] == 0;
-}
-
-/* Text over WebSocket begins as a ClientHello in the format of SSL 2.0 does, but for its third byte. */
-static bool is_frame(const uint8_t *bytes, size_t size)
-{
-    return (intptr_t)bytes >= KERNEL_NEVER_MAPPED && size > 2 && (uintptr_t)bytes % KERNEL_PAGE_LEAST < KERNEL_PAGE_LEAST - 2 && hello_may_be_old(bytes[0])
-        && bytes[2] != 1;
 }
 
 static bool is_known_as_none(int fd)
@@ -61,6 +54,16 @@ static inline bool is_plain(const void *bytes, size_t size, int flags, const str
     if (to == NULL)
         return size > 1 && begins_plainly(bytes);
     return size >= DNS_QUERY_MIN && (flags & MSG_FASTOPEN) == 0 && begins_plainly(bytes) && !dns_may_be_query(bytes, size);
+}
+
+/* Return true if a look at more than its first byte shows that it is plain. Text over WebSocket begins as a ClientHello in the format of SSL 2.0 does, but for
+ * its third byte; and any data as a packet of QUIC, but for its version. */
+static bool is_plain_after_all(const uint8_t *bytes, size_t size, int flags, const struct sockaddr *to)
+{
+    if (size < 5 || (intptr_t)bytes < KERNEL_NEVER_MAPPED || (uintptr_t)bytes % KERNEL_PAGE_LEAST > KERNEL_PAGE_LEAST - 5
+        || (to != NULL && (size < DNS_QUERY_MIN || (flags & MSG_FASTOPEN) != 0 || dns_may_be_query(bytes, size))))
+        return false;
+    return quic_may_begin(bytes[0]) ? !quic_has_version(bytes) : hello_may_be_old(bytes[0]) && bytes[2] != 1;
 }
 
 /* The beginning of what a call sends. */
@@ -182,7 +185,7 @@ static size_t gather(struct outgoing *out, unsigned marks, const struct iovec *p
             break;
         if (out->whole == 0 && !is_new && (intptr_t)bytes > 0) {
             page = (uintptr_t)bytes / KERNEL_PAGE_LEAST;
-            far |= hello_may_begin(bytes[0]);
+            far |= guard_looks(bytes[0]);
         }
         out->whole += size;
         if (far)
@@ -223,7 +226,7 @@ static bool look_before(struct outgoing *out, int fd, const struct iovec *parts,
         else if (!required_permits_asking(fd, out->bytes, out->size))
             return false;
     }
-    if ((hello_may_begin(out->bytes[0]) || (socket_marks_of(fd) & (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED)) != 0)
+    if ((guard_looks(out->bytes[0]) || (socket_marks_of(fd) & (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED)) != 0)
         && !guard_permits(fd, parts, count, to, to_length, caller, &out->guarded))
         return false;
     behind = to == NULL && (socket_marks_of(fd) & SOCKET_IS_NEW) != 0 ? find_behind(out) : 0;
@@ -282,7 +285,7 @@ static void look_after_one(int fd, const void *bytes, ssize_t sent, const void *
         struct outgoing outgoing; \
         ssize_t sent; \
 \
-        if (is_none(fd) || (socket_marks_of(fd) == SOCKET_IS_ONE && (to) == NULL && is_frame(bytes, size))) \
+        if (is_none(fd) || (socket_marks_of(fd) == SOCKET_IS_ONE && is_plain_after_all(bytes, size, flags, to))) \
             return find_##name() arguments; \
         if (size == 0 || (size == 1 && (socket_marks_of(fd) & SOCKET_GUARDED) == 0)) { \
             sent = find_##name() arguments; \
@@ -320,7 +323,7 @@ static bool are_plain(int fd, const struct iovec *parts, size_t count, int flags
     }
     return count == 0
         || (socket_marks_of(fd) == SOCKET_IS_ONE
-            && (is_plain(parts->iov_base, parts->iov_len, flags, to) || (to == NULL && is_frame(parts->iov_base, parts->iov_len))));
+            && (is_plain(parts->iov_base, parts->iov_len, flags, to) || is_plain_after_all(parts->iov_base, parts->iov_len, flags, to)));
 }
 
 /* The same of a socket's, but quickly: false also where the first part is empty. */

@@ -5,10 +5,13 @@ large number),
 passed (to another process), child, records, tds, behind (a header of a relay), stdio, handle (by libc's own), datagram, datagram-to, pair (a pair of
 sockets), pipe, file, again (twice), crowd (in pieces, when a hundred others have begun), crowd-of-bytes, reused (on a descriptor on which one has
 begun, and which was closed by a system call), old (in the format of SSL 2.0), old-bytes, old-pieces, frames (of WebSocket, which begin like it,
-when a hundred others have begun), filtered (seccomp(2) refuses fstat), torn (with more behind it, of which not all can be read). Prints "N of M", and the error if there was one.
+when a hundred others have begun), quic (an Initial packet), quic-to, quic-many, quic-gathered, quic-2 (version 2), quic-twice (in one call), quic-pieces (two
+datagrams, the later half first), filtered (seccomp(2) refuses fstat), torn (with more behind it, of which not all can be read). Prints "N of M", and the error if there was one.
 """
 import ctypes
+import ctypes.util
 import fcntl
+import hmac
 import mmap
 import os
 import resource
@@ -43,6 +46,35 @@ def datagram():
     return b"\x16\xfe\xff" + bytes(8) + listed(2, handshake)
 
 
+def aes(key, counter, text):
+    crypto = ctypes.CDLL(ctypes.util.find_library("crypto"))
+    crypto.EVP_CIPHER_CTX_new.restype = crypto.EVP_aes_128_ctr.restype = ctypes.c_void_p
+    context, out, size = ctypes.c_void_p(crypto.EVP_CIPHER_CTX_new()), ctypes.create_string_buffer(len(text) + 16), ctypes.c_int()
+    assert crypto.EVP_EncryptInit_ex(context, ctypes.c_void_p(crypto.EVP_aes_128_ctr()), None, key, counter) == 1
+    assert crypto.EVP_EncryptUpdate(context, out, ctypes.byref(size), text, len(text)) == 1
+    return out.raw[:len(text)]
+
+
+def initial(identity, number, second, begin, end):
+    """An Initial packet (RFC 9001; RFC 9369) with this part of the ClientHello, without a tag that would hold."""
+    salt, prefix = ("0dede3def700a6db819381be6e269dcbf9bd2ed9", b"quicv2 ") if second else ("38762cf7f55934b34d179ae6a4c80cadccbb7f0a", b"quic ")
+    part = quic_hello[begin:end]
+    payload = b"\6" + (0x4000 | begin).to_bytes(2, "big") + (0x4000 | len(part)).to_bytes(2, "big") + part
+    payload += bytes(1162 - len(payload))
+    header = bytes([0xd3 if second else 0xc3]) + (0x6b3343cf if second else 1).to_bytes(4, "big") + listed(1, identity) + b"\0\0" + (0x4000 | 4 + 1162 + 16).to_bytes(2, "big")
+    secret = hmac.digest(bytes.fromhex(salt), identity, "sha256")
+
+    def expand(label, size):
+        return hmac.digest(secret, size.to_bytes(2, "big") + listed(1, b"tls13 " + label) + b"\0\1", "sha256")[:size]
+
+    secret = expand(b"client in", 32)
+    iv = bytearray(expand(prefix + b"iv", 12))
+    iv[11] ^= number
+    sealed = aes(expand(prefix + b"key", 16), bytes(iv) + b"\0\0\0\2", payload) + os.urandom(16)
+    mask = aes(expand(prefix + b"hp", 16), sealed[:16], bytes(16))
+    return bytes([header[0] ^ mask[0] & 15]) + header[1:] + bytes(a ^ b for a, b in zip(number.to_bytes(4, "big"), mask[1:])) + sealed
+
+
 class Msghdr(ctypes.Structure):
     _fields_ = [("name", ctypes.c_void_p), ("namelen", ctypes.c_uint), ("iov", ctypes.c_void_p), ("iovlen", ctypes.c_size_t),
                 ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t), ("flags", ctypes.c_int), ("len", ctypes.c_uint)]
@@ -68,7 +100,7 @@ def call(fd, data, name, raw):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-kind = socket.SOCK_DGRAM if how.startswith("datagram") else socket.SOCK_STREAM
+kind = socket.SOCK_DGRAM if how.startswith(("datagram", "quic")) else socket.SOCK_STREAM
 listening = socket.socket(socket.AF_INET, kind)
 listening.bind(("127.0.0.1", 0))
 arrived = bytearray()
@@ -96,6 +128,13 @@ others_at = others.getsockname()
 receiver = threading.Thread(target=receive)
 error = ""
 data = datagram() if kind == socket.SOCK_DGRAM else hello(40 if how == "records" else 16384)
+if how.startswith("quic"):
+    quic_hello = b"\1" + listed(3, message(False))
+    identity, second, half = os.urandom(8), how == "quic-2", len(quic_hello) // 2
+    packets = [initial(identity, 0, second, 0, len(quic_hello))]
+    if how in ("quic-twice", "quic-pieces"):
+        packets = [initial(identity, 1, second, half, len(quic_hello)), initial(identity, 0, second, 0, half)]
+    data = b"".join(packets)
 if how == "tds":
     data = bytes.fromhex("1201010000000100") + data
 if how.startswith("old"):
@@ -110,7 +149,7 @@ if how == "behind":
 
 def send(out):
     fd = out.fileno()
-    if how in ("whole", "old", "behind", "records", "tds", "datagram"):
+    if how in ("whole", "old", "behind", "records", "tds", "datagram", "quic", "quic-2", "quic-twice"):
         out.send(data)
     elif how == "again":
         for _ in range(2):
@@ -128,11 +167,14 @@ def send(out):
             others[-1].send(data[:2])
         out.send(data[:2])
         out.send(data[2:])
-    elif how == "gathered":
+    elif how == "quic-pieces":
+        for packet in packets:
+            out.send(packet)
+    elif how in ("gathered", "quic-gathered"):
         out.sendmsg([b"", data[:3], b"", data[3:100], data[100:]])
     elif how == "writev":
         os.writev(fd, [data[:1], data[1:50], data[50:]])
-    elif how == "many":
+    elif how in ("many", "quic-many"):
         call(fd, data, "sendmmsg", False)
     elif how == "pwritev2":
         call(fd, data, how, False)
@@ -201,7 +243,7 @@ def send(out):
         # The kernel sends what is before.
         if libc.write(fd, ctypes.c_void_p(start), ctypes.c_size_t(131072)) < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    elif how == "datagram-to":
+    elif how in ("datagram-to", "quic-to"):
         out.sendto(data, listening.getsockname())
 
 
@@ -228,7 +270,7 @@ if how in ("pair", "pipe", "file"):
 
 receiver.start()
 out = socket.socket(socket.AF_INET, kind)
-if how not in ("datagram-to", "reused"):
+if how not in ("datagram-to", "quic-to", "reused"):
     out.connect(listening.getsockname())
 try:
     if how in ("passed", "child"):

@@ -1,0 +1,356 @@
+#include "quic.h"
+
+#include "aes.h"
+#include "digest.h"
+#include "sha2.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#define SECRET 32
+#define SALT 20
+#define IV 12
+#define TAG 16
+#define ID_MOST 20
+
+/* The lowest version of a range, and how many there are of it. */
+static const struct version {
+    uint32_t first, count;
+    uint8_t initial; /* the type of its packets, in the first byte */
+    char prefix[8]; /* of labels */
+    uint8_t salt[SALT];
+} versions[] = {
+    {1, 1, 0xc0, "quic ", {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17, 0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a}},
+    {0x6b3343cf, 1, 0xd0, "quicv2 ", {0x0d, 0xed, 0xe3, 0xde, 0xf7, 0x00, 0xa6, 0xdb, 0x81, 0x93, 0x81, 0xbe, 0x6e, 0x26, 0x9d, 0xcb, 0xf9, 0xbd, 0x2e, 0xd9}},
+    /* A draft of the second version. */
+    {0x709a50c4, 1, 0xd0, "quicv2 ", {0xa7, 0x07, 0xc2, 0x03, 0xa5, 0x9b, 0x47, 0x18, 0x4a, 0x1d, 0x62, 0xca, 0x57, 0x04, 0x06, 0xea, 0x7a, 0xe3, 0xe5, 0xd3}},
+    /* Drafts 29 to 32 of the first version. */
+    {0xff00001d, 4, 0xc0, "quic ", {0xaf, 0xbf, 0xec, 0x28, 0x99, 0x93, 0xd2, 0x4c, 0x9e, 0x97, 0x86, 0xf1, 0x9c, 0x61, 0x11, 0xe0, 0x43, 0x90, 0xa8, 0x99}},
+};
+
+static const struct version *version_of(const uint8_t number[static 4])
+{
+    uint32_t version = (uint32_t)number[0] << 24 | (uint32_t)number[1] << 16 | (uint32_t)number[2] << 8 | number[3];
+
+    for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+        if (version - versions[i].first < versions[i].count)
+            return &versions[i];
+    }
+    return NULL;
+}
+
+bool quic_has_version(const uint8_t *bytes)
+{
+    return version_of(bytes + 1) != NULL;
+}
+
+/* What is sent, as one; reading beyond its end gives zeros. */
+struct datagram {
+    const struct iovec *parts;
+    size_t count;
+    size_t size;
+};
+
+static uint8_t byte_at(const struct datagram *from, size_t at)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        if (at < from->parts[i].iov_len)
+            return ((const uint8_t *)from->parts[i].iov_base)[at];
+        at -= from->parts[i].iov_len;
+    }
+    return 0;
+}
+
+static void copy_from(const struct datagram *from, size_t at, uint8_t *out, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        out[i] = byte_at(from, at + i);
+}
+
+struct packet {
+    const struct datagram *from;
+    const struct version *version;
+    uint8_t id[ID_MOST]; /* the destination's connection ID */
+    uint8_t id_length;
+    size_t begin;
+    size_t at; /* the number of the packet, then what is read next */
+    size_t end;
+    struct aes aes;
+    uint8_t counter[AES_BLOCK]; /* of GCM (NIST SP 800-38D), for the next block */
+    uint8_t stream[AES_BLOCK];
+    unsigned used; /* bytes of the stream */
+};
+
+/* RFC 2104. Neither is longer than a block of the hash function. */
+static void hmac(const uint8_t *key, size_t key_size, const void *data, size_t size, uint8_t out[static SECRET])
+{
+    uint8_t inner[128] = {0};
+    uint8_t outer[64 + SECRET] = {0};
+
+    memcpy(inner, key, key_size);
+    memcpy(outer, key, key_size);
+    for (int i = 0; i < 64; i++) {
+        inner[i] ^= 0x36;
+        outer[i] ^= 0x5c;
+    }
+    memcpy(inner + 64, data, size);
+    sha2(DIGEST_SHA256, inner, 64 + size, outer + 64);
+    sha2(DIGEST_SHA256, outer, sizeof(outer), out);
+}
+
+/* HKDF-Expand-Label (RFC 8446, section 7.1) without a context. */
+static void expand(const uint8_t secret[static SECRET], const char *prefix, const char *label, size_t size, uint8_t *out)
+{
+    char info[64] = {0, (char)size};
+    struct text text = text_over(info + 3, sizeof(info) - 3);
+    uint8_t bytes[SECRET];
+
+    text_add_string(&text, "tls13 ");
+    text_add_string(&text, prefix);
+    text_add_string(&text, label);
+    info[2] = (char)text.length;
+    info[3 + text.length] = 0;
+    info[4 + text.length] = 1;
+    hmac(secret, SECRET, info, 5 + text.length, bytes);
+    memcpy(out, bytes, size);
+}
+
+/* Take the protection off the header (RFC 9001, section 5.4), and be at the payload. */
+static bool unprotect(struct packet *packet)
+{
+    uint8_t secret[SECRET];
+    uint8_t key[AES_BLOCK];
+    uint8_t mask[AES_BLOCK];
+    unsigned length;
+
+    if (packet->end - packet->at < 4 + AES_BLOCK)
+        return false;
+    hmac(packet->version->salt, SALT, packet->id, packet->id_length, secret);
+    expand(secret, "", "client in", SECRET, secret);
+    expand(secret, packet->version->prefix, "hp", sizeof(key), key);
+    aes_expand(&packet->aes, key);
+    copy_from(packet->from, packet->at + 4, mask, sizeof(mask));
+    aes_encrypt(&packet->aes, mask);
+    expand(secret, packet->version->prefix, "key", sizeof(key), key);
+    aes_expand(&packet->aes, key);
+    memset(packet->counter, 0, sizeof(packet->counter));
+    packet->counter[AES_BLOCK - 1] = 1; /* the first is the tag's */
+    expand(secret, packet->version->prefix, "iv", IV, packet->counter);
+    length = ((byte_at(packet->from, packet->begin) ^ mask[0]) & 3) + 1U;
+    for (unsigned i = 0; i < length; i++)
+        packet->counter[IV - length + i] ^= byte_at(packet->from, packet->at + i) ^ mask[1 + i];
+    packet->at += length;
+    packet->end -= TAG;
+    packet->used = AES_BLOCK;
+    return packet->at < packet->end;
+}
+
+static uint8_t take(struct packet *packet)
+{
+    if (packet->at >= packet->end)
+        return 0;
+    if (packet->used == AES_BLOCK) {
+        packet->used = 0;
+        for (int i = AES_BLOCK - 1; i >= IV && ++packet->counter[i] == 0; i--)
+            ;
+        memcpy(packet->stream, packet->counter, AES_BLOCK);
+        aes_encrypt(&packet->aes, packet->stream);
+    }
+    return byte_at(packet->from, packet->at++) ^ packet->stream[packet->used++];
+}
+
+/* RFC 9000, section 16. */
+static uint64_t take_number(struct packet *packet)
+{
+    uint64_t number = take(packet);
+    unsigned more = (1U << (number >> 6)) - 1;
+
+    number &= 0x3f;
+    while (more-- > 0)
+        number = number << 8 | take(packet);
+    return number;
+}
+
+/* The same in a header. */
+static uint64_t read_number(const struct datagram *from, size_t *at)
+{
+    uint64_t number = byte_at(from, (*at)++);
+    unsigned more = (1U << (number >> 6)) - 1;
+
+    number &= 0x3f;
+    while (more-- > 0)
+        number = number << 8 | byte_at(from, (*at)++);
+    return number;
+}
+
+/* Read the header of the packet at `*at`, and be behind the packet. Return false if none is there. */
+static bool enter_packet(const struct datagram *from, size_t *at, struct packet *out)
+{
+    uint8_t start[6];
+    uint64_t length;
+
+    /* What fills the datagram up. */
+    while (*at < from->size && byte_at(from, *at) == 0)
+        (*at)++;
+    if (from->size - *at < sizeof(start))
+        return false;
+    copy_from(from, *at, start, sizeof(start));
+    out->from = from;
+    out->version = version_of(start + 1);
+    out->begin = *at;
+    out->id_length = start[5];
+    if ((start[0] & 0xc0) != 0xc0 || out->version == NULL || out->id_length > ID_MOST)
+        return false;
+    *at += sizeof(start);
+    copy_from(from, *at, out->id, out->id_length);
+    *at += out->id_length;
+    *at += 1U + byte_at(from, *at);
+    if ((start[0] & 0xf0) == out->version->initial) {
+        length = read_number(from, at);
+        if (*at > from->size || length > from->size - *at)
+            return false;
+        *at += (size_t)length;
+    } else {
+        out->version = NULL;
+    }
+    length = read_number(from, at);
+    out->at = *at;
+    if (*at > from->size || length > from->size - *at)
+        return false;
+    *at += (size_t)length;
+    out->end = *at;
+    return true;
+}
+
+#define LONGEST 4096 /* bytes of a ClientHello that are kept */
+#define RECORD_HEADER 5
+
+/* ClientHellos of late, by the connection IDs that their clients have made up. They stay after they were read: a part of one may be sent again. */
+static struct gathered {
+    _Atomic bool busy;
+    uint64_t id; /* 0: none */
+    uint8_t known[LONGEST / 8]; /* bytes, a bit for each */
+    uint8_t bytes[RECORD_HEADER + LONGEST];
+} gathered[32];
+
+/* Return what there is of the connection's, to be given back. NULL: others are busy with all. */
+static struct gathered *borrow(uint64_t id)
+{
+    static _Atomic unsigned turn;
+    const unsigned all = sizeof(gathered) / sizeof(gathered[0]);
+
+    for (unsigned i = 0; i < all; i++) {
+        if (gathered[i].id == id && !atomic_exchange(&gathered[i].busy, true)) {
+            if (gathered[i].id == id)
+                return &gathered[i];
+            atomic_store(&gathered[i].busy, false);
+        }
+    }
+    for (unsigned i = 0; i < all; i++) {
+        struct gathered *one = &gathered[atomic_fetch_add(&turn, 1) % all];
+
+        if (!atomic_exchange(&one->busy, true)) {
+            one->id = id;
+            memset(one->known, 0, sizeof(one->known));
+            return one;
+        }
+    }
+    return NULL;
+}
+
+/* Take the bytes of a CRYPTO frame (RFC 9000, section 19.6). */
+static bool take_crypto(struct packet *packet, struct gathered **into)
+{
+    uint64_t offset = take_number(packet);
+    uint64_t length = take_number(packet);
+
+    if (length > packet->end - packet->at || offset > 1U << 20)
+        return false;
+    if (*into == NULL && (*into = borrow(digest_short(packet->id, packet->id_length))) == NULL)
+        return false;
+    for (uint64_t end = offset + length; offset < end; offset++) {
+        uint8_t byte = take(packet);
+
+        if (offset < LONGEST) {
+            (*into)->bytes[RECORD_HEADER + offset] = byte;
+            (*into)->known[offset / 8] |= (uint8_t)(1U << offset % 8);
+        }
+    }
+    return true;
+}
+
+/* RFC 9000, section 19.3. */
+static void skip_acknowledgement(struct packet *packet, bool counts)
+{
+    uint64_t ranges;
+
+    (void)take_number(packet);
+    (void)take_number(packet);
+    ranges = take_number(packet);
+    (void)take_number(packet);
+    for (; ranges > 0 && packet->at < packet->end; ranges--) {
+        (void)take_number(packet);
+        (void)take_number(packet);
+    }
+    for (int i = 0; counts && i < 3; i++)
+        (void)take_number(packet);
+}
+
+/* A packet of another's keys, as a server's is, soon comes to what is no frame that an Initial packet may have. */
+static void gather_frames(struct packet *packet, struct gathered **into)
+{
+    bool frames = true;
+
+    while (frames && packet->at < packet->end) {
+        uint8_t type = take(packet);
+
+        if (type == 6)
+            frames = take_crypto(packet, into);
+        else if (type == 2 || type == 3)
+            skip_acknowledgement(packet, type == 3);
+        else
+            frames = type <= 1; /* PADDING, PING */
+    }
+}
+
+static enum hello_kind read_gathered(struct gathered *from, struct hello *out)
+{
+    struct iovec record = {from->bytes, RECORD_HEADER};
+    size_t size = 0;
+    enum hello_kind kind;
+
+    while (size < LONGEST && (from->known[size / 8] & 1U << size % 8) != 0)
+        size++;
+    if (size == 0)
+        return HELLO_BEGUN;
+    memcpy(from->bytes, (uint8_t[RECORD_HEADER]) {22, 3, 1, (uint8_t)(size >> 8), (uint8_t)size}, RECORD_HEADER);
+    record.iov_len += size;
+    kind = hello_read(&record, 1, out);
+    out->datagram = true;
+    if (kind == HELLO_CLIENT && !out->whole && size == LONGEST) {
+        out->whole = true;
+        if (out->sni_length == 0)
+            hello_cover(out);
+    }
+    return kind;
+}
+
+enum hello_kind quic_read(const struct iovec *parts, size_t count, struct hello *out)
+{
+    struct datagram from = {parts, count, 0};
+    struct gathered *into = NULL;
+    struct packet packet;
+    enum hello_kind kind;
+
+    for (size_t i = 0; i < count; i++)
+        from.size += parts[i].iov_len;
+    for (size_t at = 0; enter_packet(&from, &at, &packet);) {
+        if (packet.version != NULL && unprotect(&packet))
+            gather_frames(&packet, &into);
+    }
+    if (into == NULL)
+        return HELLO_NONE;
+    kind = read_gathered(into, out);
+    atomic_store(&into->busy, false);
+    return kind;
+}
