@@ -9,6 +9,7 @@
 
 struct aes {
     uint8_t keys[AES_ROUNDS + 1][AES_BLOCK];
+    uint8_t sbox[256];
 };
 
 void aes_expand(struct aes *aes, const uint8_t key[static AES_BLOCK]);

@@ -1,7 +1,8 @@
-/* ClientHellos: any bytes, in any pieces, are read without going beyond them; the pieces do not matter; and more bytes never make less of them. */
+/* ClientHellos: any bytes, in any pieces, are read without going beyond them, as packets of QUIC too; the pieces do not matter; and more bytes never make less of
+ * them. */
 
 #include "fuzz.h"
-#include "hello.h"
+#include "quic.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -25,6 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (kind != HELLO_NONE)
         require(size == 0 || hello_may_begin(data[0]));
+    if (quic_read(parts, 4, &again) == HELLO_CLIENT)
+        require(again.sni_length <= sizeof(again.sni) && again.datagram);
     /* The beginning of it. */
     kind = hello_read(parts, 2, &again);
     if (kind == HELLO_CLIENT)
