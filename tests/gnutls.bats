@@ -1136,7 +1136,7 @@ mixed() {
     relay "$IMPOSTOR"
     unwrap "$PORT" good
     local proxy=$PORT
-    for how in send send2 cork pieces range; do
+    for how in send send2 cork pieces range itself; do
         set -- within www.pinned.example:443 $how
         # Only there are ranges possible.
         [ $how != range ] || set -- "$@" tls1.3
@@ -1146,7 +1146,7 @@ mixed() {
     done
     relay "$GOOD"
     unwrap "$PORT" good
-    for how in send pieces; do
+    for how in send pieces itself; do
         EVENTS=$GOOD_EVENTS reaches "$PORT" within www.pinned.example:443 $how
     done
     # Not before 3.7.3.

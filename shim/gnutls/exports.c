@@ -361,22 +361,29 @@ static inline int may_write(struct conn *conn, const void *caller)
 /* gnutls_record_send_file of this thread passes on what the program has not given. */
 static _Thread_local bool sends_file;
 
-/* The same. What was written may be a request to a proxy; GnuTLS's own calls pass on what it was given. A call without bytes sends what an interrupted one
+/* On which a call of this thread writes. */
+static _Thread_local gnutls_session_t writes_on;
+
+/* The same. What was written may be a request to a proxy; GnuTLS's own calls, within one for the same session, pass on what it was given. (A call that comes from
+ * GnuTLS may also be a session's push function, or what that ends in a jump to.) A call without bytes sends what an interrupted one
  * has left. Within any other function than gnutls_record_send, it is not gnutls_record_send_file that passes on: that one may have been left by a jump. */
 #define WRITES(name, counts, parameters, ...) \
     EXPORT ssize_t name parameters \
     { \
         FIND(name, session, GNUTLS_E_INTERNAL_ERROR) \
         const bool before = sends_file; \
+        const gnutls_session_t outer = writes_on; \
         ssize_t result = may_write(conn, __builtin_return_address(0)); \
  \
         if (result != 0) \
             return result; \
         sends_file = counts; \
+        writes_on = session; \
         result = real(__VA_ARGS__); \
         sends_file = before; \
+        writes_on = outer; \
         if (conn != NULL && result > 0 && size >= (size_t)result && __builtin_expect(within_may_look(bytes), 0) \
-            && (counts || !gtls_calls(gtls, __builtin_return_address(0)))) \
+            && (counts || outer != session || !gtls_calls(gtls, __builtin_return_address(0)))) \
             gtls_handshake_was_written(conn, bytes, (size_t)result); \
         return result; \
     }
@@ -402,13 +409,16 @@ EXPORT int gnutls_record_uncork(gnutls_session_t session, unsigned flags)
 {
     FIND(gnutls_record_uncork, session, GNUTLS_E_INTERNAL_ERROR)
     const bool before = sends_file;
+    const gnutls_session_t outer = writes_on;
     int result = may_write(conn, NULL);
 
     if (result != 0)
         return result;
     sends_file = false;
+    writes_on = session;
     result = real(session, flags);
     sends_file = before;
+    writes_on = outer;
     return result;
 }
 

@@ -1,5 +1,6 @@
 /* within HOST PORT TARGET HOW [sni=NAME]: a client that asks an HTTPS proxy for TARGET within TLS, and then speaks TLS within that. HOW: the call that sends the
- * request to the proxy: send, send2, range, file, cork, pieces; left: after gnutls_record_send_file was left by a jump, on another connection. It gives the proxy the name proxy.example, and TARGET's server NAME (none). */
+ * request to the proxy: send, send2, range, file, cork, pieces; left: after gnutls_record_send_file was left by a jump, on another connection; itself: send, and TARGET's session
+ * pushes by gnutls_record_send itself. It gives the proxy the name proxy.example, and TARGET's server NAME (none). */
 
 #include "gnutls.h"
 #include <fcntl.h>
@@ -110,7 +111,7 @@ int main(int argc, char **argv)
     }
     inner = client(argv, credentials(argv), -1, option(argv, "sni", "")[0] != '\0' ? option(argv, "sni", "") : NULL, 0);
     gnutls_transport_set_ptr(inner, outer);
-    gnutls_transport_set_push_function(inner, push);
+    gnutls_transport_set_push_function(inner, strcmp(argv[4], "itself") == 0 ? (gnutls_push_func)(void (*)(void))gnutls_record_send : push);
     gnutls_transport_set_pull_function(inner, pull);
     gnutls_handshake_set_timeout(inner, 0);
     return handshake(inner) == 0 && fetch(inner) ? 0 : 1;
