@@ -26,7 +26,7 @@
     REAL(name, failure)
 
 #define REAL(name, failure) \
-    __typeof__(gtls->name) real = gtls != NULL ? gtls->name : (__typeof__(gtls->name))elsewhere(__builtin_return_address(0), #name); \
+    __typeof__(&name) real = gtls != NULL ? gtls->name : (__typeof__(&name))elsewhere(__builtin_return_address(0), #name); \
     if (real == NULL) \
         return failure;
 
@@ -372,7 +372,7 @@ static _Thread_local gnutls_session_t writes_on;
     { \
         FIND(name, session, GNUTLS_E_INTERNAL_ERROR) \
         const bool before = sends_file; \
-        const gnutls_session_t outer = writes_on; \
+        gnutls_session_t outer = writes_on; \
         ssize_t result = may_write(conn, __builtin_return_address(0)); \
  \
         if (result != 0) \
@@ -409,7 +409,7 @@ EXPORT int gnutls_record_uncork(gnutls_session_t session, unsigned flags)
 {
     FIND(gnutls_record_uncork, session, GNUTLS_E_INTERNAL_ERROR)
     const bool before = sends_file;
-    const gnutls_session_t outer = writes_on;
+    gnutls_session_t outer = writes_on;
     int result = may_write(conn, NULL);
 
     if (result != 0)
