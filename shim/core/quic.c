@@ -227,8 +227,8 @@ static bool enter_packet(const struct datagram *from, size_t *at, struct packet 
 
 /* ClientHellos of late, by the connection IDs that their clients have made up. They stay after they were read: a part of one may be sent again. */
 static struct gathered {
-    _Atomic bool busy;
     uint64_t id; /* 0: none */
+    _Atomic bool busy;
     uint8_t known[LONGEST / 8]; /* bytes, a bit for each */
     uint8_t bytes[RECORD_HEADER + LONGEST];
 } gathered[32];
