@@ -14,10 +14,10 @@ const char *const config_variables[] = {"PINSHIM_PINS", "PINSHIM_MODE", "PINSHIM
 
 /* What the environment has at the start, of these and of OpenSSL's, in this order. */
 enum { PINS = 0, MODE, LOG, LOG_FORMAT, LOG_LEVEL, UNJUDGED, INHERIT, CERT_FILE, CERT_DIR, VARIABLES };
-static const char *values[VARIABLES];
+static USED_AT_START const char *values[VARIABLES];
 
 static struct config config;
-static _Atomic int state;
+static USED_AT_START _Atomic int state;
 
 static const struct choice {
     const char *name;
@@ -155,8 +155,14 @@ static void read_environment(void)
     for (char **at = getauxval(AT_SECURE) != 0 ? NULL : environ; at != NULL && *at != NULL; at++) {
         const char *entry = *at;
         bool own = entry[0] == 'P' && strncmp(entry, "PINSHIM_", 8) == 0;
-        size_t length = own || (entry[0] == 'S' && strncmp(entry, "SSL_CERT_", 9) == 0) ? strcspn(entry, "=") : 0;
+        size_t length = 0;
         int i = 0;
+
+        if (own || (entry[0] == 'S' && strncmp(entry, "SSL_CERT_", 9) == 0)) {
+            /* Not strcspn(): it takes two pages of libc. */
+            while (entry[length] != '\0' && entry[length] != '=')
+                length++;
+        }
 
         while (own && config_variables[i] != NULL && !take(entry, length, i, config_variables[i]))
             i++;

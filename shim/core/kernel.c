@@ -33,7 +33,7 @@ struct kernel_filter {
     struct sock_filter code[];
 };
 
-static _Atomic(struct kernel_filter *) filters;
+static USED_AT_START _Atomic(struct kernel_filter *) filters;
 
 /* The arguments are read first: what a sanitizer calls for that would change the registers. */
 static long call(long number, const long arguments[static 6])

@@ -8,6 +8,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Of a variable that each process uses at its start: it is in the page of .data, which is written then anyway, and not in another one. */
+#define USED_AT_START __attribute__((section(".data")))
+
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(at, first) __attribute__((format(printf, at, first)))
 

@@ -124,8 +124,9 @@ __attribute__((constructor)) static void start(void)
     find_all(marks, mark_count);
     exec_start();
     backend_arrived(marks, mark_count);
-    /* A filter of which this object does not hear may forbid it later. */
+    /* A filter of which this object does not hear may forbid it later. The first access is one that writes: else the page costs two faults. */
     for (int fd = 0; fd < 3; fd++) {
+        socket_mark(fd, 0);
         if (!socket_is_none(fd) && required_inherited(fd))
             socket_has_stream(fd);
     }

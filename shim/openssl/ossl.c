@@ -9,7 +9,7 @@
 #include <string.h>
 
 _Atomic(struct ossl *) ossl_known[OSSL_MAX];
-_Atomic(void (*)(const struct ossl *, SSL_CTX *)) ossl_context_made;
+USED_AT_START _Atomic(void (*)(const struct ossl *, SSL_CTX *)) ossl_context_made;
 
 /* In place of a libssl for which there is no memory or no room: it has no functions, so every call fails. */
 static struct ossl unusable = {.kind = OSSL_UNUSABLE};

@@ -6,7 +6,7 @@
 #include "verify.h"
 #include "within.h"
 
-_Atomic(const struct unseen_events *) unseen_events;
+USED_AT_START _Atomic(const struct unseen_events *) unseen_events;
 
 /* libssl has a new session for the program, which may write it as DER. Return what the program's callback returns. */
 static __attribute__((noinline)) int tell_session(SSL *ssl, SSL_SESSION *session, int which)
