@@ -235,6 +235,67 @@ while True: listener.accept()[0].close()' >"$LAB/sink" 3>&- &
     done
 }
 
+# unseen CLOSE GET PROXY SERVER: a client that asks a proxy for 192.0.2.7, closes that socket by CLOSE, which the shim does not see, has the same descriptor
+# again by GET, for a connection to the server, and speaks TLS there without a name
+unseen() {
+    "${UNSEEN_BY:-refused}" /usr/bin/python3 -c '
+import ctypes, fcntl, os, socket, ssl, struct, subprocess, sys
+how, get, proxy, server = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+libc = ctypes.CDLL(None)
+here, there = socket.socketpair()
+listening = socket.create_server(("127.0.0.1", 0))
+other = socket.create_connection(("127.0.0.1", server))
+socket.send_fds(there, [b"x"], [other.fileno()])
+if get == "accept":
+    # Who connects here is another program, which leads to the server.
+    subprocess.Popen([sys.executable, "-c", """
+import socket, sys, threading
+near, far = (socket.create_connection(("127.0.0.1", int(port))) for port in sys.argv[1:])
+def pump(a, b):
+    while data := a.recv(65536): b.sendall(data)
+    b.shutdown(socket.SHUT_WR)
+threading.Thread(target=pump, args=(far, near), daemon=True).start()
+pump(near, far)""", str(listening.getsockname()[1]), str(server)], env={}, stderr=subprocess.DEVNULL)
+fill = [os.open("/dev/null", os.O_RDONLY) for i in range(9)]
+asked = socket.create_connection(("127.0.0.1", proxy))
+asked.sendall(b"CONNECT 192.0.2.7:443 HTTP/1.1\r\n\r\n")
+asked.recv(100)
+number = asked.detach()
+{"closerange": lambda: os.closerange(number, number + 1), "close_range": lambda: libc.close_range(number, number, 0),
+    "closefrom": lambda: libc.closefrom(number), "syscall": lambda: libc.syscall(3 if os.uname().machine == "x86_64" else 57, number)}[how]()
+if get == "accept":
+    new = listening.accept()[0].detach()
+elif get == "passed":
+    new = socket.recv_fds(here, 1, 1)[1][0]
+elif get == "dup":
+    new = os.dup(other.fileno())
+elif get == "fcntl":
+    new = fcntl.fcntl(other.fileno(), fcntl.F_DUPFD, 0)
+else:
+    calls = (41, 42) if os.uname().machine == "x86_64" else (198, 203)
+    to = struct.pack("=H", socket.AF_INET) + struct.pack(">H", server) + socket.inet_aton("127.0.0.1") + bytes(8)
+    new = libc.syscall(calls[0], socket.AF_INET, socket.SOCK_STREAM, 0)
+    assert libc.syscall(calls[1], new, to, len(to)) == 0
+assert new == number
+tls = ssl._create_unverified_context().wrap_socket(socket.socket(fileno=new))
+tls.send(b"GET / HTTP/1.0\r\n\r\n")
+print(tls.recv(1000).decode())' "$@"
+}
+
+@test "what was asked on a socket that was closed unseen says nothing of the next one that has its descriptor" {
+    local how get
+    for how in closerange close_range closefrom syscall; do
+        for get in accept passed dup fcntl syscall; do
+            pins "127.0.0.1 spki-sha256:$PIN_GOOD" '192.0.2.7 allow'
+            unseen $how $get "$TO_GOOD" "$IMPOSTOR"
+            has "$LINE" "refused 127.0.0.1:"
+            has "$LINE" "no pin of $PINS:1 matched"
+            pins "127.0.0.1 spki-sha256:$PIN_GOOD" '192.0.2.7 deny'
+            UNSEEN_BY=accepted unseen $how $get "$TO_GOOD" "$GOOD"
+        done
+    done
+}
+
 @test "a proxy's own name, address and port have no say in what is behind it" {
     local host
     for host in localhost 127.0.0.1; do

@@ -7,21 +7,15 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-
-#ifndef SO_COOKIE
-#define SO_COOKIE 57
-#endif
 
 #define PLACES 32768U
 #define WAYS 256U
 
-/* What was asked, by descriptor while it is being asked, because a write makes no system call; then by socket, which may have several descriptors, while
- * a descriptor's number may be another socket's later. A place is taken within WAYS of where its key belongs. It is written and read by whoever has
- * claimed it; nobody waits for that. */
+/* What was asked, by descriptor while it is being asked, because most writes make no system call; then by socket, which may have several descriptors, while
+ * a descriptor's number may be another socket's later, and nobody see that (close_range). A place is taken within WAYS of where its key belongs. It is written
+ * and read by whoever has claimed it; nobody waits for that. */
 #define OF_DESCRIPTOR (UINT64_C(1) << 63)
-#define OF_INODE (UINT64_C(1) << 62)
 static _Atomic uint64_t keys[PLACES]; /* 0: free */
 static struct place {
     _Atomic bool claimed;
@@ -30,6 +24,7 @@ static struct place {
     _Atomic bool tls; /* of the descriptor: see proxy_speaks_tls */
     _Atomic bool closed; /* a descriptor of the socket was closed: it gives way first */
     _Atomic uint32_t age;
+    _Atomic uint64_t socket; /* of the descriptor: which it was; 0: that is not known */
     struct proxy_request request;
 } places[PLACES];
 static _Atomic uint32_t ages;
@@ -88,13 +83,13 @@ static struct told *find_told(uint64_t socket)
 /* Nothing of a socket without a number of its own. */
 static bool may_be_told(uint64_t socket)
 {
-    return socket != 0 && (socket & OF_INODE) == 0;
+    return socket != 0 && (socket & SOCKET_OF_INODE) == 0;
 }
 
 /* Tell the other processes what was asked on `fd`. */
 static void tell(int fd, const struct proxy_request *request)
 {
-    uint64_t socket = proxy_socket(fd);
+    uint64_t socket = socket_number(fd);
     struct told *told = may_be_told(socket) ? find_told(socket) : NULL;
 
     if (!may_be_told(socket))
@@ -227,14 +222,15 @@ static struct place *take(uint64_t key)
         return NULL;
     place->age = now;
     place->closed = place->tls = false;
+    place->socket = 0;
     atomic_store(&place->missed, false);
     set_key(place, key);
     atomic_store_explicit(&any, true, memory_order_relaxed);
     return place;
 }
 
-/* Let the key have this request, instead of an earlier one. */
-static void store(uint64_t key, const struct proxy_request *request)
+/* Let the key have this request, instead of an earlier one. `socket`: which the descriptor is. */
+static void store(uint64_t key, uint64_t socket, const struct proxy_request *request)
 {
     struct place *busy;
     struct place *place = find(key, &busy);
@@ -244,6 +240,7 @@ static void store(uint64_t key, const struct proxy_request *request)
         place = take(key);
     if (place == NULL)
         return;
+    place->socket = socket;
     place->request = *request;
     place->request.lost |= lost;
     let_go(place);
@@ -263,6 +260,12 @@ static bool read_on(int fd, struct proxy_request *request, const unsigned char *
     return proxy_request_host(request, &host) != PROXY_NOT_ASKED;
 }
 
+/* Return which socket it is once there is a request; before that, nothing is asked of the kernel for bytes that may begin one. */
+static uint64_t socket_asked_on(int fd, const struct proxy_request *request)
+{
+    return request->asked || !proxy_request_goes_on(request) ? socket_number(fd) : 0;
+}
+
 /* A forked child may end without another look at the socket. */
 static void tell_if_forked(int fd, const struct proxy_request *request)
 {
@@ -273,6 +276,37 @@ static void tell_if_forked(int fd, const struct proxy_request *request)
         tell(fd, request);
 }
 
+/* Let the socket have what is known of its descriptor. */
+static void settle(struct place *place, uint64_t socket)
+{
+    struct host host;
+
+    if (place->socket != 0)
+        socket = place->socket;
+    if (atomic_exchange(&place->missed, false))
+        place->request = (struct proxy_request) {.unclear = true, .lost = true};
+    if (socket != 0 && proxy_request_host(&place->request, &host) != PROXY_NOT_ASKED)
+        store(socket, 0, &place->request);
+    /* Of another file, or the descriptor may have another socket before there is more. */
+    if (socket == 0 ? kernel_allows(SYS_getsockopt) : proxy_request_is_whole(&place->request) && !place->tls)
+        set_key(place, 0);
+    else
+        set_untold(place, false);
+}
+
+/* Return the place of the descriptor, as find does. What is there of another socket becomes that one's. */
+static struct place *find_present(int fd, struct place **busy)
+{
+    struct place *place = find(of_descriptor(fd), busy);
+
+    if (place == NULL || socket_is_still(fd, place->socket))
+        return place;
+    settle(place, 0);
+    set_key(place, 0);
+    let_go(place);
+    return NULL;
+}
+
 void proxy_sent(int fd, const unsigned char *bytes, size_t size, size_t sent)
 {
     struct proxy_request first;
@@ -281,13 +315,15 @@ void proxy_sent(int fd, const unsigned char *bytes, size_t size, size_t sent)
 
     if (size == 0 || fd < 0)
         return;
-    place = atomic_load_explicit(&any, memory_order_relaxed) ? find(of_descriptor(fd), &busy) : NULL;
+    place = atomic_load_explicit(&any, memory_order_relaxed) ? find_present(fd, &busy) : NULL;
     if (place != NULL && place->tls) {
         let_go(place);
     } else if (place != NULL) {
         set_untold(place, true);
         if (!read_on(fd, &place->request, bytes, size, sent))
             set_key(place, 0);
+        else if (place->socket == 0)
+            place->socket = socket_asked_on(fd, &place->request);
         tell_if_forked(fd, &place->request);
         let_go(place);
     } else if (busy != NULL) {
@@ -297,7 +333,7 @@ void proxy_sent(int fd, const unsigned char *bytes, size_t size, size_t sent)
     } else {
         memset(&first, 0, offsetof(struct proxy_request, text));
         if (read_on(fd, &first, bytes, size, sent)) {
-            store(of_descriptor(fd), &first);
+            store(of_descriptor(fd), socket_asked_on(fd, &first), &first);
             tell_if_forked(fd, &first);
         }
     }
@@ -307,47 +343,17 @@ void proxy_speaks_tls(int fd)
 {
     static const struct proxy_request nothing;
     struct place *busy;
-    struct place *place = find(of_descriptor(fd), &busy);
+    struct place *place = find_present(fd, &busy);
 
     socket_unmark(fd, SOCKET_ASKS_PROXY);
-    if (place == NULL && busy == NULL && (place = take(of_descriptor(fd))) != NULL)
+    if (place == NULL && busy == NULL && (place = take(of_descriptor(fd))) != NULL) {
         place->request = nothing;
+        place->socket = socket_number(fd);
+    }
     if (place == NULL)
         return;
     place->tls = true;
     let_go(place);
-}
-
-uint64_t proxy_socket(int fd)
-{
-    int saved = errno;
-    uint64_t cookie = 0;
-    socklen_t length = sizeof(cookie);
-    struct stat status;
-
-    /* Linux 4.12; unlike an inode, no later socket has the same. */
-    if (kernel_call(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) != 0 || cookie == 0)
-        cookie = errno != ENOTSOCK && errno != EBADF && kernel_call(SYS_fstat, fd, &status) == 0 && S_ISSOCK(status.st_mode)
-            ? OF_INODE | (status.st_ino & ~(OF_DESCRIPTOR | OF_INODE))
-            : 0;
-    errno = saved;
-    return cookie & ~OF_DESCRIPTOR;
-}
-
-/* Let the socket have what is known of its descriptor. */
-static void settle(struct place *place, uint64_t socket)
-{
-    struct host host;
-
-    if (atomic_exchange(&place->missed, false))
-        place->request = (struct proxy_request) {.unclear = true, .lost = true};
-    if (socket != 0 && proxy_request_host(&place->request, &host) != PROXY_NOT_ASKED)
-        store(socket, &place->request);
-    /* Of another file, or the descriptor may have another socket before there is more. */
-    if (socket == 0 ? kernel_allows(SYS_getsockopt) : proxy_request_is_whole(&place->request) && !place->tls)
-        set_key(place, 0);
-    else
-        set_untold(place, false);
 }
 
 static void settle_all(void)
@@ -358,7 +364,7 @@ static void settle_all(void)
 
         if ((key & OF_DESCRIPTOR) == 0 || !atomic_load_explicit(&places[i].untold, memory_order_relaxed))
             continue;
-        socket = proxy_socket((int)(key & ~OF_DESCRIPTOR));
+        socket = places[i].socket != 0 ? 0 : socket_number((int)(key & ~OF_DESCRIPTOR));
         if (!claim(i, key))
             continue;
         settle(&places[i], socket);
@@ -374,7 +380,7 @@ static void forget(uint64_t key, uint64_t socket)
 
     if (place == NULL)
         return;
-    if (socket != 0)
+    if (socket != 0 || place->socket != 0)
         settle(place, socket);
     set_key(place, 0);
     let_go(place);
@@ -388,7 +394,7 @@ void proxy_closing(int fd)
 
     if (fd < 0 || !atomic_load_explicit(&any, memory_order_relaxed))
         return;
-    socket = proxy_socket(fd);
+    socket = socket_number(fd);
     forget(of_descriptor(fd), socket);
     place = socket != 0 ? find(socket, &busy) : NULL;
     if (place == NULL)
@@ -404,11 +410,11 @@ void proxy_connected(int fd)
 
     if (fd < 0 || !is_any())
         return;
+    socket = socket_number(fd);
     forget(of_descriptor(fd), 0);
-    /* What was asked before belongs to the sockets that are open now: how a descriptor gets another one is not always seen. */
+    /* What was asked before belongs to the sockets that were open then: how a descriptor gets another one is not always seen. */
     settle_all();
     /* It may have been connected before, and dissolved. */
-    socket = proxy_socket(fd);
     if (socket != 0)
         forget(socket, 0);
     told = may_be_told(socket) ? find_told(socket) : NULL;
@@ -462,7 +468,7 @@ void proxy_of(int fd, struct proxied *out)
     out->asked = PROXY_NOT_ASKED;
     if (fd < 0 || !is_any())
         return;
-    socket = proxy_socket(fd);
+    socket = socket_number(fd);
     find_own(fd, socket, out);
     hear(socket, out);
 }

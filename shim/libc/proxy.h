@@ -4,7 +4,8 @@
 
 #include "proxy_request.h"
 
-/* A call has sent `sent` bytes on `fd`, which begin with the `size` bytes at `bytes`. Makes no system call; safe in a signal handler; errno is preserved. */
+/* A call has sent `sent` bytes on `fd`, which begin with the `size` bytes at `bytes`. Makes no
+ * system call, but once a host was asked for; safe in a signal handler; errno is preserved. */
 void proxy_sent(int fd, const unsigned char *bytes, size_t size, size_t sent);
 
 /* TLS has begun on `fd`, and more of its first message is to be sent by calls of its own: they are no requests, whatever they begin with. errno is
@@ -28,9 +29,5 @@ struct proxied {
 
 /* Find out what a proxy was asked for on the connection of `fd`. errno is preserved. */
 void proxy_of(int fd, struct proxied *out);
-
-/* Return a number that tells the socket `fd` from all others, whatever descriptor it has; 0 if it is none, or if that cannot be found out. errno is
- * preserved. */
-MUST_CHECK uint64_t proxy_socket(int fd);
 
 #endif

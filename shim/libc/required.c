@@ -21,6 +21,7 @@
 /* What was said on each descriptor, and where it leads to. A descriptor beyond has nothing said on it each time: a request that is sent in pieces is
  * refused there. */
 static struct plaintext said[SOCKETS];
+static _Atomic uint64_t said_on[SOCKETS]; /* the socket: the descriptor may be another one's by now */
 
 /* Find the rule that requires TLS on a socket that leads to this address; `target` is what it was found by. */
 static const struct rule *find_rule(const struct pinstore *store, const struct host *address, struct target *target)
@@ -104,8 +105,11 @@ static void look_at(int fd, const struct pinstore *store, const struct host *hos
     struct target *target = spare_take(&targets, sizeof(*target));
 
     if ((target == NULL || find_rule(store, host, target) != NULL) && is_stream(fd)) {
-        if (fd < SOCKETS)
+        if (fd < SOCKETS) {
             memset(&said[fd], 0, sizeof(said[fd]));
+            atomic_store(&said_on[fd], socket_number(fd));
+        }
+        socket_identify(fd);
         socket_mark(fd, SOCKET_NEEDS_TLS);
     } else {
         socket_unmark(fd, SOCKET_NEEDS_TLS);
@@ -118,6 +122,7 @@ static void look_at(int fd, const struct pinstore *store, const struct host *hos
 
 /* What was said last on a descriptor, if more of a request may follow. Threads that write to one socket at a time may confuse it, and no more. */
 static struct asking {
+    uint64_t socket; /* the descriptor may be another one's by now */
     uint16_t size;
     uint8_t bytes[ASKED_ROOM];
 } asking[ASKED_SOCKETS];
@@ -126,7 +131,7 @@ static struct asking {
 static void may_ask(int fd)
 {
     if ((unsigned)fd < ASKED_SOCKETS)
-        asking[fd].size = 0;
+        asking[fd] = (struct asking) {.socket = socket_number(fd)};
     if ((socket_marks_of(fd) & SOCKET_NEEDS_TLS) == 0 && is_stream(fd))
         socket_mark(fd, SOCKET_MAY_ASK_IN_CLEAR);
 }
@@ -179,12 +184,16 @@ bool required_inherited(int fd)
 
 void required_copied(int fd, int copy)
 {
-    if (fd < 0 || copy < 0 || fd == copy || (socket_marks_of(fd) & SOCKET_NEEDS_TLS) == 0)
+    if (fd < 0 || copy < 0 || fd == copy)
         return;
-    if (copy < SOCKETS && fd < SOCKETS)
-        said[copy] = said[fd];
-    else if (copy < SOCKETS)
-        memset(&said[copy], 0, sizeof(said[copy]));
+    if (fd < ASKED_SOCKETS && copy < ASKED_SOCKETS && (socket_marks_of(fd) & SOCKET_MAY_ASK_IN_CLEAR) != 0)
+        asking[copy] = asking[fd];
+    if ((socket_marks_of(fd) & SOCKET_NEEDS_TLS) == 0)
+        return;
+    if (copy < SOCKETS) {
+        said[copy] = fd < SOCKETS ? said[fd] : (struct plaintext) {.length = 0};
+        atomic_store(&said_on[copy], fd < SOCKETS ? atomic_load(&said_on[fd]) : 0);
+    }
     socket_mark(copy, SOCKET_NEEDS_TLS);
 }
 
@@ -254,13 +263,34 @@ static enum outcome report_plaintext(int fd, bool told)
     return outcome;
 }
 
+/* The descriptor is another socket than that of which something is known: forget it, and look at this one. */
+static void is_another(int fd)
+{
+    if (socket_is_gone(fd))
+        return;
+    socket_made(fd);
+    (void)required_inherited(fd);
+}
+
+/* Return false where the descriptor has become another socket's, and TLS may not be required of what is asked there. */
+static bool is_still_asking(int fd)
+{
+    if (socket_is_still(fd, asking[fd].socket))
+        return true;
+    asking[fd].size = 0;
+    is_another(fd);
+    return (socket_marks_of(fd) & SOCKET_MAY_ASK_IN_CLEAR) != 0;
+}
+
 static bool asks_in_clear(int fd, const uint8_t *bytes, size_t size, struct host *out)
 {
     enum proxy_clear clear = proxy_request_in_clear(bytes, size, out);
     struct asking all;
 
-    if ((unsigned)fd >= ASKED_SOCKETS || (asking[fd].size == 0 && clear != PROXY_CLEAR_BEGINS))
-        return clear == PROXY_CLEAR_ASKED;
+    if ((unsigned)fd >= ASKED_SOCKETS || (asking[fd].size == 0 && clear == PROXY_CLEAR_NONE) || !is_still_asking(fd))
+        return clear == PROXY_CLEAR_ASKED && (socket_marks_of(fd) & SOCKET_MAY_ASK_IN_CLEAR) != 0;
+    if (asking[fd].size == 0 && clear == PROXY_CLEAR_ASKED)
+        return true;
     all = asking[fd];
     size = size < (size_t)ASKED_ROOM - all.size ? size : (size_t)ASKED_ROOM - all.size;
     memcpy(all.bytes + all.size, bytes, size);
@@ -280,7 +310,7 @@ bool required_permits_asking(int fd, const uint8_t *bytes, size_t size)
     int saved = errno;
     struct host host;
 
-    if (!asks_in_clear(fd, bytes, size, &host) || socket_is_gone(fd))
+    if (!asks_in_clear(fd, bytes, size, &host) || (fd >= ASKED_SOCKETS && socket_is_gone(fd)))
         return true;
     store = hold_pins();
     if (store != NULL) {
@@ -355,6 +385,12 @@ bool required_looks(int fd, uint8_t first)
     return (marks & SOCKET_NEEDS_TLS) != 0 && ((marks & SOCKET_BEGINS_HELLO) == 0 || (fd < SOCKETS && plaintext_is_record(&said[fd], first)));
 }
 
+/* Return true if a record ended what was sent, so that only another one may follow, on whatever socket. */
+static bool goes_on_in_records(const struct plaintext *state)
+{
+    return state->secured && state->within == 0 && state->length == 0 && state->owed == 0;
+}
+
 bool required_permits(int fd, const struct iovec *parts, size_t count, struct plaintext *after)
 {
     enum outcome outcome;
@@ -363,6 +399,11 @@ bool required_permits(int fd, const struct iovec *parts, size_t count, struct pl
     bool hello = false;
 
     memset(after, 0, sizeof(*after));
+    if (fd < SOCKETS && !(goes_on_in_records(&said[fd]) && is_record(parts, count, &hello)) && !socket_is_still(fd, atomic_load(&said_on[fd]))) {
+        is_another(fd);
+        if ((socket_marks_of(fd) & SOCKET_NEEDS_TLS) == 0)
+            return true;
+    }
     if (fd < SOCKETS)
         *after = said[fd];
     /* The ClientHello may have gone out on another descriptor of the socket. */

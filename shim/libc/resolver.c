@@ -19,6 +19,7 @@ static struct set {
     _Atomic unsigned next;
     struct {
         _Atomic uint64_t key;
+        _Atomic uint64_t socket; /* the descriptor may be another one's by now */
         _Atomic uint64_t hash;
         _Atomic uint64_t name[WORDS];
     } asked[WAYS];
@@ -48,6 +49,7 @@ static void note_asked(int fd, const struct dns *dns)
 {
     uint64_t key = key_of(fd, dns->id);
     struct set *set = set_of(key);
+    uint64_t socket = socket_number(fd);
     uint64_t words[WORDS] = {0};
     unsigned way = WAYS;
 
@@ -61,6 +63,7 @@ static void note_asked(int fd, const struct dns *dns)
     atomic_store(&set->asked[way].key, 0);
     for (size_t i = 0; i < WORDS; i++)
         atomic_store_explicit(&set->asked[way].name[i], words[i], memory_order_relaxed);
+    atomic_store(&set->asked[way].socket, socket);
     atomic_store(&set->asked[way].hash, hash_of(words));
     atomic_store(&set->asked[way].key, key);
 }
@@ -71,15 +74,17 @@ static bool find_asked(int fd, uint16_t id, struct dns_name *out)
     uint64_t key = key_of(fd, id);
     struct set *set = set_of(key);
     uint64_t words[WORDS];
+    uint64_t socket;
 
     for (unsigned way = 0; way < WAYS; way++) {
         if (atomic_load(&set->asked[way].key) != key)
             continue;
         for (size_t i = 0; i < WORDS; i++)
             words[i] = atomic_load_explicit(&set->asked[way].name[i], memory_order_relaxed);
+        socket = atomic_load_explicit(&set->asked[way].socket, memory_order_relaxed);
         memcpy(out->text, words, sizeof(words));
         out->length = strnlen(out->text, sizeof(out->text) - 1);
-        return atomic_load(&set->asked[way].hash) == hash_of(words) && atomic_load(&set->asked[way].key) == key;
+        return atomic_load(&set->asked[way].hash) == hash_of(words) && atomic_load(&set->asked[way].key) == key && socket_is_still(fd, socket);
     }
     return false;
 }
@@ -161,6 +166,7 @@ static struct pieces {
     _Atomic uint64_t used; /* when it was used last */
     _Atomic uint32_t user; /* the process that has it at the moment; 0: none. A thread of a parent is gone in the child */
     _Atomic int owner; /* the descriptor, plus 1; 0: free */
+    uint64_t socket; /* the descriptor may be another one's by now */
     uint32_t size; /* of what is here */
     uint8_t tor; /* how long the name is that Tor was asked for; 0: it is a name server */
     char name[HOST_NAME_MAX_LENGTH + 1];
@@ -189,8 +195,10 @@ static struct pieces *find_pieces(int fd)
         for (int tries = 0; tries < TRIES && atomic_load_explicit(&pieces[i].owner, memory_order_relaxed) == fd + 1; tries++) {
             if (!take(&pieces[i]))
                 continue;
-            if (atomic_load(&pieces[i].owner) == fd + 1)
+            if (atomic_load(&pieces[i].owner) == fd + 1 && socket_is_still(fd, pieces[i].socket))
                 return &pieces[i];
+            if (atomic_load(&pieces[i].owner) == fd + 1)
+                atomic_store(&pieces[i].owner, 0);
             give_back(&pieces[i]);
         }
     }
@@ -223,6 +231,7 @@ static struct pieces *new_pieces(int fd)
         }
         found->size = 0;
         found->tor = 0;
+        found->socket = fd >= 0 ? socket_number(fd) : 0;
         atomic_store(&found->owner, fd + 1);
         return found;
     }
@@ -277,6 +286,7 @@ void resolver_connected(int fd)
     socklen_t length = sizeof(type);
 
     socket_mark(fd, SOCKET_ASKS_NAMES);
+    socket_identify(fd);
     if (kernel_call(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM)
         socket_mark(fd, SOCKET_ASKS_IN_STREAM);
     drop_pieces(fd);

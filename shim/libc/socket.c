@@ -7,6 +7,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#ifndef SO_COOKIE
+#define SO_COOKIE 57
+#endif
+
 _Atomic uint16_t socket_marks[SOCKET_MARKS];
 
 #define DESCRIPTORS 4096
@@ -15,6 +19,7 @@ _Atomic uint16_t socket_marks[SOCKET_MARKS];
  * without a lock; the last word has kind and port, and is 0 while the address is being written. */
 static struct connected {
     _Atomic uint64_t address[2];
+    _Atomic uint64_t socket; /* 0: it was not asked for */
     _Atomic uint64_t rest; /* port, and above it the number of times that it was written */
 } connected[DESCRIPTORS];
 static _Atomic uint64_t connects;
@@ -23,6 +28,32 @@ static _Atomic bool layered;
 void socket_is_layered(void)
 {
     atomic_store_explicit(&layered, true, memory_order_relaxed);
+}
+
+uint64_t socket_number(int fd)
+{
+    int saved = errno;
+    uint64_t cookie = 0;
+    socklen_t length = sizeof(cookie);
+    struct stat status;
+
+    /* Linux 4.12; unlike an inode, no later socket has the same. */
+    if (kernel_call(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) != 0 || cookie == 0)
+        cookie = errno != ENOTSOCK && errno != EBADF && kernel_call(SYS_fstat, fd, &status) == 0 && S_ISSOCK(status.st_mode)
+            ? SOCKET_OF_INODE | (status.st_ino & (SOCKET_OF_INODE - 1))
+            : 0;
+    errno = saved;
+    return cookie & (2 * SOCKET_OF_INODE - 1);
+}
+
+bool socket_are_same(uint64_t before, uint64_t now)
+{
+    return before == 0 || now == before || (now == 0 && !kernel_allows(SYS_getsockopt));
+}
+
+bool socket_is_still(int fd, uint64_t before)
+{
+    return before == 0 || socket_are_same(before, socket_number(fd));
 }
 
 void socket_made(int fd)
@@ -59,13 +90,14 @@ bool socket_is_none(int fd)
     return !is;
 }
 
-static void store_connected(struct connected *place, const struct host *host)
+static void store_connected(struct connected *place, const struct host *host, uint64_t socket)
 {
     uint64_t words[2];
 
     memcpy(words, host->address, sizeof(words));
     atomic_store(&place->address[0], words[0]);
     atomic_store(&place->address[1], words[1]);
+    atomic_store(&place->socket, socket);
     atomic_store(&place->rest, (atomic_fetch_add(&connects, 1) + 1) << 16 | host->port);
 }
 
@@ -83,7 +115,13 @@ void socket_connected(int fd, const struct sockaddr *to, socklen_t length)
     if (atomic_load_explicit(&place->rest, memory_order_relaxed) != 0)
         atomic_store(&place->rest, 0);
     if (to != NULL && host_from_sockaddr(to, length, &host))
-        store_connected(place, &host);
+        store_connected(place, &host, atomic_load_explicit(&layered, memory_order_relaxed) ? socket_number(fd) : 0);
+}
+
+void socket_identify(int fd)
+{
+    if (socket_was_connected(fd))
+        atomic_store(&connected[fd].socket, socket_number(fd));
 }
 
 static bool read_connected(int fd, struct host *out)
@@ -94,6 +132,10 @@ static bool read_connected(int fd, struct host *out)
 
     if (rest == 0)
         return false;
+    if (!socket_is_still(fd, atomic_load(&place->socket))) {
+        (void)atomic_compare_exchange_strong(&place->rest, &rest, 0);
+        return false;
+    }
     words[0] = atomic_load(&place->address[0]);
     words[1] = atomic_load(&place->address[1]);
     if (atomic_load(&place->rest) != rest)
@@ -125,7 +167,7 @@ void socket_copied(int fd, int copy)
     if (atomic_load_explicit(&connected[copy].rest, memory_order_relaxed) != 0)
         atomic_store(&connected[copy].rest, 0);
     if (read_connected(fd, &host))
-        store_connected(&connected[copy], &host);
+        store_connected(&connected[copy], &host, connected[fd].socket);
     if (copy <= 2 && socket_was_connected(copy))
         socket_has_stream(copy);
 }
@@ -146,7 +188,9 @@ bool socket_is_gone(int fd)
 
 bool socket_asks_server(int fd)
 {
-    return fd >= 0 && fd < DESCRIPTORS && (uint16_t)atomic_load_explicit(&connected[fd].rest, memory_order_relaxed) == 53;
+    struct host host;
+
+    return fd >= 0 && fd < DESCRIPTORS && (uint16_t)atomic_load_explicit(&connected[fd].rest, memory_order_relaxed) == 53 && read_connected(fd, &host);
 }
 
 bool socket_was_connected(int fd)

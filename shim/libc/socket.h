@@ -48,6 +48,18 @@ static inline void socket_unmark(int fd, enum socket_mark mark)
     (void)atomic_fetch_and_explicit(&socket_marks[(uint16_t)fd], (uint16_t)~(unsigned)mark, memory_order_relaxed);
 }
 
+/* Return a number that tells the socket `fd` from all others, whatever descriptor it has; 0 if it is none, or if that cannot be found out. errno is
+ * preserved. What is kept by a descriptor's number holds as long as that is the same socket: nobody sees how it becomes another (close_range, and system
+ * calls that are not made by libc). */
+MUST_CHECK uint64_t socket_number(int fd);
+#define SOCKET_OF_INODE (UINT64_C(1) << 62) /* it may become another socket's when this one is closed */
+
+/* Return true unless a socket with the number `before` (0: it was not known) is another one than that of which socket_number says `now`. */
+MUST_CHECK bool socket_are_same(uint64_t before, uint64_t now);
+
+/* The same of what the descriptor is now. It asks only if `before` is known. */
+MUST_CHECK bool socket_is_still(int fd, uint64_t before);
+
 /* `fd` is a new socket (-1: there was none), or one that was received: what was known of another file with this number is forgotten. */
 void socket_made(int fd);
 
@@ -59,6 +71,9 @@ MUST_CHECK bool socket_is_none(int fd);
  * errno is preserved. */
 void socket_connected(int fd, const struct sockaddr *to, socklen_t length);
 void socket_closing(int fd);
+
+/* From now on what is known of where `fd` was connected to is that socket's alone. It asks the kernel, so not everyone connects with it. */
+void socket_identify(int fd);
 
 /* Return true if it was connected to the port of name servers. */
 MUST_CHECK bool socket_asks_server(int fd);

@@ -66,7 +66,7 @@ EXPORT FILE *fdopen(int fd, const char *mode)
 {
     FILE *stream = find_fdopen()(fd, mode);
 
-    if (stream != NULL && (proxy_socket(fd) != 0 || socket_was_connected(fd)))
+    if (stream != NULL && (socket_number(fd) != 0 || socket_was_connected(fd)))
         socket_has_stream(fd);
     /* What putc_unlocked, inlined, puts into a buffer is seen nowhere; without one it calls __overflow. */
     if (stream != NULL && (socket_marks_of(fd) & SOCKET_NEEDS_TLS) != 0 && strpbrk(mode, "wa+") != NULL)
