@@ -205,6 +205,68 @@ print("fine")' "$PORT" "$request"
     done
 }
 
+# MADE: python, for what needs no call that the shim sees: made(KIND), a socket; connected(PORT), one to 127.0.0.1; lost(SOCKET), a descriptor that is closed
+MADE='import ctypes, os, socket, ssl, struct, sys
+libc = ctypes.CDLL(None)
+intel = os.uname().machine == "x86_64"
+def made(kind):
+    pair = (ctypes.c_int * 2)(-1, -1)
+    if kind == "unix":
+        assert libc.syscall(53 if intel else 199, socket.AF_UNIX, socket.SOCK_STREAM, 0, pair) == 0
+        return pair[0], pair[1]
+    return libc.syscall(41 if intel else 198, socket.AF_NETLINK, socket.SOCK_RAW, 0), None
+def connected(port):
+    new = libc.syscall(41 if intel else 198, socket.AF_INET, socket.SOCK_STREAM, 0)
+    to = struct.pack("=H", socket.AF_INET) + struct.pack(">H", port) + socket.inet_aton("127.0.0.1") + bytes(8)
+    assert libc.syscall(42 if intel else 203, new, to, len(to)) == 0
+    return new
+def lost(s):
+    number = s.detach()
+    os.closerange(number, number + 1)
+    return number
+'
+
+@test "sockets of other families that get the descriptor of one that was closed unseen, by calls that are not seen, are not disturbed" {
+    local rule kind
+    opportunist smtp good
+    for rule in www.pinned.example localhost; do
+        pins "$rule spki-sha256:$PIN_GOOD tls=required" '* allow'
+        for kind in unix netlink; do
+            # shellcheck disable=SC2016
+            capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$MADE"'
+for said in b"plaintext, and more\n", b"GET http://www.pinned.example/ HTTP/1.0\r\n\r\n":
+    s = socket.create_connection(("localhost", int(sys.argv[1])))
+    s.sendall(b"EHLO here\r\n" if sys.argv[3] == "localhost" else b"GET http:")
+    number = lost(s)
+    new, far = made(sys.argv[2])
+    assert new == number
+    assert os.write(new, said) == len(said)
+    assert os.writev(new, [said, said]) == 2 * len(said)
+    with open("/etc/passwd") as file: assert os.sendfile(new, file.fileno(), 0, 9) == 9
+    os.close(new)
+print("fine")' "$PORT" "$kind" "$rule"
+            equals "$OUT$ERR" fine
+        done
+    done
+}
+
+@test "what TLS has begun on one connection does not stand for the next one that has its descriptor" {
+    opportunist smtp good
+    pins "localhost spki-sha256:$PIN_GOOD tls=required"
+    capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$MADE"'
+tls = ssl._create_unverified_context().wrap_socket(socket.create_connection(("localhost", int(sys.argv[1]))), server_hostname="localhost")
+# The rest of the record never comes.
+os.write(tls.fileno(), b"\x17\x03\x03\x3f\xffx")
+number = lost(tls)
+new = connected(int(sys.argv[2]))
+assert new == number
+try: print("sent", os.write(new, b"AUTH PLAIN hunter2\r\n"))
+except PermissionError: print("refused")' "$GOOD" "$PORT"
+    equals "$OUT" refused
+    has "$(lines refused)" "refused 127.0.0.1:$PORT: what is sent there is neither TLS nor a request to start it, and $PINS:1 says tls=required"
+    equals "$(cat "$CLEAR")" ''
+}
+
 @test "through a proxy it is the host that the proxy was asked for" {
     local say='import socket, sys
 s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
