@@ -46,14 +46,11 @@ uint64_t socket_number(int fd)
     return cookie & (2 * SOCKET_OF_INODE - 1);
 }
 
-bool socket_are_same(uint64_t before, uint64_t now)
-{
-    return before == 0 || now == before || (now == 0 && !kernel_allows(SYS_getsockopt));
-}
-
 bool socket_is_still(int fd, uint64_t before)
 {
-    return before == 0 || socket_are_same(before, socket_number(fd));
+    uint64_t now = before != 0 ? socket_number(fd) : 0;
+
+    return now == before || (now == 0 && !kernel_allows(SYS_getsockopt));
 }
 
 void socket_made(int fd)

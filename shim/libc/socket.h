@@ -54,10 +54,7 @@ static inline void socket_unmark(int fd, enum socket_mark mark)
 MUST_CHECK uint64_t socket_number(int fd);
 #define SOCKET_OF_INODE (UINT64_C(1) << 62) /* it may become another socket's when this one is closed */
 
-/* Return true unless a socket with the number `before` (0: it was not known) is another one than that of which socket_number says `now`. */
-MUST_CHECK bool socket_are_same(uint64_t before, uint64_t now);
-
-/* The same of what the descriptor is now. It asks only if `before` is known. */
+/* Return true if `fd` is still the socket of that number, or if that cannot be found out (`before` 0, which asks nothing). errno is preserved. */
 MUST_CHECK bool socket_is_still(int fd, uint64_t before);
 
 /* `fd` is a new socket (-1: there was none), or one that was received: what was known of another file with this number is forgotten. */
