@@ -236,7 +236,7 @@ while True: listener.accept()[0].close()' >"$LAB/sink" 3>&- &
 }
 
 # unseen CLOSE GET PROXY SERVER: a client that asks a proxy for 192.0.2.7, closes that socket by CLOSE, which the shim does not see, has the same descriptor
-# again by GET, for a connection to the server, and speaks TLS there without a name
+# again by GET, for a connection to the server, and speaks TLS there without a name. With `dissolve` it is the same socket, too.
 unseen() {
     "${UNSEEN_BY:-refused}" /usr/bin/python3 -c '
 import ctypes, fcntl, os, socket, ssl, struct, subprocess, sys
@@ -256,12 +256,12 @@ def pump(a, b):
     b.shutdown(socket.SHUT_WR)
 threading.Thread(target=pump, args=(far, near), daemon=True).start()
 pump(near, far)""", str(listening.getsockname()[1]), str(server)], env={}, stderr=subprocess.DEVNULL)
-fill = [os.open("/dev/null", os.O_RDONLY) for i in range(9)]
+itself = os.pidfd_open(os.getpid())
 asked = socket.create_connection(("127.0.0.1", proxy))
 asked.sendall(b"CONNECT 192.0.2.7:443 HTTP/1.1\r\n\r\n")
 asked.recv(100)
 number = asked.detach()
-{"closerange": lambda: os.closerange(number, number + 1), "close_range": lambda: libc.close_range(number, number, 0),
+{"dissolve": lambda: libc.syscall(42 if os.uname().machine == "x86_64" else 203, number, bytes(16), 16), "closerange": lambda: os.closerange(number, number + 1), "close_range": lambda: libc.close_range(number, number, 0),
     "closefrom": lambda: libc.closefrom(number), "syscall": lambda: libc.syscall(3 if os.uname().machine == "x86_64" else 57, number)}[how]()
 if get == "accept":
     new = listening.accept()[0].detach()
@@ -269,12 +269,14 @@ elif get == "passed":
     new = socket.recv_fds(here, 1, 1)[1][0]
 elif get == "dup":
     new = os.dup(other.fileno())
+elif get == "getfd":
+    new = libc.syscall(438, itself, other.fileno(), 0) # pidfd_getfd
 elif get == "fcntl":
     new = fcntl.fcntl(other.fileno(), fcntl.F_DUPFD, 0)
 else:
     calls = (41, 42) if os.uname().machine == "x86_64" else (198, 203)
     to = struct.pack("=H", socket.AF_INET) + struct.pack(">H", server) + socket.inet_aton("127.0.0.1") + bytes(8)
-    new = libc.syscall(calls[0], socket.AF_INET, socket.SOCK_STREAM, 0)
+    new = number if how == "dissolve" else libc.syscall(calls[0], socket.AF_INET, socket.SOCK_STREAM, 0)
     assert libc.syscall(calls[1], new, to, len(to)) == 0
 assert new == number
 tls = ssl._create_unverified_context().wrap_socket(socket.socket(fileno=new))
@@ -284,8 +286,9 @@ print(tls.recv(1000).decode())' "$@"
 
 @test "what was asked on a socket that was closed unseen says nothing of the next one that has its descriptor" {
     local how get
-    for how in closerange close_range closefrom syscall; do
-        for get in accept passed dup fcntl syscall; do
+    for how in dissolve closerange close_range closefrom syscall; do
+        for get in accept passed dup fcntl getfd syscall; do
+            [ $how != dissolve ] || [ $get = syscall ] || continue
             pins "127.0.0.1 spki-sha256:$PIN_GOOD" '192.0.2.7 allow'
             unseen $how $get "$TO_GOOD" "$IMPOSTOR"
             has "$LINE" "refused 127.0.0.1:"

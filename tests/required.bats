@@ -205,8 +205,8 @@ print("fine")' "$PORT" "$request"
     done
 }
 
-# MADE: python, for what needs no call that the shim sees: made(KIND), a socket; connected(PORT), one to 127.0.0.1; lost(SOCKET), a descriptor that is closed
-MADE='import ctypes, os, socket, ssl, struct, sys
+# MADE: python, for what needs no call that the shim sees: made(KIND), a socket; copied(SOCKET), another descriptor of it; lost(SOCKET), a descriptor that is closed
+MADE='import ctypes, os, socket, ssl, sys
 libc = ctypes.CDLL(None)
 intel = os.uname().machine == "x86_64"
 def made(kind):
@@ -215,11 +215,9 @@ def made(kind):
         assert libc.syscall(53 if intel else 199, socket.AF_UNIX, socket.SOCK_STREAM, 0, pair) == 0
         return pair[0], pair[1]
     return libc.syscall(41 if intel else 198, socket.AF_NETLINK, socket.SOCK_RAW, 0), None
-def connected(port):
-    new = libc.syscall(41 if intel else 198, socket.AF_INET, socket.SOCK_STREAM, 0)
-    to = struct.pack("=H", socket.AF_INET) + struct.pack(">H", port) + socket.inet_aton("127.0.0.1") + bytes(8)
-    assert libc.syscall(42 if intel else 203, new, to, len(to)) == 0
-    return new
+def copied(s):
+    return libc.syscall(438, itself, s.fileno(), 0) # pidfd_getfd
+itself = os.pidfd_open(os.getpid())
 def lost(s):
     number = s.detach()
     os.closerange(number, number + 1)
@@ -254,11 +252,12 @@ print("fine")' "$PORT" "$kind" "$rule"
     opportunist smtp good
     pins "localhost spki-sha256:$PIN_GOOD tls=required"
     capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" /usr/bin/python3 -c "$MADE"'
+other = socket.create_connection(("localhost", int(sys.argv[2])))
 tls = ssl._create_unverified_context().wrap_socket(socket.create_connection(("localhost", int(sys.argv[1]))), server_hostname="localhost")
 # The rest of the record never comes.
 os.write(tls.fileno(), b"\x17\x03\x03\x3f\xffx")
 number = lost(tls)
-new = connected(int(sys.argv[2]))
+new = copied(other)
 assert new == number
 try: print("sent", os.write(new, b"AUTH PLAIN hunter2\r\n"))
 except PermissionError: print("refused")' "$GOOD" "$PORT"

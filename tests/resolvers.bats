@@ -155,6 +155,56 @@ CONF
     server 8080 nginx -c "$PWD/nginx.conf" -- curl -s http://127.0.0.1:8080/
 }
 
+@test "what another peer sends on the descriptor of a socket that was closed unseen answers nothing that was asked there" {
+    local how
+    pins "www.pinned.example sha256//$PIN_GOOD"
+    for how in seen stream closed; do
+        preload=("PINSHIM_PINS=$PINS" "LD_PRELOAD=$SHIM_SO")
+        # shellcheck disable=SC2016
+        capture inside /usr/bin/python3 -c '
+import ctypes, os, socket, ssl, struct, sys
+how, port = sys.argv[1], int(sys.argv[2])
+libc = ctypes.CDLL(None)
+itself = os.pidfd_open(os.getpid())
+stream = how == "stream"
+kind = socket.SOCK_STREAM if stream else socket.SOCK_DGRAM
+server, other = (socket.create_server(("127.0.0.1", 0)) if stream else socket.socket(type=kind) for i in range(2))
+for one in (server, other) if not stream else ():
+    one.bind(("127.0.0.1", 0))
+apart = socket.socket(type=kind)
+apart.connect(other.getsockname())
+asking = socket.socket(type=kind)
+asking.connect(server.getsockname())
+name = b"\3www\6pinned\7example\0" + struct.pack(">HH", 1, 1)
+question = struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + name
+answer = struct.pack(">HHHHHH", 7, 0x8180, 1, 1, 0, 0) + name + b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + socket.inet_aton("127.0.0.1")
+if stream:
+    question, answer = (struct.pack(">H", len(one)) + one for one in (question, answer))
+asking.send(question)
+number = asking.fileno()
+if how == "seen":
+    server.sendto(answer, asking.getsockname())
+else:
+    number = asking.detach()
+    os.closerange(number, number + 1)
+    assert libc.syscall(438, itself, apart.fileno(), 0) == number # pidfd_getfd
+    if stream:
+        other.accept()[0].send(answer)
+    else:
+        other.sendto(answer, apart.getsockname())
+assert os.read(number, 512) == answer
+tls = ssl._create_unverified_context().wrap_socket(socket.create_connection(("127.0.0.1", port)))
+tls.send(b"GET / HTTP/1.0\r\n\r\n")
+print(tls.recv(1000).decode())' "$how" "$IMPOSTOR"
+        if [ "$how" = seen ]; then
+            has "$(lines refused)" "refused www.pinned.example:$IMPOSTOR: no pin of $PINS:1 matched"
+        else
+            equals "$how $(count_lines refused)" "$how 0"
+            has "$OUT" 'hello from impostor'
+        fi
+    done
+}
+
 @test "nginx with a resolver is held to the name in proxy_pass" {
     name=www.pinned.example
     held "$name" nginx_to

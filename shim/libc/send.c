@@ -503,28 +503,6 @@ static __attribute__((noinline, cold)) long send_parts(const long call[static 7]
     return sent;
 }
 
-long send_call(const long call[static 7], send_passing *pass, const void *caller)
-{
-    const struct iovec whole = {(void *)call[2], (size_t)call[3]};
-
-    switch (call[0]) {
-    case SYS_write:
-        if (socket_marks_of((int)call[1]) == SOCKET_IS_ONE && is_plain(whole.iov_base, whole.iov_len, 0, NULL))
-            break;
-        return send_parts(call, pass, caller, &whole, 1);
-    case SYS_sendto: return send_parts(call, pass, caller, &whole, 1);
-    case SYS_writev:
-    case SYS_pwritev2: return send_parts(call, pass, caller, (const struct iovec *)call[2], (size_t)(call[3] > 0 ? call[3] : 0));
-    case SYS_sendmsg: return send_message((int)call[1], (const struct msghdr *)call[2], (int)call[3], caller, pass);
-    case SYS_sendfile: return permits_unseen((int)call[1]) ? pass(call) : -1;
-    case SYS_splice: return permits_unseen((int)call[3]) ? pass(call) : -1;
-    case SYS_sendmmsg:
-        if (!messages_are_plain((int)call[1], (struct mmsghdr *)call[2], (unsigned)call[3], (int)call[4]))
-            return send_messages((int)call[1], (struct mmsghdr *)call[2], (unsigned)call[3], (int)call[4], caller, pass);
-    }
-    return pass(call);
-}
-
 /* libc's own connects where it is asked to. Before glibc 2.34 a program with threads has it from libpthread. */
 static void find_layer(void)
 {
@@ -574,13 +552,15 @@ EXPORT int accept4(int fd, struct sockaddr *from, socklen_t *length, int flags)
     return accepted;
 }
 
-EXPORT int connect(int fd, const struct sockaddr *to, socklen_t length)
+/* By `pass`; by connect itself if that is NULL. */
+static int connect_by(int fd, const struct sockaddr *to, socklen_t length, send_passing *pass)
 {
+    const long call[7] = {SYS_connect, fd, (long)to, length};
     int result;
     int saved;
 
     read_pins(to, length);
-    result = find_connect()(fd, to, length);
+    result = pass != NULL ? (int)pass(call) : find_connect()(fd, to, length);
     saved = errno;
 
     find_layer();
@@ -589,6 +569,11 @@ EXPORT int connect(int fd, const struct sockaddr *to, socklen_t length)
         proxy_connected(fd);
     is_connected(fd, result == 0 || errno == EINPROGRESS || errno == EINTR ? to : NULL, length);
     return result;
+}
+
+EXPORT int connect(int fd, const struct sockaddr *to, socklen_t length)
+{
+    return connect_by(fd, to, length, NULL);
 }
 
 static void closing(int fd)
@@ -658,4 +643,27 @@ EXPORT int close(int fd)
 {
     closing(fd);
     return find_close()(fd);
+}
+
+long send_call(const long call[static 7], send_passing *pass, const void *caller)
+{
+    const struct iovec whole = {(void *)call[2], (size_t)call[3]};
+
+    switch (call[0]) {
+    case SYS_connect: return connect_by((int)call[1], (const struct sockaddr *)call[2], (socklen_t)call[3], pass);
+    case SYS_write:
+        if (socket_marks_of((int)call[1]) == SOCKET_IS_ONE && is_plain(whole.iov_base, whole.iov_len, 0, NULL))
+            break;
+        return send_parts(call, pass, caller, &whole, 1);
+    case SYS_sendto: return send_parts(call, pass, caller, &whole, 1);
+    case SYS_writev:
+    case SYS_pwritev2: return send_parts(call, pass, caller, (const struct iovec *)call[2], (size_t)(call[3] > 0 ? call[3] : 0));
+    case SYS_sendmsg: return send_message((int)call[1], (const struct msghdr *)call[2], (int)call[3], caller, pass);
+    case SYS_sendfile: return permits_unseen((int)call[1]) ? pass(call) : -1;
+    case SYS_splice: return permits_unseen((int)call[3]) ? pass(call) : -1;
+    case SYS_sendmmsg:
+        if (!messages_are_plain((int)call[1], (struct mmsghdr *)call[2], (unsigned)call[3], (int)call[4]))
+            return send_messages((int)call[1], (struct mmsghdr *)call[2], (unsigned)call[3], (int)call[4], caller, pass);
+    }
+    return pass(call);
 }
