@@ -102,6 +102,35 @@ print(judged(good), guarded(impostor), judged(good), judged(impostor), judged(go
     has "$(lines refused)" 'the TLS is that of GnuTLS'
 }
 
+@test "a judged GnuTLS in the process is not said to have made what another library did" {
+    local raw='
+import ctypes, socket, ssl, sys
+ctypes.CDLL("libgnutls.so.30")
+used = len(sys.argv) > 2
+if used:
+    # One that has clients of its own.
+    gnutls, session = ctypes.CDLL("libgnutls.so.30"), ctypes.c_void_p()
+    gnutls.gnutls_init(ctypes.byref(session), 2)
+there, hello = ssl.MemoryBIO(), ssl.MemoryBIO()
+client = ssl._create_unverified_context().wrap_bio(there, hello, server_hostname="localhost")
+try:
+    client.do_handshake()
+except ssl.SSLWantReadError:
+    pass
+hello = bytearray(hello.read())
+hello[20] ^= 1 # its random is that of no judged client
+peer = socket.create_connection(("localhost", int(sys.argv[1])))
+peer.sendall(hello)
+peer.recv(1)'
+    pinned
+    guarded 'the program itself' /usr/bin/python3 -c "$raw" @PORT@
+    pinned
+    guarded 'the program itself' /usr/bin/python3 -c "$raw" @PORT@ used
+    # One that cannot be judged may have made it.
+    pinned
+    guarded GnuTLS "${OLD[@]}" /usr/bin/python3 -c "$raw" @PORT@ used
+}
+
 @test "BoringSSL: Bun" {
     local bun
     bun=$(echo "$RUNTIMES"/@oven/bun-linux-*/bin/bun)

@@ -12,6 +12,9 @@ struct backend {
      * to what dlsym_asked is to be for them. */
     bool (*owns)(const void *address, const void **library);
 
+    /* Return true if the code at this address is such a library, and its clients are judged. NULL: it cannot be told. */
+    bool (*judges)(const void *address);
+
     /* Return true if the function at this address is in such a library, or in the library that does its I/O, and clients of it are judged however
      * they are driven. NULL: each ClientHello of a judged client is known (sent.h). It may
      * become known by this call. */

@@ -211,7 +211,17 @@ static const struct {
 } libraries[] = {{"gnutls_global_init", "GnuTLS"}, {"SSL_ImportFD", "NSS"}, {"mbedtls_ssl_handshake", "Mbed TLS"}, {"wolfSSL_connect", "wolfSSL"},
     {"matrixSslNewClientSession", "MatrixSSL"}, {"br_ssl_client_reset", "BearSSL"}, {"s2n_negotiate", "s2n-tls"}, {"JNI_CreateJavaVM", "Java"}};
 
-/* Say by which TLS library the ClientHello was made: by the object that sends it, else by the only one that is known; else name the object. */
+/* A library that is judged did not make what is not. */
+static bool is_suspect(const struct loaded *object)
+{
+    for (int i = 0; backends[i] != NULL; i++) {
+        if (backends[i]->judges != NULL && backends[i]->judges((const void *)object->start))
+            return false;
+    }
+    return true;
+}
+
+/* Say by which TLS library the ClientHello was made: by the object that sends it, else by the only one that is known and not judged; else name the object. */
 static void add_library(const void *caller, struct text *out)
 {
     struct loaded object = {.name = ""};
@@ -228,7 +238,7 @@ static void add_library(const void *caller, struct text *out)
             text_add_string(out, libraries[i].name);
             return;
         }
-        if (loader_list(libraries[i].mark, &object, 1) > 0) {
+        if (loader_list(libraries[i].mark, &object, 1) > 0 && is_suspect(&object)) {
             only = libraries[i].name;
             count++;
         }
