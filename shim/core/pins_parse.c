@@ -118,7 +118,7 @@ static void check_required(struct parser *parser)
             complain(parser, parser->line_start, "tls=required for @unknown; expected it for a host, an address or \"*\": before TLS only these are known");
             continue;
         }
-        complain(parser, parser->line_start, "tls=required for a target without a pin, pkix or allow; expected one of them, here or on another line");
+        complain(parser, parser->line_start, "tls=required for a target without a pin, pkix or allow; expected a pin or pkix, here or on another line, or allow alone on another");
     }
 }
 

@@ -184,6 +184,21 @@ static bool explain_target(struct parser *parser, struct field field)
     return true;
 }
 
+/* The last group of an address may be meant as a port. */
+static void complain_of_brackets(struct parser *parser, struct field field)
+{
+    const char *last = memrchr(field.at, ':', field.length);
+    struct field host = {field.at, (size_t)(last - field.at)};
+    uint16_t port = text_port(last + 1, field.length - host.length - 1);
+    uint8_t address[16];
+
+    if (port != 0 && host_parse_address(host.at, host.length, address))
+        complain(parser, field.at, "an IPv6 address without brackets; expected [%s]:%u, if that is its port, or [%s]", quote(parser, host), (unsigned)port,
+            quote(parser, field));
+    else
+        complain(parser, field.at, "an IPv6 address without brackets; expected [%s]", quote(parser, field));
+}
+
 bool read_target(struct parser *parser, struct field field, struct target_pattern *target)
 {
     const char *colon;
@@ -226,7 +241,7 @@ bool read_target(struct parser *parser, struct field field, struct target_patter
         return read_ipv6_target(parser, field, &target->host);
     }
     if (colon != NULL && host_parse_address(field.at, field.length, address)) {
-        complain(parser, field.at, "an IPv6 address without brackets; expected [%s]", quote(parser, field));
+        complain_of_brackets(parser, field);
         return false;
     }
     if (colon != NULL && !read_port(parser, &field, colon, &target->host.port))
