@@ -280,7 +280,7 @@ static void add_view(const struct check *check, size_t at, const struct dialled 
     struct presented presented = {.leaf = certs_from(sk_X509_value(dialled->chain, 0)), .sent = (const void *)dialled->chain};
     struct text text = text_over(result->address, sizeof(result->address));
 
-    host_print_bare(&dialled->address, &text);
+    dial_print_address(&dialled->address, &text);
     text = text_over(result->tls, sizeof(result->tls));
     text_add(&text, "%s", SSL_get_version(dialled->ssl));
     peer_show(linked_tls(), &presented, &result->peer);
@@ -307,7 +307,7 @@ static void add_unchecked(struct result *result, const char *problem)
 }
 
 /* At one address, with both kinds of key. */
-static void check_address(const struct check *check, size_t at, const struct host *address, unsigned milliseconds)
+static void check_address(const struct check *check, size_t at, const struct host *address, bool guessed, unsigned milliseconds)
 {
     const struct row *row = &check->rows[at];
     struct result *first = view_of(check, at, 0);
@@ -316,11 +316,11 @@ static void check_address(const struct check *check, size_t at, const struct hos
     struct dialled dialled;
     enum dial_key other;
 
-    host_print_bare(address, &text);
+    dial_print_address(address, &text);
     text = text_over(problem, sizeof(problem));
     if (!dial(&row->host, address, DIAL_ANY, check->protocol, milliseconds, &first->stage, &dialled, &text)) {
         /* Where there is no way to such addresses, programs do not reach them either; and few servers use both of loopback's. */
-        if (dialled.nowhere || host_is_loopback(address))
+        if (dialled.nowhere || guessed || host_is_loopback(address))
             (void)snprintf(first->now.reason, first->views > 0 ? 0 : sizeof(first->now.reason), "%s", problem);
         else
             add_unchecked(first, problem);
@@ -353,7 +353,7 @@ static int check_server(void *arg, size_t job)
         return 0;
     for (size_t i = 0; i < addresses.count && first->views < VIEWS; i++) {
         (void)alarm(check->seconds);
-        check_address(check, at, &addresses.at[i], check->seconds * 1000 / (first->views > 0 ? 1 : (unsigned)(addresses.count - i)));
+        check_address(check, at, &addresses.at[i], addresses.guessed, check->seconds * 1000 / (first->views > 0 ? 1 : (unsigned)(addresses.count - i)));
     }
     return 0;
 }
@@ -456,7 +456,7 @@ static void choose_next(struct check *check, bool chosen)
     if (object == NULL)
         object = objects_find(&check->next, OBJECT_REQUEST);
     if (object != NULL && !chosen)
-        objects_names(object, add_name, &lines);
+        objects_names(object, (struct objects_takers) {&lines, add_name, NULL});
     if (lines != NULL)
         names = pins_parse(lines, strlen(lines), NULL, ignore, NULL);
     for (size_t i = 0; names != NULL && i < check->count; i++) {

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
@@ -237,6 +238,62 @@ static int connect_to(const struct addrinfo *address, unsigned milliseconds)
     return -1;
 }
 
+static bool is_link_local(const struct host *host)
+{
+    return host->kind == HOST_ADDRESS && host->address[0] == 0xfe && (host->address[1] & 0xc0) == 0x80;
+}
+
+void dial_print_address(const struct host *address, struct text *out)
+{
+    host_print_bare(address, out);
+    if (address->name[0] == '%')
+        text_add_escaped(out, address->name, strlen(address->name), IF_NAMESIZE);
+}
+
+void dial_print(const struct host *address, struct text *out)
+{
+    if (address->name[0] != '%') {
+        host_print(address, out);
+        return;
+    }
+    text_add_string(out, "[");
+    dial_print_address(address, out);
+    text_add(out, "]:%u", (unsigned)address->port);
+}
+
+/* Add the address, unless it is there. `scope`: the number of its interface; 0: none. */
+static void add_address(struct dial_addresses *out, struct host *address, uint32_t scope, uint16_t port)
+{
+    char name[IF_NAMESIZE];
+
+    if (out->count == DIAL_ADDRESSES)
+        return;
+    if (scope != 0 && is_link_local(address) && if_indextoname(scope, name) != NULL)
+        (void)snprintf(address->name, sizeof(address->name), "%%%s", name);
+    for (size_t i = 0; i < out->count; i++) {
+        if (host_same(&out->at[i], address) && strcmp(out->at[i].name, address->name) == 0)
+            return;
+    }
+    address->port = port;
+    out->at[out->count++] = *address;
+}
+
+/* A rule names no interface. */
+static bool add_interfaces(const struct host *host, struct dial_addresses *out)
+{
+    struct if_nameindex *interfaces = if_nameindex();
+
+    out->guessed = true;
+    for (const struct if_nameindex *at = interfaces; at != NULL && at->if_index != 0; at++) {
+        struct host address = *host;
+
+        address.name[0] = '\0';
+        add_address(out, &address, at->if_index, host->port);
+    }
+    if_freenameindex(interfaces);
+    return out->count > 0;
+}
+
 bool dial_find(const struct host *host, const char *volatile *stage, struct dial_addresses *out, struct text *problem)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
@@ -246,22 +303,22 @@ bool dial_find(const struct host *host, const char *volatile *stage, struct dial
     int error;
 
     out->count = 0;
-    /* An IPv6 address is resolved without its brackets. */
-    host_print_bare(host, &text);
+    out->guessed = false;
     *stage = "resolving its name";
+    if (is_link_local(host) && host->name[0] != '%' && add_interfaces(host, out))
+        return true;
+    /* An IPv6 address is resolved without its brackets. */
+    dial_print_address(host, &text);
     error = getaddrinfo(buffer, NULL, &hints, &addresses);
     if (error != 0) {
         text_add(problem, "cannot resolve its name: %s; is it spelled right?", error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
         return false;
     }
-    for (const struct addrinfo *at = addresses; at != NULL && out->count < DIAL_ADDRESSES; at = at->ai_next) {
-        struct host *address = &out->at[out->count];
-        bool known = !host_from_sockaddr(at->ai_addr, at->ai_addrlen, address);
+    for (const struct addrinfo *at = addresses; at != NULL; at = at->ai_next) {
+        struct host address;
 
-        for (size_t k = 0; k < out->count; k++)
-            known |= host_same(&out->at[k], address);
-        address->port = host->port;
-        out->count += !known;
+        if (host_from_sockaddr(at->ai_addr, at->ai_addrlen, &address))
+            add_address(out, &address, at->ai_family == AF_INET6 ? ((const struct sockaddr_in6 *)(const void *)at->ai_addr)->sin6_scope_id : 0, host->port);
     }
     freeaddrinfo(addresses);
     return out->count > 0;
@@ -277,6 +334,8 @@ static int reach(const struct host *address, unsigned milliseconds, bool *nowher
     int fd;
 
     memcpy(&in6.sin6_addr, address->address, sizeof(in6.sin6_addr));
+    if (address->name[0] == '%')
+        in6.sin6_scope_id = if_nametoindex(address->name + 1);
     if (memcmp(address->address, mapped, sizeof(mapped)) == 0) {
         memcpy(&in.sin_addr, address->address + 12, sizeof(in.sin_addr));
         to = (struct addrinfo) {.ai_family = AF_INET, .ai_addr = (struct sockaddr *)&in, .ai_addrlen = sizeof(in)};
@@ -287,7 +346,7 @@ static int reach(const struct host *address, unsigned milliseconds, bool *nowher
         int error = errno;
 
         text_add(problem, "cannot connect to ");
-        host_print(address, problem);
+        dial_print(address, problem);
         text_add(problem, ": %s; is the server running, on this port?", strerror(error));
     }
     return fd;
@@ -422,14 +481,26 @@ void dial_close(struct dialled *dialled)
 bool dial_host(const char *string, struct host *out, struct text *problem)
 {
     char buffer[1100];
+    char without[HOST_NAME_MAX_LENGTH + 1];
     struct text target = text_over(buffer, sizeof(buffer));
+    struct text address = text_over(without, sizeof(without));
+    const char *zone = strchr(string, '%');
+    size_t length = zone != NULL ? strcspn(zone, "]") : 0;
 
     if (strstr(string, "://") != NULL) {
         text_add(problem, "this is a URL; write only the host, as in example.com or example.com:443");
         return false;
     }
-    if (host_parse(string, strlen(string), out) != HOST_UNREADABLE)
+    if (zone != NULL)
+        text_add(&address, "%.*s%s", (int)(zone - string), string, zone + length);
+    if (zone != NULL && (host_parse(without, strlen(without), out) == HOST_UNREADABLE || !is_link_local(out) || length < 2 || length > IF_NAMESIZE)) {
+        text_add(problem, "a \"%%\" is only before the interface of a link-local address, as in [fe80::1%%eth0]:443");
+        return false;
+    }
+    if (zone != NULL || host_parse(string, strlen(string), out) != HOST_UNREADABLE)
         host_print(out, &target);
+    if (out->kind == HOST_ADDRESS)
+        (void)snprintf(out->name, sizeof(out->name), "%.*s", (int)length, zone != NULL ? zone : "");
     /* A host that cannot be a target can have no rule. */
     if (targets_valid(buffer))
         return true;

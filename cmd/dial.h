@@ -11,7 +11,7 @@ struct dialled {
     SSL_CTX *ctx;
     SSL *ssl;
     STACK_OF(X509) *chain; /* as it came; the leaf first */
-    struct host address; /* at which it was reached */
+    struct host address; /* at which it was reached, as of dial_find */
     bool asks; /* for a client certificate */
     bool nowhere; /* it was not reached because this machine has no way to such addresses */
     int fd;
@@ -24,7 +24,8 @@ enum dial_key { DIAL_ANY = 0, DIAL_RSA, DIAL_EC };
 
 struct dial_addresses {
     size_t count;
-    struct host at[DIAL_ADDRESSES];
+    struct host at[DIAL_ADDRESSES]; /* with "%INTERFACE" as the name, if they are link-local */
+    bool guessed; /* they are one address at all interfaces, and few of these lead to such a host */
 };
 
 /* The protocols that start without TLS, for help texts. */
@@ -33,7 +34,11 @@ struct dial_addresses {
 /* Return true if `protocol` is one of those. */
 MUST_CHECK bool dial_knows(const char *protocol);
 
-/* Find the host's addresses, with its port, which is not 0. `*stage` says meanwhile what is being done. Return false with what is wrong in `problem`. */
+/* Append one of those addresses, as fe80::1%eth0 or 192.0.2.1; or with its port, as [fe80::1%eth0]:443 or 192.0.2.1:443. */
+void dial_print_address(const struct host *address, struct text *out);
+void dial_print(const struct host *address, struct text *out);
+
+/* Find the host's addresses, with its port, which is not 0: a link-local one without an interface at each of them. `*stage` says meanwhile what is being done. Return false with what is wrong in `problem`. */
 MUST_CHECK bool dial_find(const struct host *host, const char *volatile *stage, struct dial_addresses *out, struct text *problem);
 
 /* Connect to one of these addresses, within so many milliseconds, and finish a handshake with the host's name as SNI. `protocol` says how the connection
@@ -47,7 +52,7 @@ enum dial_key dial_other_key(const struct dialled *dialled);
 
 void dial_close(struct dialled *dialled);
 
-/* Read HOST or HOST:PORT as a user writes it; without a port it is 0. Return false with what is wrong in `problem`. */
+/* Read HOST or HOST:PORT as a user writes it; without a port it is 0. The interface of a link-local address becomes its name: "%eth0". Return false with what is wrong in `problem`. */
 MUST_CHECK bool dial_host(const char *string, struct host *out, struct text *problem);
 
 #endif

@@ -58,6 +58,7 @@ struct learn {
 struct learnt {
     struct host host;
     char target[600]; /* as the log has it */
+    bool unknown; /* nothing identified it */
     char spki[64];
     char subject[400];
     char issuer[400];
@@ -229,6 +230,7 @@ static bool note_unjudged(const char *line, struct unjudged **list)
 static void learn_line(const char *line, struct learnt **list, struct observed **seen, struct unjudged **unjudged)
 {
     struct learnt *learnt = output_allocate(NULL, sizeof(*learnt));
+    const struct observed *observed;
     static char last_fault[1024]; /* many processes may report one */
     char verdict[16];
 
@@ -246,7 +248,9 @@ static void learn_line(const char *line, struct learnt **list, struct observed *
     }
     if (!member(line, "target", learnt->target, sizeof(learnt->target)) || note_unjudged(line, unjudged))
         goto skip;
-    learnt->host = observed_add(seen, line, learnt->target)->host;
+    observed = observed_add(seen, line, learnt->target);
+    learnt->host = observed->host;
+    learnt->unknown = !observed->unreadable && strcmp(learnt->target, "unknown target") == 0;
     /* An address is compared as such, whatever its spelling. */
     if (learnt->host.kind == HOST_ADDRESS)
         learnt->host.name[0] = '\0';
@@ -351,19 +355,20 @@ static bool is_accepted(const char *rules)
 /* The target of a rule for it: @unknown if nothing identified it. */
 static void put_target(const struct learnt *learnt, struct text *out)
 {
-    if (strcmp(learnt->target, "unknown target") == 0)
+    if (learnt->unknown)
         text_add(out, "@unknown");
     else
         host_print(&learnt->host, out);
 }
 
-/* Return true if the target and the key make a rule, and write it to `line`. */
+/* Return true if the target and the key make a rule, and write it to `line`. What the program gave as a name and is none makes none, whatever a pins file
+ * would read it as. */
 static bool make_rule(const struct learnt *learnt, const char *target, char *line, size_t size)
 {
     struct text text = text_over(line, size);
 
     text_add(&text, "%-30s spki-sha256:%s", target, learnt->spki);
-    return learnt->spki[0] != '\0' && is_accepted(line);
+    return learnt->spki[0] != '\0' && (learnt->unknown || learnt->host.kind != HOST_UNREADABLE) && is_accepted(line);
 }
 
 /* Print the line for one host and key. Return true if it was a rule. */
@@ -391,10 +396,10 @@ static bool print_learnt(const struct learnt *learnt, FILE *out)
         (void)fprintf(out, "#   cannot be the target of a rule; its pin is spki-sha256:%s\n", learnt->spki);
         return false;
     }
-    if (strcmp(learnt->target, "unknown target") == 0)
-        (void)fprintf(out, "#   The program gave OpenSSL neither a name nor an address: the rule applies to every such connection.\n");
+    if (learnt->unknown)
+        (void)fprintf(out, "#   The program gave its TLS library neither a name nor an address: the rule applies to every such connection.\n");
     else if (learnt->host.kind == HOST_ADDRESS)
-        (void)fprintf(out, "#   The program gave OpenSSL no name. A rule for a name that it resolves to this address applies as well.\n");
+        (void)fprintf(out, "#   The program gave its TLS library no name. A rule for a name that it resolves to this address applies as well.\n");
     if (learnt->several)
         (void)fprintf(out, "#   Several ports of this host were used: the rule applies to every port.\n");
     else if (learnt->host.port == 0 && learnt->host.kind != HOST_UNREADABLE)

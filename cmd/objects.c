@@ -200,33 +200,42 @@ bool objects_spki(const struct object *object, uint8_t out[static 32])
     return length > 0;
 }
 
-/* Give the string to `take`, if it can be a target in a pins file. */
-static void take_string(const ASN1_STRING *string, void (*take)(void *to, const char *name), void *to)
+/* Give the string to `take` if a pins file reads it as the one host, or the names with one more label, that a certificate means by it; what it reads as
+ * something else (*, **.SUFFIX, @unknown, a port), and what it does not read at all, to `odd`. */
+static void take_string(const ASN1_STRING *string, struct objects_takers takers)
 {
-    char buffer[HOST_NAME_MAX_LENGTH + 1];
+    const char *bytes = string != NULL ? (const char *)ASN1_STRING_get0_data(string) : "";
+    size_t length = string != NULL ? (size_t)ASN1_STRING_length(string) : 0;
+    size_t stars = length > 2 && bytes[0] == '*' && bytes[1] == '.' ? 2 : 0;
+    char buffer[HOST_NAME_MAX_LENGTH * 4 + 1];
     struct text text = text_over(buffer, sizeof(buffer));
-    int length = string != NULL ? ASN1_STRING_length(string) : 0;
+    struct host host;
+    enum host_kind kind = host_parse(bytes + stars, length - stars, &host);
+    bool good;
 
-    text_add(&text, "%.*s", length, length > 0 ? (const char *)ASN1_STRING_get0_data(string) : "");
-    /* Not a string that contains a NUL. */
-    if (!text.cut && text.length == (size_t)length && targets_valid(buffer))
-        take(to, buffer);
+    /* What is escaped is no name. */
+    text_add_escaped(&text, bytes, length, HOST_NAME_MAX_LENGTH);
+    good = memchr(bytes, ':', length) == NULL && (kind == HOST_NAME || (kind == HOST_ADDRESS && stars == 0)) && targets_valid(buffer);
+    if (good && takers.take != NULL)
+        takers.take(takers.to, buffer);
+    else if (!good && takers.odd != NULL)
+        takers.odd(takers.to, buffer);
 }
 
-static void take_address(const ASN1_OCTET_STRING *bytes, void (*take)(void *to, const char *name), void *to)
+static void take_address(const ASN1_OCTET_STRING *bytes, struct objects_takers takers)
 {
     char buffer[64];
     struct text text = text_over(buffer, sizeof(buffer));
     int length = ASN1_STRING_length(bytes);
     struct host host;
 
-    if ((length != 4 && length != 16) || !host_from_bytes(length == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(bytes), &host))
+    if (takers.take == NULL || (length != 4 && length != 16) || !host_from_bytes(length == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(bytes), &host))
         return;
     host_print(&host, &text);
-    take(to, buffer);
+    takers.take(takers.to, buffer);
 }
 
-void objects_names(const struct object *object, void (*take)(void *to, const char *name), void *to)
+void objects_names(const struct object *object, struct objects_takers takers)
 {
     STACK_OF(X509_EXTENSION) *extensions = NULL;
     GENERAL_NAMES *names = NULL;
@@ -245,15 +254,15 @@ void objects_names(const struct object *object, void (*take)(void *to, const cha
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
 
         if (name->type == GEN_DNS)
-            take_string(name->d.dNSName, take, to);
+            take_string(name->d.dNSName, takers);
         else if (name->type == GEN_IPADD)
-            take_address(name->d.iPAddress, take, to);
+            take_address(name->d.iPAddress, takers);
     }
     /* If there are no other names, a client may use this one. */
     if (names == NULL && subject != NULL)
         common = X509_NAME_get_index_by_NID((X509_NAME *)(uintptr_t)subject, NID_commonName, -1);
     if (common >= 0)
-        take_string(X509_NAME_ENTRY_get_data(X509_NAME_get_entry((X509_NAME *)(uintptr_t)subject, common)), take, to);
+        take_string(X509_NAME_ENTRY_get_data(X509_NAME_get_entry((X509_NAME *)(uintptr_t)subject, common)), takers);
     GENERAL_NAMES_free(names);
     sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
     ERR_clear_error();

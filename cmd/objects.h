@@ -33,7 +33,14 @@ const struct object *objects_find(const struct objects *objects, enum object_kin
 /* Write the SHA-256 digest of the object's SubjectPublicKeyInfo. Return false if it cannot be encoded. */
 MUST_CHECK bool objects_spki(const struct object *object, uint8_t out[static 32]);
 
+/* Who gets the names of an object; NULL: nobody. */
+struct objects_takers {
+    void *to;
+    void (*take)(void *to, const char *name);
+    void (*odd)(void *to, const char *name); /* those that are neither a host name nor *.SUFFIX, escaped */
+};
+
 /* Give each name and address that the certificate or the request is for, as the pins file spells it, to `take`. */
-void objects_names(const struct object *object, void (*take)(void *to, const char *name), void *to);
+void objects_names(const struct object *object, struct objects_takers takers);
 
 #endif

@@ -43,8 +43,13 @@ const struct observed *observed_add(struct observed **list, const char *line, co
     member(line, "resolved", observed->resolved, sizeof(observed->resolved));
     member(line, "address", observed->address, sizeof(observed->address));
     member(line, "port", observed->port, sizeof(observed->port));
-    if (!next_host(&at, &observed->host) || observed->host.kind == HOST_UNREADABLE)
+    observed->unreadable = strstr(observed->identities, "??") != NULL;
+    if (!next_host(&at, &observed->host) || observed->host.kind == HOST_UNREADABLE) {
         (void)host_parse(target, strlen(target), &observed->host);
+        /* Escaped and shortened, it may look like a name. */
+        if (observed->unreadable)
+            observed->host.kind = HOST_UNREADABLE;
+    }
     for (; *list != NULL; list = &(*list)->next) {
         if (strcmp((*list)->spki, observed->spki) == 0 && strcmp((*list)->identities, observed->identities) == 0
             && strcmp((*list)->resolved, observed->resolved) == 0 && strcmp((*list)->address, observed->address) == 0

@@ -7,6 +7,7 @@
 /* One connection, as a line of the log at the level debug has it. */
 struct observed {
     struct host host; /* the first identity of the target; its port is 0 if it is unknown or a proxy's */
+    bool unreadable; /* the program gave a name that is none */
     char spki[64]; /* in base64; empty: no key was presented */
     char identities[1100];
     char resolved[800];

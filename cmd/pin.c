@@ -97,9 +97,9 @@ static bool print_lines(const char *target, const struct object *named, const ch
         return true;
     }
     if (named != NULL)
-        objects_names(named, measure, &lines);
+        objects_names(named, (struct objects_takers) {&lines, measure, NULL});
     if (lines.width > 0)
-        objects_names(named, print_line, &lines);
+        objects_names(named, (struct objects_takers) {&lines, print_line, NULL});
     return lines.width > 0;
 }
 
@@ -255,7 +255,7 @@ static bool print_server(const struct pinning *pinning, const struct dialled *di
 
     host_print(&pinning->host, &text);
     text = text_over(reached, sizeof(reached));
-    host_print(&dialled->address, &text);
+    dial_print(&dialled->address, &text);
     text = text_over(day, sizeof(day));
     text_add_date(&text, text_today());
     if (!spell(&leaf, PIN_SPKI, pin, sizeof(pin)))
@@ -321,9 +321,9 @@ static int pin_server(void *arg, size_t job)
         (void)alarm(pinning->seconds);
         text = text_over(message, sizeof(message));
         if (!dial(&host, address, DIAL_ANY, pinning->protocol, milliseconds, pinning->stage, &dialled, &text)) {
-            if (!dialled.nowhere && !host_is_loopback(address)) {
+            if (!dialled.nowhere && !addresses.guessed && !host_is_loopback(address)) {
                 text_add(&others, "%s", others.length > 0 ? ", " : "");
-                host_print_bare(address, &others);
+                dial_print_address(address, &others);
             }
             continue;
         }
@@ -370,8 +370,34 @@ static bool is_named(const struct object *object)
 {
     bool named = false;
 
-    objects_names(object, note_name, &named);
+    objects_names(object, (struct objects_takers) {&named, note_name, NULL});
     return named;
+}
+
+#define ODD_NAMES 10 /* that are told one by one */
+
+struct odd {
+    const char *path;
+    unsigned count;
+};
+
+static void tell_odd(void *to, const char *name)
+{
+    struct odd *odd = to;
+
+    if (odd->count++ < ODD_NAMES)
+        output_error("%s: the name \"%s\" is left out: %s", odd->path, name, targets_valid(name) || name[0] == '@' ? "in a pins file it has another meaning than in a certificate"
+                                                                                       : "it is neither a host name nor *.SUFFIX");
+}
+
+/* Say which of its names make no lines. */
+static void tell_odd_names(const struct object *object, const char *path)
+{
+    struct odd odd = {path, 0};
+
+    objects_names(object, (struct objects_takers) {&odd, NULL, tell_odd});
+    if (odd.count > ODD_NAMES)
+        output_error("%s: %u more names are left out", path, odd.count - ODD_NAMES);
 }
 
 /* Return true if the certificate is a CA's, and no server's own. A server's self-signed certificate often has the CA flag, too, and names
@@ -426,6 +452,8 @@ static void print_certificate(struct pinning *pinning, const struct object *obje
         printf(" of a CA. The line accepts a server with a certificate of this CA for its name");
     printf("\n");
     describe("Certificate:", object->certificate);
+    if (target == NULL && leaf != NULL)
+        tell_odd_names(leaf, path);
     print_usable(pinning, target, leaf, pin);
 }
 
@@ -440,6 +468,8 @@ static void print_backup(struct pinning *pinning, const struct object *object, c
     pinning->backed = true;
     printf("# %s: a %s. %s\n", path, object->kind == OBJECT_KEY ? "key" : "certificate request",
         revokes(target) ? "The line refuses it for every target" : "Usable as a backup pin");
+    if (target == NULL)
+        tell_odd_names(object, path);
     print_usable(pinning, target, object, pin);
 }
 

@@ -826,6 +826,104 @@ CNF
     equals "$(pin_lines)" "good.example.com   spki-sha256:$PIN_GOOD"
 }
 
+# odd_names KIND FILE NAME...: a certificate (cert) or a request (req) of good.key with these as dNSNames, whatever they are, and two good ones
+odd_names() {
+    /usr/bin/python3 -c 'import datetime, sys
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+kind, key, out, *names = sys.argv[1:]
+key = serialization.load_pem_private_key(open(key, "rb").read(), None)
+subject = x509.Name([])
+names = x509.SubjectAlternativeName([x509.DNSName(name) for name in ["first.example", *names, "*.last.example"]])
+now = datetime.datetime.utcnow()
+made = x509.CertificateSigningRequestBuilder() if kind == "req" else x509.CertificateBuilder().issuer_name(subject).public_key(key.public_key()
+    ).serial_number(7).not_valid_before(now).not_valid_after(now + datetime.timedelta(9))
+made = made.subject_name(subject).add_extension(names, False).sign(key, hashes.SHA256())
+open(out, "wb").write(made.public_bytes(serialization.Encoding.PEM))' "$1" "$LAB/good.key" "$2" "${@:3}" 2>/dev/null
+}
+
+@test "names of a certificate that a pins file reads as something else are left out, and pin says which and why" {
+    local kind
+    cd "$BATS_TEST_TMPDIR"
+    for kind in cert req; do
+        odd_names "$kind" odd.pem '*' '@unknown' '**.deep.example' 'b.example:443' '*:443' '@revoked' 'c.example allow' $'d.example\n* allow' 'e.example#' '[::1]' \
+            '*.*.example'
+        pinshim pin odd.pem
+        equals "$STATUS" 0
+        equals "$(pin_lines | tr -s ' ')" "first.example spki-sha256:$PIN_GOOD
+*.last.example spki-sha256:$PIN_GOOD"
+        has "$ERR" 'odd.pem: the name "*" is left out: in a pins file it has another meaning than in a certificate'
+        has "$ERR" 'the name "@unknown" is left out: in a pins file it has another meaning'
+        has "$ERR" 'the name "**.deep.example" is left out: in a pins file it has another meaning'
+        has "$ERR" 'the name "b.example:443" is left out: in a pins file it has another meaning'
+        has "$ERR" 'the name "c.example allow" is left out: it is neither a host name nor *.SUFFIX'
+        has "$ERR" 'the name "d.example\x0a* allow" is left out: it is neither'
+        has "$ERR" '1 more names are left out'
+        equals "$(grep -c 'left out' <<<"$ERR")" 11
+        echo "other.example spki-sha256:$PIN_IMPOSTOR" >into
+        pinshim pin --into into odd.pem
+        equals "$STATUS" 0
+        has "$ERR" 'the name "@unknown" is left out'
+        equals "$(grep -v '^#' into | cut -d' ' -f1)" 'other.example
+first.example
+*.last.example'
+        # With a target of its own no name is asked.
+        pinshim pin --for g.example odd.pem
+        equals "$ERR" ''
+    done
+    # Nor does a name such as that choose what a renewal is judged for.
+    odd_names cert odd.pem '*'
+    pins "localhost:$GOOD spki-sha256:$PIN_GOOD" "127.0.0.1:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
+    lab_cert both /CN=both 'subjectAltName=DNS:*,DNS:localhost' 'extendedKeyUsage=serverAuth'
+    pinshim check --next "$LAB/both.pem" "$PINS"
+    grep -qE "^127.0.0.1:$IMPOSTOR +accepted +- " "$OUT_FILE"
+}
+
+@test "check and pin reach a link-local address, by the rule alone at each interface, and at the one that is given" {
+    local inside
+    cd "$BATS_TEST_TMPDIR"
+    pins "[fe80::7]:4441 spki-sha256:$PIN_GOOD"
+    # shellcheck disable=SC2016
+    inside='ip link set lo up && ip link add eth7 type veth peer name eth8 && ip link set eth7 up && ip link set eth8 up && ip addr add fe80::7/64 dev lo nodad || exit
+        openssl s_server -quiet -accept "[::]:4441" -cert "$LAB/$0.pem" -key "$LAB/$0.key" </dev/null >/dev/null 2>&1 3>&- &
+        trap "kill $!" EXIT
+        for i in $(seq 100); do ss -tlnH "sport = :4441" | grep -q . && break; sleep 0.05; done
+        "$@"'
+    capture unshare --net sh -c "$inside" good "$PINSHIM" check "$PINS"
+    equals "$STATUS" 0
+    has "$OUT" accepted
+    capture unshare --net sh -c "$inside" good "$PINSHIM" check "$PINS" '[fe80::7%lo]:4441'
+    equals "$STATUS" 0
+    has "$OUT" accepted
+    capture unshare --net sh -c "$inside" impostor "$PINSHIM" check "$PINS"
+    equals "$STATUS" 1
+    has "$OUT" refused
+    capture unshare --net sh -c "$inside" good "$PINSHIM" check "$PINS" '[fe80::7%eth7]:4441'
+    equals "$STATUS" 1
+    has "$OUT" 'cannot connect to [fe80::7%eth7]:4441: '
+    capture unshare --net sh -c "$inside" good "$PINSHIM" pin '[fe80::7%lo]:4441'
+    equals "$STATUS" 0
+    has "$OUT" "[fe80::7]:4441   spki-sha256:$PIN_GOOD"
+    has "$OUT" '([fe80::7%lo]:4441)'
+    pinshim check "$PINS" 'localhost%lo'
+    equals "$STATUS" 2
+    has "$ERR" 'a "%" is only before the interface of a link-local address'
+}
+
+@test "lint's words for an address without brackets and for tls=required lead to rules that mean what was meant" {
+    pins 'fd00::9:443 allow' '2001:db8::99999 allow' 'fd00::a allow'
+    pinshim lint "$PINS"
+    has "$OUT" ':1:1: an IPv6 address without brackets; expected [fd00::9]:443, if that is its port, or [fd00::9:443]'
+    has "$OUT" ':3:1: an IPv6 address without brackets; expected [fd00::a]'
+    pins 'good.example tls=required'
+    pinshim lint "$PINS"
+    equals "$STATUS" 1
+    has "$OUT" 'tls=required for a target without a pin, pkix or allow; expected a pin or pkix, here or on another line, or allow alone on another'
+    pins 'good.example tls=required' 'good.example allow'
+    pinshim lint "$PINS"
+    equals "$STATUS" 0
+}
+
 @test "what pin cannot read or reach is an error that says what to do, and the others are printed" {
     openssl pkey -in "$LAB/good.key" -aes128 -passout pass:x -out "$LAB/encrypted.key"
     openssl ec -in "$LAB/good.key" -aes128 -passout pass:x -out "$LAB/encrypted-ec.key" 2>/dev/null

@@ -1053,11 +1053,41 @@ localhost:$IMPOSTOR spki-sha256:$PIN_IMPOSTOR"
     capture pinshim learn -o learnt -- "$PROGRAMS/memory" bio "$LAB/good.pem" "$LAB/good.key"
     equals "$STATUS" 0
     equals "$(grep -v '^#' learnt | grep . | tr -s ' ')" "@unknown spki-sha256:$PIN_GOOD"
-    has "$(<learnt)" '#   The program gave OpenSSL neither a name nor an address'
+    has "$(<learnt)" '#   The program gave its TLS library neither a name nor an address'
     capture pinshim run --pins learnt -- "$PROGRAMS/memory" bio "$LAB/good.pem" "$LAB/good.key"
     equals "$STATUS" 0
     capture pinshim run --pins learnt -- "$PROGRAMS/memory" bio "$LAB/impostor.pem" "$LAB/impostor.key"
     [ "$STATUS" -ne 0 ] || explain 'not refused'
+}
+
+@test "learn makes no rule of what a program gives for a name and is none" {
+    local name
+    cat >given.py <<'PY'
+import ctypes, socket, sys
+ssl = ctypes.CDLL("libssl.so.3")
+for function in "TLS_client_method", "SSL_CTX_new", "SSL_new":
+    getattr(ssl, function).restype = ctypes.c_void_p
+context = ctypes.c_void_p(ssl.SSL_CTX_new(ctypes.c_void_p(ssl.TLS_client_method())))
+peer = socket.create_connection(("localhost", int(sys.argv[1])))
+this = ctypes.c_void_p(ssl.SSL_new(context))
+ssl.SSL_set_fd(this, peer.fileno())
+ssl.SSL_ctrl(this, 55, ctypes.c_long(0), ctypes.c_char_p(sys.argv[2].encode()))
+sys.exit(ssl.SSL_connect(this) != 1)
+PY
+    for name in '*' '**.example' '@unknown' 'unknown target' '@revoked' 'a.example allow #' 'a.example deny #' '*.example'; do
+        capture pinshim learn -o learnt -f -- /usr/bin/python3 given.py "$GOOD" "$name"
+        equals "$STATUS" 125
+        has "$ERR" 'nothing is written'
+        [ ! -e learnt ] || explain "a rule for $name: $(<learnt)"
+    done
+    capture pinshim learn -o learnt -- /usr/bin/python3 given.py "$GOOD" c.example
+    equals "$(grep -v '^#' learnt | grep . | tr -s ' ')" "c.example:$GOOD spki-sha256:$PIN_GOOD"
+}
+
+@test "learn says of a GnuTLS program what it says of others" {
+    capture pinshim learn -- gnutls-cli --insecure --no-ca-verification --sni-hostname='' --disable-sni -p "$GOOD" 127.0.0.1
+    has "$OUT" '#   The program gave its TLS library no name.'
+    lacks "$OUT" OpenSSL
 }
 
 @test "learn takes the port that a proxy was asked for, and not the proxy's own" {

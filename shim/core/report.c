@@ -77,7 +77,7 @@ struct strings {
     struct certificate_text client;
 };
 
-/* Append the host after a blank, whole or not at all. A doubtful port gets a question mark. */
+/* Append the host after a blank, whole or not at all. A doubtful port gets a question mark; what is not known is one, and a name that is none is two. */
 static void list_host(const struct host *host, struct text *out)
 {
     char buffer[HOST_NAME_MAX_LENGTH * 4 + 16];
@@ -85,7 +85,9 @@ static void list_host(const struct host *host, struct text *out)
 
     if (host->kind != HOST_UNREADABLE)
         host_print(host, &text);
-    text_add(&text, "%s", host->kind == HOST_UNREADABLE || (host->port != 0 && host->port_doubtful) ? "?" : "");
+    else if (host->name[0] != '\0')
+        text_add_string(&text, "?");
+    text_add_string(&text, host->kind == HOST_UNREADABLE || (host->port != 0 && host->port_doubtful) ? "?" : "");
     if (out->length + text.length + 2 < out->size)
         text_add(out, "%s%s", out->length > 0 ? " " : "", buffer);
 }
