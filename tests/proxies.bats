@@ -299,6 +299,45 @@ print(tls.recv(1000).decode())' "$@"
     done
 }
 
+@test "what is asked on the descriptor by which a ClientHello was sent, and that is another socket's by now, says nothing of it" {
+    pins "127.0.0.1:$IMPOSTOR spki-sha256:$PIN_GOOD" '192.0.2.7 allow'
+    refused /usr/bin/python3 -c '
+import socket, ssl, sys
+server, proxy = int(sys.argv[1]), int(sys.argv[2])
+near = socket.create_connection(("127.0.0.1", server))
+incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+tls = ssl._create_unverified_context().wrap_bio(incoming, outgoing)
+def turn(call):
+    global near
+    while True:
+        try: result = call()
+        except ssl.SSLWantReadError: result = None
+        data = outgoing.read()
+        if data: near.sendall(data)
+        if result is not None: return result
+        data = near.recv(65536)
+        other()
+        incoming.write(data)
+done = False
+def other():
+    # It goes on by another descriptor, and its number becomes that of a connection to a proxy.
+    global near, done, asked
+    if done: return
+    done = True
+    number = near.fileno()
+    copy = near.dup()
+    near.close()
+    asked = socket.create_connection(("127.0.0.1", proxy))
+    assert asked.fileno() == number
+    asked.sendall(b"CONNECT 192.0.2.7:443 HTTP/1.1\r\n\r\n")
+    asked.recv(100)
+    near = copy
+turn(lambda: tls.do_handshake() or True)
+turn(lambda: tls.write(b"GET / HTTP/1.0\r\n\r\n"))
+print(turn(lambda: tls.read(1000)).decode())' "$IMPOSTOR" "$TO_GOOD"
+    has "$LINE" "refused 127.0.0.1:$IMPOSTOR: no pin of $PINS:1 matched"
+}
+
 @test "a proxy's own name, address and port have no say in what is behind it" {
     local host
     for host in localhost 127.0.0.1; do

@@ -128,7 +128,7 @@ int gtls_facts_socket(const struct gtls *gtls, gnutls_session_t session, const s
     bool sent = facts->sent.state == SENT_TO_ADDRESS || facts->sent.state == SENT_ELSEWHERE;
 
     *own = fd >= 0 && (!sent || facts->sent.fd == fd);
-    return sent ? facts->sent.fd : fd;
+    return sent ? sent_socket(&facts->sent) : fd;
 }
 
 /* Find the address to which the connection leads: where the ClientHello went. A datagram socket need not be connected. */

@@ -1,5 +1,7 @@
 #include "sent.h"
 
+#include "socket.h"
+
 #include <stdatomic.h>
 #include <string.h>
 
@@ -100,6 +102,16 @@ enum sent_state sent_find(const uint8_t random[static HELLO_RANDOM], struct sent
     case TO_ADDRESS: out->state = read_address(way, print_of(random), rest, &out->to) ? SENT_TO_ADDRESS : SENT_UNKNOWN; break;
     }
     return out->state;
+}
+
+int sent_socket(const struct sent *sent)
+{
+    bool known = sent->state == SENT_TO_ADDRESS;
+    struct host peer;
+
+    if (!known && sent->state != SENT_ELSEWHERE)
+        return -1;
+    return known && socket_peer(sent->fd, &peer) && !(host_same(&peer, &sent->to) && peer.port == sent->to.port) ? -1 : sent->fd;
 }
 
 enum sent_claim sent_leaves(const uint8_t random[static HELLO_RANDOM], int fd, const struct host *to)

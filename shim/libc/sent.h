@@ -1,5 +1,5 @@
 /* Where the ClientHellos of judged TLS libraries were sent, by their client random: the one thing that a TLS library knows of a connection and that
- * is also seen on the socket. Without a lock and without a system call, also in signal handlers and after fork. */
+ * is also seen on the socket. Without a lock and without a system call (but for sent_socket), also in signal handlers and after fork. */
 #ifndef PINSHIM_SENT_H
 #define PINSHIM_SENT_H
 
@@ -23,6 +23,9 @@ void sent_made(const uint8_t random[static HELLO_RANDOM]);
 
 /* Find where it was sent. */
 enum sent_state sent_find(const uint8_t random[static HELLO_RANDOM], struct sent *out);
+
+/* Return the descriptor by which it was sent; -1 if there is none, or if that is another socket by now, with another peer. errno is preserved. */
+MUST_CHECK int sent_socket(const struct sent *sent);
 
 enum sent_claim {
     SENT_BY_OTHERS = 0, /* no judged library has made it */

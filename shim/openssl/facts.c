@@ -138,8 +138,8 @@ static void find_proxied(const struct ossl *ossl, SSL *ssl, const struct facts *
         return;
     }
     proxy_of(ossl->SSL_get_rfd(ssl), out);
-    if (out->asked == PROXY_NOT_ASKED && (facts->sent.state == SENT_TO_ADDRESS || facts->sent.state == SENT_ELSEWHERE))
-        proxy_of(facts->sent.fd, out);
+    if (out->asked == PROXY_NOT_ASKED)
+        proxy_of(sent_socket(&facts->sent), out);
 }
 
 bool facts_read(const struct ossl *ossl, SSL *ssl, const struct facts *facts, struct target *out, struct host *address)

@@ -38,7 +38,7 @@ void refuse_socket(const struct ossl *ossl, SSL *ssl, const struct conn *conn, b
     if (fd >= 0 && done)
         guard_shut(fd);
     else
-        guard_shut_after_alert(fd >= 0 ? fd : conn->facts.sent.state == SENT_TO_ADDRESS ? conn->facts.sent.fd : -1);
+        guard_shut_after_alert(fd >= 0 ? fd : conn->facts.sent.state == SENT_TO_ADDRESS ? sent_socket(&conn->facts.sent) : -1);
 }
 
 void refuse_library(void)
