@@ -227,7 +227,7 @@ static bool enter_packet(const struct datagram *from, size_t *at, struct packet 
 
 /* ClientHellos of late, by the connection IDs that their clients have made up. They stay after they were read: a part of one may be sent again. */
 static struct gathered {
-    uint64_t id; /* 0: none */
+    _Atomic uint64_t id; /* 0: none */
     _Atomic bool busy;
     uint8_t known[LONGEST / 8]; /* bytes, a bit for each */
     uint8_t bytes[RECORD_HEADER + LONGEST];
@@ -240,17 +240,20 @@ static struct gathered *borrow(uint64_t id)
     const unsigned all = sizeof(gathered) / sizeof(gathered[0]);
 
     for (unsigned i = 0; i < all; i++) {
-        if (gathered[i].id == id && !atomic_exchange(&gathered[i].busy, true)) {
-            if (gathered[i].id == id)
-                return &gathered[i];
-            atomic_store(&gathered[i].busy, false);
-        }
+        struct gathered *one = &gathered[i];
+
+        if (atomic_load_explicit(&one->id, memory_order_relaxed) != id || atomic_exchange(&one->busy, true))
+            continue;
+        /* It may have become another's meanwhile. */
+        if (atomic_load_explicit(&one->id, memory_order_relaxed) == id)
+            return one;
+        atomic_store(&one->busy, false);
     }
     for (unsigned i = 0; i < all; i++) {
         struct gathered *one = &gathered[atomic_fetch_add(&turn, 1) % all];
 
         if (!atomic_exchange(&one->busy, true)) {
-            one->id = id;
+            atomic_store_explicit(&one->id, id, memory_order_relaxed);
             memset(one->known, 0, sizeof(one->known));
             return one;
         }
