@@ -67,7 +67,7 @@ $(BUILD)/shim/%.o: shim/%.c
 	$(Q)$(CC) $(common) $(layers) $(shim_flags) $(CPPFLAGS) $(CFLAGS) $(size) -c -o $@ $<
 
 # What runs seldom is made small.
-$(patsubst %,$(BUILD)/shim/%.o,$(addprefix core/,log report config pem client_file text pins_client memory plaintext path pinfile proxy_request roots quic aes pins_parse \
+$(patsubst %,$(BUILD)/shim/%.o,$(addprefix core/,log report config pem client_file text pins_client memory plaintext path pinfile proxy_request roots quic aes pins pins_parse \
 	pins_target file) $(addprefix libc/,exec filter guard required cares dlsym proxy resolve resolver socket within) $(addprefix openssl/,client_decode client_cert psk ossl refuse) \
 	$(addprefix gnutls/,client_decode client_cert gtls gnutls refuse)): size := -Os
 
