@@ -156,12 +156,11 @@ static const char *preload_of(const char *variable)
 
 void exec_start(void)
 {
-    struct loaded own;
     size_t length;
 
-    if (!config_get()->inherits || !loader_find(__ehdr_start, "write", &own) || strlen(own.name) >= sizeof(kept.object))
+    if (!config_get()->inherits || loader_own_path == NULL || strlen(loader_own_path) >= sizeof(kept.object))
         return;
-    strcpy(kept.object, own.name); /* fits: just compared */
+    strcpy(kept.object, loader_own_path); /* fits: just compared */
     kept.file = last_part(kept.object, strlen(kept.object));
     for (char **at = environ; at != NULL && *at != NULL; at++) {
         const char *list = preload_of(*at);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <link.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -242,20 +243,24 @@ static void *find_function(const struct tables *tables, const char *name, uint32
 
 /* libc's own, once it is found: who interposes it may look for it by dlsym only now (the sanitizers do), and must not be called before. */
 static int (*_Atomic iterate)(int (*each)(struct dl_phdr_info *info, size_t size, void *arg), void *arg);
+/* libc itself. What is in the list before it was there when the program started, and is never unloaded: up to here it may be read without a lock. */
+static _Atomic(const struct link_map *) libc;
 
-static void take_iterate(const struct tables *tables)
+static __typeof__(&dl_iterate_phdr) real_iterate(void)
+{
+    __typeof__(&dl_iterate_phdr) own = atomic_load_explicit(&iterate, memory_order_relaxed);
+
+    return own != NULL ? own : dl_iterate_phdr;
+}
+
+static void take_libc(const struct link_map *map, const struct tables *tables)
 {
     void *found = find_function(tables, "dl_iterate_phdr", hash_of("dl_iterate_phdr"));
 
-    if (found != NULL)
-        atomic_store_explicit(&iterate, (int (*)(int (*)(struct dl_phdr_info *, size_t, void *), void *))found, memory_order_relaxed);
-}
-
-static void iterate_objects(int (*each)(struct dl_phdr_info *info, size_t size, void *arg), void *arg)
-{
-    int (*own)(int (*each)(struct dl_phdr_info *info, size_t size, void *arg), void *arg) = atomic_load_explicit(&iterate, memory_order_relaxed);
-
-    (void)(own != NULL ? own : dl_iterate_phdr)(each, arg);
+    if (found == NULL)
+        return;
+    atomic_store_explicit(&iterate, (int (*)(int (*)(struct dl_phdr_info *, size_t, void *), void *))found, memory_order_relaxed);
+    atomic_store_explicit(&libc, map, memory_order_relaxed);
 }
 
 /* Take the functions of musl, which is loader and libc in one. Its name says nothing: it is that by which the program calls for it, or by which it was
@@ -279,7 +284,7 @@ static bool take_musl(const struct link_map *map)
     loader_real_dlvsym = (void *(*)(void *, const char *, const char *))found[1];
     real_dlclose = (int (*)(void *))found[2];
     real_dlerror = (char *(*)(void))found[3];
-    take_iterate(&tables);
+    take_libc(map, &tables);
     atomic_store(&is_musl, true);
     atomic_store_explicit(&real_known, true, memory_order_release);
     return true;
@@ -290,7 +295,7 @@ static bool take_glibc(const struct link_map *map)
 {
     const char *base = map->l_name;
     struct tables tables;
-    void *libc;
+    void *inner;
     void *found[7];
     static const char *const names[7] = {"dlopen", "dlsym", "dlvsym", "dlclose", "dlerror", "dlmopen", "dlinfo"};
 
@@ -301,10 +306,10 @@ static bool take_glibc(const struct link_map *map)
     if (!equal(base, "libc.so.6") && !equal(base, "libdl.so.2"))
         return false;
     tables = read_tables(map->l_addr, map->l_ld);
-    libc = find_function(&tables, "__libc_dlopen_mode", hash_of("__libc_dlopen_mode"));
-    if (libc != NULL)
-        atomic_store(&libc_dlopen, (void *(*)(const char *, int))libc);
-    take_iterate(&tables);
+    inner = find_function(&tables, "__libc_dlopen_mode", hash_of("__libc_dlopen_mode"));
+    if (inner != NULL)
+        atomic_store(&libc_dlopen, (void *(*)(const char *, int))inner);
+    take_libc(map, &tables);
     for (int i = 0; i < 7; i++) {
         found[i] = find_function(&tables, names[i], hash_of(names[i]));
         if (found[i] == NULL)
@@ -326,48 +331,170 @@ bool loader_is_musl(void)
     return atomic_load_explicit(&is_musl, memory_order_relaxed);
 }
 
-static const struct link_map *list_of(const ElfW(Dyn) *entry)
+/* The loader's record for debuggers, to which an object's dynamic section leads (DT_DEBUG). */
+static const struct r_debug *record_of(const ElfW(Dyn) *entry)
 {
     for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
-        if (entry->d_tag == DT_DEBUG && entry->d_un.d_ptr != 0)
-            return ((const struct r_debug *)entry->d_un.d_ptr)->r_map;
+        if (entry->d_tag == DT_DEBUG)
+            return (const struct r_debug *)entry->d_un.d_ptr;
     }
     return NULL;
 }
 
-static int note_list(struct dl_phdr_info *info, size_t size, void *arg)
+/* The program, as dl_iterate_phdr tells of it. But where musl was run as a program, these headers are musl's own: then there is no PT_INTERP. */
+static bool read_program(struct dl_phdr_info *out, const ElfW(Dyn) **dynamic)
+{
+    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    size_t count = headers != NULL ? getauxval(AT_PHNUM) : 0;
+    uintptr_t at = 0;
+    bool program = false;
+
+    *out = (struct dl_phdr_info) {.dlpi_name = "", .dlpi_phdr = headers, .dlpi_phnum = (ElfW(Half))count};
+    for (size_t i = 0; i < count; i++) {
+        if (headers[i].p_type == PT_PHDR)
+            out->dlpi_addr = (uintptr_t)headers - headers[i].p_vaddr;
+        else if (headers[i].p_type == PT_DYNAMIC)
+            at = headers[i].p_vaddr;
+        program |= headers[i].p_type == PT_INTERP;
+    }
+    *dynamic = at != 0 ? (const ElfW(Dyn) *)(out->dlpi_addr + at) : NULL;
+    return program;
+}
+
+static int note_record(struct dl_phdr_info *info, size_t size, void *arg)
 {
     (void)size;
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
-            *(const struct link_map **)arg = list_of((const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr));
+            *(const struct r_debug **)arg = record_of((const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr));
     }
     return 1;
 }
 
-/* The loader's list of objects, to which the program's dynamic section leads (DT_DEBUG). Not through dl_iterate_phdr(), which another object
- * may interpose; nor through _r_debug, for which the loader itself would have to be linked. But where musl was run as a program, these headers are
- * its own. */
+/* Not through dl_iterate_phdr(), which another object may interpose; nor through _r_debug, for which the loader itself would have to be linked. */
+static const struct r_debug *find_record(void)
+{
+    const struct r_debug *record = NULL;
+    struct dl_phdr_info program;
+    const ElfW(Dyn) *dynamic;
+
+    if (read_program(&program, &dynamic))
+        return record_of(dynamic);
+    (void)real_iterate()(note_record, &record);
+    return record;
+}
+
 static const struct link_map *first_object(void)
 {
-    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
-    size_t count = headers != NULL ? getauxval(AT_PHNUM) : 0;
-    const struct link_map *first = NULL;
-    const ElfW(Phdr) *dynamic = NULL;
-    uintptr_t base = 0;
-    bool program = false;
+    const struct r_debug *record = find_record();
 
-    for (size_t i = 0; i < count; i++) {
-        if (headers[i].p_type == PT_PHDR)
-            base = (uintptr_t)headers - headers[i].p_vaddr;
-        else if (headers[i].p_type == PT_DYNAMIC)
-            dynamic = &headers[i];
-        program |= headers[i].p_type == PT_INTERP;
+    return record != NULL ? record->r_map : NULL;
+}
+
+/* What dl_iterate_phdr tells of an object is in its file's headers as well, which are mapped with its first part. */
+static bool is_listed(const struct link_map *map, struct dl_phdr_info *out)
+{
+    const ElfW(Ehdr) *header = (const ElfW(Ehdr) *)map->l_addr;
+
+    /* The vDSO stands in the list of the program's namespace alone; the loader itself is in each, but not as it is mapped. */
+    if (map->l_addr == 0 || map->l_name == NULL || map->l_name[0] == '\0' || map->l_ld == NULL || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
+        return false;
+    *out = (struct dl_phdr_info) {.dlpi_addr = map->l_addr, .dlpi_name = map->l_name,
+        .dlpi_phdr = (const ElfW(Phdr) *)(map->l_addr + header->e_phoff), .dlpi_phnum = header->e_phnum};
+    return true;
+}
+
+/* dl_iterate_phdr for where nothing can be loaded or unloaded any more. The list may have been left in the middle of a change: an object that is being
+ * unloaded is not there any more. */
+static void iterate_unlocked(int (*each)(struct dl_phdr_info *info, size_t size, void *arg), void *arg)
+{
+    const struct link_map *map = first_object();
+    struct dl_phdr_info object;
+    const ElfW(Dyn) *dynamic;
+
+    if (map == NULL || !read_program(&object, &dynamic) || each(&object, sizeof(object), arg) != 0)
+        return;
+    while ((map = map->l_next) != NULL) {
+        if (kernel_readable((const void *)map->l_addr, sizeof(ElfW(Ehdr))) == sizeof(ElfW(Ehdr)) && is_listed(map, &object)
+            && each(&object, sizeof(object), arg) != 0)
+            return;
     }
-    if (program)
-        return dynamic != NULL ? list_of((const ElfW(Dyn) *)(base + dynamic->p_vaddr)) : NULL;
-    iterate_objects(note_list, &first);
-    return first;
+}
+
+/* glibc's locks for its list of objects. In a child they stay as another thread held them at the fork, for ever, but for one of them (2.31 to 2.43): who
+ * asks for the list by dl_iterate_phdr then, hangs. Nothing but their form tells where they are. */
+typedef __typeof__(((pthread_mutex_t *)NULL)->__data) lock_data;
+#define LOCKS 8
+static _Atomic(lock_data *) locks[LOCKS];
+static _Atomic bool locks_sought;
+
+static bool is_lock(const lock_data *data)
+{
+    return data->__kind == PTHREAD_MUTEX_RECURSIVE && (unsigned)data->__lock <= 2 && data->__count < 1000 && data->__nusers <= 1 && data->__list.__prev == NULL
+        && data->__list.__next == NULL;
+}
+
+static void find_locks(void)
+{
+    const struct r_debug *record = find_record();
+    const ElfW(Ehdr) *header = record != NULL ? (const ElfW(Ehdr) *)record->r_ldbase : NULL;
+    const ElfW(Phdr) *parts = header != NULL ? (const ElfW(Phdr) *)(record->r_ldbase + header->e_phoff) : NULL;
+    struct tables tables = {0};
+    const ElfW(Sym) *global;
+    size_t count = 0;
+
+    for (size_t i = 0; header != NULL && i < header->e_phnum; i++) {
+        if (parts[i].p_type == PT_DYNAMIC)
+            tables = read_tables(record->r_ldbase, (const ElfW(Dyn) *)(record->r_ldbase + parts[i].p_vaddr));
+    }
+    global = find_symbol(&tables, "_rtld_global", hash_of("_rtld_global"));
+    for (size_t at = 0; global != NULL && count < LOCKS && at + sizeof(lock_data) <= global->st_size; at += sizeof(void *)) {
+        lock_data *data = (lock_data *)(tables.base + global->st_value + at);
+
+        if (is_lock(data))
+            atomic_store_explicit(&locks[count++], data, memory_order_relaxed);
+    }
+    atomic_store_explicit(&locks_sought, true, memory_order_release);
+}
+
+/* Return true if whoever holds the lock is no thread of this process. Between taking it and writing that down, and the other way round, a thread is not known. */
+static bool is_left_behind(const lock_data *data)
+{
+    for (int turn = 0; turn < 1000 && __atomic_load_n(&data->__lock, __ATOMIC_RELAXED) != 0; turn++) {
+        int owner = __atomic_load_n(&data->__owner, __ATOMIC_RELAXED);
+
+        if (!is_lock(data) || (owner != 0 && (kernel_call(SYS_tgkill, kernel_call(SYS_getpid), owner, 0) == 0 || errno != ESRCH)))
+            return false;
+        if (owner != 0 && __atomic_load_n(&data->__owner, __ATOMIC_RELAXED) == owner)
+            return true;
+        (void)kernel_call(SYS_sched_yield);
+    }
+    return __atomic_load_n(&data->__lock, __ATOMIC_RELAXED) != 0;
+}
+
+/* Return true if no thread can take the loader's locks: so none can change the list, either. */
+static bool is_list_locked_for_ever(void)
+{
+    int saved = errno;
+    bool is = false;
+
+    if (!atomic_load_explicit(&locks_sought, memory_order_acquire))
+        find_locks();
+    for (int i = 0; i < LOCKS && !is; i++) {
+        const lock_data *data = atomic_load_explicit(&locks[i], memory_order_relaxed);
+
+        is = data != NULL && __atomic_load_n(&data->__lock, __ATOMIC_RELAXED) != 0 && is_left_behind(data);
+    }
+    errno = saved;
+    return is;
+}
+
+static void iterate_objects(int (*each)(struct dl_phdr_info *info, size_t size, void *arg), void *arg)
+{
+    if (is_list_locked_for_ever())
+        iterate_unlocked(each, arg);
+    else
+        (void)real_iterate()(each, arg);
 }
 
 /* Find the functions without loading anything, once: later, other threads may change the list of objects. */
@@ -654,19 +781,6 @@ struct elsewhere {
     struct listing listing;
 };
 
-/* What dl_iterate_phdr tells of an object is in its file's headers as well, which are mapped with its first part. */
-static bool is_listed(const struct link_map *map, struct dl_phdr_info *out)
-{
-    const ElfW(Ehdr) *header = (const ElfW(Ehdr) *)map->l_addr;
-
-    /* The vDSO stands in the list of the program's namespace alone; the loader itself is in each, but not as it is mapped. */
-    if (map->l_addr == 0 || map->l_name == NULL || map->l_name[0] == '\0' || map->l_ld == NULL || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
-        return false;
-    *out = (struct dl_phdr_info) {.dlpi_addr = map->l_addr, .dlpi_name = map->l_name,
-        .dlpi_phdr = (const ElfW(Phdr) *)(map->l_addr + header->e_phoff), .dlpi_phnum = header->e_phnum};
-    return true;
-}
-
 static int search_elsewhere(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct elsewhere *elsewhere = arg;
@@ -725,13 +839,17 @@ static void set_hashes(struct sought *list, size_t count)
 /* How many of the first objects loader_next_at_start or loader_find_new has looked at. */
 static size_t looked_at;
 
+const char *loader_own_path;
+
 void loader_next_at_start(struct sought *list, size_t count, struct sought *marks, size_t mark_count)
 {
+    const struct link_map *end;
     size_t left = count;
     size_t objects = 0;
     bool after = false;
 
     look();
+    end = atomic_load_explicit(&libc, memory_order_relaxed);
     set_hashes(list, count);
     set_hashes(marks, mark_count);
     for (const struct link_map *map = first_object(); map != NULL && (left > 0 || mark_count > 0); map = map->l_next) {
@@ -740,6 +858,7 @@ void loader_next_at_start(struct sought *list, size_t count, struct sought *mark
         objects++;
         if (map->l_ld == _DYNAMIC) {
             after = true;
+            loader_own_path = map->l_name;
             continue;
         }
         if ((!after || left == 0) && mark_count == 0)
@@ -747,6 +866,8 @@ void loader_next_at_start(struct sought *list, size_t count, struct sought *mark
         tables = read_tables(map->l_addr, map->l_ld);
         if (after && left > 0)
             left -= take_sought(map, &tables, list, count);
+        if (after && map == end)
+            left = 0;
         for (size_t i = 0; i < mark_count; i++) {
             if (marks[i].found == NULL && find_symbol(&tables, marks[i].name, marks[i].hash) != NULL)
                 marks[i].found = (void *)map->l_ld;
@@ -754,6 +875,20 @@ void loader_next_at_start(struct sought *list, size_t count, struct sought *mark
     }
     if (mark_count > 0)
         looked_at = objects;
+}
+
+bool loader_is_of_libc(const char *name, const void *function)
+{
+    const struct link_map *end = atomic_load_explicit(&libc, memory_order_relaxed);
+    uint32_t hash = hash_of(name);
+
+    for (const struct link_map *map = end != NULL ? first_object() : NULL; map != NULL; map = map != end ? map->l_next : NULL) {
+        struct tables tables = read_tables(map->l_addr, map->l_ld);
+
+        if (find_function(&tables, name, hash) == function)
+            return map == end || find_symbol(&tables, "pthread_create", hash_of("pthread_create")) != NULL;
+    }
+    return false;
 }
 
 struct news {

@@ -95,9 +95,15 @@ struct sought {
     uint32_t hash; /* the loader's own */
 };
 
-/* The same for several, and without dlsym, which may have to be loaded first and which clears the program's dlerror(). Only for functions of
- * libc and only when the program starts: the list of objects is read without a lock. Each of the `marks` that any object defines is found, too. */
+/* The same for several functions of libc, and without dlsym, which may have to be loaded first and which clears the program's dlerror(). It takes no lock, and
+ * looks no further than libc; but each of the `marks` that any object defines is found, too: only when the program starts. */
 void loader_next_at_start(struct sought *list, size_t count, struct sought *marks, size_t mark_count);
+
+/* The path of this object, as the loader knows it. After loader_next_at_start. */
+extern const char *loader_own_path;
+
+/* Return true if `function`, which is called `name`, is libc's own. Before glibc 2.34 a program with threads has some from libpthread. Takes no lock. */
+MUST_CHECK bool loader_is_of_libc(const char *name, const void *function);
 
 /* Find those of the marks that an object defines which was loaded since the last call. */
 void loader_find_new(struct sought *marks, size_t count);

@@ -503,16 +503,12 @@ static __attribute__((noinline, cold)) long send_parts(const long call[static 7]
     return sent;
 }
 
-/* libc's own connects where it is asked to. Before glibc 2.34 a program with threads has it from libpthread. */
+/* libc's own connects where it is asked to. */
 static void find_layer(void)
 {
     static _Atomic bool known;
-    const void *real = (const void *)find_connect();
-    struct loaded object;
 
-    if (atomic_exchange(&known, true))
-        return;
-    if (!(loader_find(real, "__libc_start_main", &object) && object.marked) && !(loader_find(real, "pthread_create", &object) && object.marked))
+    if (!atomic_exchange(&known, true) && !loader_is_of_libc("connect", (const void *)find_connect()))
         socket_is_layered();
 }
 
