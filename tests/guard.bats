@@ -431,3 +431,25 @@ narrow() {
     # Faulty rules: nothing is known of any target, or what was known stays.
     narrow '127.0.0.1 spki-sha256:short' "other.example spki-file:$LAB/missing.pem" -- -1 6
 }
+
+# A thread of the parent may have held it for whatever reason: an exception, a dlopen.
+@test "in a child that was forked while another thread held the list of objects nothing hangs, and all is judged" {
+    local how
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    for how in write send sendmsg fwrite; do
+        relay "$IMPOSTOR"
+        capture bare "$PROGRAMS/raw" "$PORT" "held+$how"
+        equals "$STATUS $OUT" '0 sent'
+        relay "$IMPOSTOR"
+        capture shim "$PROGRAMS/raw" "$PORT" "held+$how"
+        equals "$STATUS $OUT" '1 Permission denied'
+        equals "$(count_lines refused) $(wc -c <"$RELAYED")" '1 0'
+    done
+    pins '* allow'
+    capture shim "$PROGRAMS/raw" "$PORT" held+write
+    equals "$STATUS $OUT" '0 sent'
+    pins "www.pinned.example spki-sha256:$PIN_GOOD"
+    capture shim "$PROGRAMS/again" www.pinned.example "$GOOD" <<<$'fork held\nconnect\nport '"$IMPOSTOR"$'\nconnect'
+    equals "$OUT" $'forked\n1\n'"$IMPOSTOR"$'\n-1 certificate verify failed'
+    equals "$(count_lines refused)" 1
+}

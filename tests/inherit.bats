@@ -46,6 +46,15 @@ inherits() {
     done
 }
 
+@test "programs start while another thread loads and unloads libraries" {
+    local way
+
+    for way in execve execvp fexecve execl vfork posix_spawn posix_spawnp system popen; do
+        capture shim "$STARTS" "loading+$way" true
+        equals "$way $STATUS $OUT" "$way 0 0 ended"
+    done
+}
+
 @test "an environment of 20,000 variables, on a small stack" {
     for way in 20000+execve 20000+execl 20000+vfork 20000+posix_spawn; do
         inherits "$STARTS" "$way"

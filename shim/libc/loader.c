@@ -457,19 +457,25 @@ static void find_locks(void)
     atomic_store_explicit(&locks_sought, true, memory_order_release);
 }
 
-/* Return true if whoever holds the lock is no thread of this process. Between taking it and writing that down, and the other way round, a thread is not known. */
+/* Return true if whoever holds the lock is no thread of this process. Between taking it and writing that down, and the other way round, nobody is known: one
+ * that is there goes on soon. */
 static bool is_left_behind(const lock_data *data)
 {
-    for (int turn = 0; turn < 1000 && __atomic_load_n(&data->__lock, __ATOMIC_RELAXED) != 0; turn++) {
+    static const struct timespec soon = {0, 1000000};
+    static _Atomic int patience = 20;
+
+    while (__atomic_load_n(&data->__lock, __ATOMIC_RELAXED) != 0) {
         int owner = __atomic_load_n(&data->__owner, __ATOMIC_RELAXED);
 
         if (!is_lock(data) || (owner != 0 && (kernel_call(SYS_tgkill, kernel_call(SYS_getpid), owner, 0) == 0 || errno != ESRCH)))
-            return false;
-        if (owner != 0 && __atomic_load_n(&data->__owner, __ATOMIC_RELAXED) == owner)
+            break;
+        if (owner != 0 ? __atomic_load_n(&data->__owner, __ATOMIC_RELAXED) == owner : atomic_fetch_sub(&patience, 1) <= 0)
             return true;
-        (void)kernel_call(SYS_sched_yield);
+        if (owner == 0)
+            (void)kernel_call(SYS_nanosleep, &soon, NULL);
     }
-    return __atomic_load_n(&data->__lock, __ATOMIC_RELAXED) != 0;
+    atomic_store(&patience, 20);
+    return false;
 }
 
 /* Return true if no thread can take the loader's locks: so none can change the list, either. */
@@ -550,6 +556,7 @@ struct listing {
     size_t seen;
     const char *mark;
     uintptr_t only; /* only the object with this address is wanted; 0: all marked ones */
+    uint32_t hash; /* of the mark */
 };
 
 static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
@@ -577,7 +584,7 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
     if (listing->only != 0 && (listing->only < object.start || listing->only >= object.end))
         return 0;
     object.tables = read_tables(info->dlpi_addr, entry);
-    object.marked = find_symbol(&object.tables, listing->mark, hash_of(listing->mark)) != NULL;
+    object.marked = find_symbol(&object.tables, listing->mark, listing->hash) != NULL;
     if (listing->only == 0 && !object.marked)
         return 0;
     if (listing->count == listing->room)
@@ -589,7 +596,7 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
 bool loader_find(const void *address, const char *mark, struct loaded *out)
 {
     struct loaded found = {.name = NULL};
-    struct listing listing = {&found, 1, 0, 0, mark, (uintptr_t)address};
+    struct listing listing = {&found, 1, 0, 0, mark, (uintptr_t)address, hash_of(mark)};
 
     if (address != NULL)
         iterate_objects(note_object, &listing);
@@ -599,7 +606,7 @@ bool loader_find(const void *address, const char *mark, struct loaded *out)
 
 size_t loader_list(const char *mark, struct loaded *out, size_t room)
 {
-    struct listing listing = {out, room, 0, 0, mark, 0};
+    struct listing listing = {out, room, 0, 0, mark, 0, hash_of(mark)};
 
     iterate_objects(note_object, &listing);
     return listing.count;
@@ -805,7 +812,7 @@ static int search_elsewhere(struct dl_phdr_info *info, size_t size, void *arg)
 bool loader_find_near(const struct loaded *near, const void *address, const char *mark, struct loaded *out)
 {
     struct loaded found = {.name = NULL};
-    struct elsewhere elsewhere = {near->list, near->space, {&found, 1, 0, 0, mark, (uintptr_t)address}};
+    struct elsewhere elsewhere = {near->list, near->space, {&found, 1, 0, 0, mark, (uintptr_t)address, hash_of(mark)}};
 
     if (near->list == NULL)
         return loader_find(address, mark, out);
@@ -817,7 +824,7 @@ bool loader_find_near(const struct loaded *near, const void *address, const char
 
 size_t loader_list_space(void *handle, const char *mark, struct loaded *out, size_t room)
 {
-    struct elsewhere elsewhere = {.listing = {out, room, 0, 0, mark, 0}};
+    struct elsewhere elsewhere = {.listing = {out, room, 0, 0, mark, 0, hash_of(mark)}};
     struct link_map *map = NULL;
 
     if (!atomic_load_explicit(&has_spaces, memory_order_relaxed) || real_dlinfo == NULL || handle == NULL || handle == RTLD_NEXT

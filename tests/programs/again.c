@@ -6,7 +6,7 @@
  * keep           the same, and an answer of the server is read and the session kept: "1"
  * resume         the same with the kept session: "1 resumed", "1 fresh", or "-1" and the reason
  * cost N         N handshakes: the processor time of one, in milliseconds
- * fork           goes on in a child
+ * fork [held]    goes on in a child; "held": which was forked while another thread held the list of objects
  * chroot DIR     and goes to its root directory; "0" if that is impossible. syscall DIR: the same by syscall(2)
  * close WAY      closes all descriptors but the standard ones, one by one ("loop") or at once ("range")
  * take FILE      opens it for writing, at each number from 3 to 600 that is free
@@ -19,6 +19,8 @@
  *                how many KiB the program grew after a first tenth
  * threads N FILE in four threads that connect all the time, while FILE is replaced N times: for the last two (FILE.0, FILE.1), how
  *                many threads' next handshake succeeded */
+
+#include "held.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -228,10 +230,10 @@ static void connect_in_threads(int count, const char *file)
 }
 
 /* The parent only waits. */
-static void go_on_in_child(void)
+static void go_on_in_child(bool while_held)
 {
     int status = 0;
-    pid_t child = fork();
+    pid_t child = while_held ? fork_held() : fork();
 
     if (child < 0)
         die("fork");
@@ -315,7 +317,7 @@ static void obey(char *line)
         port = (uint16_t)atoi(text);
         printf("%u\n", (unsigned)port);
     } else if (strcmp(line, "fork") == 0) {
-        go_on_in_child();
+        go_on_in_child(text != NULL);
     } else if (strcmp(line, "cost") == 0 && text != NULL) {
         measure(atoi(text));
     } else if (strcmp(line, "descriptors") == 0 && text != NULL) {

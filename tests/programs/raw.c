@@ -1,15 +1,20 @@
 /* raw PORT HOW: sends a ClientHello of no library, for www.pinned.example, to a port of 127.0.0.1. HOW: the function of libc that it sends with, or pieces, copied
- * (to another descriptor), syscall (write by that). Prints what became of it. */
+ * (to another descriptor), syscall (write by that). "held+HOW": in a child that was forked while another thread held the list of objects. Prints what became of
+ * it. */
+
+#include "held.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define NAME "www.pinned.example"
@@ -98,16 +103,22 @@ static ssize_t send_by(int fd, const char *how)
 int main(int argc, char **argv)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    bool in_child = argc == 3 && strncmp(argv[2], "held+", 5) == 0;
+    pid_t child = in_child ? fork_held() : 0;
+    int status = 0;
+    int fd;
 
-    if (argc != 3)
+    if (argc != 3 || child < 0)
         return 2;
+    if (child > 0)
+        return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
     to.sin_port = htons((uint16_t)atoi(argv[1]));
     if (connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0)
         return 2;
     make();
     signal(SIGPIPE, SIG_IGN);
-    if (send_by(fd, argv[2]) != (ssize_t)size) {
+    if (send_by(fd, argv[2] + (in_child ? 5 : 0)) != (ssize_t)size) {
         printf("%s\n", strerror(errno));
         return 1;
     }

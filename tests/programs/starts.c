@@ -1,4 +1,5 @@
-/* starts WAY PROGRAM ARGUMENT...: starts PROGRAM with an environment of PATH and KEPT alone, each way that libc has. "N+WAY": with N variables more. */
+/* starts WAY PROGRAM ARGUMENT...: starts PROGRAM with an environment of PATH and KEPT alone, each way that libc has. "N+WAY": with N variables more. "loading+WAY":
+ * in each of 100 processes, while another of its threads loads and unloads a library; prints how many of them a signal ended, of themselves or of what they started. */
 
 #include <dlfcn.h>
 #include <err.h>
@@ -106,6 +107,38 @@ static void *start_in_thread(void *arg)
     return NULL;
 }
 
+static void *load_and_unload(void *arg)
+{
+    for (;;) {
+        void *handle = dlopen(arg, RTLD_NOW);
+
+        if (handle != NULL)
+            dlclose(handle);
+    }
+    return NULL;
+}
+
+static int start_loading(const char *way, char *path, char **argv, char **environment)
+{
+    int ended = 0;
+
+    for (int i = 0; i < 100; i++) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+            pthread_t thread;
+
+            if (pthread_create(&thread, NULL, load_and_unload, "libresolv.so.2") != 0)
+                _exit(1);
+            usleep((useconds_t)(1000 + i * 17));
+            _exit(start(way, path, argv, environment));
+        }
+        ended += wait_for(pid) > 128;
+    }
+    printf("%d ended\n", ended);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *way = argc > 2 ? argv[1] : "";
@@ -126,6 +159,8 @@ int main(int argc, char **argv)
     environ = environment;
     if (getenv("KEPT") == NULL)
         return 2;
+    if (strncmp(argv[1], "loading+", 8) == 0)
+        return start_loading(way, path, argv + 2, environment);
     {
         struct starting starting = {way, path, argv + 2, environment, 1};
         pthread_attr_t attributes;
