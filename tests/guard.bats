@@ -449,7 +449,8 @@ narrow() {
     capture shim "$PROGRAMS/raw" "$PORT" held+write
     equals "$STATUS $OUT" '0 sent'
     pins "www.pinned.example spki-sha256:$PIN_GOOD"
-    capture shim "$PROGRAMS/again" www.pinned.example "$GOOD" <<<$'fork held\nconnect\nport '"$IMPOSTOR"$'\nconnect'
+    # shellcheck disable=SC2016 # the inner shell expands it
+    capture shim bash -c 'printf "%s\n" "fork held" connect "port $1" connect | "$2" www.pinned.example "$3"' bash "$IMPOSTOR" "$PROGRAMS/again" "$GOOD"
     equals "$OUT" $'forked\n1\n'"$IMPOSTOR"$'\n-1 certificate verify failed'
     equals "$(count_lines refused)" 1
 }
