@@ -421,7 +421,7 @@ static void iterate_unlocked(int (*each)(struct dl_phdr_info *info, size_t size,
     }
 }
 
-/* glibc's locks for its list of objects. In a child they stay as another thread held them at the fork, for ever, but for one of them (2.31 to 2.43): who
+/* glibc's locks for its list of objects. In a child they stay as another thread held them at the fork, for ever, but for one of them (seen in 2.36): who
  * asks for the list by dl_iterate_phdr then, hangs. Nothing but their form tells where they are. */
 typedef __typeof__(((pthread_mutex_t *)NULL)->__data) lock_data;
 #define LOCKS 8
