@@ -41,7 +41,7 @@ in_libc := $(in_core) -Ishim/libc
 in_openssl := $(in_libc) -Ishim/openssl
 in_gnutls := $(in_libc) -Ishim/gnutls
 # What the command and the unit tests stand on as well.
-core := $(addprefix core/,config text kernel memory file host hello quic aes roots pins pins_text pins_target pins_digest pins_client pins_parse policy plaintext sha2 der pem digest peer path pinfile client_file)
+core := $(addprefix core/,config text kernel memory file host hello quic aes roots pins pins_text pins_target pins_digest pins_client pins_parse pins_keep policy plaintext sha2 der pem digest peer path pinfile client_file)
 # What runs in every process comes first, so that it stands together in few pages.
 first := core/config core/kernel
 shim := $(first) core/log $(addprefix libc/,loader start socket once resolve send receive stdio filter exec) $(filter-out $(first),$(core)) core/resolved core/target core/dns core/proxy_request libc/resolver libc/proxy libc/within libc/sent libc/guard libc/required core/pinstore \
@@ -67,8 +67,8 @@ $(BUILD)/shim/%.o: shim/%.c
 	$(Q)$(CC) $(common) $(layers) $(shim_flags) $(CPPFLAGS) $(CFLAGS) $(size) -c -o $@ $<
 
 # What runs seldom is made small.
-$(patsubst %,$(BUILD)/shim/%.o,$(addprefix core/,log report config pem client_file text pins_client memory plaintext path pinfile proxy_request roots quic aes pins pins_parse \
-	pins_target file) $(addprefix libc/,exec filter guard loader required cares dlsym proxy resolve resolver socket within) $(addprefix openssl/,client_decode client_cert psk ossl refuse) \
+$(patsubst %,$(BUILD)/shim/%.o,$(addprefix core/,log report config pem client_file text pins_client pins_keep memory plaintext path pinfile proxy_request roots quic aes pins pins_parse \
+	pins_target file) $(addprefix libc/,start exec filter guard loader required cares dlsym proxy resolve resolver socket within) $(addprefix openssl/,start client_decode client_cert psk ossl refuse) \
 	$(addprefix gnutls/,client_decode client_cert gtls gnutls refuse)): size := -Os
 
 # Where the command looks for the object; written only when it is another directory than before.

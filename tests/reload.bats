@@ -223,6 +223,53 @@ faults() {
     faults 0
 }
 
+@test "a pins file that is rewritten line by line, or in pieces of lines, loses no option of a target that is there at once" {
+    start env SSL_CERT_FILE="$LAB/other.pem" SSL_CERT_DIR=/nowhere
+    put "$EASY"
+    accepts
+    put "$EASY" 'www.pinned.example pkix'
+    refuses
+    echo "$EASY" >"$PINS"
+    refuses
+    echo 'www.pinned.example pkix' >>"$PINS"
+    refuses
+    put "$EASY pkix"
+    refuses
+    printf %s "$EASY" >"$PINS"
+    refuses
+    # Of a target that is new, what a wider one demanded.
+    put '*.pinned.example pkix'
+    refuses
+    echo "$EASY" >"$PINS"
+    refuses
+    # A new pin on a line without an end does not count yet.
+    put "$STRICT"
+    refuses
+    printf %s "$EASY" >"$PINS"
+    refuses
+    echo >>"$PINS"
+    accepts
+    put "$EASY" 'www.pinned.example pkix'
+    refuses
+    echo "$EASY" >"$PINS"
+    refuses
+    sleep 4
+    accepts
+    faults 0
+    stop
+    # A pin beside pkix.
+    put 'www.pinned.example pkix'
+    start env SSL_CERT_FILE="$LAB/ca.pem" SSL_CERT_DIR=/nowhere
+    accepts
+    put 'www.pinned.example pkix' "$STRICT"
+    refuses
+    echo 'www.pinned.example pkix' >"$PINS"
+    refuses
+    echo "$EASY" >>"$PINS"
+    accepts
+    faults 0
+}
+
 @test "a pins file whose times are put back to what they were is in force all the same" {
     start
     touch -d '2020-01-01' "$PINS"

@@ -4,7 +4,6 @@
 #include "tls.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -62,7 +61,7 @@ static bool take_passphrase(struct gathering *gathering)
 
     if (length > 0 && file.at[length - 1] == '\r')
         length--;
-    gathering->passphrase = strndup((const char *)file.at, length);
+    gathering->passphrase = memory_copy((const char *)file.at, length);
     if (gathering->passphrase == NULL)
         text_add(gathering->problem, "out of memory");
     return gathering->passphrase != NULL;
@@ -113,7 +112,7 @@ static void erase(struct gathering *gathering)
 {
     if (gathering->passphrase != NULL)
         explicit_bzero(gathering->passphrase, strlen(gathering->passphrase));
-    free(gathering->passphrase);
+    memory_let_go(gathering->passphrase);
     for (int which = 0; which < CLIENT_FILES; which++) {
         void *bytes = (void *)(uintptr_t)gathering->files[which].at;
 

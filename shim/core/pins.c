@@ -3,7 +3,6 @@
 #include "pins_internal.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -98,6 +97,11 @@ static const struct rule *find(const struct pins *pins, enum target_form form, c
     return slot != NULL && slot->rule != 0 ? &pins->rules[slot->rule - 1] : NULL;
 }
 
+const struct rule *pins_find(const struct pins *pins, enum target_form form, const char *name)
+{
+    return find(pins, form, name, form == FORM_ADDRESS ? sizeof(((struct host *)0)->address) : strlen(name));
+}
+
 static bool reserve(struct pins *pins, size_t lines, size_t length)
 {
     /* A name with its NUL, and digests in binary, are never longer than their text with the blank between. */
@@ -142,6 +146,8 @@ void pins_fit(struct pins *pins)
     fit((void **)&pins->rules, &pins->rule_room, pins->rule_count, sizeof(*pins->rules));
     fit((void **)&pins->pins, &pins->pin_room, pins->pin_count, sizeof(*pins->pins));
     fit((void **)&pins->bytes, &pins->byte_room, pins->byte_count, 1);
+    pins->own_rules = pins->rule_count;
+    pins->own_pins = pins->pin_count;
 }
 
 void pins_expect(const struct pins *pins, const char *name, size_t length)
@@ -241,20 +247,13 @@ uint32_t pins_add_client(struct pins *pins, const struct client_cert *client)
     return (uint32_t)++pins->client_count;
 }
 
-static uint8_t *copy_bytes(const uint8_t *bytes, size_t length)
-{
-    uint8_t *copy = malloc(length);
-
-    return copy != NULL ? memcpy(copy, bytes, length) : NULL;
-}
-
 bool pins_copy_client(const struct client_cert *from, struct client_cert *to)
 {
     bool fine;
 
     *to = *from;
-    to->chain = copy_bytes(from->chain, from->chain_length);
-    to->key = copy_bytes(from->key, from->key_length);
+    to->chain = (uint8_t *)memory_copy((const char *)from->chain, from->chain_length);
+    to->key = (uint8_t *)memory_copy((const char *)from->key, from->key_length);
     fine = to->chain != NULL && to->key != NULL;
     for (size_t i = 0; i < CLIENT_FILES; i++) {
         to->paths[i] = from->paths[i] != NULL ? memory_copy(from->paths[i], strlen(from->paths[i])) : NULL;
@@ -269,8 +268,8 @@ void pins_clear_client(struct client_cert *client)
 {
     if (client->key != NULL)
         explicit_bzero(client->key, client->key_length);
-    free(client->key);
-    free(client->chain);
+    memory_let_go(client->key);
+    memory_let_go(client->chain);
     for (size_t i = 0; i < CLIENT_FILES; i++)
         memory_let_go(client->paths[i]);
     memset(client, 0, sizeof(*client));
@@ -290,99 +289,6 @@ void pins_free(struct pins *pins)
         pins_clear_client(&pins->clients[i]);
     memory_let_go(pins->clients);
     memory_let_go(pins);
-}
-
-static bool has_target(const struct pins *pins, enum target_form form, const char *name, uint16_t port)
-{
-    const struct rule *rule = find(pins, form, name, form == FORM_ADDRESS ? 16 : strlen(name));
-
-    while (rule != NULL && rule->port != port)
-        rule = rule->next_port != NOTHING ? &pins->rules[rule->next_port] : NULL;
-    return rule != NULL;
-}
-
-/* Take over the rule's pins that are not there. */
-static bool keep_pins(struct pins *pins, struct rule *rule, const struct pins *before, const struct rule *old)
-{
-    for (uint32_t at = old->first_pin; at != NOTHING; at = before->pins[at].next) {
-        const struct pin *pin = &before->pins[at];
-        const uint8_t *digest = before->bytes + pin->bytes;
-        bool known = false;
-
-        for (uint32_t own = rule->first_pin; own != NOTHING && !known; own = pins->pins[own].next)
-            known = pins->pins[own].kind == pin->kind && pins->pins[own].digest == pin->digest
-                && memcmp(pins->bytes + pins->pins[own].bytes, digest, digests[pin->digest].size) == 0;
-        if (known)
-            continue;
-        if (!pins_add_pin(pins, rule, pin->line, (enum pin_kind)pin->kind, (enum digest)pin->digest, digest))
-            return false;
-        pins->pins[pins->pin_count - 1].expires = pin->expires;
-    }
-    return true;
-}
-
-/* Make the index as large as so many rules need. */
-static bool widen(struct pins *pins, size_t rules)
-{
-    size_t size = pins->index_size;
-    struct index_slot *wider;
-
-    while (size < rules + rules / 2)
-        size *= 2;
-    if (size == pins->index_size)
-        return true;
-    wider = memory_get(size * sizeof(*wider));
-    for (size_t i = 0; wider != NULL && i < pins->index_size; i++) {
-        size_t at = pins->index[i].hash & (size - 1);
-
-        while (pins->index[i].rule != 0 && wider[at].rule != 0)
-            at = (at + 1) & (size - 1);
-        if (pins->index[i].rule != 0)
-            wider[at] = pins->index[i];
-    }
-    if (wider == NULL)
-        return false;
-    memory_let_go(pins->index);
-    pins->index = wider;
-    pins->index_size = size;
-    return true;
-}
-
-static bool keep_rule(struct pins *pins, const struct pins *before, const struct rule *old)
-{
-    const char *name = (const char *)before->bytes + old->name;
-    struct target_pattern target = {.form = (enum target_form)old->form, .host.port = old->port};
-    struct rule *rule;
-
-    if (old->form == FORM_ADDRESS)
-        memcpy(target.host.address, name, sizeof(target.host.address));
-    else
-        strcpy(target.host.name, name); /* it was one */
-    rule = widen(pins, pins->rule_count + 1) ? pins_rule(pins, &target, old->line) : NULL;
-    if (rule == NULL)
-        return false;
-    rule->action = old->action;
-    rule->report_until = old->report_until;
-    rule->pkix = old->pkix;
-    rule->tls_required = old->tls_required;
-    pins->demand |= before->demand;
-    pins->named |= before->named;
-    pins->pkix |= before->pkix;
-    pins->tls_required |= before->tls_required;
-    pins->days |= before->days;
-    return keep_pins(pins, rule, before, old);
-}
-
-bool pins_keep_lost(struct pins *pins, const struct pins *before)
-{
-    for (size_t i = 0; i < before->rule_count; i++) {
-        const struct rule *rule = &before->rules[i];
-
-        if ((rule->action != RULE_ALLOW || rule->tls_required) && !has_target(pins, (enum target_form)rule->form, (const char *)before->bytes + rule->name, rule->port)
-            && !keep_rule(pins, before, rule))
-            return false;
-    }
-    return keep_pins(pins, &pins->revoked, before, &before->revoked);
 }
 
 bool pins_demand_anything(const struct pins *pins)
@@ -497,17 +403,15 @@ static const struct rule *next_port(const struct pins *pins, const struct rule *
     return rule->next_port == NOTHING ? NULL : &pins->rules[rule->next_port];
 }
 
-/* Return the first rule of the most specific suffix that is wider than the rule's own target. */
-static const struct rule *find_wider(const struct pins *pins, const struct rule *rule)
+const struct rule *pins_find_wider(const struct pins *pins, enum target_form form, const char *suffix)
 {
-    const char *suffix = (const char *)pins->bytes + rule->name;
     const struct rule *found = NULL;
 
-    if (rule->form != FORM_NAME && rule->form != FORM_ONE_LABEL && rule->form != FORM_LABELS)
+    if (form != FORM_NAME && form != FORM_ONE_LABEL && form != FORM_LABELS)
         return NULL;
-    if (rule->form == FORM_ONE_LABEL)
+    if (form == FORM_ONE_LABEL)
         found = find(pins, FORM_LABELS, suffix, strlen(suffix));
-    for (bool first = rule->form == FORM_NAME; found == NULL && (suffix = strchr(suffix, '.')) != NULL; first = false) {
+    for (bool first = form == FORM_NAME; found == NULL && (suffix = strchr(suffix, '.')) != NULL; first = false) {
         size_t length = strlen(++suffix);
 
         if (first)
@@ -531,7 +435,7 @@ const struct rule *pins_next_rule(const struct pins *pins, struct rules rules, c
         if (one->port == 0)
             return NULL;
     }
-    return find_wider(pins, rule);
+    return pins_find_wider(pins, (enum target_form)rule->form, name);
 }
 
 /* A rule with the port beats one without; if no port is known, all rules of the name count. */

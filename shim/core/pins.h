@@ -42,8 +42,11 @@ struct rule {
     uint16_t report_until; /* before this day a refusal is logged, not enforced; 0: it is enforced, REPORT_ALWAYS: never */
     uint8_t form;
     uint8_t action; /* enum rule_action */
-    bool pkix; /* besides any pin: a path to the system's trust store, and a leaf valid for the target's name */
-    bool tls_required; /* besides any pin: nothing but TLS, or a request to start it, may be sent there */
+    bool pkix : 1; /* besides any pin: a path to the system's trust store, and a leaf valid for the target's name */
+    bool tls_required : 1; /* besides any pin: nothing but TLS, or a request to start it, may be sent there */
+    bool kept : 1; /* all of it is an older file's (pins_keep_lost) */
+    bool kept_pkix : 1; /* this alone is */
+    bool kept_tls : 1; /* likewise */
 };
 
 struct pins;
@@ -139,9 +142,14 @@ const uint8_t *pins_next_issuer(const struct pins *pins, uint64_t subject, size_
 /* Return true if a TLS library must be there to read what the rules need besides: a client certificate, or the system's trust store. */
 MUST_CHECK bool pins_need_library(const struct pins *pins);
 
-/* Take over what `before` demands of targets that have no line of their own here, and what it revokes. Return false when memory
- * ran out. */
-MUST_CHECK bool pins_keep_lost(struct pins *pins, const struct pins *before);
+/* While a file is being written: take over what the one before it demands besides. A target that has no line yet keeps its whole rule; of one that has, a
+ * pkix or tls=required that it had (or a wider target, if it is new), and its pins if it has none now, may be on a line that is still to come; if its last
+ * line has no end, the older rule holds instead. What is revoked stays revoked. With `own` that which `before` itself has taken over does not count. Return
+ * false when memory ran out. */
+MUST_CHECK bool pins_keep_lost(struct pins *pins, const struct pins *before, bool own);
+
+/* Return how many rules and pins were taken over. */
+size_t pins_kept(const struct pins *pins);
 
 /* Read the system's trust store, if some rule needs a path that may end there. */
 void pins_read_roots(struct pins *pins, const struct pins_reader *reader);

@@ -37,6 +37,8 @@ struct pins {
     size_t pin_count, pin_room;
     size_t byte_count, byte_room;
     size_t index_size;
+    size_t own_rules, own_pins; /* the file's; those after them are of an older one (pins_keep_lost) */
+    uint32_t open; /* the rule of the last line, from 1, if that has no end and may be written on; 0: none */
     struct rule revoked;
     struct issuer *issuers;
     size_t issuer_count, issuer_room;
@@ -65,6 +67,12 @@ void pins_expect(const struct pins *pins, const char *name, size_t length);
 
 /* Return the rule for that target; NULL when memory ran out. If there is none yet, make it: RULE_UNSET, first seen in `line`. */
 MUST_CHECK struct rule *pins_rule(struct pins *pins, const struct target_pattern *target, uint32_t line);
+
+/* Return the first rule for that name (or 16 bytes of an address), whatever its port; NULL: there is none. */
+const struct rule *pins_find(const struct pins *pins, enum target_form form, const char *name);
+
+/* Return the first rule of the most specific suffix that is wider than that target; NULL: none. */
+const struct rule *pins_find_wider(const struct pins *pins, enum target_form form, const char *suffix);
 
 /* Append a pin to `rule`. Return false when memory ran out. */
 MUST_CHECK bool pins_add_pin(struct pins *pins, struct rule *rule, uint32_t line, enum pin_kind kind, enum digest digest,

@@ -284,6 +284,7 @@ static void parse_line(struct parser *parser, const char *at, size_t length)
     } else if (read_target(parser, field, &target)) {
         line.rule = pins_rule(parser->pins, &target, parser->line);
         parser->out_of_memory |= line.rule == NULL;
+        parser->pins->open = line.rule != NULL ? (uint32_t)(line.rule - parser->pins->rules) + 1 : 0;
     }
     if (!next_field(&at, end, &next)) {
         complain(parser, field.at + field.length, "nothing after %s; expected a pin%s", line.revoked ? "@revoked" : "the target",
@@ -340,7 +341,10 @@ static void parse_all(struct parser *parser, const char *at, const char *end)
 
         ahead = look_ahead(parser->pins, ahead, end);
         parser->line_start = at;
+        parser->pins->open = 0;
         parse_line(parser, at, (size_t)(stop - at));
+        if (newline != NULL)
+            parser->pins->open = 0;
         parser->line++;
         at = newline != NULL ? newline + 1 : end;
     }

@@ -13,6 +13,7 @@
 #define NO_SLOT (-1)
 #define LOST_TRIES 16 /* to publish; each fails because another thread has loaded in the meantime */
 #define PATIENCE 100 /* an unchanged file is read again after this many times the time that reading took... */
+#define MANY_KEPT 1000 /* rules and pins of older files */
 #define LONGEST INT64_C(1000000000) /* ...but at the latest after this: nanoseconds */
 
 /* Pins, shared by each store in which they are the last good ones. */
@@ -31,6 +32,7 @@ struct faults {
 struct loaded {
     struct pinstore store; /* must be the first member: pinstore_release casts it back */
     struct shared *shared; /* NULL: no good ones yet */
+    struct shared *quiet; /* what was in force before the file began to be rewritten; NULL: it is not */
     struct file_identity file; /* the file that was read, good or faulty */
     struct file_identity root; /* the root directory of the first load */
     bool opened; /* and then read, or refused for its mode, type or size */
@@ -110,14 +112,27 @@ static int claim_slot(void)
     return 0;
 }
 
+static struct shared *own_too(struct shared *shared)
+{
+    if (shared != NULL)
+        atomic_fetch_add(&shared->owners, 1);
+    return shared;
+}
+
+static void disown(struct shared *shared)
+{
+    if (shared == NULL || atomic_fetch_sub(&shared->owners, 1) != 1)
+        return;
+    pins_free(shared->pins);
+    memory_let_go(shared);
+}
+
 static void drop(struct loaded *loaded)
 {
     if (loaded == NULL)
         return;
-    if (loaded->shared != NULL && atomic_fetch_sub(&loaded->shared->owners, 1) == 1) {
-        pins_free(loaded->shared->pins);
-        memory_let_go(loaded->shared);
-    }
+    disown(loaded->shared);
+    disown(loaded->quiet);
     memory_let_go(loaded->faults.bytes);
     memory_let_go(loaded);
 }
@@ -275,12 +290,19 @@ static bool lacks(const struct loaded *loaded, const struct pins_reader *reader)
     return loaded->partial && reader != NULL && reader->tls != NULL;
 }
 
-/* A writer that stops between two lines leaves what looks like a whole file. Return true if it is the file that was in force, and was written to a moment
- * ago: what it has lost may be still to come. */
-static bool is_being_written(const struct loaded *before, const struct file_identity *file, const struct timespec *now)
+/* A writer that stops in the midst leaves what looks like a whole file. If it is the file that was in force, and was written to a moment ago, keep what it
+ * has lost: of the file that was there when this began, for as long as it goes on; and of those between, unless there is too much of that. Return false when
+ * memory ran out. */
+static bool keep_lost(struct loaded *loaded, struct pins *pins, const struct loaded *before, const struct timespec *now)
 {
-    return before != NULL && before->store.pins != NULL && file->device == before->file.device && file->inode == before->file.inode
-        && file_age(file, now) != FILE_SETTLED;
+    bool settled = before != NULL && before->store.fault[0] == '\0' && file_age(&before->file, now) == FILE_SETTLED;
+
+    if (before == NULL || before->shared == NULL || loaded->file.device != before->file.device || loaded->file.inode != before->file.inode
+        || file_age(&loaded->file, now) == FILE_SETTLED)
+        return true;
+    loaded->quiet = own_too(settled || before->quiet == NULL ? before->shared : before->quiet);
+    return (loaded->quiet == before->shared || pins_keep_lost(pins, before->shared->pins, pins_kept(before->shared->pins) > MANY_KEPT))
+        && pins_keep_lost(pins, loaded->quiet->pins, true);
 }
 
 /* Read the file, whose identity was `seen`. If it is faulty, the last good pins, those of `before` (or NULL), stay in force. NULL: out of
@@ -316,7 +338,7 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
         on_error(faults, 0, 0, message);
     else
         pins = pins_load(config->pins_file, reader != NULL ? &renewing : NULL, &loaded->file, on_error, faults);
-    if (pins != NULL && is_being_written(before, &loaded->file, &now) && !pins_keep_lost(pins, before->store.pins)) {
+    if (pins != NULL && !keep_lost(loaded, pins, before, &now)) {
         pins_free(pins);
         pins = NULL;
     }
@@ -334,10 +356,10 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
         text_add(&fault, "%s", faults->bytes != NULL ? faults->bytes : "out of memory");
         if (faults->count > 1)
             text_add(&fault, " (and %zu more)", faults->count - 1);
-        loaded->shared = before != NULL && !lacks(before, reader) ? before->shared : NULL;
+        loaded->shared = before != NULL && !lacks(before, reader) ? own_too(before->shared) : NULL;
         loaded->partial = loaded->shared != NULL && before->partial;
-        if (loaded->shared != NULL)
-            atomic_fetch_add(&loaded->shared->owners, 1);
+        if (loaded->shared != NULL && loaded->quiet == NULL)
+            loaded->quiet = own_too(before->quiet);
     }
     if (loaded->shared != NULL)
         loaded->store.pins = loaded->shared->pins;

@@ -1,9 +1,9 @@
 #include "roots.h"
 
 #include "der.h"
+#include "memory.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct stored {
@@ -32,7 +32,7 @@ struct roots {
 
 struct roots *roots_new(void)
 {
-    struct roots *roots = calloc(1, sizeof(*roots));
+    struct roots *roots = memory_get(sizeof(*roots));
 
     if (roots != NULL) {
         atomic_init(&roots->owners, 1);
@@ -43,13 +43,13 @@ struct roots *roots_new(void)
 
 bool roots_note_place(struct roots *roots, const char *path, const struct file_identity *identity)
 {
-    struct place *bigger = realloc(roots->places, (roots->place_count + 1) * sizeof(*bigger));
-    char *copy = strdup(path);
+    struct place *bigger = memory_resize(roots->places, (roots->place_count + 1) * sizeof(*bigger));
+    char *copy = memory_copy(path, strlen(path));
 
     if (bigger != NULL)
         roots->places = bigger;
     if (bigger == NULL || copy == NULL) {
-        free(copy);
+        memory_let_go(copy);
         return false;
     }
     roots->places[roots->place_count].path = copy;
@@ -66,7 +66,7 @@ static bool grow(void **array, size_t *room, size_t wanted, size_t size)
         return true;
     while (more < wanted)
         more *= 2;
-    bigger = realloc(*array, more * size);
+    bigger = memory_resize(*array, more * size);
     if (bigger == NULL)
         return false;
     *array = bigger;
@@ -143,9 +143,9 @@ void roots_free(struct roots *roots)
     if (roots == NULL || atomic_fetch_sub(&roots->owners, 1) != 1)
         return;
     for (size_t i = 0; i < roots->place_count; i++)
-        free(roots->places[i].path);
-    free(roots->places);
-    free(roots->stored);
-    free(roots->bytes);
-    free(roots);
+        memory_let_go(roots->places[i].path);
+    memory_let_go(roots->places);
+    memory_let_go(roots->stored);
+    memory_let_go(roots->bytes);
+    memory_let_go(roots);
 }

@@ -89,7 +89,7 @@ struct tls {
     /* Give the paths of the system's trust store: a bundle, and directories with colons between. */
     void (*trust_store)(const struct tls *tls, const char **file, const char **directories);
 
-    /* Decode a client certificate and its key: fill chain and key of `out`. If it returns false, the caller frees what is there, and `faulty` is the
+    /* Decode a client certificate and its key: fill chain and key of `out` (memory.h). If it returns false, the caller frees what is there, and `faulty` is the
      * file that has the problem. */
     bool (*read_client)(const struct tls *tls, const struct client_source *source, struct client_cert *out, enum client_file *faulty,
         struct text *problem);

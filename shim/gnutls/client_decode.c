@@ -1,8 +1,8 @@
 #include "client_decode.h"
 
+#include "memory.h"
 #include "pem.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* The client certificate while it is decoded. */
@@ -31,7 +31,7 @@ static bool add_certificate(struct decoding *decoding, struct bytes der)
 
     if (gtls->gnutls_x509_crt_init(&crt) < 0)
         return false;
-    if (gtls->gnutls_x509_crt_import(crt, &datum, GNUTLS_X509_FMT_DER) < 0 || (bigger = realloc(out->chain, out->chain_length + der.length)) == NULL) {
+    if (gtls->gnutls_x509_crt_import(crt, &datum, GNUTLS_X509_FMT_DER) < 0 || (bigger = memory_resize(out->chain, out->chain_length + der.length)) == NULL) {
         gtls->gnutls_x509_crt_deinit(crt);
         return false;
     }
@@ -188,7 +188,7 @@ static bool keep_key(struct decoding *decoding)
         return false;
     }
     if (gtls->gnutls_x509_privkey_export2_pkcs8(decoding->key, GNUTLS_X509_FMT_DER, NULL, GNUTLS_PKCS_PLAIN, &der) >= 0)
-        decoding->out->key = malloc(der.size);
+        decoding->out->key = memory_get(der.size);
     if (decoding->out->key != NULL) {
         memcpy(decoding->out->key, der.data, der.size);
         decoding->out->key_length = der.size;

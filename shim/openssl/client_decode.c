@@ -1,9 +1,9 @@
 #include "client_decode.h"
 
 #include "certs.h"
+#include "memory.h"
 #include "pem.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define REASON_MAC 113 /* PKCS12_R_MAC_VERIFY_FAILURE */
@@ -25,7 +25,7 @@ static bool add_certificate(struct decoding *decoding, X509 *certificate)
     const struct ossl *ossl = decoding->ossl;
     struct client_cert *out = decoding->out;
     int length = ossl->i2d_X509(certificate, NULL);
-    uint8_t *bigger = length > 0 ? realloc(out->chain, out->chain_length + (size_t)length) : NULL;
+    uint8_t *bigger = length > 0 ? memory_resize(out->chain, out->chain_length + (size_t)length) : NULL;
     unsigned char *at;
 
     if (bigger == NULL)
@@ -213,7 +213,7 @@ static bool keep_key(struct decoding *decoding)
         return false;
     }
     length = ossl->i2d_PrivateKey(decoding->key, &der);
-    decoding->out->key = length > 0 ? malloc((size_t)length) : NULL;
+    decoding->out->key = length > 0 ? memory_get((size_t)length) : NULL;
     if (decoding->out->key != NULL) {
         memcpy(decoding->out->key, der, (size_t)length);
         decoding->out->key_length = (size_t)length;

@@ -68,7 +68,7 @@ static bool read_client(const struct pins_reader *from, const char *const paths[
         text_add(problem, "it is bad");
         return false;
     }
-    out->key = (uint8_t *)strdup(paths[CLIENT_KEY] != NULL ? paths[CLIENT_KEY] : "");
+    out->key = (uint8_t *)memory_copy(paths[CLIENT_KEY] != NULL ? paths[CLIENT_KEY] : "", paths[CLIENT_KEY] != NULL ? strlen(paths[CLIENT_KEY]) : 0);
     out->key_length = strlen((char *)out->key);
     out->paths[CLIENT_CERT] = memory_copy(paths[CLIENT_CERT], strlen(paths[CLIENT_CERT]));
     return true;

@@ -263,6 +263,180 @@ static void ages(void)
     }
 }
 
+static void write_file(const char *content, const char *path)
+{
+    size_t length = strlen(content);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+    if (fd < 0 || write(fd, content, length) != (ssize_t)length || close(fd) != 0)
+        abort();
+}
+
+static void put_file(const char *content)
+{
+    char path[80];
+
+    (void)snprintf(path, sizeof(path), "%s.new", file);
+    write_file(content, path);
+    if (rename(path, file) != 0)
+        abort();
+}
+
+/* What is demanded of a host now: its pins, each by its first digit; - none; "any": it has no rule. */
+static const char *demanded(const char *name)
+{
+    static char shown[64];
+    const struct pinstore *store = pinstore_acquire(NULL);
+    struct text text = text_over(shown, sizeof(shown));
+    const struct rule *rule = NULL;
+    const struct pin *pin = NULL;
+    struct rules rules;
+    struct host host;
+
+    if (store != NULL && store->pins != NULL && host_parse(name, strlen(name), &host)) {
+        rules = pins_lookup(store->pins, &host);
+        if (rules.first == NULL)
+            rules = pins_lookup_any(store->pins, &host);
+        rule = rules.first;
+    }
+    if (rule == NULL) {
+        text_add(&text, "any");
+    } else {
+        while ((pin = pins_next_pin(store->pins, rule, pin)) != NULL)
+            text_add(&text, "%x", (unsigned)pins_digest(store->pins, pin)[0] >> 4);
+        text_add(&text, "%s%s%s%s", rule->action == RULE_ALLOW ? "allow" : rule->action == RULE_DENY ? "deny" : "", rule->pkix ? " pkix" : "",
+            rule->tls_required ? " tls" : "", pins_only_report(store->pins, rule) ? " report" : "");
+    }
+    pinstore_release(store);
+    return shown;
+}
+
+static void demands(const char *name, const char *wanted, const char *when)
+{
+    const char *got = demanded(name);
+
+    if (strcmp(got, wanted) != 0)
+        printf("not ok in a child: %s: \"%s\", not \"%s\"\n", when, got, wanted);
+    failures += strcmp(got, wanted) != 0;
+}
+
+#define ZEROS "000000000000000000000000000000000000000000000000000000000000000"
+#define A "spki-sha256:a" ZEROS
+#define B "spki-sha256:b" ZEROS
+#define C "spki-sha256:c" ZEROS
+
+/* The writer stops in the midst: nothing that stood in the file before is lost, and what is new counts at once. */
+static void rewritten(void)
+{
+    static const struct {
+        const char *before;
+        const char *now;
+        const char *wanted; /* of h.example */
+    } rows[] = {
+        /* an option on a later line of the same target */
+        {"h.example " A "\nh.example " A " tls=required\n", "h.example " A "\n", "a tls"},
+        {"h.example " A "\nh.example pkix\n", "h.example " A "\n", "a pkix"},
+        {"h.example allow\nh.example tls=required\n", "h.example allow\n", "allow tls"},
+        {"h.example pkix\nh.example " A "\n", "h.example pkix\n", "a pkix"},
+        {"h.example pkix\nh.example " A " tls=required\n", "h.example pkix\n", "a pkix tls"},
+        /* a line that is cut, and a last one that is not but has no end */
+        {"h.example " A " tls=required pkix\n", "h.example " A, "a pkix tls"},
+        {"h.example " A " expires=2020-02-02\nh.example " B "\n", "h.example " A, "ab"},
+        {"h.example " A "\n", "h.example " B, "a"},
+        {"h.example " A "\nh.example " B "\n", "h.example " A, "a"},
+        {"h.example " A "\n", "h.example allow", "allow"},
+        {"h.example " A "\n", "h.example deny", "deny"},
+        {"x.example " A "\n", "h.example " B, "b"},
+        /* what comes in whole lines is meant */
+        {"h.example " A "\n", "h.example " B "\n", "b"},
+        {"h.example " A "\nh.example " B "\n", "h.example " B "\n", "b"},
+        {"h.example " A "\n", "h.example allow\n", "allow"},
+        {"h.example pkix\n", "h.example allow\n", "allow"},
+        {"h.example " A "\n", "h.example deny\n", "deny"},
+        {"h.example deny\n", "h.example " A "\n", "a"},
+        {"h.example " A "\n", "h.example " A " mode=report\n", "a report"},
+        {"h.example " A " mode=report\n", "h.example " A "\n", "a"},
+        /* what a wider target demanded of it, and the same name with another port */
+        {"*.example " A " pkix tls=required\n", "h.example " B "\n", "b pkix tls"},
+        {"**.example pkix\n* tls=required allow\n*.example " A "\n", "h.example " B "\n", "b"},
+        {"* " A " tls=required\n", "h.example pkix\n", "a pkix tls"},
+        {"h.example:443 " A " pkix\n", "h.example:443 " B "\n", "b pkix"},
+        {"h.example " A " pkix\n", "h.example:443 " B "\n", "b pkix"},
+        {"h.example " A "\nh.example:444 " C " pkix\n", "h.example:443 " B "\n", "b"},
+        /* a target that is lost */
+        {"h.example " A " tls=required pkix\n", "x.example " B "\n", "a pkix tls"},
+        {"* deny\n", "x.example " B "\n", "deny"},
+        {"h.example allow\n", "x.example " B "\n", "any"},
+    };
+    char when[400];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        (void)snprintf(when, sizeof(when), "row %zu", i);
+        put_file(rows[i].before);
+        (void)demanded("h.example:443");
+        write_file(rows[i].now, file);
+        demands("h.example:443", rows[i].wanted, when);
+        demands("h.example:443", rows[i].wanted, when);
+        /* By rename it is in force as it is. */
+        put_file("h.example " C "\n");
+        demands("h.example:443", "c", when);
+    }
+    expect(logged(), 0, "no fault");
+}
+
+/* As long as it goes on, with faults between, what was there before it began stays; once it is quiet, nothing of it. */
+static void rewritten_again_and_again(void)
+{
+    put_file("h.example " A "\nx.example " B "\nx.example tls=required\n");
+    demands("x.example:443", "b tls", "the first");
+    write_file("x.example " B "\n", file);
+    demands("x.example:443", "b tls", "one is cut");
+    write_file("nonsense", file);
+    demands("x.example:443", "b tls", "a fault");
+    for (int i = 0; i < 5; i++) {
+        write_file("y.example " C "\n", file);
+        demands("h.example:443", "a", "lost");
+        demands("x.example:443", i == 0 ? "b tls" : "c tls", "lost, too");
+        write_file("x.example " C "\n", file);
+        demands("y.example:443", "c", "of a file between");
+        demands("x.example:443", "c tls", "its option");
+    }
+    (void)sleep(4);
+    /* No look at the file in the meantime. */
+    write_file("x.example " A "\ny.example " A "\n", file);
+    demands("x.example:443", "a", "what was kept has lapsed");
+    demands("h.example:443", "any", "and this target");
+    write_file("y.example " A "\n", file);
+    demands("x.example:443", "a", "but not what stood there when it was quiet");
+    (void)sleep(4);
+    demands("x.example:443", "any", "quiet");
+    demands("y.example:443", "a", "what is there now");
+}
+
+/* The memory for it has a limit. */
+static void rewritten_at_length(void)
+{
+    static char content[2000 * 100];
+    size_t most = 0;
+
+    put_file("h.example " A "\n");
+    for (int round = 0; round < 20; round++) {
+        const struct pinstore *store;
+        size_t at = 0;
+
+        for (int i = 0; i < 2000; i++)
+            at += (size_t)snprintf(content + at, sizeof(content) - at, "n%d-%d.example " B "\n", round, i);
+        demands("h.example:443", "a", "through all of it");
+        write_file(content, file);
+        store = pinstore_acquire(NULL);
+        if (pins_kept(store->pins) > most)
+            most = pins_kept(store->pins);
+        pinstore_release(store);
+    }
+    expect(most > 4000, true, "what the last ones had is kept");
+    expect(most < 10000, true, "not what all of them had");
+}
+
 /* Each holder keeps what it got, however many of them there are. */
 static void hold_many(void)
 {
@@ -458,6 +632,9 @@ int main(void)
     in_child(follow_without_a_trace, "a file that was changed twice within a tick");
     in_child(trust_store_without_a_trace, "a trust store that may have changed twice within a tick");
     in_child(ages, "ages of files");
+    in_child(rewritten, "a file that is rewritten in place");
+    in_child(rewritten_again_and_again, "one that goes on being rewritten");
+    in_child(rewritten_at_length, "one whose targets change all the time");
     in_child(hold_many, "more holders than slots");
     in_child(race, "four threads while the file is replaced");
     in_child(race_of_many, "many threads while the file is replaced");
