@@ -415,6 +415,21 @@ narrow() {
     done
 }
 
+@test "signal handlers: pins with client certificates and a trust store are read again, and let go, without the program's heap" {
+    local rules=("127.0.0.1 spki-sha256:$PIN_GOOD client-cert=$BATS_TEST_TMPDIR/good.pem client-key=$BATS_TEST_TMPDIR/good.key" '* pkix')
+    cp "$LAB/good.pem" "$LAB/good.key" "$BATS_TEST_TMPDIR"
+    chmod 0600 "$BATS_TEST_TMPDIR/good.key"
+    # Younger ones would not be taken over.
+    sleep 4
+    export SSL_CERT_FILE=$LAB/ca.pem SSL_CERT_DIR=/nowhere
+    for other in "${rules[0]}" '127.0.0.1 deny'; do
+        printf '%s\n' "$other" "${rules[@]:1}" >"$BATS_TEST_TMPDIR/other"
+        pins "${rules[@]}"
+        capture shim "$PROGRAMS/narrow" signal 65536 "$IMPOSTOR" hello "$PINS" "$BATS_TEST_TMPDIR/other" tls
+        equals "$STATUS $OUT" "0 -1 bytes, 0 allocations"
+    done
+}
+
 @test "threads with the smallest stack, and signal handlers: pins are read and refusals logged without the program's heap" {
     local i many=()
     capture bare "$PROGRAMS/narrow" thread 16384 "$IMPOSTOR" hello

@@ -348,6 +348,8 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
     if (!loaded->opened)
         loaded->file = *seen;
     loaded->shared = pins != NULL ? share(pins) : NULL;
+    if (loaded->shared == NULL && faults->count == 0)
+        on_error(faults, 0, 0, "out of memory");
     loaded->age = age_of(loaded, &now);
     if (loaded->shared != NULL) {
         loaded->partial = reader != NULL && reader->tls == NULL && pins_need_library(pins);
@@ -502,6 +504,8 @@ void pinstore_log_faults(const struct pinstore *store)
     /* One that no other thread can see is not logged by each. */
     if (faults->count == 0 || loaded->slot == NO_SLOT || atomic_exchange(&loaded->faults_logged, true))
         return;
+    if (faults->length == 0)
+        log_fault("%s: %s", config_get()->pins, store->fault); /* there was no memory for them */
     for (size_t at = 0; at < faults->length; at += strlen(faults->bytes + at) + 1)
         log_fault("%s", faults->bytes + at);
     errno = saved;

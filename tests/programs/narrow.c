@@ -1,10 +1,11 @@
-/* narrow thread|signal SIZE PORT hello|plain [PINS OTHER]: connects and sends on a stack of SIZE bytes: in a thread, or in a signal handler, in which nothing
- * may be allocated. With PINS, connects there first, and makes that file a copy of OTHER before. Prints what was sent, and how often there was an
+/* narrow thread|signal SIZE PORT hello|plain [PINS OTHER [tls]]: connects and sends on a stack of SIZE bytes: in a thread, or in a signal handler, in which nothing
+ * may be allocated. With PINS, connects there first (and with "tls" makes a SSL_CTX), and makes that file a copy of OTHER before. Prints what was sent, and how often there was an
  * allocation. */
 
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -106,6 +107,8 @@ int main(int argc, char **argv)
     what = argv[4];
     if (argc > 6) {
         speak();
+        if (argc > 7)
+            SSL_CTX_free(SSL_CTX_new(TLS_client_method()));
         copy(argv[6], argv[5]);
     }
     if (strcmp(argv[1], "thread") == 0) {
