@@ -4,6 +4,7 @@
 #include "command.h"
 #include "config.h"
 #include "launch.h"
+#include "log.h"
 #include "output.h"
 #include "pinfile.h"
 
@@ -124,6 +125,11 @@ static bool environment_is_good(void)
     }
     if (config->log != LOG_TO_FILE)
         return true;
+    if (log_is_pins()) {
+        output_error("the log %s is the pins file", config->log_file);
+        output_error("not started; next: give another file with --log");
+        return false;
+    }
     fd = open(config->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
     if (fd < 0) {
         output_error("the log %s cannot be written: %s", config->log_file, strerror(errno));

@@ -387,6 +387,28 @@ print("alive")'
     equals "$(wc -c <"$log")" 0
 }
 
+@test "a log file that is the pins file, by whatever name, gets no line: it goes to standard error" {
+    local log before
+    before=$(cat "$PINS")
+    ln -s "$PINS" "$BATS_TEST_TMPDIR/link"
+    ln "$PINS" "$BATS_TEST_TMPDIR/hard"
+    for log in "$PINS" "$BATS_TEST_TMPDIR/link" "$BATS_TEST_TMPDIR/hard"; do
+        capture shim env PINSHIM_LOG="$log" "${CURL[@]}" "$URL_IMPOSTOR"
+        equals "$STATUS" 60
+        equals "$(count_lines refused)" 1
+        has "$(lines notice)" "notice: the log file $log is the pins file; its lines go to standard error"
+        equals "$(cat "$PINS")" "$before"
+        capture "$BATS_TEST_DIRNAME/../build/pinshim" run --pins "$PINS" --log "$log" -- "${CURL[@]}" "$URL_GOOD"
+        equals "$STATUS" 125
+        has "$ERR" "the log $log is the pins file"
+    done
+    # Nor does it come to be by a line.
+    rm "$BATS_TEST_TMPDIR/hard" "$PINS"
+    capture shim env PINSHIM_LOG="$PINS" "${CURL[@]}" "$URL_IMPOSTOR"
+    equals "$STATUS" 60
+    [ ! -e "$PINS" ] || explain 'it was made'
+}
+
 @test "a program that changes its directory still finds the log file" {
     capture shim env PINSHIM_LOG="$BATS_TEST_TMPDIR/log" /usr/bin/python3 -c '
 import os, socket, ssl, sys

@@ -1,5 +1,6 @@
 #include "log.h"
 
+#include "file.h"
 #include "kernel.h"
 #include "memory.h"
 
@@ -250,8 +251,28 @@ static bool write_prepared(enum place place, char *bytes, size_t length, _Atomic
     return write_all(fd, prepared[place].manner, S_ISREG(prepared[place].file.mode), bytes, length, torn);
 }
 
+bool log_is_pins(void)
+{
+    const struct config *config = config_get();
+    struct file_identity log;
+    struct file_identity pins;
+
+    if (strcmp(config->log_file, config->pins_file) == 0)
+        return true;
+    if (!file_may_read())
+        return false;
+    file_identify(config->log_file, &log);
+    file_identify(config->pins_file, &pins);
+    return log.inode != 0 && log.inode == pins.inode && log.device == pins.device;
+}
+
+/* errno becomes 0 where it is the pins file. */
 static int open_log(int create)
 {
+    if (log_is_pins()) {
+        errno = 0;
+        return -1;
+    }
     return (int)kernel_call(SYS_openat, AT_FDCWD, config_get()->log_file, O_WRONLY | O_APPEND | create | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 }
 
@@ -427,8 +448,11 @@ __attribute__((noinline)) static void say_elsewhere(enum place wanted, enum plac
     text_add(&reason, "%s ", places[wanted]);
     if (wanted == TO_FILE)
         text_add_escaped(&reason, config_get()->log_file, strlen(config_get()->log_file), 1000);
+    if (wanted == TO_FILE)
+        text_add(&reason, " ");
     errno = problem;
-    text_add(&reason, "%scannot be written: %m; its lines go to %s", wanted == TO_FILE ? " " : "", places[place]);
+    text_add(&reason, problem != 0 ? "cannot be written: %m" : "is the pins file");
+    text_add(&reason, "; its lines go to %s", places[place]);
     log_event(&event);
 }
 

@@ -33,6 +33,9 @@ struct event {
 /* Return true if events of this verdict are logged at all. Cheap; call it before building an event. */
 MUST_CHECK bool log_wants(enum event_verdict verdict);
 
+/* Return true if the log file is the pins file, which a line there would make faulty: none is written. errno is not preserved. */
+MUST_CHECK bool log_is_pins(void);
+
 /* Write the event where PINSHIM_LOG says, or else to standard error, or else to syslog; if all three fail, it is lost. Never waits,
  * never raises a signal, is not a cancellation point. */
 void log_event(const struct event *event);
