@@ -264,6 +264,8 @@ raw() {
     raw beginning bytes
     raw beginning pieces
     raw beginning quic-pieces
+    # The name is in the first.
+    raw nothing quic-halves
     # However many have begun: nobody knows for whom those beyond are.
     for how in crowd crowd-of-bytes; do
         capture shim timeout 60 /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/raw_hello.py" "$how"
@@ -279,7 +281,7 @@ raw() {
     raw all pipe
     raw all file
     pins '* allow'
-    for how in whole gathered writev pwritev2 many bytes pieces old old-bytes old-pieces crowd crowd-of-bytes reused filtered records behind stdio handle datagram pair quic{,-2,-to,-many,-gathered,-twice,-pieces} \
+    for how in whole gathered writev pwritev2 many bytes pieces old old-bytes old-pieces crowd crowd-of-bytes reused filtered records behind stdio handle datagram pair quic{,-2,-to,-many,-gathered,-twice,-pieces,-halves} \
         syscall-{write,writev,pwritev2,sendto,sendmsg,sendmmsg}; do
         raw all "$how"
     done

@@ -173,6 +173,16 @@ static void read_environment(void)
     }
 }
 
+/* A function of the program's .preinit_array runs before libc knows the environment. */
+static __attribute__((cold)) const struct config *too_early(void)
+{
+    static struct config early;
+
+    strcpy(early.fault, "the environment is not known yet");
+    early.pins = early.pins_file;
+    return &early;
+}
+
 const struct config *config_get(void)
 {
     int seen = atomic_load_explicit(&state, memory_order_acquire);
@@ -180,6 +190,8 @@ const struct config *config_get(void)
 
     if (seen == READY)
         return &config;
+    if (seen == UNREAD && environ == NULL)
+        return too_early();
     if (seen == UNREAD && atomic_compare_exchange_strong(&state, &seen, READING)) {
         read_environment();
         read_directory();

@@ -145,7 +145,8 @@ static void read_extensions(struct source *from, size_t left, struct hello *out)
         left -= 4 + (size_t)length;
         out->covered |= type == EXTENSION_ENCRYPTED_HELLO;
         if (type == EXTENSION_SERVER_NAME && out->sni_length == 0 ? !read_sni(from, (size_t)length, out) : !skip(from, (size_t)length)) {
-            out->sni_length = 0;
+            if (type == EXTENSION_SERVER_NAME)
+                out->sni_length = 0;
             return;
         }
     }
@@ -307,10 +308,14 @@ enum hello_kind hello_read(const struct iovec *parts, size_t count, struct hello
     enum hello_kind kind;
 
     out->covered = false;
-    out->sni_length = 0;
+    out->sni_length = out->early_sni = 0;
     kind = read_from(&from, out);
     out->datagram = from.datagram;
     out->whole = from.datagram || !from.ended;
+    if (!out->whole) {
+        out->early_sni = out->sni_length;
+        out->sni_length = 0;
+    }
     /* The record ends, or the next one is of another kind: more bytes will change nothing. */
     return kind == HELLO_BEGUN && !from.ended ? HELLO_NONE : kind;
 }

@@ -20,6 +20,7 @@ struct hello {
     bool whole; /* else its end, and perhaps its SNI, is still to be sent. Always with DTLS, where nothing is put together */
     bool covered; /* it has an encrypted one within (ECH, or what looks like it): its SNI may be another host's */
     size_t sni_length; /* 0: none, or it is in what is still to be sent */
+    size_t early_sni; /* the length of one that counts only when the rest is there, which may cover it */
     char sni[HOST_NAME_MAX_LENGTH + 1]; /* not terminated; a name that is too long is cut to this size, which no host name has */
 };
 
@@ -39,11 +40,12 @@ static inline bool hello_may_begin(uint8_t first)
     return first == 22 || first == 18 || hello_may_be_old(first);
 }
 
-/* Of a ClientHello that cannot be put together it is not known for whom it is: give it a name that no host has. */
+/* Of a ClientHello that cannot be put together it is not known for whom it is: if its SNI is there, it may be covered; else give it a name that no host has. */
 static inline void hello_cover(struct hello *hello)
 {
-    hello->sni[0] = '\0';
-    hello->sni_length = 1;
+    if (hello->early_sni == 0)
+        hello->sni[0] = '\0';
+    hello->sni_length = hello->early_sni != 0 ? hello->early_sni : 1;
     hello->covered = true;
 }
 

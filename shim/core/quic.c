@@ -70,12 +70,15 @@ static void copy_from(const struct datagram *from, size_t at, uint8_t *out, size
 struct packet {
     const struct datagram *from;
     const struct version *version;
+    bool is_initial;
     uint8_t id[ID_MOST]; /* the destination's connection ID */
     uint8_t id_length;
     size_t begin;
     size_t at; /* the number of the packet, then what is read next */
     size_t end;
-    struct aes aes;
+    size_t left; /* bytes that are decrypted at most, of all packets */
+    struct aes header, payload; /* of the first packet's ID: others are not of the same client */
+    uint8_t iv[IV];
     uint8_t counter[AES_BLOCK]; /* of GCM (NIST SP 800-38D), for the next block */
     uint8_t stream[AES_BLOCK];
     unsigned used; /* bytes of the stream */
@@ -115,32 +118,42 @@ static void expand(const uint8_t secret[static SECRET], const char *prefix, cons
     memcpy(out, bytes, size);
 }
 
-/* Take the protection off the header (RFC 9001, section 5.4), and be at the payload. */
-static bool unprotect(struct packet *packet)
+static void derive_keys(struct packet *packet)
 {
     uint8_t secret[SECRET];
     uint8_t key[AES_BLOCK];
+
+    hmac(packet->version->salt, SALT, packet->id, packet->id_length, secret);
+    expand(secret, "", "client in", SECRET, secret);
+    expand(secret, packet->version->prefix, "hp", sizeof(key), key);
+    aes_expand(&packet->header, key);
+    expand(secret, packet->version->prefix, "key", sizeof(key), key);
+    aes_expand(&packet->payload, key);
+    expand(secret, packet->version->prefix, "iv", IV, packet->iv);
+}
+
+/* Take the protection off the header (RFC 9001, section 5.4), and be at the payload. */
+static bool unprotect(struct packet *packet)
+{
     uint8_t mask[AES_BLOCK];
     unsigned length;
 
     if (packet->end - packet->at < 4 + AES_BLOCK)
         return false;
-    hmac(packet->version->salt, SALT, packet->id, packet->id_length, secret);
-    expand(secret, "", "client in", SECRET, secret);
-    expand(secret, packet->version->prefix, "hp", sizeof(key), key);
-    aes_expand(&packet->aes, key);
     copy_from(packet->from, packet->at + 4, mask, sizeof(mask));
-    aes_encrypt(&packet->aes, mask);
-    expand(secret, packet->version->prefix, "key", sizeof(key), key);
-    aes_expand(&packet->aes, key);
+    aes_encrypt(&packet->header, mask);
     memset(packet->counter, 0, sizeof(packet->counter));
+    memcpy(packet->counter, packet->iv, IV);
     packet->counter[AES_BLOCK - 1] = 1; /* the first is the tag's */
-    expand(secret, packet->version->prefix, "iv", IV, packet->counter);
     length = ((byte_at(packet->from, packet->begin) ^ mask[0]) & 3) + 1U;
     for (unsigned i = 0; i < length; i++)
         packet->counter[IV - length + i] ^= byte_at(packet->from, packet->at + i) ^ mask[1 + i];
     packet->at += length;
     packet->end -= TAG;
+    if (packet->at < packet->end && packet->end - packet->at > packet->left)
+        packet->end = packet->at + packet->left;
+    if (packet->at < packet->end)
+        packet->left -= packet->end - packet->at;
     packet->used = AES_BLOCK;
     return packet->at < packet->end;
 }
@@ -154,7 +167,7 @@ static uint8_t take(struct packet *packet)
         for (int i = AES_BLOCK - 1; i >= IV && ++packet->counter[i] == 0; i--)
             ;
         memcpy(packet->stream, packet->counter, AES_BLOCK);
-        aes_encrypt(&packet->aes, packet->stream);
+        aes_encrypt(&packet->payload, packet->stream);
     }
     return byte_at(packet->from, packet->at++) ^ packet->stream[packet->used++];
 }
@@ -183,9 +196,11 @@ static uint64_t read_number(const struct datagram *from, size_t *at)
     return number;
 }
 
-/* Read the header of the packet at `*at`, and be behind the packet. Return false if none is there. */
-static bool enter_packet(const struct datagram *from, size_t *at, struct packet *out)
+/* Read the header of the packet at `*at`, and be behind the packet. Return false if none is there; or one of another connection than the first, which a
+ * server would ignore (RFC 9000, section 12.2). */
+static bool enter_packet(const struct datagram *from, size_t *at, bool has_keys, struct packet *out)
 {
+    uint8_t id[ID_MOST] = {0};
     uint8_t start[6];
     uint64_t length;
 
@@ -198,20 +213,24 @@ static bool enter_packet(const struct datagram *from, size_t *at, struct packet 
     out->from = from;
     out->version = version_of(start + 1);
     out->begin = *at;
-    out->id_length = start[5];
-    if ((start[0] & 0xc0) != 0xc0 || out->version == NULL || out->id_length > ID_MOST)
+    if ((start[0] & 0xc0) != 0xc0 || out->version == NULL || start[5] > ID_MOST)
         return false;
     *at += sizeof(start);
-    copy_from(from, *at, out->id, out->id_length);
-    *at += out->id_length;
+    copy_from(from, *at, id, start[5]);
+    if (!has_keys) {
+        out->id_length = start[5];
+        memcpy(out->id, id, sizeof(id));
+    } else if (out->id_length != start[5] || memcmp(out->id, id, start[5]) != 0) {
+        return false;
+    }
+    *at += start[5];
     *at += 1U + byte_at(from, *at);
-    if ((start[0] & 0xf0) == out->version->initial) {
+    out->is_initial = (start[0] & 0xf0) == out->version->initial;
+    if (out->is_initial) {
         length = read_number(from, at);
         if (*at > from->size || length > from->size - *at)
             return false;
         *at += (size_t)length;
-    } else {
-        out->version = NULL;
     }
     length = read_number(from, at);
     out->at = *at;
@@ -222,41 +241,48 @@ static bool enter_packet(const struct datagram *from, size_t *at, struct packet 
     return true;
 }
 
-#define LONGEST 4096 /* bytes of a ClientHello that are kept */
+#define LONGEST 8192 /* bytes of a ClientHello that are kept */
 #define RECORD_HEADER 5
+#define GATHERED 256
 
 /* ClientHellos of late, by the connection IDs that their clients have made up. They stay after they were read: a part of one may be sent again. */
 static struct gathered {
-    _Atomic uint64_t id; /* 0: none */
-    _Atomic bool busy;
     uint8_t known[LONGEST / 8]; /* bytes, a bit for each */
     uint8_t bytes[RECORD_HEADER + LONGEST];
-} gathered[32];
+} gathered[GATHERED];
+
+static struct {
+    _Atomic uint64_t id; /* 0: none */
+    _Atomic bool busy;
+    bool whole;
+} slots[GATHERED];
+
+/* A ClientHello was forgotten before it was whole: of the parts of others it may be that their beginnings are forgotten. */
+static _Atomic bool lost;
 
 /* Return what there is of the connection's, to be given back. NULL: others are busy with all. */
 static struct gathered *borrow(uint64_t id)
 {
     static _Atomic unsigned turn;
-    const unsigned all = sizeof(gathered) / sizeof(gathered[0]);
 
-    for (unsigned i = 0; i < all; i++) {
-        struct gathered *one = &gathered[i];
-
-        if (atomic_load_explicit(&one->id, memory_order_relaxed) != id || atomic_exchange(&one->busy, true))
+    for (unsigned i = 0; i < GATHERED; i++) {
+        if (atomic_load_explicit(&slots[i].id, memory_order_relaxed) != id || atomic_exchange(&slots[i].busy, true))
             continue;
         /* It may have become another's meanwhile. */
-        if (atomic_load_explicit(&one->id, memory_order_relaxed) == id)
-            return one;
-        atomic_store(&one->busy, false);
+        if (atomic_load_explicit(&slots[i].id, memory_order_relaxed) == id)
+            return &gathered[i];
+        atomic_store(&slots[i].busy, false);
     }
-    for (unsigned i = 0; i < all; i++) {
-        struct gathered *one = &gathered[atomic_fetch_add(&turn, 1) % all];
+    for (unsigned i = 0; i < GATHERED; i++) {
+        unsigned at = atomic_fetch_add(&turn, 1) % GATHERED;
 
-        if (!atomic_exchange(&one->busy, true)) {
-            atomic_store_explicit(&one->id, id, memory_order_relaxed);
-            memset(one->known, 0, sizeof(one->known));
-            return one;
-        }
+        if (atomic_exchange(&slots[at].busy, true))
+            continue;
+        if (atomic_exchange_explicit(&slots[at].id, id, memory_order_relaxed) != 0 && !slots[at].whole)
+            atomic_store(&lost, true);
+        slots[at].whole = false;
+        memset(gathered[at].known, 0, sizeof(gathered[at].known));
+        return &gathered[at];
     }
     return NULL;
 }
@@ -324,6 +350,12 @@ static enum hello_kind read_gathered(struct gathered *from, struct hello *out)
 
     while (size < LONGEST && (from->known[size / 8] & 1U << size % 8) != 0)
         size++;
+    if (size == 0 && atomic_load(&lost)) {
+        memset(out, 0, sizeof(*out));
+        out->whole = out->datagram = true;
+        hello_cover(out);
+        return HELLO_CLIENT;
+    }
     if (size == 0)
         return HELLO_BEGUN;
     memcpy(from->bytes, (uint8_t[RECORD_HEADER]) {22, 3, 1, (uint8_t)(size >> 8), (uint8_t)size}, RECORD_HEADER);
@@ -338,22 +370,33 @@ static enum hello_kind read_gathered(struct gathered *from, struct hello *out)
     return kind;
 }
 
+/* Of one call: no ClientHello that is kept takes more. */
+#define MOST_PACKETS 16
+#define MOST_BYTES 16384
+
 enum hello_kind quic_read(const struct iovec *parts, size_t count, struct hello *out)
 {
     struct datagram from = {parts, count, 0};
     struct gathered *into = NULL;
     struct packet packet;
+    bool has_keys = false;
     enum hello_kind kind;
+    size_t at = 0;
 
     for (size_t i = 0; i < count; i++)
         from.size += parts[i].iov_len;
-    for (size_t at = 0; enter_packet(&from, &at, &packet);) {
-        if (packet.version != NULL && unprotect(&packet))
+    packet.left = MOST_BYTES;
+    for (int i = 0; i < MOST_PACKETS && enter_packet(&from, &at, has_keys, &packet); i++) {
+        if (!has_keys)
+            derive_keys(&packet);
+        has_keys = true;
+        if (packet.is_initial && unprotect(&packet))
             gather_frames(&packet, &into);
     }
     if (into == NULL)
         return HELLO_NONE;
     kind = read_gathered(into, out);
-    atomic_store(&into->busy, false);
+    slots[into - gathered].whole |= kind == HELLO_CLIENT && out->whole;
+    atomic_store(&slots[into - gathered].busy, false);
     return kind;
 }

@@ -19,7 +19,7 @@ MUST_CHECK bool quic_has_version(const uint8_t *bytes);
 
 /* Read the ClientHello of a client's Initial packets in this datagram, or in several that are sent as one. What was in earlier datagrams of the connection
  * counts as well. HELLO_NONE: there is none, or it cannot be decrypted. HELLO_BEGUN: its beginning, with the random, is still to be sent. One that is longer
- * than 4096 bytes is taken for whole, and if its SNI has not come by then it is covered. No lock, also in signal handlers and after fork. */
+ * than 8192 bytes is taken for whole, and if its SNI has not come by then it is covered; so is one whose beginning was forgotten for others'. No lock, also in signal handlers and after fork. */
 MUST_CHECK enum hello_kind quic_read(const struct iovec *parts, size_t count, struct hello *out);
 
 #endif

@@ -324,7 +324,7 @@ static bool may_leave(int fd, const struct hello *hello, enum sent_claim claim, 
     static const struct presented nothing;
     struct evaluation *evaluation = evaluation_new();
     bool told = was_told(hello->random);
-    struct logged logged = {.refusal = told, .acceptance = told};
+    struct logged logged = {.refusal = told, .acceptance = told || !hello->whole};
     static struct spare spare;
     char *buffer = spare_take(&spare, REMARK);
     struct text remark;
@@ -469,13 +469,24 @@ static bool permits_beginning(int fd, const struct iovec *parts, size_t count, c
 /* The same of a datagram of QUIC. */
 static bool permits_initial(int fd, const struct iovec *parts, size_t count, const struct sockaddr *to, socklen_t to_length, const void *caller)
 {
+    uint8_t random[HELLO_RANDOM];
     struct hello hello;
     struct sent sent;
 
-    if (quic_read(parts, count, &hello) != HELLO_CLIENT
-        || (!hello.whole && hello.sni_length == 0 && sent_find(hello.random, &sent) == SENT_UNKNOWN))
+    if (quic_read(parts, count, &hello) != HELLO_CLIENT)
         return true;
-    return permits_or_shuts(fd, &hello, to, to_length, caller);
+    memcpy(random, hello.random, sizeof(random));
+    if (!hello.whole && hello.sni_length == 0 && sent_find(random, &sent) == SENT_UNKNOWN) {
+        /* More may be demanded when the rest has come, but not less. It is judged, and logged, by itself. */
+        if (hello.early_sni == 0)
+            return true;
+        hello.sni_length = hello.early_sni;
+        hello.random[8] ^= 0x80;
+    }
+    if (permits_or_shuts(fd, &hello, to, to_length, caller))
+        return true;
+    (void)was_told(random);
+    return false;
 }
 
 void guard_sent_one(int fd, uint8_t byte, const void *caller)

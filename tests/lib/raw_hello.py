@@ -6,7 +6,7 @@ passed (to another process), child, records, tds, behind (a header of a relay), 
 sockets), pipe, file, again (twice), crowd (in pieces, when a hundred others have begun), crowd-of-bytes, reused (on a descriptor on which one has
 begun, and which was closed by a system call), old (in the format of SSL 2.0), old-bytes, old-pieces, frames (of WebSocket, which begin like it,
 when a hundred others have begun), quic (an Initial packet), quic-to, quic-many, quic-gathered, quic-2 (version 2), quic-twice (in one call), quic-pieces (two
-datagrams, the later half first), filtered (seccomp(2) refuses fstat), torn (with more behind it, of which not all can be read). Prints "N of M", and the error if there was one.
+datagrams, the later half first), quic-halves (the earlier half, with the name, first), filtered (seccomp(2) refuses fstat), torn (with more behind it, of which not all can be read). Prints "N of M", and the error if there was one.
 """
 import ctypes
 import ctypes.util
@@ -134,6 +134,9 @@ if how.startswith("quic"):
     packets = [initial(identity, 0, second, 0, len(quic_hello))]
     if how in ("quic-twice", "quic-pieces"):
         packets = [initial(identity, 1, second, half, len(quic_hello)), initial(identity, 0, second, 0, half)]
+    if how == "quic-halves":
+        half = len(quic_hello) - 6
+        packets = [initial(identity, 0, second, 0, half), initial(identity, 1, second, half, len(quic_hello))]
     data = b"".join(packets)
 if how == "tds":
     data = bytes.fromhex("1201010000000100") + data
@@ -167,7 +170,7 @@ def send(out):
             others[-1].send(data[:2])
         out.send(data[:2])
         out.send(data[2:])
-    elif how == "quic-pieces":
+    elif how in ("quic-pieces", "quic-halves"):
         for packet in packets:
             out.send(packet)
     elif how in ("gathered", "quic-gathered"):

@@ -260,11 +260,13 @@ static void test_datagrams(void)
                 put_packet(&pieces[j], shape, payload, size, PAYLOAD);
             }
             kind = read_datagram(&pieces[0], &hello);
-            if (order == 0 && cuts[i] >= 39)
+            if (order == 0 && cuts[i] >= 39) {
                 check(kind == HELLO_CLIENT && !hello.whole && hello.datagram && memcmp(hello.random, message + 6, HELLO_RANDOM) == 0,
                     "the first piece, cut at %zu, has the random", cuts[i]);
-            else
+                check(hello.sni_length == 0 && hello.early_sni == (cuts[i] == 100 ? 11U : 0), "its name, cut at %zu, does not count yet", cuts[i]);
+            } else {
                 check(kind == HELLO_BEGUN, "piece %d, cut at %zu, is a beginning", order, cuts[i]);
+            }
             check(read_datagram(&pieces[1], &hello) == HELLO_CLIENT && is_example(&hello), "in two datagrams, cut at %zu, order %d", cuts[i], order);
             check(read_datagram(&pieces[0], &hello) == HELLO_CLIENT && is_example(&hello), "sent again, the first is known as a part of it");
 
@@ -334,7 +336,7 @@ static void test_long(void)
     struct hello hello;
     enum hello_kind kind = HELLO_NONE;
 
-    for (size_t offset = 0; offset < 5000; offset += 1000) {
+    for (size_t offset = 0; offset < 9000; offset += 1000) {
         struct datagram datagram = {.size = 0};
 
         memcpy(payload, (uint8_t[]) {6, (uint8_t)(0x40 | offset >> 8), (uint8_t)offset, 0x43, 0xe8}, 5);
@@ -346,10 +348,46 @@ static void test_long(void)
             memcpy(payload + 5 + 38, (uint8_t[]) {0, 0, 2, 0x13, 1, 1, 0, 0x1f, 0x00, 0xfa, 0xfa, 0x1e, 0x00}, 13);
         put_packet(&datagram, shape, payload, 1005, PAYLOAD);
         kind = read_datagram(&datagram, &hello);
-        if (offset < 4000)
+        if (offset < 8000)
             check(kind == HELLO_CLIENT && !hello.whole && hello.sni_length == 0, "the end of a long one is waited for");
     }
     check(kind == HELLO_CLIENT && hello.whole && hello.covered && hello.sni_length == 1, "one that is too long is covered");
+}
+
+/* Halves of more ClientHellos than are kept: where the beginning was forgotten, the end is nobody's. */
+static void test_forgotten(void)
+{
+    unsigned wholes = 0, covered = 0;
+
+    for (int half = 0; half < 2; half++) {
+        for (unsigned i = 0; i < 300; i++) {
+            struct shape shape = {.version = V1, .id_begin = (uint8_t)(1 + i % 250), .id_length = (uint8_t)(10 + i / 250)};
+            struct datagram datagram = {.size = 0};
+            uint8_t payload[512];
+            size_t size = half == 0 ? put_piece(payload, 0, 60) : put_piece(payload, 60, EXAMPLE_HELLO);
+            struct hello hello;
+            enum hello_kind kind;
+
+            put_packet(&datagram, shape, payload, size, PAYLOAD);
+            kind = read_datagram(&datagram, &hello);
+            check(kind == HELLO_CLIENT, "half %d of connection %u", half, i);
+            wholes += half == 1 && is_example(&hello);
+            covered += half == 1 && hello.covered && hello.sni_length == 1;
+        }
+    }
+    check(wholes + covered == 300 && covered >= 44, "%u whole, %u covered", wholes, covered);
+}
+
+/* A server ignores what is in a datagram for another connection than its first packet's. */
+static void test_other_ids(void)
+{
+    struct datagram datagram = {.size = 0};
+    struct hello hello;
+    uint8_t ping[4] = {1};
+
+    put_packet(&datagram, (struct shape) {.version = V1, .id_begin = 253}, ping, sizeof(ping), 200);
+    put_packet(&datagram, (struct shape) {.version = V1, .id_begin = 254}, frame, sizeof(frame), PAYLOAD);
+    check(read_datagram(&datagram, &hello) == HELLO_NONE, "a packet of another connection in the datagram");
 }
 
 static void test_aes(void)
@@ -375,5 +413,7 @@ int main(void)
     test_datagrams();
     test_others();
     test_long();
+    test_other_ids();
+    test_forgotten();
     return unit_end("quic");
 }
