@@ -164,6 +164,14 @@ static enum hello_kind skip_tds(struct source *from)
     return number_raw(from, 2) == END ? HELLO_BEGUN : HELLO_CLIENT;
 }
 
+/* Of TLS, or of DTLS; 1.0 is that of DTLS before RFC 4347 (OpenConnect). */
+static bool is_version(bool datagram, int version, int minor)
+{
+    if (!datagram)
+        return (version == END || version == 3) && (minor == END || minor <= 4);
+    return version == 1 ? minor == END || minor == 0 : (version == END || version == 0xfe) && (minor == END || minor >= 0xfc);
+}
+
 /* The header of the record. An encrypted one has another epoch in DTLS; in TLS it looks the same. */
 static enum hello_kind enter_first(struct source *from)
 {
@@ -173,8 +181,8 @@ static enum hello_kind enter_first(struct source *from)
 
     if (version == END)
         return HELLO_BEGUN;
-    from->datagram = version == 0xfe;
-    if ((version != 3 && !from->datagram) || (minor != END && (from->datagram ? minor < 0xfc : minor > 4)))
+    from->datagram = version == 0xfe || version == 1;
+    if (!is_version(from->datagram, version, minor))
         return HELLO_NONE;
     if (from->datagram && number_raw(from, 2) > 0)
         return HELLO_NONE;
@@ -209,7 +217,7 @@ static enum hello_kind enter_message(struct source *from, struct hello *out, siz
         memset(out->random, 0, sizeof(out->random));
         return HELLO_CLIENT;
     }
-    if ((version != END && version != (from->datagram ? 0xfe : 3)) || (minor != END && (from->datagram ? minor < 0xfc : minor > 4)))
+    if (!is_version(from->datagram, version, minor))
         return HELLO_NONE;
     for (size_t i = 0; i < HELLO_RANDOM; i++) {
         int next = take(from);

@@ -268,6 +268,13 @@ static void datagrams(void)
     make_dtls(&made, "www.example.com", 0, 4096);
     whole(&made, "www.example.com", "DTLS");
     check(read_one(made.bytes, made.length, &hello) == HELLO_CLIENT && hello.datagram, "a datagram");
+    made.bytes[1] = made.bytes[25] = 1;
+    made.bytes[2] = made.bytes[26] = 0;
+    check(read_one(made.bytes, made.length, &hello) == HELLO_CLIENT && hello.datagram, "the version before the first (OpenConnect)");
+    made.bytes[2] = 1;
+    check(read_one(made.bytes, made.length, &hello) == HELLO_NONE, "no version");
+    made.bytes[1] = made.bytes[25] = 0xfe;
+    made.bytes[2] = made.bytes[26] = 0xfd;
     made.length = 0;
     make_dtls(&made, "www.example.com", 0, 120);
     check(read_one(made.bytes, made.length, &hello) == HELLO_CLIENT && hello.whole && has_random(&hello) && hello.sni_length == 0,
