@@ -18,13 +18,13 @@
 #define OF_DESCRIPTOR (UINT64_C(1) << 63)
 static _Atomic uint64_t keys[PLACES]; /* 0: free */
 static struct place {
+    _Atomic uint64_t socket; /* of the descriptor: which it was; 0: that is not known */
     _Atomic bool claimed;
     _Atomic bool missed; /* something was sent while another thread, or the code that a signal has interrupted, had claimed it */
     _Atomic bool untold; /* the socket does not have yet what is known of the descriptor */
     _Atomic bool tls; /* of the descriptor: see proxy_speaks_tls */
     _Atomic bool closed; /* a descriptor of the socket was closed: it gives way first */
     _Atomic uint32_t age;
-    _Atomic uint64_t socket; /* of the descriptor: which it was; 0: that is not known */
     struct proxy_request request;
 } places[PLACES];
 static _Atomic uint32_t ages;
