@@ -435,12 +435,15 @@ static bool is_no_news(const struct loaded *held, const struct loaded *loaded)
     return strcmp(held->store.fault, loaded->store.fault) == 0;
 }
 
+static _Atomic uint64_t starved; /* the print_of a file for which there was no memory at all; 0: none */
+
 /* Return what is in force after `held`, for use instead. NULL: `held` was released, and the caller starts again. */
 static const struct loaded *renew(const struct loaded *held, const struct file_identity *seen, const struct pins_reader *reader, bool last_try)
 {
     struct loaded *loaded = load(held, seen, reader);
     enum publication publication;
 
+    atomic_store(&starved, loaded == NULL ? print_of(seen) : 0);
     if (loaded != NULL)
         atomic_init(&loaded->next_look, look_again(loaded));
     if (loaded != NULL && loaded->partial && is_for_library(held, reader)) {
@@ -497,10 +500,14 @@ const struct pinstore *pinstore_hold(void)
 
 void pinstore_log_faults(const struct pinstore *store)
 {
+    static _Atomic uint64_t logged;
     struct loaded *loaded = (struct loaded *)(uintptr_t)store;
     const struct faults *faults = &loaded->faults;
+    uint64_t print = atomic_load_explicit(&starved, memory_order_relaxed);
     int saved = errno;
 
+    if (print != 0 && atomic_exchange(&logged, print) != print)
+        log_fault("%s: out of memory", config_get()->pins);
     /* One that no other thread can see is not logged by each. */
     if (faults->count == 0 || loaded->slot == NO_SLOT || atomic_exchange(&loaded->faults_logged, true))
         return;

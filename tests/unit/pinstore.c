@@ -1,5 +1,6 @@
 /* The pins in force: while threads hold them and the file is replaced, whoever asks gets what the file says, and what is held
  * stays as it is. The store cannot be emptied: each test runs in a child. */
+#include "memory.h"
 #include "pinstore.h"
 #include "unit.h"
 
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -437,6 +439,36 @@ static void rewritten_at_length(void)
     expect(most < 10000, true, "not what all of them had");
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define CAN_LIMIT_MEMORY
+#endif
+
+#ifdef CAN_LIMIT_MEMORY
+/* What is in force stays, and one line for each change says why. */
+static void without_memory(void)
+{
+    const struct rlimit none = {0, RLIM_INFINITY};
+    const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+
+    replace(1);
+    expect(generation_now(), 1, "there is memory");
+    if (setrlimit(RLIMIT_AS, &none) != 0)
+        abort();
+    for (size_t size = 1 << 20; size > 0; size /= 2) {
+        while (memory_get(size) != NULL) {}
+    }
+    for (int i = 2; i < 4; i++) {
+        replace(i);
+        for (int j = 0; j < 3; j++)
+            expect(generation_now(), 1, "there is none");
+        expect(logged(), i - 1, "one line for each change");
+    }
+    (void)setrlimit(RLIMIT_AS, &unlimited);
+    expect(generation_now(), 3, "there is memory again");
+    expect(logged(), 2, "and no line more");
+}
+#endif
+
 /* Each holder keeps what it got, however many of them there are. */
 static void hold_many(void)
 {
@@ -635,6 +667,9 @@ int main(void)
     in_child(rewritten, "a file that is rewritten in place");
     in_child(rewritten_again_and_again, "one that goes on being rewritten");
     in_child(rewritten_at_length, "one whose targets change all the time");
+#ifdef CAN_LIMIT_MEMORY
+    in_child(without_memory, "a file for which there is no memory");
+#endif
     in_child(hold_many, "more holders than slots");
     in_child(race, "four threads while the file is replaced");
     in_child(race_of_many, "many threads while the file is replaced");
