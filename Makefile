@@ -43,8 +43,8 @@ in_gnutls := $(in_libc) -Ishim/gnutls
 # What the command and the unit tests stand on as well.
 core := $(addprefix core/,config text kernel memory file host hello quic aes roots pins pins_text pins_target pins_digest pins_client pins_parse pins_keep policy plaintext sha2 der pem digest peer path pinfile client_file)
 # What runs in every process comes first, so that it stands together in few pages.
-first := core/config core/kernel
-shim := $(first) core/log $(addprefix libc/,loader start socket once resolve send receive stdio filter exec) $(filter-out $(first),$(core)) core/resolved core/target core/dns core/proxy_request libc/resolver libc/proxy libc/within libc/sent libc/guard libc/required core/pinstore \
+first := core/log $(addprefix libc/,loader start exec) core/config core/kernel
+shim := $(first) $(addprefix libc/,socket once resolve send receive stdio filter) $(filter-out $(first),$(core)) core/resolved core/target core/dns core/proxy_request libc/resolver libc/proxy libc/within libc/sent libc/guard libc/required core/pinstore \
 	$(addprefix core/,evaluation report proven state fortify) \
 	$(addprefix openssl/,client_decode certs ossl verify_param through facts session context conn refuse decide psk told verify client_cert unseen start security arrival handshake exports openssl) \
 	$(addprefix gnutls/,gtls client_decode certs facts conn credentials decide refuse told session client_cert verify handshake exports gnutls) \
