@@ -423,15 +423,22 @@ static void iterate_unlocked(int (*each)(struct dl_phdr_info *info, size_t size,
 
 /* glibc's locks for its list of objects. In a child they stay as another thread held them at the fork, for ever, but for one of them (seen in 2.36): who
  * asks for the list by dl_iterate_phdr then, hangs. Nothing but their form tells where they are. */
-typedef __typeof__(((pthread_mutex_t *)NULL)->__data) lock_data;
+typedef struct {
+    int lock;
+    unsigned count;
+    int owner;
+    unsigned users;
+    int kind;
+    int spins;
+    void *list[2];
+} lock_data; /* as glibc's pthread_mutex_t, which cannot be named where this is compiled for musl */
 #define LOCKS 8
 static _Atomic(lock_data *) locks[LOCKS];
 static _Atomic bool locks_sought;
 
 static bool is_lock(const lock_data *data)
 {
-    return data->__kind == PTHREAD_MUTEX_RECURSIVE && (unsigned)data->__lock <= 2 && data->__count < 1000 && data->__nusers <= 1 && data->__list.__prev == NULL
-        && data->__list.__next == NULL;
+    return data->kind == PTHREAD_MUTEX_RECURSIVE && (unsigned)data->lock <= 2 && data->count < 1000 && data->users <= 1 && data->list[0] == NULL && data->list[1] == NULL;
 }
 
 static void find_locks(void)
@@ -464,12 +471,12 @@ static bool is_left_behind(const lock_data *data)
     static const struct timespec soon = {0, 1000000};
     static _Atomic int patience = 20;
 
-    while (__atomic_load_n(&data->__lock, __ATOMIC_RELAXED) != 0) {
-        int owner = __atomic_load_n(&data->__owner, __ATOMIC_RELAXED);
+    while (__atomic_load_n(&data->lock, __ATOMIC_RELAXED) != 0) {
+        int owner = __atomic_load_n(&data->owner, __ATOMIC_RELAXED);
 
         if (!is_lock(data) || (owner != 0 && (kernel_call(SYS_tgkill, kernel_call(SYS_getpid), owner, 0) == 0 || errno != ESRCH)))
             break;
-        if (owner != 0 ? __atomic_load_n(&data->__owner, __ATOMIC_RELAXED) == owner : atomic_fetch_sub(&patience, 1) <= 0)
+        if (owner != 0 ? __atomic_load_n(&data->owner, __ATOMIC_RELAXED) == owner : atomic_fetch_sub(&patience, 1) <= 0)
             return true;
         if (owner == 0)
             (void)kernel_call(SYS_nanosleep, &soon, NULL);
@@ -489,7 +496,7 @@ static bool is_list_locked_for_ever(void)
     for (int i = 0; i < LOCKS && !is; i++) {
         const lock_data *data = atomic_load_explicit(&locks[i], memory_order_relaxed);
 
-        is = data != NULL && __atomic_load_n(&data->__lock, __ATOMIC_RELAXED) != 0 && is_left_behind(data);
+        is = data != NULL && __atomic_load_n(&data->lock, __ATOMIC_RELAXED) != 0 && is_left_behind(data);
     }
     errno = saved;
     return is;
