@@ -1029,6 +1029,11 @@ once_more() {
     EARLY=1 held own_iterate tls1.3
 }
 
+@test "an impostor is refused, and the good server reached, where the program has connected before libc knew its environment" {
+    held preinit tls1.2
+    held preinit tls1.3
+}
+
 @test "an impostor is refused in a plugin that is loaded with RTLD_DEEPBIND" {
     local depth version
     for version in tls1.2 tls1.3; do
