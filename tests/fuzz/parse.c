@@ -134,8 +134,10 @@ static void parse_with_comments(const struct file *file, const struct pins *pins
     require((again != NULL) == (pins != NULL) && longer.reports == file->reports && longer.said == file->said);
     if (again != NULL) {
         require(again->rule_count == pins->rule_count && again->pin_count == pins->pin_count && again->byte_count == pins->byte_count);
-        for (size_t i = 0; i < pins->rule_count; i++) /* but for the padding */
-            require(memcmp(&again->rules[i], &pins->rules[i], offsetof(struct rule, tls_required) + 1) == 0);
+        for (size_t i = 0; i < pins->rule_count; i++) { /* but for the padding */
+            require(memcmp(&again->rules[i], &pins->rules[i], offsetof(struct rule, action) + 1) == 0);
+            require(again->rules[i].pkix == pins->rules[i].pkix && again->rules[i].tls_required == pins->rules[i].tls_required);
+        }
         require(memcmp(again->pins, pins->pins, pins->pin_count * sizeof(*pins->pins)) == 0);
         require(memcmp(again->bytes, pins->bytes, pins->byte_count) == 0);
         require(again->demand == pins->demand && again->located == pins->located);
