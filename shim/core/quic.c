@@ -71,6 +71,7 @@ struct packet {
     const struct datagram *from;
     const struct version *version;
     bool is_initial;
+    bool speaks; /* one of the packets has a CRYPTO frame */
     uint8_t id[ID_MOST]; /* the destination's connection ID */
     uint8_t id_length;
     size_t begin;
@@ -287,6 +288,11 @@ static struct gathered *borrow(uint64_t id)
     return NULL;
 }
 
+static uint64_t id_of(const struct packet *packet)
+{
+    return digest_short(packet->id, packet->id_length);
+}
+
 /* Take the bytes of a CRYPTO frame (RFC 9000, section 19.6). */
 static bool take_crypto(struct packet *packet, struct gathered **into)
 {
@@ -295,7 +301,8 @@ static bool take_crypto(struct packet *packet, struct gathered **into)
 
     if (length > packet->end - packet->at || offset > 1U << 20)
         return false;
-    if (*into == NULL && (*into = borrow(digest_short(packet->id, packet->id_length))) == NULL)
+    packet->speaks = true;
+    if (*into == NULL && (*into = borrow(id_of(packet))) == NULL)
         return false;
     for (uint64_t end = offset + length; offset < end; offset++) {
         uint8_t byte = take(packet);
@@ -342,7 +349,17 @@ static void gather_frames(struct packet *packet, struct gathered **into)
     }
 }
 
-static enum hello_kind read_gathered(struct gathered *from, struct hello *out)
+/* It cannot be put together. By its ID it is logged once. */
+static enum hello_kind is_nobodys(uint64_t id, struct hello *out)
+{
+    memset(out, 0, sizeof(*out));
+    memcpy(out->random + 8, &id, sizeof(id));
+    out->whole = out->datagram = true;
+    hello_cover(out);
+    return HELLO_CLIENT;
+}
+
+static enum hello_kind read_gathered(struct gathered *from, uint64_t id, struct hello *out)
 {
     struct iovec record = {from->bytes, RECORD_HEADER};
     size_t size = 0;
@@ -350,14 +367,8 @@ static enum hello_kind read_gathered(struct gathered *from, struct hello *out)
 
     while (size < LONGEST && (from->known[size / 8] & 1U << size % 8) != 0)
         size++;
-    if (size == 0 && atomic_load(&lost)) {
-        memset(out, 0, sizeof(*out));
-        out->whole = out->datagram = true;
-        hello_cover(out);
-        return HELLO_CLIENT;
-    }
     if (size == 0)
-        return HELLO_BEGUN;
+        return atomic_load(&lost) ? is_nobodys(id, out) : HELLO_BEGUN;
     memcpy(from->bytes, (uint8_t[RECORD_HEADER]) {22, 3, 1, (uint8_t)(size >> 8), (uint8_t)size}, RECORD_HEADER);
     record.iov_len += size;
     kind = hello_read(&record, 1, out);
@@ -386,6 +397,7 @@ enum hello_kind quic_read(const struct iovec *parts, size_t count, struct hello 
     for (size_t i = 0; i < count; i++)
         from.size += parts[i].iov_len;
     packet.left = MOST_BYTES;
+    packet.speaks = false;
     for (int i = 0; i < MOST_PACKETS && enter_packet(&from, &at, has_keys, &packet); i++) {
         if (!has_keys)
             derive_keys(&packet);
@@ -393,9 +405,10 @@ enum hello_kind quic_read(const struct iovec *parts, size_t count, struct hello 
         if (packet.is_initial && unprotect(&packet))
             gather_frames(&packet, &into);
     }
+    /* All are in use at this moment. */
     if (into == NULL)
-        return HELLO_NONE;
-    kind = read_gathered(into, out);
+        return packet.speaks ? is_nobodys(id_of(&packet), out) : HELLO_NONE;
+    kind = read_gathered(into, id_of(&packet), out);
     slots[into - gathered].whole |= kind == HELLO_CLIENT && out->whole;
     atomic_store(&slots[into - gathered].busy, false);
     return kind;
