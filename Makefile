@@ -44,7 +44,7 @@ in_gnutls := $(in_libc) -Ishim/gnutls
 core := $(addprefix core/,config text kernel memory file host hello quic aes roots pins pins_text pins_target pins_digest pins_client pins_parse pins_keep policy plaintext sha2 der pem digest peer path pinfile client_file)
 # What runs in every process comes first, so that it stands together in few pages.
 first := core/log $(addprefix libc/,loader start exec) core/config core/kernel
-shim := $(first) $(addprefix libc/,socket once resolve send receive stdio filter) $(filter-out $(first),$(core)) core/resolved core/target core/dns core/proxy_request libc/resolver libc/proxy libc/within libc/sent libc/guard libc/required core/pinstore \
+shim := $(first) $(addprefix libc/,socket once resolve send receive stdio filter) $(filter-out $(first),$(core)) core/resolved core/target core/dns core/proxy_request libc/resolver libc/proxy libc/within libc/sent libc/guard libc/required core/stack core/pinstore \
 	$(addprefix core/,evaluation report proven state fortify) \
 	$(addprefix openssl/,client_decode certs ossl verify_param through facts session context conn refuse decide psk told verify client_cert unseen start security arrival handshake exports openssl) \
 	$(addprefix gnutls/,gtls client_decode certs facts conn credentials decide refuse told session client_cert verify handshake exports gnutls) \
@@ -54,7 +54,7 @@ command := main output run doctor steps prove impostor learn launch event observ
 # Of the shim, beside the core.
 shared := $(addprefix core/,log proxy_request report) $(addprefix openssl/,client_decode certs)
 # What unit tests need besides the core.
-in_unit := $(addprefix core/,resolved dns proxy_request log pinstore state proven) $(addprefix libc/,sent resolver socket)
+in_unit := $(addprefix core/,resolved dns proxy_request log stack pinstore state proven) $(addprefix libc/,sent resolver socket)
 
 all: $(BUILD)/libpinshim.so $(BUILD)/libpinshim-prove.so $(BUILD)/pinshim
 
@@ -67,7 +67,7 @@ $(BUILD)/shim/%.o: shim/%.c
 	$(Q)$(CC) $(common) $(layers) $(shim_flags) $(CPPFLAGS) $(CFLAGS) $(size) -c -o $@ $<
 
 # What runs seldom is made small.
-$(patsubst %,$(BUILD)/shim/%.o,$(addprefix core/,log report config pem client_file text pins_client pins_keep memory plaintext path pinfile proxy_request roots quic aes pins pins_parse \
+$(patsubst %,$(BUILD)/shim/%.o,$(addprefix core/,log report config pem client_file text pins_client pins_keep memory plaintext path pinfile stack proxy_request roots quic aes pins pins_parse \
 	pins_target file) $(addprefix libc/,start exec filter guard loader required cares dlsym proxy resolve resolver sent socket within) $(addprefix openssl/,start client_decode client_cert psk ossl refuse) \
 	$(addprefix gnutls/,client_decode client_cert gtls gnutls refuse)): size := -Os
 

@@ -389,8 +389,8 @@ raw() {
     done
 }
 
-# within PINS-LINE... -- RESULT-OF-hello RESULT-OF-plain: what the program that has little room sends, by hello and by plaintext, with such rules: in a
-# thread with the smallest stack, and in a signal handler, amid malloc. An allocation of the shim could meet a lock that is held there, or a heap
+# within PINS-LINE... -- RESULT-OF-hello RESULT-OF-plain RESULT-OF-quic: what the program that has little room sends, by hello, plaintext and QUIC, with such rules: in a
+# thread with the smallest stack, and in a signal handler (on an alternate stack of 8 kB, without the kernel's part), amid malloc. An allocation of the shim could meet a lock that is held there, or a heap
 # in disorder.
 narrow() {
     local lines=() way what result
@@ -399,10 +399,10 @@ narrow() {
         shift
     done
     shift
-    for what in hello plain; do
+    for what in hello plain "$BATS_TEST_TMPDIR/initial"; do
         result=$1
         shift
-        for way in 'thread 16384' 'signal 12288' 'signal 65536'; do
+        for way in 'thread 16384' 'signal 4816' 'signal 65536'; do
             pins "${lines[@]}"
             # shellcheck disable=SC2086 # words
             capture shim "$PROGRAMS/narrow" $way "$IMPOSTOR" "$what"
@@ -434,19 +434,20 @@ narrow() {
 
 @test "threads with the smallest stack, and signal handlers: pins are read and refusals logged without the program's heap" {
     local i many=()
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/raw_hello.py" quic '' "$BATS_TEST_TMPDIR/initial"
     capture bare "$PROGRAMS/narrow" thread 16384 "$IMPOSTOR" hello
     equals "$OUT" '50 bytes, 0 allocations'
-    narrow "127.0.0.1 spki-sha256:$PIN_GOOD" -- -1 6
-    narrow "127.0.0.1 spki-sha256:$PIN_GOOD tls=required" -- -1 -1
-    narrow 'other.example allow' '@unknown deny' -- -1 6
-    narrow '127.0.0.1 allow' '@revoked spki-sha256:'"$PIN_GOOD" -- 50 6
+    narrow "127.0.0.1 spki-sha256:$PIN_GOOD" -- -1 6 -1
+    narrow "127.0.0.1 spki-sha256:$PIN_GOOD tls=required" -- -1 -1 -1
+    narrow 'other.example allow' '@unknown deny' -- -1 6 -1
+    narrow '127.0.0.1 allow' '@revoked spki-sha256:'"$PIN_GOOD" -- 50 6 1200
     # Files, and more than what is there from the start has room for.
     for i in {1..3000}; do
         many+=("host-$i.example spki-sha256:$PIN_GOOD spki-sha256:$PIN_IMPOSTOR")
     done
-    narrow "127.0.0.1 spki-file:$LAB/good.pem" "**.example ca-file:$LAB/ca.pem" '* pkix' "${many[@]}" -- -1 6
+    narrow "127.0.0.1 spki-file:$LAB/good.pem" "**.example ca-file:$LAB/ca.pem" '* pkix' "${many[@]}" -- -1 6 -1
     # Faulty rules: nothing is known of any target, or what was known stays.
-    narrow '127.0.0.1 spki-sha256:short' "other.example spki-file:$LAB/missing.pem" -- -1 6
+    narrow '127.0.0.1 spki-sha256:short' "other.example spki-file:$LAB/missing.pem" -- -1 6 -1
 }
 
 # A thread of the parent may have held it for whatever reason: an exception, a dlopen.

@@ -3,6 +3,7 @@
 #include "kernel.h"
 #include "log.h"
 #include "memory.h"
+#include "stack.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -435,14 +436,35 @@ static bool is_no_news(const struct loaded *held, const struct loaded *loaded)
     return strcmp(held->store.fault, loaded->store.fault) == 0;
 }
 
+struct loading {
+    const struct loaded *before;
+    const struct file_identity *seen;
+    const struct pins_reader *reader;
+    struct loaded *loaded;
+};
+
+static void load_here(void *with)
+{
+    struct loading *loading = with;
+
+    loading->loaded = load(loading->before, loading->seen, loading->reader);
+}
+
 static _Atomic uint64_t starved; /* the print_of a file for which there was no memory at all; 0: none */
 
 /* Return what is in force after `held`, for use instead. NULL: `held` was released, and the caller starts again. */
 static const struct loaded *renew(const struct loaded *held, const struct file_identity *seen, const struct pins_reader *reader, bool last_try)
 {
-    struct loaded *loaded = load(held, seen, reader);
+    struct loading loading = {held, seen, reader, NULL};
+    struct loaded *loaded;
     enum publication publication;
 
+    /* Elsewhere signals are not held: it may take long. */
+    if ((reader == NULL || reader->tls == NULL) && stack_is_alternate())
+        stack_call(load_here, &loading);
+    else
+        load_here(&loading);
+    loaded = loading.loaded;
     atomic_store(&starved, loaded == NULL ? print_of(seen) : 0);
     if (loaded != NULL)
         atomic_init(&loaded->next_look, look_again(loaded));

@@ -9,6 +9,7 @@
 #include "quic.h"
 #include "sent.h"
 #include "socket.h"
+#include "stack.h"
 #include "target.h"
 
 #include <errno.h>
@@ -318,9 +319,20 @@ static void explain(const struct evaluation *evaluation, const void *caller, str
 
 #define REMARK 900 /* bytes */
 
-/* Return true if the rules demand nothing of the target, or their refusals are only reported. */
-static bool may_leave(int fd, const struct hello *hello, enum sent_claim claim, const struct host *address, const void *caller)
+/* A ClientHello that no judged library made. */
+struct leaving {
+    int fd;
+    enum sent_claim claim;
+    const struct hello *hello;
+    const struct host *address;
+    const void *caller;
+    bool may; /* the rules demand nothing of the target, or their refusals are only reported */
+};
+
+static void judge_leaving(void *with)
 {
+    struct leaving *leaving = with;
+    const struct hello *hello = leaving->hello;
     static const struct presented nothing;
     struct evaluation *evaluation = evaluation_new();
     bool told = was_told(hello->random);
@@ -328,32 +340,30 @@ static bool may_leave(int fd, const struct hello *hello, enum sent_claim claim, 
     static struct spare spare;
     char *buffer = spare_take(&spare, REMARK);
     struct text remark;
-    bool may = false;
 
     if (evaluation == NULL || buffer == NULL) {
         evaluation_free(evaluation);
         spare_let_go(&spare, buffer);
-        return false;
+        return;
     }
     remark = text_over(buffer, REMARK);
-    evaluation->address = *address;
+    evaluation->address = *leaving->address;
     evaluation->target_final = true;
-    read_target(fd, claim == SENT_ASTRAY ? NULL : hello, address, &evaluation->target);
+    read_target(leaving->fd, leaving->claim == SENT_ASTRAY ? NULL : hello, leaving->address, &evaluation->target);
     if (evaluate(NULL, &nothing, evaluation) == VERDICT_REFUSE && evaluation->store != NULL) {
-        if (evaluation->judgement.host.kind == HOST_UNREADABLE && address->kind != HOST_UNREADABLE)
-            evaluation->judgement.host = *address;
+        if (evaluation->judgement.host.kind == HOST_UNREADABLE && leaving->address->kind != HOST_UNREADABLE)
+            evaluation->judgement.host = *leaving->address;
         if (evaluation->judgement.reason != REASON_FAULT && evaluation->judgement.reason != REASON_DENY) {
-            explain(evaluation, caller, &remark);
+            explain(evaluation, leaving->caller, &remark);
             evaluation->remark = buffer;
         }
         evaluation->judgement.report |= config_get()->unjudged == UNJUDGED_REPORT;
     }
     if (evaluation->store != NULL)
-        may = evaluation_decide(NULL, &nothing, evaluation, true, &logged) != DECISION_REFUSE;
+        leaving->may = evaluation_decide(NULL, &nothing, evaluation, true, &logged) != DECISION_REFUSE;
     evaluation_end(evaluation);
     evaluation_free(evaluation);
     spare_let_go(&spare, buffer);
-    return may;
 }
 
 /* A datagram BIO sends its next ClientHello to whoever has answered the first. The handshake stays the one that was started, and is judged as that. */
@@ -367,6 +377,7 @@ static bool is_answered_elsewhere(int fd, const struct hello *hello)
 /* A ClientHello is to leave, as far as it goes. */
 static bool permits_hello(int fd, const struct hello *hello, const struct sockaddr *to, socklen_t to_length, const void *caller)
 {
+    struct leaving leaving;
     struct host address;
     enum sent_claim claim;
 
@@ -382,7 +393,9 @@ static bool permits_hello(int fd, const struct hello *hello, const struct sockad
     /* Only now it may be known that it was made. */
     if (claim == SENT_BY_OTHERS && sent_leaves(hello->random, fd, &address) == SENT_ALONG)
         return true;
-    return may_leave(fd, hello, claim, &address, caller);
+    leaving = (struct leaving) {fd, claim, hello, &address, caller, false};
+    stack_call(judge_leaving, &leaving);
+    return leaving.may;
 }
 
 /* Return false if it does not: errno is set then. */
@@ -466,14 +479,30 @@ static bool permits_beginning(int fd, const struct iovec *parts, size_t count, c
     return true;
 }
 
+struct initial {
+    const struct iovec *parts;
+    size_t count;
+    struct hello *hello;
+    enum hello_kind kind;
+};
+
+static void read_initial(void *with)
+{
+    struct initial *initial = with;
+
+    initial->kind = quic_read(initial->parts, initial->count, initial->hello);
+}
+
 /* The same of a datagram of QUIC. */
 static bool permits_initial(int fd, const struct iovec *parts, size_t count, const struct sockaddr *to, socklen_t to_length, const void *caller)
 {
     uint8_t random[HELLO_RANDOM];
     struct hello hello;
+    struct initial initial = {parts, count, &hello, HELLO_NONE};
     struct sent sent;
 
-    if (quic_read(parts, count, &hello) != HELLO_CLIENT)
+    stack_call(read_initial, &initial);
+    if (initial.kind != HELLO_CLIENT)
         return true;
     memcpy(random, hello.random, sizeof(random));
     if (!hello.whole && hello.sni_length == 0 && sent_find(random, &sent) == SENT_UNKNOWN) {

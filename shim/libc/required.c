@@ -7,6 +7,7 @@
 #include "pinstore.h"
 #include "proxy.h"
 #include "socket.h"
+#include "stack.h"
 #include "target.h"
 
 #include <errno.h>
@@ -214,9 +215,18 @@ void required_asked(int fd)
 
 enum outcome { STALE, REPORTED, REFUSED };
 
-/* What becomes of plaintext that leads to that host, or asks a proxy for it (`what`). */
-static enum outcome report_for(const struct pinstore *store, const struct host *host, bool told, const char *what)
+struct plain {
+    const struct pinstore *store;
+    const struct host *host;
+    const char *what;
+    bool told;
+    enum outcome outcome;
+};
+
+static void judge_plain(void *with)
 {
+    struct plain *plain = with;
+    const struct host *host = plain->host;
     static struct spare spare;
     struct strings {
         char where[HOST_NAME_MAX_LENGTH * 4 + 16];
@@ -224,32 +234,40 @@ static enum outcome report_for(const struct pinstore *store, const struct host *
         char reason[600];
     } *strings = spare_take(&spare, sizeof(*strings));
     struct target *target = spare_take(&targets, sizeof(*target));
-    const struct rule *rule = target != NULL ? find_rule(store, host, target) : NULL;
-    enum outcome outcome = target != NULL && strings != NULL ? STALE : REFUSED;
+    const struct rule *rule = target != NULL ? find_rule(plain->store, host, target) : NULL;
 
+    plain->outcome = target != NULL && strings != NULL ? STALE : REFUSED;
     if (rule != NULL && strings != NULL) {
         struct text where_text = text_over(strings->where, sizeof(strings->where));
         struct text at_text = text_over(strings->at, sizeof(strings->at));
         struct text text = text_over(strings->reason, sizeof(strings->reason));
         struct event event = {.verdict = EVENT_REFUSED, .library = "unjudged", .target = strings->where, .rule = strings->at, .reason = strings->reason};
 
-        outcome = REFUSED;
-        if (config_get()->mode == MODE_REPORT || config_get()->unjudged == UNJUDGED_REPORT || pins_only_report(store->pins, rule))
-            outcome = REPORTED;
+        plain->outcome = REFUSED;
+        if (config_get()->mode == MODE_REPORT || config_get()->unjudged == UNJUDGED_REPORT || pins_only_report(plain->store->pins, rule))
+            plain->outcome = REPORTED;
         host_print(host, &where_text);
         event.port = host->port;
         text_add_escaped(&at_text, config_get()->pins, strlen(config_get()->pins), 300);
         text_add(&at_text, ":%u", (unsigned)rule->line);
-        text_add(&text, "%s " PLAINTEXT_IS_REFUSED ", and %s says tls=required", what, strings->at);
-        if (outcome == REPORTED)
+        text_add(&text, "%s " PLAINTEXT_IS_REFUSED ", and %s says tls=required", plain->what, strings->at);
+        if (plain->outcome == REPORTED)
             event.verdict = EVENT_REPORTED;
-        pinstore_log_faults(store);
-        if (!told)
+        pinstore_log_faults(plain->store);
+        if (!plain->told)
             log_event(&event);
     }
     let_go(target);
     spare_let_go(&spare, strings);
-    return outcome;
+}
+
+/* What becomes of plaintext that leads to that host, or asks a proxy for it (`what`). */
+static enum outcome report_for(const struct pinstore *store, const struct host *host, bool told, const char *what)
+{
+    struct plain plain = {store, host, what, told, REFUSED};
+
+    stack_call(judge_plain, &plain);
+    return plain.outcome;
 }
 
 /* What becomes of plaintext on this socket. */

@@ -1,6 +1,6 @@
 """Sends a ClientHello of no library at all to a server of its own, in one of many ways, and prints how much of it has arrived.
 
-usage: raw_hello.py HOW [SNI]. HOW: whole, bytes, pieces, gathered, writev, pwritev2, many (sendmmsg), syscall-NAME (by syscall(3)), copied (dup), high (to a
+usage: raw_hello.py HOW [SNI [FILE]]. With FILE, it is written there instead. HOW: whole, bytes, pieces, gathered, writev, pwritev2, many (sendmmsg), syscall-NAME (by syscall(3)), copied (dup), high (to a
 large number),
 passed (to another process), child, records, tds, behind (a header of a relay), stdio, handle (by libc's own), datagram, datagram-to, pair (a pair of
 sockets), pipe, file, again (twice), crowd (in pieces, when a hundred others have begun), crowd-of-bytes, reused (on a descriptor on which one has
@@ -138,6 +138,9 @@ if how.startswith("quic"):
         half = len(quic_hello) - 6
         packets = [initial(identity, 0, second, 0, half), initial(identity, 1, second, half, len(quic_hello))]
     data = b"".join(packets)
+    if len(sys.argv) > 3:
+        open(sys.argv[3], "wb").write(data)
+        sys.exit()
 if how == "tds":
     data = bytes.fromhex("1201010000000100") + data
 if how.startswith("old"):
