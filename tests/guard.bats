@@ -264,6 +264,7 @@ raw() {
     raw beginning bytes
     raw beginning pieces
     raw beginning quic-pieces
+    raw beginning quic-late
     # The name is in the first.
     raw nothing quic-halves
     # However many have begun: nobody knows for whom those beyond are.
@@ -281,7 +282,7 @@ raw() {
     raw all pipe
     raw all file
     pins '* allow'
-    for how in whole gathered writev pwritev2 many bytes pieces old old-bytes old-pieces crowd crowd-of-bytes reused filtered records behind stdio handle datagram pair quic{,-2,-to,-many,-gathered,-twice,-pieces,-halves} \
+    for how in whole gathered writev pwritev2 many bytes pieces old old-bytes old-pieces crowd crowd-of-bytes reused filtered records behind stdio handle datagram pair quic{,-2,-to,-many,-gathered,-twice,-pieces,-late,-halves} \
         syscall-{write,writev,pwritev2,sendto,sendmsg,sendmmsg}; do
         raw all "$how"
     done

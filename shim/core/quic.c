@@ -74,6 +74,8 @@ struct packet {
     bool speaks; /* one of the packets has a CRYPTO frame */
     uint8_t id[ID_MOST]; /* the destination's connection ID */
     uint8_t id_length;
+    uint64_t source; /* digests: of the client's own connection ID, and of that from which the keys follow */
+    uint64_t origin;
     size_t begin;
     size_t at; /* the number of the packet, then what is read next */
     size_t end;
@@ -119,12 +121,13 @@ static void expand(const uint8_t secret[static SECRET], const char *prefix, cons
     memcpy(out, bytes, size);
 }
 
-static void derive_keys(struct packet *packet)
+static void derive_keys(struct packet *packet, const uint8_t *id, uint8_t id_length)
 {
     uint8_t secret[SECRET];
     uint8_t key[AES_BLOCK];
 
-    hmac(packet->version->salt, SALT, packet->id, packet->id_length, secret);
+    packet->origin = digest_short(id, id_length);
+    hmac(packet->version->salt, SALT, id, id_length, secret);
     expand(secret, "", "client in", SECRET, secret);
     expand(secret, packet->version->prefix, "hp", sizeof(key), key);
     aes_expand(&packet->header, key);
@@ -199,7 +202,7 @@ static uint64_t read_number(const struct datagram *from, size_t *at)
 
 /* Read the header of the packet at `*at`, and be behind the packet. Return false if none is there; or one of another connection than the first, which a
  * server would ignore (RFC 9000, section 12.2). */
-static bool enter_packet(const struct datagram *from, size_t *at, bool has_keys, struct packet *out)
+static bool enter_packet(const struct datagram *from, size_t *at, bool is_first, struct packet *out)
 {
     uint8_t id[ID_MOST] = {0};
     uint8_t start[6];
@@ -218,14 +221,19 @@ static bool enter_packet(const struct datagram *from, size_t *at, bool has_keys,
         return false;
     *at += sizeof(start);
     copy_from(from, *at, id, start[5]);
-    if (!has_keys) {
+    if (is_first) {
         out->id_length = start[5];
         memcpy(out->id, id, sizeof(id));
     } else if (out->id_length != start[5] || memcmp(out->id, id, start[5]) != 0) {
         return false;
     }
     *at += start[5];
-    *at += 1U + byte_at(from, *at);
+    length = byte_at(from, (*at)++);
+    if (length > ID_MOST)
+        return false;
+    copy_from(from, *at, id, length);
+    out->source = digest_short(id, length);
+    *at += length;
     out->is_initial = (start[0] & 0xf0) == out->version->initial;
     if (out->is_initial) {
         length = read_number(from, at);
@@ -253,18 +261,23 @@ static struct gathered {
 } gathered[GATHERED];
 
 static struct {
-    _Atomic uint64_t id; /* 0: none */
+    _Atomic uint64_t id; /* its digest; 0: none */
+    _Atomic uint64_t source; /* that of the client's own */
     _Atomic bool busy;
     bool whole;
+    uint8_t id_length;
+    uint8_t id_bytes[ID_MOST];
 } slots[GATHERED];
+
+static _Atomic unsigned turn;
 
 /* A ClientHello was forgotten before it was whole: of the parts of others it may be that their beginnings are forgotten. */
 static _Atomic bool lost;
 
 /* Return what there is of the connection's, to be given back. NULL: others are busy with all. */
-static struct gathered *borrow(uint64_t id)
+static struct gathered *borrow(const struct packet *packet)
 {
-    static _Atomic unsigned turn;
+    uint64_t id = packet->origin;
 
     for (unsigned i = 0; i < GATHERED; i++) {
         if (atomic_load_explicit(&slots[i].id, memory_order_relaxed) != id || atomic_exchange(&slots[i].busy, true))
@@ -282,18 +295,16 @@ static struct gathered *borrow(uint64_t id)
         if (atomic_exchange_explicit(&slots[at].id, id, memory_order_relaxed) != 0 && !slots[at].whole)
             atomic_store(&lost, true);
         slots[at].whole = false;
+        slots[at].id_length = packet->id_length;
+        memcpy(slots[at].id_bytes, packet->id, ID_MOST);
+        atomic_store(&slots[at].source, packet->source);
         memset(gathered[at].known, 0, sizeof(gathered[at].known));
         return &gathered[at];
     }
     return NULL;
 }
 
-static uint64_t id_of(const struct packet *packet)
-{
-    return digest_short(packet->id, packet->id_length);
-}
-
-/* Take the bytes of a CRYPTO frame (RFC 9000, section 19.6). */
+/* Take the bytes of a CRYPTO frame (RFC 9000, section 19.6). `into` may be NULL. */
 static bool take_crypto(struct packet *packet, struct gathered **into)
 {
     uint64_t offset = take_number(packet);
@@ -301,8 +312,13 @@ static bool take_crypto(struct packet *packet, struct gathered **into)
 
     if (length > packet->end - packet->at || offset > 1U << 20)
         return false;
+    if (into == NULL) {
+        while (length-- > 0)
+            (void)take(packet);
+        return true;
+    }
     packet->speaks = true;
-    if (*into == NULL && (*into = borrow(id_of(packet))) == NULL)
+    if (*into == NULL && (*into = borrow(packet)) == NULL)
         return false;
     for (uint64_t end = offset + length; offset < end; offset++) {
         uint8_t byte = take(packet);
@@ -333,7 +349,7 @@ static void skip_acknowledgement(struct packet *packet, bool counts)
 }
 
 /* A packet of another's keys, as a server's is, soon comes to what is no frame that an Initial packet may have. */
-static void gather_frames(struct packet *packet, struct gathered **into)
+static bool gather_frames(struct packet *packet, struct gathered **into)
 {
     bool frames = true;
 
@@ -347,6 +363,42 @@ static void gather_frames(struct packet *packet, struct gathered **into)
         else
             frames = type <= 1; /* PADDING, PING */
     }
+    return frames;
+}
+
+static bool can_read(const struct packet *packet)
+{
+    struct packet copy = *packet;
+
+    return unprotect(&copy) && gather_frames(&copy, NULL);
+}
+
+/* The keys stay those of the first ID that the client has made up when the server has told its own (RFC 9001, section 5.2). */
+static void find_keys(struct packet *packet)
+{
+    unsigned same = 0;
+
+    derive_keys(packet, packet->id, packet->id_length);
+    for (unsigned i = 0; i < GATHERED; i++) {
+        if (atomic_load_explicit(&slots[i].id, memory_order_relaxed) == packet->origin)
+            return;
+        same += atomic_load_explicit(&slots[i].source, memory_order_relaxed) == packet->source;
+    }
+    if (same == 0 || can_read(packet))
+        return;
+    for (unsigned i = 1; i <= GATHERED; i++) {
+        unsigned at = (atomic_load_explicit(&turn, memory_order_relaxed) - i) % GATHERED;
+        uint8_t id[ID_MOST];
+
+        if (atomic_load_explicit(&slots[at].source, memory_order_relaxed) != packet->source)
+            continue;
+        memcpy(id, slots[at].id_bytes, ID_MOST);
+        derive_keys(packet, id, slots[at].id_length);
+        /* It may become another's meanwhile. */
+        if (packet->origin == atomic_load_explicit(&slots[at].id, memory_order_relaxed) && can_read(packet))
+            return;
+    }
+    derive_keys(packet, packet->id, packet->id_length);
 }
 
 /* It cannot be put together. By its ID it is logged once. */
@@ -398,17 +450,19 @@ enum hello_kind quic_read(const struct iovec *parts, size_t count, struct hello 
         from.size += parts[i].iov_len;
     packet.left = MOST_BYTES;
     packet.speaks = false;
-    for (int i = 0; i < MOST_PACKETS && enter_packet(&from, &at, has_keys, &packet); i++) {
+    for (int i = 0; i < MOST_PACKETS && enter_packet(&from, &at, i == 0, &packet); i++) {
+        if (!packet.is_initial)
+            continue;
         if (!has_keys)
-            derive_keys(&packet);
+            find_keys(&packet);
         has_keys = true;
-        if (packet.is_initial && unprotect(&packet))
-            gather_frames(&packet, &into);
+        if (unprotect(&packet))
+            (void)gather_frames(&packet, &into);
     }
     /* All are in use at this moment. */
     if (into == NULL)
-        return packet.speaks ? is_nobodys(id_of(&packet), out) : HELLO_NONE;
-    kind = read_gathered(into, id_of(&packet), out);
+        return packet.speaks ? is_nobodys(packet.origin, out) : HELLO_NONE;
+    kind = read_gathered(into, packet.origin, out);
     slots[into - gathered].whole |= kind == HELLO_CLIENT && out->whole;
     atomic_store(&slots[into - gathered].busy, false);
     return kind;

@@ -6,7 +6,8 @@ passed (to another process), child, records, tds, behind (a header of a relay), 
 sockets), pipe, file, again (twice), crowd (in pieces, when a hundred others have begun), crowd-of-bytes, reused (on a descriptor on which one has
 begun, and which was closed by a system call), old (in the format of SSL 2.0), old-bytes, old-pieces, frames (of WebSocket, which begin like it,
 when a hundred others have begun), quic (an Initial packet), quic-to, quic-many, quic-gathered, quic-2 (version 2), quic-twice (in one call), quic-pieces (two
-datagrams, the later half first), quic-halves (the earlier half, with the name, first), filtered (seccomp(2) refuses fstat), torn (with more behind it, of which not all can be read). Prints "N of M", and the error if there was one.
+datagrams, the later half first), quic-halves (the earlier half, with the name, first), quic-late (the later one to the
+server's connection ID), filtered (seccomp(2) refuses fstat), torn (with more behind it, of which not all can be read). Prints "N of M", and the error if there was one.
 """
 import ctypes
 import ctypes.util
@@ -55,14 +56,14 @@ def aes(key, counter, text):
     return out.raw[:len(text)]
 
 
-def initial(identity, number, second, begin, end):
+def initial(identity, number, second, begin, end, origin=None):
     """An Initial packet (RFC 9001; RFC 9369) with this part of the ClientHello, without a tag that would hold."""
     salt, prefix = ("0dede3def700a6db819381be6e269dcbf9bd2ed9", b"quicv2 ") if second else ("38762cf7f55934b34d179ae6a4c80cadccbb7f0a", b"quic ")
     part = quic_hello[begin:end]
     payload = b"\6" + (0x4000 | begin).to_bytes(2, "big") + (0x4000 | len(part)).to_bytes(2, "big") + part
     payload += bytes(1162 - len(payload))
     header = bytes([0xd3 if second else 0xc3]) + (0x6b3343cf if second else 1).to_bytes(4, "big") + listed(1, identity) + b"\0\0" + (0x4000 | 4 + 1162 + 16).to_bytes(2, "big")
-    secret = hmac.digest(bytes.fromhex(salt), identity, "sha256")
+    secret = hmac.digest(bytes.fromhex(salt), origin or identity, "sha256")
 
     def expand(label, size):
         return hmac.digest(secret, size.to_bytes(2, "big") + listed(1, b"tls13 " + label) + b"\0\1", "sha256")[:size]
@@ -134,6 +135,8 @@ if how.startswith("quic"):
     packets = [initial(identity, 0, second, 0, len(quic_hello))]
     if how in ("quic-twice", "quic-pieces"):
         packets = [initial(identity, 1, second, half, len(quic_hello)), initial(identity, 0, second, 0, half)]
+    if how == "quic-late":
+        packets = [initial(identity, 0, second, 0, 60), initial(os.urandom(18), 1, second, 60, len(quic_hello), identity)]
     if how == "quic-halves":
         half = len(quic_hello) - 6
         packets = [initial(identity, 0, second, 0, half), initial(identity, 1, second, half, len(quic_hello))]
@@ -173,7 +176,7 @@ def send(out):
             others[-1].send(data[:2])
         out.send(data[:2])
         out.send(data[2:])
-    elif how in ("quic-pieces", "quic-halves"):
+    elif how in ("quic-pieces", "quic-halves", "quic-late"):
         for packet in packets:
             out.send(packet)
     elif how in ("gathered", "quic-gathered"):

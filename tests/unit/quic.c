@@ -65,6 +65,8 @@ struct shape {
     uint32_t version;
     uint8_t id_length; /* 0: 8 */
     uint8_t id_begin; /* 0: that of the example */
+    uint8_t origin; /* not 0: protected under the keys of the ID of 8 bytes that begins so */
+    uint8_t source; /* not 0: the client's own ID begins so, else it has none */
     uint8_t number_length; /* 0: 4 */
     uint8_t token; /* its length */
     bool foreign; /* protected under the keys of another connection ID */
@@ -97,7 +99,9 @@ static void put_packet(struct datagram *out, struct shape shape, const uint8_t *
     *at++ = shape.id_length;
     memcpy(at, id, shape.id_length);
     at += shape.id_length;
-    *at++ = 0;
+    *at++ = shape.source != 0 ? 8 : 0;
+    for (unsigned i = 0; shape.source != 0 && i < 8; i++)
+        *at++ = (uint8_t)(shape.source + i);
     *at++ = shape.token;
     memset(at, 0xc0, shape.token);
     at += shape.token;
@@ -110,7 +114,9 @@ static void put_packet(struct datagram *out, struct shape shape, const uint8_t *
 
     if (shape.foreign)
         id[0] ^= 1;
-    HMAC(EVP_sha256(), salts[which], 20, id, shape.id_length, secret, NULL);
+    for (unsigned i = 0; shape.origin != 0 && i < 8; i++)
+        id[i] = (uint8_t)(shape.origin + i * 7);
+    HMAC(EVP_sha256(), salts[which], 20, id, shape.origin != 0 ? 8 : shape.id_length, secret, NULL);
     expand(secret, "client in", 32, secret);
     snprintf(label, sizeof(label), "%s key", prefix);
     expand(secret, label, 16, key);
@@ -378,6 +384,35 @@ static void test_forgotten(void)
     check(wholes + covered == 300 && covered >= 44, "%u whole, %u covered", wholes, covered);
 }
 
+/* When the server has told its own ID, the client sends to that, under the keys of the first; whether or not the client has an ID of its own, beside others. */
+static void test_servers_id(void)
+{
+    for (uint8_t source = 0; source < 2; source++) {
+        for (int order = 0; order < 2; order++) {
+            struct datagram pieces[3] = {{.size = 0}, {.size = 0}, {.size = 0}};
+            uint8_t first = ++next_id, other = ++next_id, servers = ++next_id;
+            uint8_t payload[512] = {2, 0, 0, 0, 0};
+            struct hello hello;
+            size_t size;
+
+            put_packet(&pieces[2], (struct shape) {.version = V1, .id_begin = servers, .origin = first, .source = source}, payload, 5, PAYLOAD);
+            size = put_piece(payload, order == 0 ? 0 : 100, order == 0 ? 100 : EXAMPLE_HELLO);
+            put_packet(&pieces[0], (struct shape) {.version = V1, .id_begin = first, .source = source}, payload, size, PAYLOAD);
+            size = put_piece(payload, order == 0 ? 100 : 0, order == 0 ? EXAMPLE_HELLO : 100);
+            put_packet(&pieces[1], (struct shape) {.version = V1, .id_begin = servers, .id_length = 18, .origin = first, .source = source}, payload, size, PAYLOAD);
+            check(read_datagram(&pieces[1], &hello) == HELLO_NONE, "of an unknown connection, it cannot be read");
+            check(read_datagram(&pieces[0], &hello) == (order == 0 ? HELLO_CLIENT : HELLO_BEGUN), "the first piece, order %d", order);
+            /* Another connection of this client's in between, with the same ID or none. */
+            pieces[0].size = 0;
+            put_packet(&pieces[0], (struct shape) {.version = V1, .id_begin = other, .source = source}, payload, size, PAYLOAD);
+            (void)read_datagram(&pieces[0], &hello);
+            check(read_datagram(&pieces[2], &hello) == HELLO_NONE, "an acknowledgement has none");
+            check(read_datagram(&pieces[1], &hello) == HELLO_CLIENT && is_example(&hello), "the rest, to the server's ID, source %u, order %d", source, order);
+            check(read_datagram(&pieces[1], &hello) == HELLO_CLIENT && is_example(&hello), "and that sent again");
+        }
+    }
+}
+
 /* A server ignores what is in a datagram for another connection than its first packet's. */
 static void test_other_ids(void)
 {
@@ -413,6 +448,7 @@ int main(void)
     test_datagrams();
     test_others();
     test_long();
+    test_servers_id();
     test_other_ids();
     test_forgotten();
     return unit_end("quic");
