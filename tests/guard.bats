@@ -278,9 +278,10 @@ raw() {
     # Where it cannot be asked what a descriptor is, nor what standard error is.
     capture shim /usr/bin/python3 "$BATS_TEST_DIRNAME/lib/raw_hello.py" filtered
     equals "$OUT" '0 of 380 Permission denied'
-    # What is no socket is nobody's connection.
+    # What is no socket is nobody's connection; and nobody speaks QUIC over TCP.
     raw all pipe
     raw all file
+    raw all quic-stream
     pins '* allow'
     for how in whole gathered writev pwritev2 many bytes pieces old old-bytes old-pieces crowd crowd-of-bytes reused filtered records behind stdio handle datagram pair quic{,-2,-to,-many,-gathered,-twice,-pieces,-late,-halves} \
         syscall-{write,writev,pwritev2,sendto,sendmsg,sendmmsg}; do

@@ -479,6 +479,15 @@ static bool permits_beginning(int fd, const struct iovec *parts, size_t count, c
     return true;
 }
 
+/* What a tunnel passes on as a stream (UDP over TCP) is not meant for whoever the stream leads to. */
+static bool is_stream(int fd)
+{
+    socklen_t length = sizeof(int);
+    int type = 0;
+
+    return kernel_call(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
+}
+
 struct initial {
     const struct iovec *parts;
     size_t count;
@@ -502,7 +511,7 @@ static bool permits_initial(int fd, const struct iovec *parts, size_t count, con
     struct sent sent;
 
     stack_call(read_initial, &initial);
-    if (initial.kind != HELLO_CLIENT)
+    if (initial.kind != HELLO_CLIENT || is_stream(fd))
         return true;
     memcpy(random, hello.random, sizeof(random));
     if (!hello.whole && hello.sni_length == 0 && sent_find(random, &sent) == SENT_UNKNOWN) {

@@ -7,7 +7,7 @@ sockets), pipe, file, again (twice), crowd (in pieces, when a hundred others hav
 begun, and which was closed by a system call), old (in the format of SSL 2.0), old-bytes, old-pieces, frames (of WebSocket, which begin like it,
 when a hundred others have begun), quic (an Initial packet), quic-to, quic-many, quic-gathered, quic-2 (version 2), quic-twice (in one call), quic-pieces (two
 datagrams, the later half first), quic-halves (the earlier half, with the name, first), quic-late (the later one to the
-server's connection ID), filtered (seccomp(2) refuses fstat), torn (with more behind it, of which not all can be read). Prints "N of M", and the error if there was one.
+server's connection ID), quic-stream (over TCP), filtered (seccomp(2) refuses fstat), torn (with more behind it, of which not all can be read). Prints "N of M", and the error if there was one.
 """
 import ctypes
 import ctypes.util
@@ -101,7 +101,7 @@ def call(fd, data, name, raw):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-kind = socket.SOCK_DGRAM if how.startswith(("datagram", "quic")) else socket.SOCK_STREAM
+kind = socket.SOCK_DGRAM if how.startswith(("datagram", "quic")) and how != "quic-stream" else socket.SOCK_STREAM
 listening = socket.socket(socket.AF_INET, kind)
 listening.bind(("127.0.0.1", 0))
 arrived = bytearray()
@@ -158,7 +158,7 @@ if how == "behind":
 
 def send(out):
     fd = out.fileno()
-    if how in ("whole", "old", "behind", "records", "tds", "datagram", "quic", "quic-2", "quic-twice"):
+    if how in ("whole", "old", "behind", "records", "tds", "datagram", "quic", "quic-2", "quic-twice", "quic-stream"):
         out.send(data)
     elif how == "again":
         for _ in range(2):
