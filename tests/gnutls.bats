@@ -836,14 +836,14 @@ held_by_dlsym() {
 
 # another: a copy of the library, $ANOTHER, that calls itself another release and has another name; $RELEASES are the two
 another() {
-    local library release
-    library=$(ldconfig -p | sed -n 's/.*libgnutls\.so\.30 .* => //p' | head -n 1)
-    release=$(grep -aoE '^3\.[0-9]+\.[0-9]+' <<<"$(strings -n 5 "$library")" | head -n 1)
+    local release
+    LIBRARY=$(ldconfig -p | sed -n 's/.*libgnutls\.so\.30 .* => //p' | head -n 1)
+    release=$(grep -aoE '^3\.[0-9]+\.[0-9]+' <<<"$(strings -n 5 "$LIBRARY")" | head -n 1)
     RELEASES=("$release" "${release%?}0")
     [ "${RELEASES[0]}" != "${RELEASES[1]}" ]
     mkdir -p "$LAB/another"
     ANOTHER=$LAB/another/libgnutlz.so.30
-    sed -e "s/${release//./\\.}/${RELEASES[1]}/g" -e 's/libgnutls\.so\.30/libgnutlz.so.30/g' "$library" >"$ANOTHER"
+    sed -e "s/${release//./\\.}/${RELEASES[1]}/g" -e 's/libgnutls\.so\.30/libgnutlz.so.30/g' "$LIBRARY" >"$ANOTHER"
 }
 
 # plugin_of_another: one that is linked to it
@@ -893,6 +893,39 @@ held_beside() {
     held_beside local "library=$ANOTHER" beside=libgnutls.so.30
     held_beside local "library=$ANOTHER" beside=libgnutls.so.30 late
     held_beside "library=$ANOTHER" beside=libgnutls.so.30 late
+}
+
+# copies COUNT: so many files, the library and another release by turns: $LAB/many/1 and so on
+copies() {
+    local i from
+    another
+    mkdir -p "$LAB/many"
+    for ((i = 1; i <= $1; i++)); do
+        from=$LIBRARY
+        [ $((i % 2)) = 1 ] || from=$ANOTHER
+        sed "s/libgnutl[sz]\.so\.30/libgn$(printf %04d "$i").so.30/g" "$from" >"$LAB/many/$i"
+    done
+}
+
+@test "each of many libraries that are opened one after the other is judged, and is gone when the program closes it" {
+    local count=20 clients=20 more=''
+    copies 20
+    for _ in alone beside; do
+        # shellcheck disable=SC2086 # words
+        EVENTS=$IMPOSTOR_EVENTS CONNECTIONS=$clients asks shim "$IMPOSTOR" by_dlsym local count=$count "library=$LAB/many/" $more stale
+        lacks "$OUT" 'hello from'
+        got_nothing || return 1
+        equals "$(count_lines refused)" $((clients + 1))
+        equals "$(grep -c "no pin of $PINS:" <<<"$ERR")" "$clients"
+        equals "$(grep -c 'refused: a function was called that dlsym had found in a GnuTLS which was closed since' <<<"$ERR")" 1
+        equals "$(grep -c '^gone$' <<<"$OUT")" "$count"
+        equals "$(grep -c '^stale: -59$' <<<"$OUT")" "$count"
+        # shellcheck disable=SC2086 # words
+        EVENTS=$GOOD_EVENTS CONNECTIONS=$clients reaches "$GOOD" by_dlsym local count=$count "library=$LAB/many/" $more
+        equals "$(grep -c 'hello from good' <<<"$OUT")" "$clients"
+        equals "$(grep -c '^gone$' <<<"$OUT")" "$count"
+        more=beside=$ANOTHER clients=$((2 * count))
+    done
 }
 
 @test "a client of one library and a server of another, found by dlsym, are each handled by their own" {

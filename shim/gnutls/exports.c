@@ -34,13 +34,24 @@
  * be this object's own. */
 static _Thread_local const struct gtls *last;
 
+/* Return a library that has no function, so that the call fails. */
+static __attribute__((noinline, cold)) const struct gtls *none(void)
+{
+    static struct gtls none;
+    static _Atomic bool logged;
+
+    if (!atomic_exchange(&logged, true))
+        log_event(&(struct event) {.verdict = EVENT_REFUSED, .library = "gnutls", .reason = "a function was called that dlsym had found in a GnuTLS which was closed since"});
+    return &none;
+}
+
 /* Return the library by which the program has found the function that it calls; NULL: not by dlsym. Nothing else may be called before. */
 static inline const struct gtls *asked(void)
 {
-    const struct gtls *gtls = dlsym_asked;
+    const void *gtls = dlsym_asked;
 
     dlsym_asked = NULL;
-    return gtls;
+    return gtls != DLSYM_GONE ? gtls : none();
 }
 
 static __attribute__((noinline)) struct conn *conn_of(gnutls_session_t session, const void *caller, const struct gtls **gtls)

@@ -39,14 +39,5 @@ static bool owns(const void *address, const void **library)
     return *library != NULL || gtls_is_at(address);
 }
 
-/* One that has not been met has no client. */
-static bool judges(const void *address)
-{
-    for (int i = 0; i < GTLS_MAX && gtls_known[i] != NULL; i++) {
-        if ((uintptr_t)address - gtls_known[i]->start < gtls_known[i]->end - gtls_known[i]->start)
-            return gtls_known[i]->usable;
-    }
-    return gtls_is_at(address);
-}
-
-const struct backend gnutls_backend = {.part = "gnutls_", .mark = GTLS_MARK, .owns = owns, .judges = judges, .sends = sends, .look_in = gtls_look_in, .prepare = prepare};
+const struct backend gnutls_backend = {.part = "gnutls_", .mark = GTLS_MARK, .owns = owns, .judges = gtls_judges, .sends = sends, .look_in = gtls_look_in,
+    .closed = gtls_closed, .prepare = prepare};

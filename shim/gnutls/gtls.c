@@ -1,5 +1,6 @@
 #include "gtls.h"
 
+#include "backend.h"
 #include "certs.h"
 
 #include <errno.h>
@@ -8,23 +9,65 @@
 
 _Atomic(struct gtls *) gtls_known[GTLS_MAX];
 
-/* Publish without a lock, so that a fork in another thread leaves nothing locked. Return the record in use afterwards; NULL if there is no room. */
+static bool is_gone(const struct gtls *gtls)
+{
+    void *handle = atomic_load_explicit(&gtls->handle, memory_order_acquire);
+
+    return handle == GTLS_GOES || handle == GTLS_GONE;
+}
+
+/* While it is held, no other object can be where it is. */
+static bool is_held(const struct gtls *gtls)
+{
+    return (uintptr_t)atomic_load_explicit(&gtls->handle, memory_order_acquire) > (uintptr_t)GTLS_GONE;
+}
+
+/* Let the record that is known hold the library, if it is the same, and free the new one. But not before all entry points of one that was unloaded are
+ * void. */
+static bool take_over(struct gtls *known, struct gtls *gtls)
+{
+    void *handle = atomic_load(&gtls->handle);
+    void *before = atomic_load(&known->handle);
+
+    if (memcmp(&known->usable, &gtls->usable, sizeof(*known) - offsetof(struct gtls, usable)) != 0)
+        return false;
+    while (before == NULL || before == GTLS_GONE) {
+        if (!atomic_compare_exchange_strong(&known->handle, &before, handle))
+            continue;
+        free(gtls);
+        return true;
+    }
+    if (before == GTLS_GOES)
+        return false;
+    loader_let_go(handle);
+    free(gtls);
+    return true;
+}
+
+/* Publish without a lock, so that a fork in another thread leaves nothing locked. Return the record in use afterwards; NULL if there is no room. The record
+ * of a library that was unloaded is never freed: another thread may have just found it. */
 static struct gtls *publish(struct gtls *gtls)
 {
-    for (int i = 0; i < GTLS_MAX; i++) {
-        struct gtls *there = NULL;
+    struct gtls *there;
 
+    for (int i = 0; i < GTLS_MAX; i++) {
+        there = NULL;
         if (atomic_compare_exchange_strong(&gtls_known[i], &there, gtls))
             return gtls;
-        if (there->start == gtls->start) {
-            free(gtls);
+        if (take_over(there, gtls))
             return there;
-        }
     }
+    for (int i = 0; i < GTLS_MAX; i++) {
+        there = atomic_load(&gtls_known[i]);
+        if (atomic_load(&there->handle) == GTLS_GONE && atomic_compare_exchange_strong(&gtls_known[i], &there, gtls))
+            return gtls;
+    }
+    loader_let_go(atomic_load(&gtls->handle));
     free(gtls);
     return NULL;
 }
 
+/* Return the library there; NULL: it is not known, or just then it is not known whether it is still there. */
 static struct gtls *known_at(uintptr_t address)
 {
     for (int i = 0; i < GTLS_MAX; i++) {
@@ -32,7 +75,7 @@ static struct gtls *known_at(uintptr_t address)
 
         if (gtls == NULL)
             break;
-        if (address - gtls->start < gtls->end - gtls->start)
+        if (address - gtls->start < gtls->end - gtls->start && is_held(gtls))
             return gtls;
     }
     return NULL;
@@ -73,12 +116,14 @@ static struct gtls *examine(const struct loaded *object)
         return NULL;
     gtls->start = object->start;
     gtls->end = object->end;
-    /* It stays loaded from now on. */
+    gtls->stays = object->list != NULL || loader_is_musl() || atomic_load(&loader_opened) == 0;
+    /* It stays loaded until gtls_closed. */
     handle = loader_hold(object);
     if (handle == NULL) {
         free(gtls);
         return NULL;
     }
+    atomic_init(&gtls->handle, handle);
     gtls->usable = loader_fill(gtls, names, places, sizeof(places) / sizeof(places[0]), find, object) == NULL;
     gtls->malloc = (void *(**)(size_t))loader_symbol(handle, "gnutls_malloc");
     gtls->free = (void (**)(void *))loader_symbol(handle, "gnutls_free");
@@ -107,6 +152,36 @@ struct gtls *gtls_at(const void *address)
         gtls = examine(&object);
     errno = saved;
     return gtls;
+}
+
+bool gtls_judges(const void *start)
+{
+    for (int i = 0; i < GTLS_MAX && gtls_known[i] != NULL; i++) {
+        if (gtls_known[i]->start == (uintptr_t)start && !is_gone(gtls_known[i]))
+            return gtls_known[i]->usable && (is_held(gtls_known[i]) || gtls_is_at(start));
+    }
+    return gtls_is_at(start);
+}
+
+/* Nothing tells how many handles the program has: this object's is given up, and what is still there is held again. In between, no thread believes that it is
+ * there without a look (known_at). No lock is held: what is unloaded may run the program's code, and that may wait for any thread. */
+void gtls_closed(void)
+{
+    for (int i = 0; i < GTLS_MAX; i++) {
+        struct gtls *gtls = atomic_load(&gtls_known[i]);
+        void *handle = gtls != NULL ? atomic_load(&gtls->handle) : NULL;
+
+        if ((uintptr_t)handle <= (uintptr_t)GTLS_GONE || gtls->stays || !atomic_compare_exchange_strong(&gtls->handle, &handle, NULL))
+            continue;
+        loader_let_go(handle);
+        handle = NULL;
+        if (gtls_at((const void *)gtls->start) == gtls || !atomic_compare_exchange_strong(&gtls->handle, &handle, GTLS_GOES))
+            continue;
+        dlsym_gone(gtls);
+        atomic_store(&gtls->handle, GTLS_GONE);
+        /* What was remembered of callers is void. */
+        atomic_fetch_add(&loader_opened, 1);
+    }
 }
 
 void gtls_look_in(void *handle)
@@ -195,7 +270,7 @@ struct gtls *gtls_of_unkept(const void *caller)
     struct gtls *first = atomic_load_explicit(&gtls_known[0], memory_order_acquire);
     struct gtls *own;
 
-    if (first == NULL)
+    if (first == NULL || is_gone(first))
         return gtls_of_caller(caller);
     own = atomic_load_explicit(&gtls_known[1], memory_order_acquire) != NULL ? known_at((uintptr_t)caller) : NULL;
     return own != NULL ? own : first;

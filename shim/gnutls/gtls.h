@@ -22,6 +22,9 @@ ssize_t gnutls_record_send_file(gnutls_session_t session, int fd, off_t *offset,
 
 struct gtls {
     struct tls tls; /* first: see gtls_certs_library */
+    _Atomic(void *) handle; /* which keeps it loaded, or one of these; NULL: the program closes something */
+    bool stays; /* it is never unloaded */
+    /* From here on equal if another one was loaded to where this one was, as far as can be seen. */
     bool usable; /* else it is too old or incomplete: it is left to the guard */
     uintptr_t start; /* where it is mapped */
     uintptr_t end;
@@ -34,6 +37,8 @@ struct gtls {
 #undef OPTIONAL
 };
 
+#define GTLS_GOES ((void *)1) /* it was unloaded just now */
+#define GTLS_GONE ((void *)2)
 #define GTLS_MAX 16
 extern _Atomic(struct gtls *) gtls_known[GTLS_MAX];
 
@@ -49,8 +54,14 @@ struct gtls *gtls_at(const void *address);
 /* Return true if `address` is in a libgnutls. */
 bool gtls_is_at(const void *address);
 
+/* Return true if the libgnutls that is loaded at `start` is judged. One that has not been met has no client. */
+bool gtls_judges(const void *start);
+
 /* Know the libraries in the namespace to which the handle leads (dlmopen): what the program finds there by dlsym is then interposed. */
 void gtls_look_in(void *handle);
+
+/* The program has closed an object: what it has no handle of any more is unloaded. */
+void gtls_closed(void);
 
 /* Find the library that code at `caller` is linked to, or else the only one. NULL if that cannot be determined. Slow only the first time. */
 struct gtls *gtls_of_caller(const void *caller);

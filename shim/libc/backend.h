@@ -31,6 +31,9 @@ struct backend {
      * done. */
     void (*look_in)(void *handle);
 
+    /* The program has closed an object, and it may have been unloaded. NULL: nothing is to be done. */
+    void (*closed)(void);
+
     /* If the code at `caller` is an object that contains such a library, whose ClientHello was not judged, say which and why. NULL: it is not said. */
     bool (*explain)(const void *caller, struct text *out);
 
@@ -40,6 +43,10 @@ struct backend {
 
 /* The library by which the program has found the function that it calls now. The function takes it at once, and leaves NULL. NULL: not found by dlsym. */
 extern _Thread_local const void *dlsym_asked;
+
+/* The library is gone: its entry points tell so from now on (dlsym_asked is DLSYM_GONE), until they are given out for another one. */
+#define DLSYM_GONE ((const void *)1)
+void dlsym_gone(const void *library);
 
 /* All of them, then NULL: shim/backends.c. */
 extern const struct backend *const backends[];

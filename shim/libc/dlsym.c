@@ -69,7 +69,7 @@ static bool is_in_backend(const void *address, const void **library)
     return false;
 }
 
-/* The entry points of dlsym_entry.S: each sets dlsym_asked to a library, and jumps to this object's function. A place is written once. */
+/* The entry points of dlsym_entry.S: each sets dlsym_asked to a library, and jumps to this object's function, which is always the same. */
 #define ENTRIES 256
 #ifdef __aarch64__
 #define ENTRY(at) ((at) * 8)
@@ -85,19 +85,31 @@ struct given dlsym_given[ENTRIES];
 
 _Thread_local const void *dlsym_asked;
 
-/* Return an entry point; if there is none left, the function itself. */
+/* Return an entry point: the library's, one that was the function's in a library that is gone, or a free one; if there is none, the function itself. */
 static struct answer entry_for(void *own, const void *library)
 {
-    for (size_t i = 0; i < ENTRIES; i++) {
+    for (size_t at = 0; at < 2 * ENTRIES; at++) {
+        struct given *given = &dlsym_given[at % ENTRIES];
+        const void *gone = DLSYM_GONE;
         void *there = NULL;
 
-        if (atomic_compare_exchange_strong(&dlsym_given[i].own, &there, own))
-            atomic_store(&dlsym_given[i].library, library);
-        else if (there != own || atomic_load(&dlsym_given[i].library) != library)
+        if (at >= ENTRIES && atomic_compare_exchange_strong(&given->own, &there, own))
+            atomic_store(&given->library, library);
+        else if (atomic_load(&given->own) != own
+            || (atomic_load(&given->library) != library && (at < ENTRIES || !atomic_compare_exchange_strong(&given->library, &gone, library))))
             continue;
-        return (struct answer) {ENTRY(i), ANSWERED_BY_ENTRY};
+        return (struct answer) {ENTRY(at % ENTRIES), ANSWERED_BY_ENTRY};
     }
     return (struct answer) {(uintptr_t)own, ANSWERED};
+}
+
+void dlsym_gone(const void *library)
+{
+    for (size_t i = 0; i < ENTRIES; i++) {
+        const void *there = library;
+
+        (void)atomic_compare_exchange_strong(&dlsym_given[i].library, &there, DLSYM_GONE);
+    }
 }
 
 /* Return true if it is the function of libc, or of its loader, that this object calls. If another object interposes it, too, it is not: an object that
@@ -169,4 +181,22 @@ struct answer exports_dlvsym(void *handle, const char *name, const char *version
     loader_ready();
     look(handle, name);
     return own == NULL ? not_answered : replace(name, own, loader_real_dlvsym(handle, name, version));
+}
+
+__attribute__((visibility("default"))) int dlclose(void *handle)
+{
+    int result;
+
+    loader_ready();
+    result = loader_real_dlclose(handle);
+    if (result == 0) {
+        int saved = errno;
+
+        for (int i = 0; backends[i] != NULL; i++) {
+            if (backends[i]->closed != NULL)
+                backends[i]->closed();
+        }
+        errno = saved;
+    }
+    return result;
 }

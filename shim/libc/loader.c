@@ -42,12 +42,18 @@ static void *no_dlvsym(void *handle, const char *name, const char *version)
     return NULL;
 }
 
-/* This object interposes these four itself (dlsym_entry.S), so a plain reference would lead back to it. */
+static int no_dlclose(void *handle)
+{
+    (void)handle;
+    return -1;
+}
+
+/* This object interposes these itself (dlsym_entry.S, dlsym.c), so a plain reference would lead back to it. */
 void *(*loader_real_dlopen)(const char *, int) = no_dlopen;
 void *(*loader_real_dlmopen)(long, const char *, int) = no_dlmopen;
 void *(*loader_real_dlsym)(void *, const char *) = no_dlsym;
 void *(*loader_real_dlvsym)(void *, const char *, const char *) = no_dlvsym;
-static int (*real_dlclose)(void *);
+int (*loader_real_dlclose)(void *) = no_dlclose;
 static char *(*real_dlerror)(void);
 static int (*real_dlinfo)(void *, int, void *);
 static _Atomic bool real_known;
@@ -282,7 +288,7 @@ static bool take_musl(const struct link_map *map)
     loader_real_dlopen = (void *(*)(const char *, int))found[0];
     loader_real_dlsym = (void *(*)(void *, const char *))found[1];
     loader_real_dlvsym = (void *(*)(void *, const char *, const char *))found[1];
-    real_dlclose = (int (*)(void *))found[2];
+    loader_real_dlclose = (int (*)(void *))found[2];
     real_dlerror = (char *(*)(void))found[3];
     take_libc(map, &tables);
     atomic_store(&is_musl, true);
@@ -318,7 +324,7 @@ static bool take_glibc(const struct link_map *map)
     loader_real_dlopen = (void *(*)(const char *, int))found[0];
     loader_real_dlsym = (void *(*)(void *, const char *))found[1];
     loader_real_dlvsym = (void *(*)(void *, const char *, const char *))found[2];
-    real_dlclose = (int (*)(void *))found[3];
+    loader_real_dlclose = (int (*)(void *))found[3];
     real_dlerror = (char *(*)(void))found[4];
     loader_real_dlmopen = (void *(*)(long, const char *, int))found[5];
     real_dlinfo = (int (*)(void *, int, void *))found[6];
@@ -725,7 +731,7 @@ bool loader_refers(const struct loaded *object, const char *name)
 void loader_let_go(void *handle)
 {
     if (handle != NULL)
-        (void)real_dlclose(handle);
+        (void)loader_real_dlclose(handle);
 }
 
 void *loader_for_caller(const void *caller, const char *name)

@@ -114,11 +114,12 @@ MUST_CHECK bool loader_has_looked(void);
 /* Return the address of this object's own export `name`; NULL if there is none. */
 void *loader_own(const char *name);
 
-/* The real functions behind this object's own (dlsym_entry.S). Before loader_ready they find nothing. */
+/* The real functions behind this object's own (dlsym_entry.S, dlsym.c). Before loader_ready they find nothing. */
 extern void *(*loader_real_dlopen)(const char *name, int mode);
 extern void *(*loader_real_dlmopen)(long space, const char *name, int mode);
 extern void *(*loader_real_dlsym)(void *handle, const char *name);
 extern void *(*loader_real_dlvsym)(void *handle, const char *name, const char *version);
+extern int (*loader_real_dlclose)(void *handle);
 
 /* Return true if libc is musl. After loader_next_at_start or loader_ready. */
 MUST_CHECK bool loader_is_musl(void);

@@ -4,6 +4,8 @@
  * before the other is used, or late; closed: both are closed and opened again after each client; wide: this one is global; apart: it is in a namespace of its own. A
  * line tells where the other library's code has run.
  * by_dlsym HOST PORT beside=PATH serves=PREFIX [...]: a client of the one and a server of the other, that shows PREFIX.pem, within this process; then the reverse.
+ * by_dlsym HOST PORT count=COUNT library=PREFIX [beside=PATH] [stale]: a client of each of PREFIX1 to PREFIXCOUNT, which is opened before, and closed after it, and whether it is still
+ * there then; with beside, a client of that one each time, too, by functions that were found at first. stale: a function of the one that was closed is called.
  * by_dlsym HOST PORT plugin=PATH [beside=PATH] [passed] [deepbind] [by=...]: a plugin does so, which is linked with GnuTLS (this file, with -DPLUGIN); passed: the
  * program calls the plugin's functions.
  * With -DNEXT, an object to be preloaded after the shim: it does so in the program's place, with functions that it finds by RTLD_NEXT. */
@@ -220,6 +222,43 @@ static int use_both(char **argv, const char *path, const char *beside)
     return result;
 }
 
+static bool is_mapped(const char *path)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[8192];
+    bool is = false;
+
+    while (maps != NULL && fgets(line, sizeof(line), maps) != NULL)
+        is |= strstr(line, path) != NULL;
+    if (maps == NULL || fclose(maps) != 0)
+        die("/proc/self/maps");
+    return is;
+}
+
+static int use_in_turn(char **argv, int count, const char *prefix, const char *beside)
+{
+    gnutls_certificate_credentials_t own;
+    int result = 0;
+
+    if (beside != NULL)
+        open_library(argv, beside, &libraries[1]);
+    for (int i = 1; i <= count; i++) {
+        char path[4096];
+
+        snprintf(path, sizeof(path), "%s%d", prefix, i);
+        open_library(argv, path, &libraries[0]);
+        result |= run(&libraries[0].functions, argv);
+        if (dlclose(libraries[0].handle) != 0 || dlerror() != NULL)
+            die("dlclose");
+        printf("%s\n", is_mapped(path) ? "still there" : "gone");
+        if (word(argv, "stale"))
+            printf("stale: %d\n", libraries[0].functions.gnutls_certificate_allocate_credentials(&own));
+        if (beside != NULL)
+            result |= run(&libraries[1].functions, argv);
+    }
+    return result;
+}
+
 static int try_handshake(const struct functions *tls, gnutls_session_t session, int before)
 {
     return before == 0 || (before < 0 && tls->gnutls_error_is_fatal(before)) ? before : tls->gnutls_handshake(session);
@@ -260,6 +299,8 @@ int main(int argc, char **argv)
 
     if (argc < 3)
         return 2;
+    if (option(argv, "count", NULL) != NULL)
+        return use_in_turn(argv, atoi(option(argv, "count", "0")), path, beside);
     open_library(argv, path, &libraries[0]);
     if (serves != NULL) {
         open_library(argv, beside, &libraries[1]);
