@@ -254,7 +254,7 @@ raw() {
     local how
     pinned
     for how in whole gathered writev pwritev2 many copied high passed child records tds behind stdio handle datagram datagram-to pair again reused torn \
-        quic{,-2,-to,-many,-gathered,-twice}; do
+        quic{,-2,-to,-many,-gathered,-twice,-bit,-bit-2,-early}; do
         raw nothing "$how"
     done
     for how in write writev pwritev2 sendto sendmsg sendmmsg; do
@@ -283,7 +283,7 @@ raw() {
     raw all file
     raw all quic-stream
     pins '* allow'
-    for how in whole gathered writev pwritev2 many bytes pieces old old-bytes old-pieces crowd crowd-of-bytes reused filtered records behind stdio handle datagram pair quic{,-2,-to,-many,-gathered,-twice,-pieces,-late,-halves} \
+    for how in whole gathered writev pwritev2 many bytes pieces old old-bytes old-pieces crowd crowd-of-bytes reused filtered records behind stdio handle datagram pair quic{,-2,-to,-many,-gathered,-twice,-bit,-bit-2,-early,-pieces,-late,-halves} \
         syscall-{write,writev,pwritev2,sendto,sendmsg,sendmmsg}; do
         raw all "$how"
     done

@@ -16,16 +16,16 @@
 /* The lowest version of a range, and how many there are of it. */
 static const struct version {
     uint32_t first, count;
-    uint8_t initial; /* the type of its packets, in the first byte */
+    uint8_t initial; /* the type of these packets, in the first byte */
     char prefix[8]; /* of labels */
     uint8_t salt[SALT];
 } versions[] = {
-    {1, 1, 0xc0, "quic ", {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17, 0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a}},
-    {0x6b3343cf, 1, 0xd0, "quicv2 ", {0x0d, 0xed, 0xe3, 0xde, 0xf7, 0x00, 0xa6, 0xdb, 0x81, 0x93, 0x81, 0xbe, 0x6e, 0x26, 0x9d, 0xcb, 0xf9, 0xbd, 0x2e, 0xd9}},
+    {1, 1, 0x80, "quic ", {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17, 0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a}},
+    {0x6b3343cf, 1, 0x90, "quicv2 ", {0x0d, 0xed, 0xe3, 0xde, 0xf7, 0x00, 0xa6, 0xdb, 0x81, 0x93, 0x81, 0xbe, 0x6e, 0x26, 0x9d, 0xcb, 0xf9, 0xbd, 0x2e, 0xd9}},
     /* A draft of the second version. */
-    {0x709a50c4, 1, 0xd0, "quicv2 ", {0xa7, 0x07, 0xc2, 0x03, 0xa5, 0x9b, 0x47, 0x18, 0x4a, 0x1d, 0x62, 0xca, 0x57, 0x04, 0x06, 0xea, 0x7a, 0xe3, 0xe5, 0xd3}},
+    {0x709a50c4, 1, 0x90, "quicv2 ", {0xa7, 0x07, 0xc2, 0x03, 0xa5, 0x9b, 0x47, 0x18, 0x4a, 0x1d, 0x62, 0xca, 0x57, 0x04, 0x06, 0xea, 0x7a, 0xe3, 0xe5, 0xd3}},
     /* Drafts 29 to 32 of the first version. */
-    {0xff00001d, 4, 0xc0, "quic ", {0xaf, 0xbf, 0xec, 0x28, 0x99, 0x93, 0xd2, 0x4c, 0x9e, 0x97, 0x86, 0xf1, 0x9c, 0x61, 0x11, 0xe0, 0x43, 0x90, 0xa8, 0x99}},
+    {0xff00001d, 4, 0x80, "quic ", {0xaf, 0xbf, 0xec, 0x28, 0x99, 0x93, 0xd2, 0x4c, 0x9e, 0x97, 0x86, 0xf1, 0x9c, 0x61, 0x11, 0xe0, 0x43, 0x90, 0xa8, 0x99}},
 };
 
 static const struct version *version_of(const uint8_t number[static 4])
@@ -126,7 +126,7 @@ static void derive_keys(struct packet *packet, const uint8_t *id, uint8_t id_len
     uint8_t secret[SECRET];
     uint8_t key[AES_BLOCK];
 
-    packet->origin = digest_short(id, id_length);
+    packet->origin = digest_short(id, id_length) ^ packet->version->first; /* a client to which the server has named other versions may keep its ID */
     hmac(packet->version->salt, SALT, id, id_length, secret);
     expand(secret, "", "client in", SECRET, secret);
     expand(secret, packet->version->prefix, "hp", sizeof(key), key);
@@ -217,7 +217,7 @@ static bool enter_packet(const struct datagram *from, size_t *at, bool is_first,
     out->from = from;
     out->version = version_of(start + 1);
     out->begin = *at;
-    if ((start[0] & 0xc0) != 0xc0 || out->version == NULL || start[5] > ID_MOST)
+    if ((start[0] & 0x80) == 0 || out->version == NULL || start[5] > ID_MOST)
         return false;
     *at += sizeof(start);
     copy_from(from, *at, id, start[5]);
@@ -234,7 +234,7 @@ static bool enter_packet(const struct datagram *from, size_t *at, bool is_first,
     copy_from(from, *at, id, length);
     out->source = digest_short(id, length);
     *at += length;
-    out->is_initial = (start[0] & 0xf0) == out->version->initial;
+    out->is_initial = (start[0] & 0xb0) == out->version->initial;
     if (out->is_initial) {
         length = read_number(from, at);
         if (*at > from->size || length > from->size - *at)
@@ -265,6 +265,7 @@ static struct {
     _Atomic uint64_t source; /* that of the client's own */
     _Atomic bool busy;
     bool whole;
+    bool mixed; /* some place had other bytes before: which of them the server takes is not known */
     uint8_t id_length;
     uint8_t id_bytes[ID_MOST];
 } slots[GATHERED];
@@ -294,7 +295,7 @@ static struct gathered *borrow(const struct packet *packet)
             continue;
         if (atomic_exchange_explicit(&slots[at].id, id, memory_order_relaxed) != 0 && !slots[at].whole)
             atomic_store(&lost, true);
-        slots[at].whole = false;
+        slots[at].whole = slots[at].mixed = false;
         slots[at].id_length = packet->id_length;
         memcpy(slots[at].id_bytes, packet->id, ID_MOST);
         atomic_store(&slots[at].source, packet->source);
@@ -324,6 +325,8 @@ static bool take_crypto(struct packet *packet, struct gathered **into)
         uint8_t byte = take(packet);
 
         if (offset < LONGEST) {
+            if (((*into)->known[offset / 8] & 1U << offset % 8) != 0 && (*into)->bytes[RECORD_HEADER + offset] != byte)
+                slots[*into - gathered].mixed = true;
             (*into)->bytes[RECORD_HEADER + offset] = byte;
             (*into)->known[offset / 8] |= (uint8_t)(1U << offset % 8);
         }
@@ -425,6 +428,8 @@ static enum hello_kind read_gathered(struct gathered *from, uint64_t id, struct 
     record.iov_len += size;
     kind = hello_read(&record, 1, out);
     out->datagram = true;
+    if (kind == HELLO_CLIENT && slots[from - gathered].mixed)
+        return is_nobodys(id, out);
     if (kind == HELLO_CLIENT && !out->whole && size == LONGEST) {
         out->whole = true;
         if (out->sni_length == 0)

@@ -8,10 +8,11 @@
 /* A client's datagram with an Initial packet is no shorter (RFC 9000, section 14.1). */
 #define QUIC_INITIAL_LEAST 1200
 
-/* Return true if an Initial packet can begin with this byte. In other versions than the first, 0-RTT packets are among them. */
+/* Return true if a datagram with an Initial packet can begin with this byte. It is a long header's, with the QUIC bit or without it (RFC 9287), and of whatever type: packets of
+ * 0-RTT or of the handshake may stand before. */
 static inline bool quic_may_begin(uint8_t first)
 {
-    return (first & 0xe0) == 0xc0;
+    return first >= 0xc0 || (first & 0xe0) == 0x80;
 }
 
 /* Return true if a packet of a known version begins so. Reads five bytes. */

@@ -510,6 +510,8 @@ static bool permits_initial(int fd, const struct iovec *parts, size_t count, con
     struct initial initial = {parts, count, &hello, HELLO_NONE};
     struct sent sent;
 
+    if (parts->iov_len >= 5 && !quic_has_version(parts->iov_base))
+        return true;
     stack_call(read_initial, &initial);
     if (initial.kind != HELLO_CLIENT || is_stream(fd))
         return true;
@@ -568,7 +570,7 @@ bool guard_permits(int fd, const struct iovec *parts, size_t count, const struct
     if (((marks & SOCKET_BEGINS_HELLO) != 0 || hello_may_begin(*(const uint8_t *)first->iov_base))
         && !permits_beginning(fd, parts, count, to, to_length, caller, after))
         return false;
-    if (quic_may_begin(*(const uint8_t *)first->iov_base) && !permits_initial(fd, parts, count, to, to_length, caller))
+    if (quic_may_begin(*(const uint8_t *)first->iov_base) && !permits_initial(fd, first, (size_t)(parts + count - first), to, to_length, caller))
         return false;
     errno = saved;
     return true;

@@ -20,14 +20,17 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-/* What data of interest begins with: guard_looks, proxy_request_may_begin. */
-static const uint8_t interesting[256] = {[18] = 1, [22] = 1, [0x80] = 1, [0x81] = 1, [0xc0 ... 0xdf] = 1, ['C'] = 1, ['c'] = 1, ['\r'] = 1, ['\n'] = 1, [4] = 1, [5] = 1};
+/* What data of interest begins with: guard_looks, proxy_request_may_begin. What seldom begins a datagram with an Initial packet of QUIC, and often other data, is
+ * of interest where it is long enough for one. */
+enum { NEVER = 0, ALWAYS, IF_LONG };
+static const uint8_t interesting[256] = {[18] = ALWAYS, [22] = ALWAYS, [0x80 ... 0x81] = ALWAYS, [0x82 ... 0x9f] = IF_LONG, [0xc0 ... 0xdf] = ALWAYS,
+    [0xe0 ... 0xff] = IF_LONG, ['C'] = ALWAYS, ['c'] = ALWAYS, ['\r'] = ALWAYS, ['\n'] = ALWAYS, [4] = ALWAYS, [5] = ALWAYS};
 
 /* Return true if data that begins so, for a socket, needs no look. Nothing is read for a descriptor of which it is not known that it is one: /dev/null
  * accepts any pointer, and a pipe says whether there is memory. No address beyond the half of all is a program's. */
-static inline bool begins_plainly(const uint8_t *bytes)
+static inline bool begins_plainly(const uint8_t *bytes, size_t size)
 {
-    return (intptr_t)bytes >= KERNEL_NEVER_MAPPED && interesting[bytes[0]] == 0;
+    return (intptr_t)bytes >= KERNEL_NEVER_MAPPED && (interesting[bytes[0]] == NEVER || (interesting[bytes[0]] == IF_LONG && size < QUIC_INITIAL_LEAST));
 }
 
 static bool is_known_as_none(int fd)
@@ -52,8 +55,8 @@ static bool is_none(int fd)
 static inline bool is_plain(const void *bytes, size_t size, int flags, const struct sockaddr *to)
 {
     if (to == NULL)
-        return size > 1 && begins_plainly(bytes);
-    return size >= DNS_QUERY_MIN && (flags & MSG_FASTOPEN) == 0 && begins_plainly(bytes) && !dns_may_be_query(bytes, size);
+        return size > 1 && begins_plainly(bytes, size);
+    return size >= DNS_QUERY_MIN && (flags & MSG_FASTOPEN) == 0 && begins_plainly(bytes, size) && !dns_may_be_query(bytes, size);
 }
 
 /* Return true if a look at more than its first byte shows that it is plain. Text over WebSocket begins as a ClientHello in the format of SSL 2.0 does, but for
@@ -63,7 +66,7 @@ static bool is_plain_after_all(const uint8_t *bytes, size_t size, int flags, con
     if (size < 5 || (intptr_t)bytes < KERNEL_NEVER_MAPPED || (uintptr_t)bytes % KERNEL_PAGE_LEAST > KERNEL_PAGE_LEAST - 5
         || (to != NULL && (size < DNS_QUERY_MIN || (flags & MSG_FASTOPEN) != 0 || dns_may_be_query(bytes, size))))
         return false;
-    return quic_may_begin(bytes[0]) ? !quic_has_version(bytes) : hello_may_be_old(bytes[0]) && bytes[2] != 1;
+    return quic_may_begin(bytes[0]) && !quic_has_version(bytes) && !(hello_may_be_old(bytes[0]) && bytes[2] == 1);
 }
 
 /* The beginning of what a call sends. */

@@ -7,7 +7,8 @@ sockets), pipe, file, again (twice), crowd (in pieces, when a hundred others hav
 begun, and which was closed by a system call), old (in the format of SSL 2.0), old-bytes, old-pieces, frames (of WebSocket, which begin like it,
 when a hundred others have begun), quic (an Initial packet), quic-to, quic-many, quic-gathered, quic-2 (version 2), quic-twice (in one call), quic-pieces (two
 datagrams, the later half first), quic-halves (the earlier half, with the name, first), quic-late (the later one to the
-server's connection ID), quic-stream (over TCP), filtered (seccomp(2) refuses fstat), torn (with more behind it, of which not all can be read). Prints "N of M", and the error if there was one.
+server's connection ID), quic-stream (over TCP),
+quic-bit (with the QUIC bit cleared), quic-bit-2, quic-early (behind a packet of 0-RTT, version 2), filtered (seccomp(2) refuses fstat), torn (with more behind it, of which not all can be read). Prints "N of M", and the error if there was one.
 """
 import ctypes
 import ctypes.util
@@ -131,7 +132,7 @@ error = ""
 data = datagram() if kind == socket.SOCK_DGRAM else hello(40 if how == "records" else 16384)
 if how.startswith("quic"):
     quic_hello = b"\1" + listed(3, message(False))
-    identity, second, half = os.urandom(8), how == "quic-2", len(quic_hello) // 2
+    identity, second, half = os.urandom(8), how in ("quic-2", "quic-bit-2", "quic-early"), len(quic_hello) // 2
     packets = [initial(identity, 0, second, 0, len(quic_hello))]
     if how in ("quic-twice", "quic-pieces"):
         packets = [initial(identity, 1, second, half, len(quic_hello)), initial(identity, 0, second, 0, half)]
@@ -141,6 +142,10 @@ if how.startswith("quic"):
         half = len(quic_hello) - 6
         packets = [initial(identity, 0, second, 0, half), initial(identity, 1, second, half, len(quic_hello))]
     data = b"".join(packets)
+    if how.startswith("quic-bit"):
+        data = bytes([data[0] ^ 0x40]) + data[1:]
+    if how == "quic-early":
+        data = b"\xe5" + data[1:15] + (0x4000 | 100).to_bytes(2, "big") + bytes(100) + data
     if len(sys.argv) > 3:
         open(sys.argv[3], "wb").write(data)
         sys.exit()
@@ -158,7 +163,7 @@ if how == "behind":
 
 def send(out):
     fd = out.fileno()
-    if how in ("whole", "old", "behind", "records", "tds", "datagram", "quic", "quic-2", "quic-twice", "quic-stream"):
+    if how in ("whole", "old", "behind", "records", "tds", "datagram", "quic", "quic-2", "quic-twice", "quic-stream", "quic-bit", "quic-bit-2", "quic-early"):
         out.send(data)
     elif how == "again":
         for _ in range(2):

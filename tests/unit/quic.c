@@ -204,7 +204,9 @@ static void test_examples(void)
 static void test_headers(void)
 {
     static const struct shape rows[] = {{V1, .id_length = 20}, {V1, .id_length = 1}, {V1, .number_length = 1}, {V1, .number_length = 2},
-        {V1, .number_length = 3, .token = 40}, {V2, .id_length = 18, .number_length = 1, .token = 63}};
+        {V1, .number_length = 3, .token = 40}, {V2, .id_length = 18, .number_length = 1, .token = 63},
+        /* Without the QUIC bit. */
+        {V1, .first = 0x80, .token = 30}, {V2, .first = 0x90, .number_length = 2}};
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct datagram datagram = {.size = 0};
@@ -213,7 +215,7 @@ static void test_headers(void)
 
         shape.id_begin = ++next_id;
         put_packet(&datagram, shape, frame, sizeof(frame), PAYLOAD);
-        check(read_datagram(&datagram, &hello) == HELLO_CLIENT && is_example(&hello), "header %zu", i);
+        check(quic_may_begin(datagram.bytes[0]) && read_datagram(&datagram, &hello) == HELLO_CLIENT && is_example(&hello), "header %zu", i);
         /* Gathered from parts that end anywhere. */
         for (size_t cut = 0; cut <= 60; cut++) {
             struct iovec parts[] = {{datagram.bytes, cut}, {NULL, 0}, {datagram.bytes + cut, 7}, {datagram.bytes + cut + 7, datagram.size - cut - 7}};
@@ -413,6 +415,58 @@ static void test_servers_id(void)
     }
 }
 
+/* Other bytes for the same place, in one datagram or in two: of a server it is not known which it takes. In another version it is another connection. */
+static void test_mixed(void)
+{
+    for (int together = 0; together < 2; together++) {
+        struct shape shape = {.version = V1, .id_begin = ++next_id};
+        struct datagram datagram = {.size = 0};
+        uint8_t payload[1024];
+        struct hello hello;
+        size_t size = put_piece(payload, 0, EXAMPLE_HELLO);
+
+        if (!together) {
+            put_packet(&datagram, shape, payload, size, PAYLOAD);
+            check(read_datagram(&datagram, &hello) == HELLO_CLIENT && is_example(&hello), "the first of two");
+            datagram.size = size = 0;
+        }
+        size += put_piece(payload + size, 50, EXAMPLE_HELLO);
+        payload[size - 100] ^= 1;
+        put_packet(&datagram, shape, payload, size, PAYLOAD);
+        check(read_datagram(&datagram, &hello) == HELLO_CLIENT && hello.whole && hello.covered && hello.sni_length == 1, "with other bytes it is nobody's, together %d", together);
+        shape.version = V2;
+        datagram.size = 0;
+        put_packet(&datagram, shape, frame, sizeof(frame), PAYLOAD);
+        check(read_datagram(&datagram, &hello) == HELLO_CLIENT && is_example(&hello), "in the other version it is the example");
+    }
+}
+
+/* Packets of 0-RTT and of the handshake before the Initial one. */
+static void test_types(void)
+{
+    static const struct {
+        uint32_t version;
+        uint8_t first;
+    } rows[] = {{V1, 0xd0}, {V1, 0xe0}, {V1, 0x90}, {V2, 0xe0}, {V2, 0xf0}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct shape shape = {.version = rows[i].version, .id_begin = ++next_id};
+        struct datagram initial = {.size = 0}, datagram = {.size = 0};
+        struct hello hello;
+
+        put_packet(&initial, shape, frame, sizeof(frame), PAYLOAD);
+        /* Up to the end of the IDs they have the same header. */
+        memcpy(datagram.bytes, initial.bytes, 15);
+        datagram.bytes[0] = rows[i].first;
+        datagram.bytes[15] = 0x40;
+        datagram.bytes[16] = 100;
+        memset(datagram.bytes + 17, 0x5a, 100);
+        memcpy(datagram.bytes + 117, initial.bytes, initial.size);
+        datagram.size = 117 + initial.size;
+        check(quic_may_begin(rows[i].first) && read_datagram(&datagram, &hello) == HELLO_CLIENT && is_example(&hello), "behind a packet %x of version %x", rows[i].first, rows[i].version);
+    }
+}
+
 /* A server ignores what is in a datagram for another connection than its first packet's. */
 static void test_other_ids(void)
 {
@@ -449,6 +503,8 @@ int main(void)
     test_others();
     test_long();
     test_servers_id();
+    test_mixed();
+    test_types();
     test_other_ids();
     test_forgotten();
     return unit_end("quic");
