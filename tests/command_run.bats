@@ -712,6 +712,48 @@ with_object() {
     has "$ERR" './both is guarded: its TLS is OpenSSL 3.0.19 linked into libboth.so, which cannot be judged'
 }
 
+# linked_to_ssl NAME CODE: a program of that code, which is linked to libssl
+linked_to_ssl() {
+    printf '#define _GNU_SOURCE\n#include <stdio.h>\n#include <unistd.h>\nint SSL_connect(void *);\nint main(int argc, char **argv) { if (argc > 9) { %s; SSL_connect(argv); } puts("ran"); }\n' "$2" |
+        gcc -x c - -o "$1" -lssl
+}
+
+@test "run and doctor say beforehand where a program may start others for which LD_PRELOAD is ignored" {
+    local users='the shim is in /etc/ld.so.preload, or it starts no program with another effective user than its real one (setresuid)'
+    local itself='the shim is in /etc/ld.so.preload, or it does not start itself again as another user, for whom it is set-user-ID'
+    [ "$(id -u)" -eq 0 ] || skip 'for root'
+    where_others_search
+    linked_to_ssl "$THERE/users" 'setresuid(-1, 1, -1); execvp(argv[1], argv)'
+    linked_to_ssl "$THERE/groups" 'setresgid(1, 1, 1); setresuid(1, 1, 1); execvp(argv[1], argv)'
+    linked_to_ssl "$THERE/alone" 'setresuid(-1, 1, -1)'
+    linked_to_ssl "$THERE/itself" 'execvp(argv[1], argv)'
+    for name in users groups alone itself; do
+        doctor openssl "$([ $name = users ] && echo judged-if || echo judged)" 0 "$THERE/$name"
+    done
+    chmod u+s "$THERE/itself"
+    for name in users itself; do
+        doctor openssl judged-if 0 "$THERE/$name"
+        equals "$(json 'it["condition"]')" "${!name}"
+        has "$(json 'it["next"]')" '/libpinshim.so into /etc/ld.so.preload, see docs/fleet.md'
+        under -- "$THERE/$name"
+        equals "$STATUS $OUT" '0 ran'
+        has "$ERR" "$name is judged if ${!name}: its TLS is OpenSSL"
+    done
+    # Who is not root cannot have another effective user.
+    capture setpriv --reuid=65534 --regid=65534 --clear-groups "$THERE/pinshim" run --pins "$THERE/pins" -- "$THERE/users"
+    equals "$STATUS $OUT $ERR" '0 ran '
+    # With the object in that file, whatever starts has it.
+    mkdir "$THERE/etc"
+    cp /etc/ld.so.cache "$THERE/etc"
+    echo "$THERE/libpinshim.so" >"$THERE/etc/ld.so.preload"
+    for name in users itself; do
+        capture unshare -m sh -c "mount --bind '$THERE/etc' /etc && exec '$THERE/pinshim' doctor '$THERE/$name'"
+        has "$OUT" "$name: judged: "
+        has "$OUT" 'what the program starts as another user has it, too, but with the default settings'
+    done
+    rm -r "$THERE"
+}
+
 @test "ordinary wrappers are followed to their command, and told nothing of where they start none" {
     local wrapper
     for wrapper in 'nice' 'nice -n 5' 'nice -n5 --' 'nice -7' 'nice --adjustment 5' 'nohup' 'timeout 9' 'timeout -k 5 --signal=KILL 9' 'timeout --kill 5 -s9 9' \
@@ -726,6 +768,13 @@ with_object() {
         doctor no-tls judged-if 0 $wrapper
     done
     doctor static neither 1 nice -n 5 "$MADE/static"
+    # By their names alone.
+    for wrapper in 'mptcpize run' 'mptcpize run -d' 'proxychains4 -q -f x'; do
+        ln -sf /bin/true "${wrapper%% *}"
+        # shellcheck disable=SC2086
+        not_started 'static is neither judged nor guarded: it is linked statically' ./$wrapper "$MADE/static"
+    done
+    doctor no-tls judged-if 0 ./mptcpize enable curl
     # What starts it in a way of its own is not known.
     doctor no-tls judged-if 0 setarch -R wget
     under -- nice timeout 9 "$MADE/plain"

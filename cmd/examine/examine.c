@@ -483,6 +483,53 @@ static void decide_tls(struct examination *out, const struct libraries *librarie
     look_for_fallback(out, libraries);
 }
 
+/* What glibc's loader preloads in each program, also where it ignores LD_PRELOAD. */
+static bool is_preloaded(const struct libraries *libraries)
+{
+    FILE *file = libraries->musl == NULL ? fopen("/etc/ld.so.preload", "re") : NULL;
+    char *line = NULL;
+    size_t size = 0;
+    bool is = false;
+
+    while (file != NULL && getline(&line, &size, file) > 0) {
+        line[strcspn(line, "#")] = '\0';
+        is |= strstr(line, "/libpinshim.so") != NULL;
+    }
+    free(line);
+    if (file != NULL)
+        (void)fclose(file);
+    return is;
+}
+
+/* The loader ignores LD_PRELOAD, too, in what has another effective user than its real one. `started`: this user is about to start it. */
+static void look_for_other_users(struct examination *out, const struct libraries *libraries, bool started)
+{
+    static const char *const starts[] = {"execv", "execve", "execvp", "execl", "execlp", "execle", "posix_spawn", "posix_spawnp"};
+    const struct elf *elf = &libraries->first->elf;
+    const char *what = NULL;
+    struct stat status;
+    bool may = false;
+
+    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+        may |= elf_imports(elf, starts[i]);
+    if (!may || out->hold == HOLD_NEITHER)
+        return;
+    /* Exim. */
+    if (stat(out->program.path, &status) == 0 && (status.st_mode & S_ISUID) != 0)
+        what = "it does not start itself again as another user, for whom it is set-user-ID";
+    /* Squid. Who gives up all rights so does it with the group's, too; and of interpreters and the like it is not known what they start in any case. */
+    else if (out->condition == NULL && strstr(out->code, "later") == NULL && elf_imports(elf, "setresuid") && !elf_imports(elf, "setresgid")
+        && (!started || getuid() == 0))
+        what = "it starts no program with another effective user than its real one (setresuid)";
+    if (what != NULL && is_preloaded(libraries)) {
+        seen_add(&out->seen, "note", "the shim is in /etc/ld.so.preload: what the program starts as another user has it, too, but with the default settings");
+    } else if (what != NULL) {
+        add_condition(out, format("%s%s", libraries->musl == NULL ? "the shim is in /etc/ld.so.preload, or " : "", what));
+        if (out->next == NULL && libraries->musl == NULL)
+            out->next = format("write %s into /etc/ld.so.preload, see docs/fleet.md", out->object);
+    }
+}
+
 /* In a program with more rights than its user's (AT_SECURE), the loader ignores LD_PRELOAD. `started`: this user is about to start it. */
 static bool has_rights(struct examination *out, bool started)
 {
@@ -499,7 +546,7 @@ static bool has_rights(struct examination *out, bool started)
         decide(out, HOLD_NEITHER, "set-user-id",
             format("it is %s, and the loader ignores LD_PRELOAD in such programs",
                 (status.st_mode & S_ISUID) != 0 ? "set-user-ID" : "set-group-ID"),
-            output_copy("if it starts another program, put \"pinshim run\" before that one"));
+            output_copy("if it starts another program, put \"pinshim run\" before that one; or write the shim into /etc/ld.so.preload, see docs/fleet.md"));
         return true;
     }
     if (!(started && getuid() == 0) && getxattr(path, "security.capability", NULL, 0) > 0) {
@@ -652,6 +699,7 @@ static void examine_elf(struct examination *out, const struct libraries *librari
         seen_add(&out->seen, "note", "%s must be the first library, so it stands before the shim in LD_PRELOAD", out->first);
     if (out->hold != HOLD_NEITHER && !try_object(out, libraries, ask))
         return;
+    look_for_other_users(out, libraries, ask == ASK_ANY);
     if (out->hold != HOLD_NEITHER && !out->mapped)
         add_condition(out, output_copy("its loader loads the shim, which was not tried"));
 }

@@ -519,7 +519,7 @@ static int through_script(struct program *program, struct words *words, const ch
 /* Programs that give those that they start an environment of their own. */
 static void look_for_cleaner(struct program *program)
 {
-    static const char *const names[] = {"postfix", "master", "cron", "crond", "atd", "sshd", "sudo", "su", "doas", "runuser", "inetd", "xinetd"};
+    static const char *const names[] = {"mptcpize", "postfix", "master", "cron", "crond", "atd", "sshd", "sudo", "su", "doas", "runuser", "inetd", "xinetd"};
     char buffer[300];
     struct text text = text_over(buffer, sizeof(buffer));
 

@@ -17,6 +17,7 @@ static const struct wrapper {
     const char *root; /* the option, a letter and a name, whose value is a new root directory; "1": the first operand is one */
 } wrappers[] = {
     {"nice", "n", "", "", "adjustment ", "", 0, NULL},
+    {"proxychains4", "f", "", "", "", "", 0, NULL},
     {"nohup", "", "", "", "", "", 0, NULL},
     {"timeout", "ks", "", "", "kill-after signal ", "", 1, NULL},
     {"setsid", "", "", "", "", "", 0, NULL},
@@ -231,6 +232,11 @@ bool wrapper_read(const char *path, char *const *argv, size_t count, struct wrap
     *out = (struct wrapped) {.name = "bwrap"};
     if (strcmp(name, "bwrap") == 0)
         return read_bwrap(argv, count, out);
+    out->name = "mptcpize";
+    out->command = 2 + (count > 2 && strcmp(argv[2], "-d") == 0);
+    if (strcmp(name, "mptcpize") == 0)
+        return count > out->command && strcmp(argv[1], "run") == 0;
+    out->command = 0;
     out->name = "su";
     if (strcmp(name, "su") == 0)
         return read_su(argv, count, out);
