@@ -180,5 +180,13 @@ static inline bool fetch(SSL *ssl)
     }
     return any;
 }
+
+/* Be a client of PINNED, at the address of the arguments. Return true if there was an answer. */
+static inline bool fetch_at(char **argv)
+{
+    SSL *ssl = client(context(argv), open_socket(argv[1], argv[2], SOCK_STREAM), PINNED);
+
+    return show("SSL_connect", ssl, SSL_connect(ssl)) == 1 && fetch(ssl);
+}
 #endif
 #endif

@@ -15,10 +15,5 @@ __attribute__((section(".preinit_array"), used)) static void (*const before_libc
 
 int main(int argc, char **argv)
 {
-    SSL *ssl;
-
-    if (argc < 3)
-        return 2;
-    ssl = client(context(argv), open_socket(argv[1], argv[2], SOCK_STREAM), PINNED);
-    return show("SSL_connect", ssl, SSL_connect(ssl)) == 1 && fetch(ssl) ? 0 : 1;
+    return argc >= 3 && fetch_at(argv) ? 0 : 1;
 }
