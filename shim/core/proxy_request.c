@@ -157,8 +157,16 @@ static void expect(struct proxy_request *request, uint16_t length, enum step fie
     request->step = length > 0 ? field : after;
 }
 
+/* Servers may take each of them for one (RFC 9112, section 3). */
+static bool is_blank(unsigned char c)
+{
+    return c == ' ' || c == '\t' || c == '\v' || c == '\f';
+}
+
 static void read_http(struct proxy_request *request, unsigned char c)
 {
+    if (is_blank(c))
+        c = ' ';
     switch ((enum step)request->step) {
     case METHOD:
     case HEADER_METHOD:
@@ -438,9 +446,9 @@ enum proxy_clear proxy_request_in_clear(const unsigned char *bytes, size_t size,
         ;
     if (end == size)
         return PROXY_CLEAR_BEGINS;
-    if (end == at || text[end] != ' ')
+    if (end == at || !is_blank(bytes[end]))
         return PROXY_CLEAR_NONE;
-    for (at = end; at < size && text[at] == ' '; at++)
+    for (at = end; at < size && is_blank(bytes[at]); at++)
         ;
     for (scheme = at; at < size && at - scheme < SCHEME_MOST && (is_letter(bytes[at]) || (bytes[at] >= '+' && bytes[at] <= '9' && text[at] != '/')); at++)
         ;
