@@ -209,6 +209,10 @@ asyncio.run(main())' @PROXY@
     asks tls
     asks tls pieces=1
     asks tls memory
+    asks tls memory cut=5
+    asks tls memory cut=43
+    # A name that has no rule does not count instead.
+    VIA_GOOD=$TLS_TO_GOOD VIA_IMPOSTOR=$TLS_TO_IMPOSTOR through 192.0.2.7:443 "$PATHS/proxy" 127.0.0.1 @PROXY@ sni=shared.example host=192.0.2.7 tls memory cut=7
     pins 'proxy.example deny'
     refused "$PATHS/proxy" 127.0.0.1 "$TLS_TO_GOOD" tls
 }

@@ -359,10 +359,35 @@ static void miss(struct proxy_request *request, size_t count)
     }
 }
 
+/* TLS has begun, and goes on with these bytes, and perhaps with others that were not seen. */
+static void read_hello(struct proxy_request *request, const unsigned char *bytes, size_t size, bool missed)
+{
+    size_t room = sizeof(request->hello) - request->begun;
+
+    if (request->begun >= sizeof(request->hello))
+        return;
+    memcpy(request->hello + request->begun, bytes, size < room ? size : room);
+    request->begun = size < room ? (uint8_t)(request->begun + size) : sizeof(request->hello);
+    if (missed && size < room)
+        request->begun = UINT8_MAX;
+}
+
+const uint8_t *proxy_request_hello(struct proxy_request *request)
+{
+    if (request->begun != sizeof(request->hello))
+        return NULL;
+    request->begun = UINT8_MAX;
+    return request->hello[5] == 1 ? request->hello + 11 : NULL;
+}
+
 void proxy_request_read(struct proxy_request *request, const unsigned char *bytes, size_t size, size_t sent)
 {
-    if (size == 0 || request->only_tls)
+    if (size == 0)
         return;
+    if (request->only_tls) {
+        read_hello(request, bytes, size, sent > size);
+        return;
+    }
     if (request->step == OVER || (bytes[0] == TLS_HANDSHAKE && request->step >= HEADER && request->step <= HEADERS_END))
         request->step = START;
     /* What the call before has sent ended with a request, or was none. */
@@ -377,6 +402,10 @@ void proxy_request_read(struct proxy_request *request, const unsigned char *byte
             read_socks_4(request, bytes[i]);
         else
             read_socks_5(request, bytes[i]);
+        if (request->only_tls) {
+            read_hello(request, bytes + i, size - i, sent > size);
+            break;
+        }
     }
     /* Empty lines alone: what follows begins anew. */
     if (request->step == START && !request->asked && !request->unclear && !request->only_tls)
@@ -387,12 +416,12 @@ void proxy_request_read(struct proxy_request *request, const unsigned char *byte
 
 bool proxy_request_goes_on(const struct proxy_request *request)
 {
-    return request->step != OVER && !request->only_tls;
+    return request->only_tls ? request->begun < sizeof(request->hello) : request->step != OVER;
 }
 
 bool proxy_request_is_whole(const struct proxy_request *request)
 {
-    return request->step == START || request->step == HEADER || !proxy_request_goes_on(request);
+    return request->step == START || request->step == HEADER || request->step == OVER;
 }
 
 enum proxy_asked proxy_request_host(const struct proxy_request *request, struct host *out)

@@ -2,6 +2,7 @@
 #ifndef PINSHIM_PROXY_REQUEST_H
 #define PINSHIM_PROXY_REQUEST_H
 
+#include "hello.h"
 #include "host.h"
 
 enum proxy_asked {
@@ -23,6 +24,7 @@ struct proxy_request {
     bool unclear; /* of the last request the host cannot be read */
     bool lost; /* besides, an earlier request's host had to give way to it */
     bool only_tls; /* TLS has begun: nothing after it is a request */
+    uint8_t begun; /* bytes in `hello` */
     bool exact; /* a request must end with the call that sends it */
     uint16_t left; /* bytes of the present field that are still to come */
     uint16_t length; /* of `text` */
@@ -30,6 +32,7 @@ struct proxy_request {
     uint32_t headers; /* bytes of them, so far */
     uint8_t head[6]; /* SOCKS 4: port and address */
     char text[PROXY_HOST_ROOM];
+    uint8_t hello[11 + HELLO_RANDOM]; /* the first bytes of TLS: headers, a version, the random */
 };
 
 /* Return true if what is sent first can be the beginning of a request: `C`, also a small one, or an empty line before it; SOCKS 4 and 5. */
@@ -47,6 +50,9 @@ MUST_CHECK bool proxy_request_goes_on(const struct proxy_request *request);
 
 /* Return true if no part of it is still to come, though another one may follow. */
 MUST_CHECK bool proxy_request_is_whole(const struct proxy_request *request);
+
+/* Return the random of a ClientHello that has followed on a request, however it was cut, once it is known: then it is forgotten. NULL: it is not. */
+const uint8_t *proxy_request_hello(struct proxy_request *request);
 
 /* Return what was asked; PROXY_ASKED: `*out` is the host, with the port, or 0 where the request has none. */
 enum proxy_asked proxy_request_host(const struct proxy_request *request, struct host *out);

@@ -1,6 +1,7 @@
 #include "proxy.h"
 
 #include "kernel.h"
+#include "sent.h"
 #include "socket.h"
 
 #include <errno.h>
@@ -266,6 +267,16 @@ static uint64_t socket_asked_on(int fd, const struct proxy_request *request)
     return request->asked || !proxy_request_goes_on(request) ? socket_number(fd) : 0;
 }
 
+/* A ClientHello that was sent behind the request, or in pieces, is found here alone. */
+static void find_hello(int fd, struct proxy_request *request)
+{
+    const uint8_t *random = proxy_request_hello(request);
+    struct host to;
+
+    if (random != NULL && socket_peer(fd, &to))
+        (void)sent_leaves(random, fd, &to);
+}
+
 /* A forked child may end without another look at the socket. */
 static void tell_if_forked(int fd, const struct proxy_request *request)
 {
@@ -324,6 +335,7 @@ void proxy_sent(int fd, const unsigned char *bytes, size_t size, size_t sent)
             set_key(place, 0);
         else if (place->socket == 0)
             place->socket = socket_asked_on(fd, &place->request);
+        find_hello(fd, &place->request);
         tell_if_forked(fd, &place->request);
         let_go(place);
     } else if (busy != NULL) {
@@ -333,6 +345,7 @@ void proxy_sent(int fd, const unsigned char *bytes, size_t size, size_t sent)
     } else {
         memset(&first, 0, offsetof(struct proxy_request, text));
         if (read_on(fd, &first, bytes, size, sent)) {
+            find_hello(fd, &first);
             store(of_descriptor(fd), socket_asked_on(fd, &first), &first);
             tell_if_forked(fd, &first);
         }

@@ -89,16 +89,21 @@ void within_written(struct proxy_request **request, const void *bytes, size_t si
 {
     const uint8_t first = *(const uint8_t *)bytes;
     const struct iovec part = {(void *)(uintptr_t)bytes, size};
+    const uint8_t *random;
     struct hello hello;
     struct host host;
+    bool known = hello_may_begin(first) && !hello_may_be_old(first) && hello_read(&part, 1, &hello) == HELLO_CLIENT;
 
-    if (hello_may_begin(first) && !hello_may_be_old(first) && hello_read(&part, 1, &hello) == HELLO_CLIENT)
+    if (known)
         remember(*request, hello.random);
     if (*request == NULL && proxy_request_may_begin(first))
         *request = calloc(1, sizeof(**request));
     if (*request == NULL)
         return;
     proxy_request_read(*request, bytes, size, size);
+    random = proxy_request_hello(*request);
+    if (random != NULL && !known)
+        remember(*request, random);
     if (proxy_request_goes_on(*request)) {
         atomic_store(&within_reads_on, true);
     } else if (proxy_request_host(*request, &host) == PROXY_NOT_ASKED) {

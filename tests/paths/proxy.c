@@ -7,7 +7,7 @@
  * on=same|dup|fork|passed: the descriptor that the TLS uses. reuse=closed|fclosed|dissolved|replaced: no proxy is asked on the connection, but on one before, with the
  * same descriptor. others=N: so many other connections to others-port=PORT ask for
  * proxy.example before the TLS begins, and stay open as long as the limit allows.
- * tls: it speaks TLS with the proxy as well. memory: the TLS within that goes through BIOs in memory. */
+ * tls: it speaks TLS with the proxy as well. memory: the TLS within that goes through BIOs in memory. cut=N: N bytes of it in each call. */
 
 #include "paths.h"
 
@@ -189,7 +189,7 @@ static bool turn(SSL *ssl, BIO *far)
         int result = SSL_connect(ssl);
         int size;
 
-        while ((size = BIO_read(far, bytes, sizeof(bytes))) > 0) {
+        while ((size = BIO_read(far, bytes, atoi(option(options, "cut", "20000")))) > 0) {
             if (SSL_write(outer, bytes, size) != size)
                 return false;
         }

@@ -139,7 +139,7 @@ static void check_calls(void)
 
     read_part(&request, BYTES("CONNECT a.example:443 HTTP/1.1\r\n\r\n"));
     read_part(&request, BYTES("\x16\3\1"));
-    check(!proxy_request_goes_on(&request), "over once TLS has begun");
+    check(proxy_request_is_whole(&request), "over once TLS has begun");
     read_part(&request, BYTES("CONNECT b.example:443 HTTP/1.1\r\n\r\n"));
     expect("within TLS", &request, "a.example:443");
     memset(&request, 0, sizeof(request));
@@ -157,6 +157,42 @@ static void check_calls(void)
         read_part(&request, BYTES("a: 345678\n"));
     check(!proxy_request_goes_on(&request), "over after too much");
     expect("a head without an end", &request, "a.example:443");
+}
+
+/* A ClientHello behind a request, wherever the calls are cut. */
+static void check_hello(void)
+{
+    static const char request_line[] = "CONNECT a.example:443 HTTP/1.1\r\n\r\n";
+    uint8_t bytes[sizeof(request_line) - 1 + 60];
+    const size_t at = sizeof(request_line) - 1;
+
+    memcpy(bytes, request_line, at);
+    memcpy(bytes + at, "\x16\3\1\0\x80\1\0\0\x7c\3\3", 11);
+    for (int i = 0; i < 49; i++)
+        bytes[at + 11 + i] = (uint8_t)i;
+    for (size_t cut = 1; cut < sizeof(bytes); cut++) {
+        struct proxy_request request = {0};
+        const uint8_t *random = NULL;
+
+        for (size_t from = 0; from < sizeof(bytes); from += cut) {
+            size_t size = from + cut < sizeof(bytes) ? cut : sizeof(bytes) - from;
+
+            if (random == NULL)
+                check(proxy_request_hello(&request) == NULL && (from == 0 || proxy_request_goes_on(&request)), "cut at %zu: more is to come", cut);
+            read_part(&request, bytes + from, size);
+            random = random == NULL ? proxy_request_hello(&request) : random;
+            check((random != NULL) == (from + size >= at + 43), "cut at %zu: known at %zu", cut, from + size);
+        }
+        check(random != NULL && memcmp(random, bytes + at + 11, 32) == 0 && proxy_request_hello(&request) == NULL, "cut at %zu: the random, once", cut);
+        expect("the host before a ClientHello", &request, "a.example:443");
+    }
+    /* What was not seen of it. */
+    for (size_t size = at + 1; size < at + 43; size++) {
+        struct proxy_request request = {0};
+
+        proxy_request_read(&request, bytes, size, sizeof(bytes));
+        check(proxy_request_hello(&request) == NULL && !proxy_request_goes_on(&request), "%zu bytes were seen", size);
+    }
 }
 
 static void check_clear(void)
@@ -231,6 +267,7 @@ int main(void)
     }
     check_missed();
     check_calls();
+    check_hello();
     check_clear();
     return unit_end("proxy_request");
 }
