@@ -1,6 +1,5 @@
 #include "gtls.h"
 
-#include "backend.h"
 #include "certs.h"
 
 #include <errno.h>
@@ -165,7 +164,7 @@ bool gtls_judges(const void *start)
 
 /* Nothing tells how many handles the program has: this object's is given up, and what is still there is held again. In between, no thread believes that it is
  * there without a look (known_at). No lock is held: what is unloaded may run the program's code, and that may wait for any thread. */
-void gtls_closed(void)
+void gtls_closed(void (*gone)(const void *library))
 {
     for (int i = 0; i < GTLS_MAX; i++) {
         struct gtls *gtls = atomic_load(&gtls_known[i]);
@@ -177,7 +176,7 @@ void gtls_closed(void)
         handle = NULL;
         if (gtls_at((const void *)gtls->start) == gtls || !atomic_compare_exchange_strong(&gtls->handle, &handle, GTLS_GOES))
             continue;
-        dlsym_gone(gtls);
+        gone(gtls);
         atomic_store(&gtls->handle, GTLS_GONE);
         /* What was remembered of callers is void. */
         atomic_fetch_add(&loader_opened, 1);

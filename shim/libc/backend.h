@@ -31,8 +31,8 @@ struct backend {
      * done. */
     void (*look_in)(void *handle);
 
-    /* The program has closed an object, and it may have been unloaded. NULL: nothing is to be done. */
-    void (*closed)(void);
+    /* The program has closed an object: if a library that `owns` has told was unloaded by that, call `gone`. NULL: nothing is to be done. */
+    void (*closed)(void (*gone)(const void *library));
 
     /* If the code at `caller` is an object that contains such a library, whose ClientHello was not judged, say which and why. NULL: it is not said. */
     bool (*explain)(const void *caller, struct text *out);
@@ -44,9 +44,8 @@ struct backend {
 /* The library by which the program has found the function that it calls now. The function takes it at once, and leaves NULL. NULL: not found by dlsym. */
 extern _Thread_local const void *dlsym_asked;
 
-/* The library is gone: its entry points tell so from now on (dlsym_asked is DLSYM_GONE), until they are given out for another one. */
+/* That library is gone, and its entry points are given out for no other one yet. */
 #define DLSYM_GONE ((const void *)1)
-void dlsym_gone(const void *library);
 
 /* All of them, then NULL: shim/backends.c. */
 extern const struct backend *const backends[];

@@ -90,20 +90,20 @@ static struct answer entry_for(void *own, const void *library)
 {
     for (size_t at = 0; at < 2 * ENTRIES; at++) {
         struct given *given = &dlsym_given[at % ENTRIES];
-        const void *gone = DLSYM_GONE;
+        const void *left = DLSYM_GONE;
         void *there = NULL;
 
         if (at >= ENTRIES && atomic_compare_exchange_strong(&given->own, &there, own))
             atomic_store(&given->library, library);
         else if (atomic_load(&given->own) != own
-            || (atomic_load(&given->library) != library && (at < ENTRIES || !atomic_compare_exchange_strong(&given->library, &gone, library))))
+            || (atomic_load(&given->library) != library && (at < ENTRIES || !atomic_compare_exchange_strong(&given->library, &left, library))))
             continue;
         return (struct answer) {ENTRY(at % ENTRIES), ANSWERED_BY_ENTRY};
     }
     return (struct answer) {(uintptr_t)own, ANSWERED};
 }
 
-void dlsym_gone(const void *library)
+static void gone(const void *library)
 {
     for (size_t i = 0; i < ENTRIES; i++) {
         const void *there = library;
@@ -194,7 +194,7 @@ __attribute__((visibility("default"))) int dlclose(void *handle)
 
         for (int i = 0; backends[i] != NULL; i++) {
             if (backends[i]->closed != NULL)
-                backends[i]->closed();
+                backends[i]->closed(gone);
         }
         errno = saved;
     }
