@@ -148,9 +148,19 @@ setup() {
             accepted "$PATHS/quic" "$LAB/good" $how
             has "$OUT" 'the server received FIRST'
         done
+        # The TLS within has no address, and is not judged by the rest of the rules.
+        pins "127.0.0.1 spki-sha256:$PIN_GOOD" '* deny'
+        accepted "$PATHS/quic" "$LAB/good" connect
+        for how in connect write stream thread poll; do
+            refused "$PATHS/quic" "$LAB/impostor" nameless $how
+            lacks "$OUT" 'the server received'
+            accepted "$PATHS/quic" "$LAB/good" nameless $how
+            has "$OUT" 'the server received FIRST'
+        done
     done
     pins '127.0.0.2 deny'
     accepted "$PATHS/quic" "$LAB/impostor" connect
+    accepted "$PATHS/quic" "$LAB/impostor" nameless connect
 }
 
 @test "a QUIC client resumes a session that this process has verified, and no other" {

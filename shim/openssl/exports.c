@@ -221,12 +221,20 @@ static inline int after_read(const struct ossl *ossl, SSL *ssl, int result, void
  * few registers. */
 #define SLOWLY static __attribute__((noinline))
 
+/* QUIC drives the TLS within by reading nothing. That has no socket: the connection that the program has is judged. A BIO_f_ssl reads into a buffer. */
+static bool reads_nothing(const struct ossl *ossl, const void *buffer, int size, const void *caller)
+{
+    return buffer == NULL && size == 0 && ossl_calls(ossl, caller);
+}
+
 #define READS(name) \
     SLOWLY int name##_slowly(SSL *ssl, void *buffer, int size, const void *caller) \
     { \
         FIND_WITH(ossl_of(ssl), name, caller, -1) \
  \
-        return size < 0 || MAY_MOVE_FOR(caller, CALL_READS) ? after_read(ossl, ssl, real(ssl, buffer, size), buffer, NULL, -1) : -1; \
+        return size < 0 || reads_nothing(ossl, buffer, size, caller) || MAY_MOVE_FOR(caller, CALL_READS) \
+            ? after_read(ossl, ssl, real(ssl, buffer, size), buffer, NULL, -1) \
+            : -1; \
     } \
 \
     EXPORT int name(SSL *ssl, void *buffer, int size) \

@@ -2,7 +2,7 @@
  * handshake is run by SSL_connect, by SSL_write, or by a write on a stream; "thread": by OpenSSL's own thread; "poll": without waiting, by SSL_handle_events.
  * "again": a second connection with the session of the first, which was for NAME. The server prints what it receives. "asks": it asks for a
  * client certificate, and prints whose it sees; own=NAME: the client has NAME.pem, and gives it when it is asked. "verifies": it verifies by a
- * function of its own, which says yes; "later": which first asks to be called again. Exits with 77 where OpenSSL has no
+ * function of its own, which says yes; "later": which first asks to be called again. "nameless": it sends no name. Exits with 77 where OpenSSL has no
  * QUIC server (before 3.5). */
 
 #include "paths.h"
@@ -96,7 +96,7 @@ static SSL *open_connection(SSL_CTX *ctx, const struct sockaddr_in *server, cons
     BIO_socket_nbio((int)BIO_get_fd(bio, NULL), 1);
     BIO_ADDR_rawmake(address, AF_INET, &server->sin_addr, sizeof(server->sin_addr), server->sin_port);
     SSL_set_bio(ssl, bio, bio);
-    if (SSL_set1_initial_peer_addr(ssl, address) != 1 || SSL_set_tlsext_host_name(ssl, name) != 1
+    if (SSL_set1_initial_peer_addr(ssl, address) != 1 || (name != NULL && SSL_set_tlsext_host_name(ssl, name) != 1)
         || SSL_set_alpn_protos(ssl, protocols, sizeof(protocols)) != 0)
         die("SSL_new");
     BIO_ADDR_free(address);
@@ -144,7 +144,7 @@ int main(int argc, char **argv)
     struct sockaddr_in server = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
     socklen_t length = sizeof(server);
-    const char *first = option(argv, "first", PINNED);
+    const char *first = word(argv, "nameless") ? NULL : option(argv, "first", PINNED);
     bool later = true;
     bool done;
     pid_t pid;
