@@ -3,6 +3,7 @@
 #include "certs.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,14 +168,25 @@ bool gtls_judges(const void *start)
 void gtls_closed(void (*gone)(const void *library))
 {
     for (int i = 0; i < GTLS_MAX; i++) {
+        char name[4096];
+        struct loaded object;
         struct gtls *gtls = atomic_load(&gtls_known[i]);
         void *handle = gtls != NULL ? atomic_load(&gtls->handle) : NULL;
 
         if ((uintptr_t)handle <= (uintptr_t)GTLS_GONE || gtls->stays || !atomic_compare_exchange_strong(&gtls->handle, &handle, NULL))
             continue;
+        /* Its name is gone with it, and it may go at any time, by another thread. */
+        name[0] = '\0';
+        if (loader_find((const void *)gtls->start, GTLS_MARK, &object))
+            (void)snprintf(name, sizeof(name), "%s", object.name);
+        loader_let_go(handle);
+        object.name = name;
+        handle = loader_hold(&object);
+        if (handle != NULL)
+            (void)gtls_at((const void *)gtls->start);
         loader_let_go(handle);
         handle = NULL;
-        if (gtls_at((const void *)gtls->start) == gtls || !atomic_compare_exchange_strong(&gtls->handle, &handle, GTLS_GOES))
+        if (is_held(gtls) || !atomic_compare_exchange_strong(&gtls->handle, &handle, GTLS_GOES))
             continue;
         gone(gtls);
         atomic_store(&gtls->handle, GTLS_GONE);

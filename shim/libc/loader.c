@@ -656,6 +656,11 @@ void *loader_hold(const struct loaded *object)
     handle = loader_real_dlopen(object->name[0] == '\0' ? NULL : object->name, RTLD_LAZY | RTLD_NOLOAD);
     if (handle == NULL)
         forget_error();
+    /* It was unloaded, and another one has its name, or was given the memory of it. */
+    if (handle != NULL && ((const struct link_map *)handle)->l_addr != object->tables.base) {
+        loader_let_go(handle);
+        return NULL;
+    }
     return handle;
 }
 
