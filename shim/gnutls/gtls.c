@@ -3,7 +3,6 @@
 #include "certs.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,30 +162,23 @@ bool gtls_judges(const void *start)
     return gtls_is_at(start);
 }
 
-/* Nothing tells how many handles the program has: this object's is given up, and what is still there is held again. In between, no thread believes that it is
+/* Nothing tells how many handles the program has: this object's is given up, and taken again if the library is still there. In between, no thread believes that it is
  * there without a look (known_at). No lock is held: what is unloaded may run the program's code, and that may wait for any thread. */
-void gtls_closed(void (*gone)(const void *library))
+void gtls_closed(const void *closed, void (*gone)(const void *library))
 {
     for (int i = 0; i < GTLS_MAX; i++) {
-        char name[4096];
-        struct loaded object;
+        void *again;
         struct gtls *gtls = atomic_load(&gtls_known[i]);
         void *handle = gtls != NULL ? atomic_load(&gtls->handle) : NULL;
 
-        if ((uintptr_t)handle <= (uintptr_t)GTLS_GONE || gtls->stays || !atomic_compare_exchange_strong(&gtls->handle, &handle, NULL))
+        if ((uintptr_t)handle <= (uintptr_t)GTLS_GONE || handle != closed || gtls->stays || !atomic_compare_exchange_strong(&gtls->handle, &handle, NULL))
             continue;
-        /* Its name is gone with it, and it may go at any time, by another thread. */
-        name[0] = '\0';
-        if (loader_find((const void *)gtls->start, GTLS_MARK, &object))
-            (void)snprintf(name, sizeof(name), "%s", object.name);
-        loader_let_go(handle);
-        object.name = name;
-        handle = loader_hold(&object);
-        if (handle != NULL)
-            (void)gtls_at((const void *)gtls->start);
-        loader_let_go(handle);
+        again = loader_renew(handle);
         handle = NULL;
-        if (is_held(gtls) || !atomic_compare_exchange_strong(&gtls->handle, &handle, GTLS_GOES))
+        if (again != NULL && !atomic_compare_exchange_strong(&gtls->handle, &handle, again))
+            loader_let_go(again);
+        handle = NULL;
+        if (again != NULL || is_held(gtls) || !atomic_compare_exchange_strong(&gtls->handle, &handle, GTLS_GOES))
             continue;
         gone(gtls);
         atomic_store(&gtls->handle, GTLS_GONE);

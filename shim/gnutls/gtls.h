@@ -60,8 +60,8 @@ bool gtls_judges(const void *start);
 /* Know the libraries in the namespace to which the handle leads (dlmopen): what the program finds there by dlsym is then interposed. */
 void gtls_look_in(void *handle);
 
-/* The program has closed an object: what it has no handle of any more is unloaded, which `gone` is told. */
-void gtls_closed(void (*gone)(const void *library));
+/* The program has closed a handle: if it was its last one of a library, that is unloaded, which `gone` is told. */
+void gtls_closed(const void *closed, void (*gone)(const void *library));
 
 /* Find the library that code at `caller` is linked to, or else the only one. NULL if that cannot be determined. Slow only the first time. */
 struct gtls *gtls_of_caller(const void *caller);

@@ -31,8 +31,8 @@ struct backend {
      * done. */
     void (*look_in)(void *handle);
 
-    /* The program has closed an object: if a library that `owns` has told was unloaded by that, call `gone`. NULL: nothing is to be done. */
-    void (*closed)(void (*gone)(const void *library));
+    /* The program has closed a handle: if a library that `owns` has told was unloaded by that, call `gone`. NULL: nothing is to be done. */
+    void (*closed)(const void *handle, void (*gone)(const void *library));
 
     /* If the code at `caller` is an object that contains such a library, whose ClientHello was not judged, say which and why. NULL: it is not said. */
     bool (*explain)(const void *caller, struct text *out);

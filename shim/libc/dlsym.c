@@ -194,7 +194,7 @@ __attribute__((visibility("default"))) int dlclose(void *handle)
 
         for (int i = 0; backends[i] != NULL; i++) {
             if (backends[i]->closed != NULL)
-                backends[i]->closed(gone);
+                backends[i]->closed(handle, gone);
         }
         errno = saved;
     }

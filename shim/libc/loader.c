@@ -664,6 +664,20 @@ void *loader_hold(const struct loaded *object)
     return handle;
 }
 
+void *loader_renew(void *handle)
+{
+    const struct link_map *map = handle;
+    char name[4096];
+    struct loaded object = {.name = name, .tables = {.base = map->l_addr}};
+    size_t length = strlen(map->l_name);
+
+    if (length >= sizeof(name))
+        return handle;
+    memcpy(name, map->l_name, length + 1);
+    loader_let_go(handle);
+    return loader_hold(&object);
+}
+
 void *loader_symbol(void *handle, const char *name)
 {
     void *found = handle != NULL ? loader_real_dlsym(handle, name) : NULL;

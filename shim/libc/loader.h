@@ -57,6 +57,9 @@ size_t loader_list_space(void *handle, const char *mark, struct loaded *out, siz
 void *loader_hold(const struct loaded *object);
 void loader_let_go(void *handle);
 
+/* Give the handle up, and return it again if the object is still loaded; NULL: it is not. */
+void *loader_renew(void *handle);
+
 /* Return true if the object refers to a function `name` of another one. */
 MUST_CHECK bool loader_refers(const struct loaded *object, const char *name);
 
