@@ -253,7 +253,7 @@ raw() {
 @test "a ClientHello is held however it is handed to the kernel" {
     local how
     pinned
-    for how in whole gathered writev pwritev2 many copied high passed child records tds behind stdio handle datagram datagram-to pair again reused torn \
+    for how in whole gathered writev pwritev2 many copied high passed child records tds behind stdio handle datagram datagram-to pair again reused again-connected torn \
         quic{,-2,-to,-many,-gathered,-twice,-bit,-bit-2,-early}; do
         raw nothing "$how"
     done
@@ -283,7 +283,7 @@ raw() {
     raw all file
     raw all quic-stream
     pins '* allow'
-    for how in whole gathered writev pwritev2 many bytes pieces old old-bytes old-pieces crowd crowd-of-bytes reused filtered records behind stdio handle datagram pair quic{,-2,-to,-many,-gathered,-twice,-bit,-bit-2,-early,-pieces,-late,-halves} \
+    for how in whole gathered writev pwritev2 many bytes pieces old old-bytes old-pieces crowd crowd-of-bytes reused again-connected filtered records behind stdio handle datagram pair quic{,-2,-to,-many,-gathered,-twice,-bit,-bit-2,-early,-pieces,-late,-halves} \
         syscall-{write,writev,pwritev2,sendto,sendmsg,sendmmsg}; do
         raw all "$how"
     done

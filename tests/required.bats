@@ -138,6 +138,21 @@ except BrokenPipeError as e: print("broken")'
     equals "$OUT$ERR" ''
 }
 
+@test "plaintext is refused on a socket that was connected before the program's seccomp filter forbids to ask what it is" {
+    local sandbox=$BATS_TEST_DIRNAME/../build/programs/sandbox also
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD tls=required"
+    for also in open stat; do
+        opportunist smtp good
+        capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" "$sandbox" "$PORT" prctl also=$also connect filter send=SECRET
+        [ "$STATUS" -ne 77 ] || skip 'no seccomp filters here'
+        equals "$OUT" 'not sent'
+        equals "$(count_lines refused)" 1
+        equals "$(cat "$CLEAR")" ''
+        capture env LD_PRELOAD="$SHIM_SO" PINSHIM_PINS="$PINS" PINSHIM_UNJUDGED=allow "$sandbox" "$PORT" prctl also=$also connect filter send=SECRET
+        equals "$OUT" sent
+    done
+}
+
 @test "a pins file that has become faulty says so where the last good one refuses plaintext" {
     pins "localhost spki-sha256:$PIN_GOOD tls=required"
     opportunist smtp good

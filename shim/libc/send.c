@@ -564,8 +564,10 @@ static int connect_by(int fd, const struct sockaddr *to, socklen_t length, send_
 
     find_layer();
     errno = saved;
-    if (result == 0 || errno == EINPROGRESS || errno == EINTR)
+    if (result == 0 || errno == EINPROGRESS || errno == EINTR) {
+        guard_closing(fd);
         proxy_connected(fd);
+    }
     is_connected(fd, result == 0 || errno == EINPROGRESS || errno == EINTR ? to : NULL, length);
     return result;
 }

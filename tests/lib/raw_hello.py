@@ -4,7 +4,7 @@ usage: raw_hello.py HOW [SNI [FILE]]. With FILE, it is written there instead. HO
 large number),
 passed (to another process), child, records, tds, behind (a header of a relay), stdio, handle (by libc's own), datagram, datagram-to, pair (a pair of
 sockets), pipe, file, again (twice), crowd (in pieces, when a hundred others have begun), crowd-of-bytes, reused (on a descriptor on which one has
-begun, and which was closed by a system call), old (in the format of SSL 2.0), old-bytes, old-pieces, frames (of WebSocket, which begin like it,
+begun, and which was closed by a system call), again-connected (on a socket on which one has begun elsewhere), old (in the format of SSL 2.0), old-bytes, old-pieces, frames (of WebSocket, which begin like it,
 when a hundred others have begun), quic (an Initial packet), quic-to, quic-many, quic-gathered, quic-2 (version 2), quic-twice (in one call), quic-pieces (two
 datagrams, the later half first), quic-halves (the earlier half, with the name, first), quic-late (the later one to the
 server's connection ID), quic-stream (over TCP),
@@ -215,6 +215,13 @@ def send(out):
         assert again.fileno() == number
         again.connect(listening.getsockname())
         again.send(data)
+    elif how == "again-connected":
+        out.connect(others_at)
+        out.send(data[:7])
+        nowhere = ctypes.create_string_buffer(16)  # AF_UNSPEC
+        assert ctypes.CDLL(None).connect(fd, nowhere, 16) == 0
+        out.connect(listening.getsockname())
+        out.send(data)
     elif how == "filtered":
         # A filter that refuses fstat(2): load the number; is it that? EPERM; else allow.
         filter_ = struct.pack("HBBIHBBIHBBIHBBI", 0x20, 0, 0, 0, 0x15, 0, 1, NUMBERS["fstat"], 6, 0, 0, 0x50001, 6, 0, 0, 0x7fff0000)
@@ -284,7 +291,7 @@ if how in ("pair", "pipe", "file"):
 
 receiver.start()
 out = socket.socket(socket.AF_INET, kind)
-if how not in ("datagram-to", "quic-to", "reused"):
+if how not in ("datagram-to", "quic-to", "reused", "again-connected"):
     out.connect(listening.getsockname())
 try:
     if how in ("passed", "child"):

@@ -11,6 +11,7 @@
  *        connect     connect the socket that the next handshake takes; without it, that does it
  *        handshake   a handshake of the name www.pinned.example; prints what became of it
  *        write=TEXT  write(2) that to standard output
+ *        send=TEXT   write(2) that to the socket; prints whether it was sent
  *        must        end with 1 if the last handshake failed
  *        fork        go on in a child, made by clone(2) without libc's knowledge; the parent ends as it does */
 
@@ -223,6 +224,8 @@ int main(int argc, char **argv)
             exit(!connected);
         else if (strncmp(*step, "write=", 6) == 0)
             say(*step + 6);
+        else if (strncmp(*step, "send=", 5) == 0)
+            say(write(fd, *step + 5, strlen(*step + 5)) > 0 ? "sent\n" : "not sent\n");
         else if (strcmp(*step, "fork") == 0)
             go_on_in_child();
     }
