@@ -88,7 +88,7 @@ _Thread_local const void *dlsym_asked;
 /* Return an entry point: the library's, one that was the function's in a library that is gone, or a free one; if there is none, the function itself. */
 static struct answer entry_for(void *own, const void *library)
 {
-    for (size_t at = 0; at < 2 * ENTRIES; at++) {
+    for (size_t at = 0; at < (size_t)2 * ENTRIES; at++) {
         struct given *given = &dlsym_given[at % ENTRIES];
         const void *left = DLSYM_GONE;
         void *there = NULL;
