@@ -119,7 +119,7 @@ static void notice_unnamed(const struct evaluation *evaluation)
     if (atomic_exchange(&noticed, process) == process)
         return;
     host_print(&evaluation->judgement.host, &at);
-    text_add(&text, "no name is known of this target: the program gave none, and resolved none to the address. Rules for names in ");
+    text_add(&text, "no name is known of this target: the program gave none, or encrypts it (ECH), and resolved none to the address. Rules for names in ");
     text_add_escaped(&text, config_get()->pins, strlen(config_get()->pins), 300);
     text_add(&text, " were not asked; a line for \"@unknown\" there decides on such connections. Later ones of this process are not mentioned");
     log_event(&event);
