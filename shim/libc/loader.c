@@ -470,24 +470,31 @@ static void find_locks(void)
     atomic_store_explicit(&locks_sought, true, memory_order_release);
 }
 
-/* Return true if whoever holds the lock is no thread of this process. Between taking it and writing that down, and the other way round, nobody is known: one
- * that is there goes on soon. */
+#define PATIENCE 2000 /* milliseconds */
+
+/* Return true if whoever holds the lock is no thread of this process. Between taking it and writing that down, and the other way round, nobody is known: a thread
+ * that is there, and was stopped just then, goes on before long. Where one is not there, it is waited for once. */
 static bool is_left_behind(const lock_data *data)
 {
     static const struct timespec soon = {0, 1000000};
-    static _Atomic int patience = 20;
+    static _Atomic(const lock_data *) left;
+    int waited = 0;
 
     while (__atomic_load_n(&data->lock, __ATOMIC_RELAXED) != 0) {
         int owner = __atomic_load_n(&data->owner, __ATOMIC_RELAXED);
 
         if (!is_lock(data) || (owner != 0 && (kernel_call(SYS_tgkill, kernel_call(SYS_getpid), owner, 0) == 0 || errno != ESRCH)))
-            break;
-        if (owner != 0 ? __atomic_load_n(&data->owner, __ATOMIC_RELAXED) == owner : atomic_fetch_sub(&patience, 1) <= 0)
+            return false;
+        if (owner != 0) {
+            if (__atomic_load_n(&data->owner, __ATOMIC_RELAXED) == owner)
+                return true;
+        } else if (atomic_load_explicit(&left, memory_order_relaxed) == data || waited++ == PATIENCE) {
+            atomic_store_explicit(&left, data, memory_order_relaxed);
             return true;
-        if (owner == 0)
+        } else {
             (void)kernel_call(SYS_nanosleep, &soon, NULL);
+        }
     }
-    atomic_store(&patience, 20);
     return false;
 }
 
