@@ -170,10 +170,11 @@ $(BUILD)/fuzzed/%.o: shim/%.c
 	$(Q)$(fuzzer) -c $<
 
 # These judge and decode with both libraries.
+$(BUILD)/fuzz/chain $(BUILD)/fuzz/client: also = cmd/linked.c
 $(BUILD)/fuzz/chain $(BUILD)/fuzz/client: cmd/linked.c $(patsubst %,$(BUILD)/fuzzed/%.o,openssl/certs openssl/client_decode gnutls/certs gnutls/client_decode)
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(fuzzed)
 	@mkdir -p $(@D)
-	$(Q)$(fuzzer) $(filter %.c %.o,$^) -Wl,--as-needed -lssl -lcrypto -lgnutls
+	$(Q)$(fuzzer) $< $(also) $(filter %.o,$^) -Wl,--as-needed -lssl -lcrypto -lgnutls
 
 unit := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 programs := $(patsubst tests/programs/%.c,$(BUILD)/programs/%,$(wildcard tests/programs/*.c))
