@@ -11,6 +11,8 @@
 /* stack_switch(TOP, FUNCTION, WITH). Debuggers and profilers find the way back. */
 #if defined(__x86_64__)
 __asm__(".text\n"
+        ".globl stack_switch\n"
+        ".hidden stack_switch\n"
         ".type stack_switch, @function\n"
         "stack_switch:\n"
         ".cfi_startproc\n"
@@ -29,6 +31,8 @@ __asm__(".text\n"
         ".size stack_switch, . - stack_switch\n");
 #elif defined(__aarch64__)
 __asm__(".text\n"
+        ".globl stack_switch\n"
+        ".hidden stack_switch\n"
         ".type stack_switch, %function\n"
         "stack_switch:\n"
         ".cfi_startproc\n"
