@@ -452,6 +452,12 @@ narrow() {
     narrow '127.0.0.1 spki-sha256:short' "other.example spki-file:$LAB/missing.pem" -- -1 6 -1
 }
 
+@test "a refusal does not keep a program from stopping all its threads by a signal" {
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD"
+    capture shim "$PROGRAMS/stopped" "$IMPOSTOR" 200
+    equals "$STATUS $OUT" '0 sent 0, refused some'
+}
+
 # A thread of the parent may have held it for whatever reason: an exception, a dlopen.
 @test "in a child that was forked while another thread held the list of objects nothing hangs, and all is judged" {
     local how

@@ -80,6 +80,14 @@ static bool is_signed(struct bytes rest)
     return der_take(&rest, DER_SEQUENCE).at != NULL && der_take(&rest, DER_BIT_STRING).at != NULL && rest.length == 0;
 }
 
+/* A Name. OpenSSL takes it, as what is a sequence of others, also without the bit that says so. */
+static struct bytes take_name(struct bytes *from)
+{
+    struct bytes name = der_take(from, DER_SEQUENCE);
+
+    return name.at != NULL ? name : der_take(from, DER_SEQUENCE & 0x1f);
+}
+
 struct bytes der_spki_of_certificate(struct bytes certificate)
 {
     struct bytes whole = der_take_content(&certificate, DER_SEQUENCE);
@@ -90,9 +98,9 @@ struct bytes der_spki_of_certificate(struct bytes certificate)
     (void)!der_take(&content, DER_CONTEXT_0).at; /* the version; absent in version 1 */
     if (der_take(&content, DER_INTEGER).at == NULL /* the serial number */
         || der_take(&content, DER_SEQUENCE).at == NULL /* the signature's algorithm */
-        || der_take(&content, DER_SEQUENCE).at == NULL /* the issuer */
+        || take_name(&content).at == NULL /* the issuer */
         || der_take(&content, DER_SEQUENCE).at == NULL /* the validity */
-        || der_take(&content, DER_SEQUENCE).at == NULL) /* the subject */
+        || take_name(&content).at == NULL) /* the subject */
         return none;
     return take_spki(&content);
 }

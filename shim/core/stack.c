@@ -59,13 +59,26 @@ void stack_switch(char *top, void (*function)(void *), void *with);
 #define HELD \
     (~(KERNEL_SIGNAL(SIGSEGV) | KERNEL_SIGNAL(SIGBUS) | KERNEL_SIGNAL(SIGILL) | KERNEL_SIGNAL(SIGFPE) | KERNEL_SIGNAL(SIGTRAP) | KERNEL_SIGNAL(SIGSYS)))
 
+bool stack_is_alternate(void)
+{
+    stack_t stack;
+
+    return kernel_call(SYS_sigaltstack, NULL, &stack) == 0 && (stack.ss_flags & SS_ONSTACK) != 0;
+}
+
 void stack_call(void (*function)(void *), void *with)
 {
     static struct spare spare;
     const kernel_signals held = HELD;
     kernel_signals before;
-    char *memory = spare_take(&spare, SIZE);
+    char *memory;
 
+    /* Who stops all threads by a signal and waits for them (collectors of garbage) may have stopped one that holds the loader's lock. */
+    if (!stack_is_alternate()) {
+        function(with);
+        return;
+    }
+    memory = spare_take(&spare, SIZE);
     if (memory == NULL || kernel_call(SYS_rt_sigprocmask, SIG_BLOCK, &held, &before, sizeof(held)) != 0) {
         function(with);
     } else {
@@ -73,11 +86,4 @@ void stack_call(void (*function)(void *), void *with)
         (void)kernel_call(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
     }
     spare_let_go(&spare, memory);
-}
-
-bool stack_is_alternate(void)
-{
-    stack_t stack;
-
-    return kernel_call(SYS_sigaltstack, NULL, &stack) == 0 && (stack.ss_flags & SS_ONSTACK) != 0;
 }

@@ -80,6 +80,30 @@ static bool same(struct bytes a, const unsigned char *at, int length)
     return a.at != NULL && length > 0 && a.length == (size_t)length && memcmp(a.at, at, a.length) == 0;
 }
 
+/* Names without the bit that says that they are made of others, which OpenSSL takes. */
+static void unmark_names(const char *what, X509 *certificate, const unsigned char *der, int length, const unsigned char *spki, int spki_length)
+{
+    X509_NAME *const names[] = {X509_get_issuer_name(certificate), X509_get_subject_name(certificate)};
+
+    for (int i = 0; i < 2; i++) {
+        unsigned char *changed = OPENSSL_memdup(der, (size_t)length);
+        unsigned char *name = NULL;
+        int name_length = i2d_X509_NAME(names[i], &name);
+        const unsigned char *from = changed;
+        unsigned char *at = name_length > 0 ? memmem(changed, (size_t)length, name, (size_t)name_length) : NULL;
+        X509 *read;
+
+        check(at != NULL && at[0] == 0x30, "%s: name %d is there", what, i);
+        if (at != NULL)
+            at[0] = 0x10;
+        read = d2i_X509(NULL, &from, length);
+        check(read != NULL && same(der_spki_of_certificate((struct bytes) {changed, (size_t)length}), spki, spki_length), "%s: name %d without its bit", what, i);
+        X509_free(read);
+        OPENSSL_free(name);
+        OPENSSL_free(changed);
+    }
+}
+
 /* What is cut out is what OpenSSL encodes. Each cut or changed certificate gives that, or nothing. */
 static void compare(const char *name, EVP_PKEY *key, EVP_PKEY *signer, bool version_1)
 {
@@ -105,6 +129,7 @@ static void compare(const char *name, EVP_PKEY *key, EVP_PKEY *signer, bool vers
     memcpy(longer + length, "\x30\x01\x00", 3);
     check(same(der_spki_of_certificate((struct bytes) {longer, (size_t)length + 3}), spki, spki_length), "%s: with more behind it", name);
     free(longer);
+    unmark_names(name, certificate, der, length, spki, spki_length);
     OPENSSL_free(der);
     OPENSSL_free(spki);
     X509_free(certificate);
