@@ -15,10 +15,10 @@
 static _Alignas(max_align_t) char first[FIRST];
 static _Atomic size_t taken;
 
-/* A sanitizer watches over the heap alone. */
+/* A sanitizer watches over the heap alone, and sees no system calls. */
 #ifdef __has_feature
-#define WATCHED __has_feature(address_sanitizer)
-#elif defined(__SANITIZE_ADDRESS__)
+#define WATCHED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define WATCHED 1
 #else
 #define WATCHED 0
