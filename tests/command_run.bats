@@ -1025,9 +1025,15 @@ localhost:$GOOD spki-sha256:$PIN_GOOD"
     equals "$(ls tmp)" ''
 }
 
-@test "learn writes the port of each target, which check then finds" {
+@test "learn writes the port of each target, which check then finds, also of a child without an environment" {
     capture pinshim learn -o learnt -- curl -sk -o /dev/null "https://localhost:$GOOD/"
     equals "$STATUS" 0
+    capture pinshim learn -o cleared -- sh -c 'env -i /usr/bin/curl -sk -o /dev/null "$0"' "https://localhost:$GOOD/"
+    equals "$STATUS" 0
+    has "$(tr -s ' ' <cleared)" "localhost:$GOOD spki-sha256:$PIN_GOOD"
+    PINSHIM_INHERIT=keep capture pinshim learn -o kept -- sh -c 'env -i /usr/bin/curl -sk -o /dev/null "$0"' "https://localhost:$GOOD/"
+    has "$ERR" 'pinshim: '
+    [ ! -e kept ]
     capture pinshim check learnt
     equals "$STATUS" 0
     has "$OUT" accepted
