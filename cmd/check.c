@@ -848,10 +848,10 @@ int check_main(int argc, char **argv)
             check.next_path = optarg;
             break;
         case JSON:
-            form = FORM_JSON;
-            break;
         case PROMETHEUS:
-            form = FORM_METRICS;
+            if (form == (option == JSON ? FORM_METRICS : FORM_JSON))
+                return output_bad_usage("check", "--json and --prometheus exclude each other");
+            form = option == JSON ? FORM_JSON : FORM_METRICS;
             break;
         case STARTTLS:
             check.protocol = optarg;

@@ -505,6 +505,14 @@ can_filter() {
     done
 }
 
+@test "a child that shares memory and has no thread-local storage changes its root directory, as a sandbox's does" {
+    [ "$(id -u)" -eq 0 ] || skip 'not root'
+    capture bare "$PROGRAMS/rootless"
+    equals "$STATUS $OUT" '0 0'
+    capture shim "$PROGRAMS/rootless"
+    equals "$STATUS $OUT$ERR" '0 0'
+}
+
 @test "a seccomp filter that the kernel cannot read is not read by the shim either" {
     local by without
     can_filter
