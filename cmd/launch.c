@@ -127,6 +127,12 @@ void launch_set(const char *name, const char *value)
     exit(LAUNCH_FAILED);
 }
 
+void launch_inherit(void)
+{
+    if (getenv("PINSHIM_INHERIT") == NULL)
+        launch_set("PINSHIM_INHERIT", "force");
+}
+
 char *launch_absolute(const char *path)
 {
     char directory[PATH_MAX];

@@ -24,6 +24,9 @@ void launch_advise_pins(const char *path);
 /* Set a variable of this process's environment; a failure ends the command. */
 void launch_set(const char *name, const char *value);
 
+/* Let the program's children have the shim also where their environment is cleared, unless the user has said how. */
+void launch_inherit(void);
+
 /* Return `path` as an absolute one, for the caller to free. Symbolic links stay: they may be swapped later. */
 char *launch_absolute(const char *path);
 

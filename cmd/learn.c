@@ -159,9 +159,7 @@ static void set_environment(const struct learn *learn)
     launch_set("PINSHIM_LOG", learn->log);
     launch_set("PINSHIM_LOG_FORMAT", "json");
     launch_set("PINSHIM_LOG_LEVEL", "debug");
-    /* What run holds is learnt. */
-    if (getenv("PINSHIM_INHERIT") == NULL)
-        launch_set("PINSHIM_INHERIT", "force");
+    launch_inherit(); /* what run holds is learnt */
 }
 
 /* Run the program to its end. Return its exit status as a shell has it, or one of enum launch_status. */

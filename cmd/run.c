@@ -98,8 +98,7 @@ static void set_environment(const struct run *run, const char *pins)
         launch_set("PINSHIM_LOG_LEVEL", run->level);
     if (run->json || getenv("PINSHIM_LOG_FORMAT") == NULL)
         launch_set("PINSHIM_LOG_FORMAT", run->json ? "json" : "text");
-    if (getenv("PINSHIM_INHERIT") == NULL)
-        launch_set("PINSHIM_INHERIT", "force");
+    launch_inherit();
     if (run->log != NULL && strcmp(run->log, "stderr") != 0 && strcmp(run->log, "syslog") != 0 && strcmp(run->log, "none") != 0) {
         char *file = launch_absolute(run->log);
 

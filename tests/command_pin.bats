@@ -633,6 +633,10 @@ localhost   ca-sha256:$PIN_CA"
             "pins_matching $IMPOSTOR 0" "pins_backup $IMPOSTOR 1" | sort)"
     equals "$(sed -n 's/^pinshim_certificate_days_left{.*} \([0-9]*\)\..*/\1/p' "$OUT_FILE" | sort -u)" 29
     grep -qF 'pinshim_server_accepted{file="'"$PINS"'",target="localhost:'"$GOOD"'",address="127.0.0.1",spki_sha256="'"$PIN_GOOD"'"} 1' "$OUT_FILE"
+    pinshim check --json --prometheus "$PINS"
+    equals "$STATUS" 2
+    pinshim check --prometheus --json "$PINS"
+    equals "$STATUS" 2
 }
 
 @test "check gives the hints at mistaken pins that the log gives, and takes no host for accepted that nothing pins" {
