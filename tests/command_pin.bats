@@ -631,7 +631,8 @@ localhost   ca-sha256:$PIN_CA"
     equals "$(sed -n 's/^pinshim_\(server_accepted\|pins_matching\|pins_backup\){.*target="localhost:\([0-9]*\)".*} /\1 \2 /p' "$OUT_FILE" | sort)" \
         "$(printf '%s\n' "server_accepted $GOOD 1" "server_accepted $IMPOSTOR 0" 'server_accepted 1 0' "pins_matching $GOOD 1" "pins_backup $GOOD 1" \
             "pins_matching $IMPOSTOR 0" "pins_backup $IMPOSTOR 1" | sort)"
-    equals "$(sed -n 's/^pinshim_certificate_days_left{.*} \([0-9]*\)\..*/\1/p' "$OUT_FILE" | sort -u)" 29
+    # They were made for 30 days, perhaps in this very second.
+    equals "$(sed -n 's/^pinshim_certificate_days_left{.*} \([0-9]*\).*/\1/p' "$OUT_FILE" | grep -cxE '29|30')" 2
     grep -qF 'pinshim_server_accepted{file="'"$PINS"'",target="localhost:'"$GOOD"'",address="127.0.0.1",spki_sha256="'"$PIN_GOOD"'"} 1' "$OUT_FILE"
     pinshim check --json --prometheus "$PINS"
     equals "$STATUS" 2
