@@ -68,8 +68,8 @@ $(BUILD)/shim/%.o: shim/%.c
 
 # What runs seldom is made small.
 $(patsubst %,$(BUILD)/shim/%.o,$(addprefix core/,log report config pem client_file text pins_client pins_keep memory plaintext path pinfile stack proxy_request roots quic aes pins pins_parse \
-	pins_target file) $(addprefix libc/,start exec filter guard loader required cares dlsym proxy resolve resolver sent socket within) $(addprefix openssl/,start client_decode client_cert psk ossl refuse) \
-	$(addprefix gnutls/,client_decode client_cert gtls gnutls refuse session told)): size := -Os
+	pins_target file dns) $(addprefix libc/,start exec filter guard loader required cares dlsym proxy resolve resolver sent socket within) $(addprefix openssl/,start client_decode client_cert psk ossl refuse) \
+	$(addprefix gnutls/,certs client_decode client_cert gtls gnutls refuse session told)): size := -Os
 
 # Where the command looks for the object; written only when it is another directory than before.
 $(BUILD)/libdir: always

@@ -77,11 +77,13 @@ struct packet {
     uint64_t source; /* digests: of the client's own connection ID, and of that from which the keys follow */
     uint64_t origin;
     size_t begin;
-    size_t at; /* the number of the packet, then what is read next */
+    size_t number; /* where that of the packet is */
+    size_t at; /* what is read next */
     size_t end;
     size_t left; /* bytes that are decrypted at most, of all packets */
     struct aes header, payload; /* of the first packet's ID: others are not of the same client */
     uint8_t iv[IV];
+    uint8_t mask[1 + 4]; /* of the first byte and of the packet's number */
     uint8_t counter[AES_BLOCK]; /* of GCM (NIST SP 800-38D), for the next block */
     uint8_t stream[AES_BLOCK];
     unsigned used; /* bytes of the stream */
@@ -152,6 +154,8 @@ static bool unprotect(struct packet *packet)
     length = ((byte_at(packet->from, packet->begin) ^ mask[0]) & 3) + 1U;
     for (unsigned i = 0; i < length; i++)
         packet->counter[IV - length + i] ^= byte_at(packet->from, packet->at + i) ^ mask[1 + i];
+    mask[0] &= 0x0f;
+    memcpy(packet->mask, mask, sizeof(packet->mask));
     packet->at += length;
     packet->end -= TAG;
     if (packet->at < packet->end && packet->end - packet->at > packet->left)
@@ -242,7 +246,7 @@ static bool enter_packet(const struct datagram *from, size_t *at, bool is_first,
         *at += (size_t)length;
     }
     length = read_number(from, at);
-    out->at = *at;
+    out->number = out->at = *at;
     if (*at > from->size || length > from->size - *at)
         return false;
     *at += (size_t)length;
@@ -369,24 +373,89 @@ static bool gather_frames(struct packet *packet, struct gathered **into)
     return frames;
 }
 
+/* GHASH of GCM. Numbers have their first bit, which is the highest here, as that of x^0. */
+struct ghash {
+    uint64_t key[2];
+    uint64_t sum[2];
+    unsigned used; /* bytes of a block */
+};
+
+static void end_block(struct ghash *hash)
+{
+    uint64_t factor[2] = {hash->key[0], hash->key[1]};
+    uint64_t product[2] = {0, 0};
+
+    for (unsigned i = 0; i < 128; i++) {
+        uint64_t chosen = -(hash->sum[i / 64] >> (63 - i % 64) & 1);
+        uint64_t carry = -(factor[1] & 1);
+
+        product[0] ^= factor[0] & chosen;
+        product[1] ^= factor[1] & chosen;
+        factor[1] = factor[1] >> 1 | factor[0] << 63;
+        factor[0] = factor[0] >> 1 ^ (carry & UINT64_C(0xe1) << 56);
+    }
+    memcpy(hash->sum, product, sizeof(product));
+    hash->used = 0;
+}
+
+static void hash_byte(struct ghash *hash, uint8_t byte)
+{
+    hash->sum[hash->used / 8] ^= (uint64_t)byte << (56 - 8 * (hash->used % 8));
+    if (++hash->used == AES_BLOCK)
+        end_block(hash);
+}
+
+/* Whether the tag holds of a packet that is unprotected, whose payload begins at `text`. */
+static bool is_authentic(const struct packet *packet, size_t text)
+{
+    const uint8_t first[AES_BLOCK - IV] = {0, 0, 0, 1};
+    uint8_t block[AES_BLOCK] = {0};
+    struct ghash hash = {.used = 0};
+    bool same = true;
+
+    aes_encrypt(&packet->payload, block);
+    for (int i = 0; i < AES_BLOCK; i++)
+        hash.key[i / 8] = hash.key[i / 8] << 8 | block[i];
+    for (size_t at = packet->begin; at < text; at++)
+        hash_byte(&hash, byte_at(packet->from, at) ^ (at == packet->begin ? packet->mask[0] : at >= packet->number ? packet->mask[1 + at - packet->number] : 0));
+    if (hash.used != 0)
+        end_block(&hash);
+    for (size_t at = text; at < packet->end; at++)
+        hash_byte(&hash, byte_at(packet->from, at));
+    if (hash.used != 0)
+        end_block(&hash);
+    hash.sum[0] ^= (uint64_t)(text - packet->begin) * 8;
+    hash.sum[1] ^= (uint64_t)(packet->end - text) * 8;
+    end_block(&hash);
+    memcpy(block, packet->counter, IV);
+    memcpy(block + IV, first, sizeof(first));
+    aes_encrypt(&packet->payload, block);
+    for (int i = 0; i < TAG; i++)
+        same &= (byte_at(packet->from, packet->end + (size_t)i) ^ block[i]) == (uint8_t)(hash.sum[i / 8] >> (56 - 8 * (i % 8)));
+    return same;
+}
+
+/* The frames are looked at first: that takes less, and under other keys they are soon none, but not always. */
 static bool can_read(const struct packet *packet)
 {
     struct packet copy = *packet;
+    size_t text;
 
-    return unprotect(&copy) && gather_frames(&copy, NULL);
+    if (!unprotect(&copy))
+        return false;
+    text = copy.at;
+    return gather_frames(&copy, NULL) && is_authentic(&copy, text);
 }
 
-/* The keys stay those of the first ID that the client has made up when the server has told its own (RFC 9001, section 5.2). */
+/* The keys stay those of the first ID that the client has made up when the server has told its own (RFC 9001, section 5.2), which may be one that another
+ * client has made up. */
 static void find_keys(struct packet *packet)
 {
     unsigned same = 0;
 
     derive_keys(packet, packet->id, packet->id_length);
-    for (unsigned i = 0; i < GATHERED; i++) {
-        if (atomic_load_explicit(&slots[i].id, memory_order_relaxed) == packet->origin)
-            return;
+    for (unsigned i = 0; i < GATHERED; i++)
         same += atomic_load_explicit(&slots[i].source, memory_order_relaxed) == packet->source;
-    }
     if (same == 0 || can_read(packet))
         return;
     for (unsigned i = 1; i <= GATHERED; i++) {

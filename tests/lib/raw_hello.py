@@ -48,17 +48,25 @@ def datagram():
     return b"\x16\xfe\xff" + bytes(8) + listed(2, handshake)
 
 
-def aes(key, counter, text):
+def encrypt(cipher, key, iv, header, text):
+    """With libcrypto; of an AEAD with the tag."""
     crypto = ctypes.CDLL(ctypes.util.find_library("crypto"))
-    crypto.EVP_CIPHER_CTX_new.restype = crypto.EVP_aes_128_ctr.restype = ctypes.c_void_p
-    context, out, size = ctypes.c_void_p(crypto.EVP_CIPHER_CTX_new()), ctypes.create_string_buffer(len(text) + 16), ctypes.c_int()
-    assert crypto.EVP_EncryptInit_ex(context, ctypes.c_void_p(crypto.EVP_aes_128_ctr()), None, key, counter) == 1
+    crypto.EVP_CIPHER_CTX_new.restype = getattr(crypto, cipher).restype = ctypes.c_void_p
+    context, out, size = ctypes.c_void_p(crypto.EVP_CIPHER_CTX_new()), ctypes.create_string_buffer(len(text)), ctypes.c_int()
+    assert crypto.EVP_EncryptInit_ex(context, ctypes.c_void_p(getattr(crypto, cipher)()), None, key, iv) == 1
+    if not header:
+        assert crypto.EVP_EncryptUpdate(context, out, ctypes.byref(size), text, len(text)) == 1
+        return out.raw
+    tag = ctypes.create_string_buffer(16)
+    assert crypto.EVP_EncryptUpdate(context, None, ctypes.byref(size), header, len(header)) == 1
     assert crypto.EVP_EncryptUpdate(context, out, ctypes.byref(size), text, len(text)) == 1
-    return out.raw[:len(text)]
+    assert crypto.EVP_EncryptFinal_ex(context, tag, ctypes.byref(size)) == 1
+    assert crypto.EVP_CIPHER_CTX_ctrl(context, 16, 16, tag) == 1  # EVP_CTRL_AEAD_GET_TAG
+    return out.raw + tag.raw
 
 
 def initial(identity, number, second, begin, end, origin=None):
-    """An Initial packet (RFC 9001; RFC 9369) with this part of the ClientHello, without a tag that would hold."""
+    """An Initial packet (RFC 9001; RFC 9369) with this part of the ClientHello."""
     salt, prefix = ("0dede3def700a6db819381be6e269dcbf9bd2ed9", b"quicv2 ") if second else ("38762cf7f55934b34d179ae6a4c80cadccbb7f0a", b"quic ")
     part = quic_hello[begin:end]
     payload = b"\6" + (0x4000 | begin).to_bytes(2, "big") + (0x4000 | len(part)).to_bytes(2, "big") + part
@@ -72,8 +80,8 @@ def initial(identity, number, second, begin, end, origin=None):
     secret = expand(b"client in", 32)
     iv = bytearray(expand(prefix + b"iv", 12))
     iv[11] ^= number
-    sealed = aes(expand(prefix + b"key", 16), bytes(iv) + b"\0\0\0\2", payload) + os.urandom(16)
-    mask = aes(expand(prefix + b"hp", 16), sealed[:16], bytes(16))
+    sealed = encrypt("EVP_aes_128_gcm", expand(prefix + b"key", 16), bytes(iv), header + number.to_bytes(4, "big"), payload)
+    mask = encrypt("EVP_aes_128_ctr", expand(prefix + b"hp", 16), sealed[:16], b"", bytes(16))
     return bytes([header[0] ^ mask[0] & 15]) + header[1:] + bytes(a ^ b for a, b in zip(number.to_bytes(4, "big"), mask[1:])) + sealed
 
 

@@ -415,6 +415,28 @@ static void test_servers_id(void)
     }
 }
 
+/* Under the keys of the server's ID a packet is now and then frames too, of other bytes: once in about 170 times. Only its tag tells. */
+static void test_tags(void)
+{
+    unsigned read = 0, total = 0;
+
+    for (unsigned first = 1; first <= 40; first++) {
+        for (unsigned servers = 1; servers <= 50; servers++, total++) {
+            struct datagram pieces[2] = {{.size = 0}, {.size = 0}};
+            uint8_t payload[512];
+            struct hello hello;
+            size_t size = put_piece(payload, 0, 100);
+
+            put_packet(&pieces[0], (struct shape) {.version = V2, .id_begin = (uint8_t)first}, payload, size, PAYLOAD);
+            (void)read_datagram(&pieces[0], &hello);
+            size = put_piece(payload, 100, EXAMPLE_HELLO);
+            put_packet(&pieces[1], (struct shape) {.version = V2, .id_begin = (uint8_t)servers, .id_length = 18, .origin = (uint8_t)first}, payload, size, PAYLOAD);
+            read += read_datagram(&pieces[1], &hello) == HELLO_CLIENT && is_example(&hello);
+        }
+    }
+    check(read == total, "%u of %u to the server's ID are read", read, total);
+}
+
 /* Other bytes for the same place, in one datagram or in two: of a server it is not known which it takes. In another version it is another connection. */
 static void test_mixed(void)
 {
@@ -503,6 +525,7 @@ int main(void)
     test_others();
     test_long();
     test_servers_id();
+    test_tags();
     test_mixed();
     test_types();
     test_other_ids();
