@@ -228,6 +228,35 @@ dropped() {
     dropped "@revoked spki-sha256:$PIN_GOOD"
 }
 
+@test "a program that starts while its pins file is being written in place waits for the rest" {
+    local writer _
+    # On a busy machine the writer may be late itself: then it says so, and nothing is known.
+    for _ in {1..10}; do
+        rm "$PINS"
+        /usr/bin/python3 -c 'if True:
+            import sys, time
+            gaps, before = [], time.monotonic()
+            with open(sys.argv[1], "w") as pins:
+                for line in [f"host-{number}.example deny" for number in range(20)] + [sys.argv[2]]:
+                    print(line, file=pins, flush=True)
+                    gaps.append(time.monotonic() - before)
+                    before += gaps[-1]
+                    time.sleep(0.01)
+            sys.exit(max(gaps[1:]) > 0.08)' "$PINS" "$STRICT" &
+        writer=$!
+        lab_wait test -s "$PINS"
+        start
+        tell '*' connect
+        if wait "$writer"; then
+            [ "$OUT" = "$REFUSED" ] || explain 'the rest was not waited for'
+            faults 0
+            return
+        fi
+        stop
+    done
+    explain 'the writer was always late'
+}
+
 @test "a pins file that is rewritten line by line, or in pieces of lines, loses no option of a target that is there at once" {
     start env SSL_CERT_FILE="$LAB/other.pem" SSL_CERT_DIR=/nowhere
     put "$EASY"

@@ -17,6 +17,8 @@
 #define TICKS 100000000 /* ticks of the kernel's clock, or of a clock that is nearly the same */
 #define COARSEST_CLOCK 2 /* seconds: FAT's, the coarsest of all file systems */
 #define TRIES 5 /* to read a file that is being rewritten */
+#define PAUSE 10000000 /* nanoseconds between two looks at a file that is being written */
+#define MOST_PAUSES 200
 #define LINKS 40 /* symbolic links in one path, as the kernel has it */
 #define PROC_MAGIC 0x9fa0 /* PROC_SUPER_MAGIC */
 
@@ -82,6 +84,21 @@ enum file_age file_age(const struct file_identity *file, const struct timespec *
     if (now->tv_sec > file->changed.tv_sec + COARSEST_CLOCK)
         return FILE_SETTLED;
     return passed >= -COARSEST_CLOCK * SECOND && (coarse || passed <= TICKS) ? FILE_FRESH : FILE_YOUNG;
+}
+
+void file_await_writer(const char *path)
+{
+    for (int i = 0; i < MOST_PAUSES; i++) {
+        struct timespec pause = {0, PAUSE};
+        const struct timespec now = file_clock();
+        struct file_identity file;
+        int64_t passed;
+
+        file_identify(path, &file);
+        passed = ((int64_t)now.tv_sec - file.modified.tv_sec) * SECOND + now.tv_nsec - file.modified.tv_nsec;
+        if (file.inode == 0 || passed < 0 || passed > TICKS || (kernel_call(SYS_ppoll, NULL, 0, &pause, NULL, 0) < 0 && errno != EINTR))
+            return;
+    }
 }
 
 char *file_beside(const char *path, const char *beside)

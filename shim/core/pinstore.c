@@ -313,7 +313,7 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
     static const struct file_identity none;
     const struct config *config = config_get();
     struct loaded *loaded = memory_get(sizeof(*loaded));
-    const struct timespec now = file_clock();
+    struct timespec now;
     struct pins_reader renewing = {.read = NULL};
     struct pins *pins = NULL;
     struct faults *faults;
@@ -325,7 +325,11 @@ static struct loaded *load(const struct loaded *before, const struct file_identi
         return NULL;
     faults = &loaded->faults;
     loaded->slot = NO_SLOT;
+    /* Later, what was there before holds meanwhile. */
+    if (before == NULL || before->shared == NULL)
+        file_await_writer(config->pins_file);
     loaded->begun = clock_now();
+    now = file_clock();
     if (reader != NULL)
         renewing = *reader;
     renewing.before = before != NULL ? before->store.pins : NULL;

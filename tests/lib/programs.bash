@@ -34,6 +34,7 @@ pins() {
     PINS=$BATS_TEST_TMPDIR/pins
     rm -f "$PINS"
     printf '%s\n' "$@" >"$PINS"
+    touch -d '1 minute ago' "$PINS" # else the first reader waits: it may be unfinished
 }
 
 # shim COMMAND...: run a program with the shim and $PINS. COMMAND cannot be a function, because env starts it.
