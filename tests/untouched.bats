@@ -508,6 +508,7 @@ can_filter() {
 @test "a child that shares memory and has no thread-local storage changes its root directory, as a sandbox's does" {
     [ "$(id -u)" -eq 0 ] || skip 'not root'
     capture bare "$PROGRAMS/rootless"
+    [ "$STATUS" -ne 2 ] || skip 'no such child here' # an emulator
     equals "$STATUS $OUT" '0 0'
     capture shim "$PROGRAMS/rootless"
     equals "$STATUS $OUT$ERR" '0 0'
@@ -596,12 +597,13 @@ alike_all() {
     alike 0 "$PROGRAMS/unread" parts
     alike 0 "$PROGRAMS/unread" messages
     has "$OUT" $'of 0 messages: 0, errno 11\nof 2 messages: 1, errno 11'
-    unshare --net true 2>/dev/null || skip 'no network namespace may be made here'
+    bare unshare --net "$PROGRAMS/unread" ring || skip 'no network namespace may be made here, or has no packet rings'
     alike 0 unshare --net "$PROGRAMS/unread" ring
 }
 
 @test "memory that cannot be read is an error of the call, not the end of the program" {
     pins "192.0.2.1 spki-sha256:$PIN_GOOD"
+    bare "$PROGRAMS/unread" memory || skip 'not even without the shim' # an emulator
     alike 0 "$PROGRAMS/unread" memory
     has "$OUT" 'write, 22, 44 of 517: -1, errno 14'
     # Where each call is looked at
@@ -618,7 +620,7 @@ alike_all() {
         watch() {
             "${watched%:*}" "-fsanitize=${watched#*:}" -o "$made/$1" "${@:2}"
         }
-        watch empty "$made/empty.c" && bare "$made/empty" || continue
+        watch empty "$made/empty.c" && [ -z "$(bare "$made/empty" 2>&1)" ] || continue # under an emulator some complain
         count=$((count + 1))
         alike 0 "$made/empty"
         watch empty "$made/empty.c" -Wl,--no-as-needed -lssl -lcrypto
