@@ -265,6 +265,10 @@ raw() {
     raw beginning pieces
     raw beginning quic-pieces
     raw beginning quic-late
+    # Behind what asks a proxy
+    raw nothing asked
+    raw beginning asked-late
+    raw beginning asked-end
     # The name is in the first.
     raw nothing quic-halves
     # However many have begun: nobody knows for whom those beyond are.
@@ -283,7 +287,7 @@ raw() {
     raw all file
     raw all quic-stream
     pins '* allow'
-    for how in whole gathered writev pwritev2 many bytes pieces old old-bytes old-pieces crowd crowd-of-bytes reused again-connected filtered records behind stdio handle datagram pair quic{,-2,-to,-many,-gathered,-twice,-bit,-bit-2,-early,-pieces,-late,-halves} \
+    for how in whole gathered writev pwritev2 many bytes pieces old old-bytes old-pieces crowd crowd-of-bytes reused again-connected filtered records behind asked{,-late,-end} stdio handle datagram pair quic{,-2,-to,-many,-gathered,-twice,-bit,-bit-2,-early,-pieces,-late,-halves} \
         syscall-{write,writev,pwritev2,sendto,sendmsg,sendmmsg}; do
         raw all "$how"
     done
@@ -297,7 +301,17 @@ raw() {
     pins "127.0.0.1 spki-sha256:$PIN_GOOD"
     raw nothing whole ''
     raw nothing whole other.example
+    # Whom a proxy is asked for
+    pins "www.asked.example spki-sha256:$PIN_GOOD"
+    raw nothing asked ''
+    raw beginning asked-late ''
+    raw beginning asked-end ''
+    raw all whole ''
+    pins "other.example spki-sha256:$PIN_GOOD"
+    raw all asked ''
+    raw nothing asked other.example
     # In the format of SSL 2.0 there is no SNI.
+    pins "127.0.0.1 spki-sha256:$PIN_GOOD"
     raw nothing old
     raw beginning old-bytes
     raw beginning old-pieces

@@ -566,7 +566,8 @@ postfix_may() {
     postfix -c "$BOX/conf" start >"$BOX/out" 2>&1 3>&- || explain "$(cat "$BOX/out" "$BOX/log")"
     printf 'Subject: hello\n\nhunter2\n' | sendmail -C "$BOX/conf" -f a@here.example b@there.example
     # It goes on in plaintext when it tries again.
-    lab_wait settled || cat "$BOX/log"
+    # Where a run of the queue meets the mail before it is done with, Postfix may leave it for a while.
+    lab_wait settled || { postqueue -c "$BOX/conf" -f && lab_wait settled; } || cat "$BOX/log"
     postfix -c "$BOX/conf" stop >"$BOX/out" 2>&1 || true
     SAID=$(cat "$BOX/shim") LOGGED=$(cat "$BOX/log")
     rm -rf "$BOX"

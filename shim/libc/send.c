@@ -74,6 +74,7 @@ struct outgoing {
     bool guarded; /* guard_sent must follow */
     bool required; /* required_sent must follow */
     size_t whole; /* of all that is to be sent */
+    size_t told; /* of the first bytes: they are in proxy.c */
     struct plaintext said;
     size_t size;
     unsigned char bytes[600];
@@ -117,8 +118,8 @@ static void look_at_opening(int fd, int flags, const struct sockaddr *to, sockle
     is_connected(fd, to, length);
 }
 
-/* The first bytes on a connection may be a header that is meant for a proxy or a relay, and a ClientHello behind it. Return the place of one among the
- * bytes; 0: none. */
+/* The first bytes on a connection, or on one that asks a proxy, may be a header that is meant for a proxy or a relay, and a ClientHello behind it. Return
+ * the place of one among the bytes; 0: none. */
 static size_t find_behind(const struct outgoing *out)
 {
     for (size_t at = 1; at + 11 <= out->size; at++) {
@@ -132,12 +133,13 @@ static size_t find_behind(const struct outgoing *out)
 
 #define PARTS_BEHIND 8
 
-/* Return false if a ClientHello behind other bytes must not leave: errno is set then. */
+/* Return false if a ClientHello behind other bytes must not leave: errno is set then. Whom these ask for is whom it is for. */
 static bool permits_behind(struct outgoing *out, size_t at, int fd, const struct iovec *parts, size_t count, const void *caller)
 {
     struct iovec behind[PARTS_BEHIND];
     size_t number = 0;
 
+    out->told = at;
     for (size_t i = 0; i < count && number < PARTS_BEHIND; i++) {
         if (at >= parts[i].iov_len) {
             at -= parts[i].iov_len;
@@ -146,6 +148,7 @@ static bool permits_behind(struct outgoing *out, size_t at, int fd, const struct
         behind[number++] = (struct iovec) {(char *)parts[i].iov_base + at, parts[i].iov_len - at};
         at = 0;
     }
+    proxy_sent(fd, out->bytes, out->told, out->told);
     return guard_permits(fd, behind, number, NULL, 0, caller, &out->guarded);
 }
 
@@ -174,7 +177,7 @@ static size_t gather(struct outgoing *out, unsigned marks, const struct iovec *p
 
     out->size = out->whole = 0;
     *cut = false;
-    far |= (marks & (SOCKET_IS_NEW | SOCKET_ASKS_NAMES | SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED)) != 0;
+    far |= (marks & (SOCKET_IS_NEW | SOCKET_ASKS_PROXY | SOCKET_ASKS_NAMES | SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED)) != 0;
     for (i = 0; i < count && !*cut; i++) {
         const uint8_t *bytes = parts[i].iov_base;
         size_t left = sizeof(out->bytes) - out->size;
@@ -215,6 +218,7 @@ static bool look_before(struct outgoing *out, int fd, const struct iovec *parts,
     bool cut;
 
     out->guarded = out->required = false;
+    out->told = 0;
     count = gather(out, socket_marks_of(fd), parts, count, to != NULL, &cut);
     if (cut) {
         own.iov_len = out->size;
@@ -232,7 +236,7 @@ static bool look_before(struct outgoing *out, int fd, const struct iovec *parts,
     if ((guard_looks(out->bytes[0]) || (socket_marks_of(fd) & (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED)) != 0)
         && !guard_permits(fd, parts, count, to, to_length, caller, &out->guarded))
         return false;
-    behind = to == NULL && (socket_marks_of(fd) & SOCKET_IS_NEW) != 0 ? find_behind(out) : 0;
+    behind = to == NULL && (socket_marks_of(fd) & (SOCKET_IS_NEW | SOCKET_ASKS_PROXY)) != 0 ? find_behind(out) : 0;
     if (behind != 0 && !permits_behind(out, behind, fd, parts, count, caller))
         return false;
     /* Who sends such a header is not asked for more. */
@@ -255,8 +259,10 @@ static void look_after(const struct outgoing *out, int fd, ssize_t sent)
         required_sent(fd, &out->said, out->bytes, out->size, (size_t)sent, out->whole);
     if (sent > 0 && out->size > 0) {
         bool asks = (socket_marks_of(fd) & SOCKET_ASKS_PROXY) != 0 || proxy_request_may_begin(out->bytes[0]);
+        size_t size = (size_t)sent < out->size ? (size_t)sent : out->size;
 
-        proxy_sent(fd, out->bytes, (size_t)sent < out->size ? (size_t)sent : out->size, (size_t)sent);
+        if (size > out->told)
+            proxy_sent(fd, out->bytes + out->told, size - out->told, (size_t)sent - out->told);
         if (asks)
             required_asked(fd);
     }

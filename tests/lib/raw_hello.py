@@ -2,7 +2,8 @@
 
 usage: raw_hello.py HOW [SNI [FILE]]. With FILE, it is written there instead. HOW: whole, bytes, pieces, gathered, writev, pwritev2, many (sendmmsg), syscall-NAME (by syscall(3)), copied (dup), high (to a
 large number),
-passed (to another process), child, records, tds, behind (a header of a relay), stdio, handle (by libc's own), datagram, datagram-to, pair (a pair of
+passed (to another process), child, records, tds, behind (a header of a relay), asked (behind the greeting and the request of SOCKS 5 for www.asked.example), asked-late (behind that request, when the
+greeting has left), asked-end (behind the end of a CONNECT request), stdio, handle (by libc's own), datagram, datagram-to, pair (a pair of
 sockets), pipe, file, again (twice), crowd (in pieces, when a hundred others have begun), crowd-of-bytes, reused (on a descriptor on which one has
 begun, and which was closed by a system call), again-connected (on a socket on which one has begun elsewhere), old (in the format of SSL 2.0), old-bytes, old-pieces, frames (of WebSocket, which begin like it,
 when a hundred others have begun), quic (an Initial packet), quic-to, quic-many, quic-gathered, quic-2 (version 2), quic-twice (in one call), quic-pieces (two
@@ -165,17 +166,25 @@ if how.startswith("old"):
     data = (0x8000 | len(data)).to_bytes(2, "big") + data
 if how == "frames":
     data = b"\x81\5hello"
+heads = [b"\5\1\0", b"\5\1\0\3\21www.asked.example\1\273"]
+if how == "asked-end":
+    heads = [b"CONNECT www.asked.example:443 HTTP/1.1\r\n", b"Host: www.asked.example:443\r\n\r\n"]
+if how.startswith("asked"):
+    data = b"".join(heads) + data
 if how == "behind":
     data = b"PROXY TCP4 192.0.2.1 192.0.2.7 40000 443\r\n" + data
 
 
 def send(out):
     fd = out.fileno()
-    if how in ("whole", "old", "behind", "records", "tds", "datagram", "quic", "quic-2", "quic-twice", "quic-stream", "quic-bit", "quic-bit-2", "quic-early"):
+    if how in ("whole", "old", "behind", "asked", "records", "tds", "datagram", "quic", "quic-2", "quic-twice", "quic-stream", "quic-bit", "quic-bit-2", "quic-early"):
         out.send(data)
     elif how == "again":
         for _ in range(2):
             out.send(data)
+    elif how.startswith("asked-"):
+        out.send(data[:len(heads[0])])
+        out.send(data[len(heads[0]):])
     elif how in ("bytes", "old-bytes"):
         for at in range(len(data)):
             os.write(fd, data[at:at + 1])
