@@ -216,6 +216,8 @@ values() {
     pins "localhost spki-sha256:$PIN_GOOD"
     for way in execve execv execvp execvpe fexecve execveat syscall execl execlp execle vfork posix_spawn posix_spawnp system popen \
         20000+execve 20000+execl 20000+vfork 20000+posix_spawn; do
+        # Emulators lack it.
+        [ $way != execveat ] || bare "$PROGRAMS/starts" $way true || continue
         PINSHIM_INHERIT=keep capture shim "$PROGRAMS/starts" $way curl -sk --max-time 20 "https://localhost:$IMPOSTOR/"
         equals "$way: $OUT" "$way: hello from impostor"
         PINSHIM_INHERIT=force capture shim "$PROGRAMS/starts" $way curl -sk --max-time 20 "https://localhost:$IMPOSTOR/"
@@ -226,6 +228,7 @@ values() {
 
 @test "a program that forbids itself system calls (seccomp) is not ended by those of the shim, and is pinned" {
     local installed alone
+    can_filter
     for installed in prctl syscall dlsym; do
         for way in 'connect filter handshake' 'warm connect filter handshake' "ca=$LAB/ca.pem connect filter handshake"; do
             # shellcheck disable=SC2086 # words

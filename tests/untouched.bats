@@ -467,13 +467,6 @@ client_for() {
     impostor_fails "open=$IMPOSTOR" connect
 }
 
-# can_filter: else the test is skipped
-can_filter() {
-    capture bare "$PROGRAMS/sandbox" 0 prctl filter
-    [ "$STATUS" -ne 77 ] || skip 'no seccomp filters here'
-    equals "$STATUS" 0
-}
-
 @test "a program that forbids itself system calls (seccomp) is not ended by those of the shim, and is pinned" {
     local alone by=0 rule way installed=(prctl syscall dlsym)
     # The socket is connected before, or afterwards; there has been such a handshake, or none; and in a child that libc knows nothing of.

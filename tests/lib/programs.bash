@@ -192,3 +192,10 @@ postfix_box() {
         echo "$service"
     done >"$box/conf/master.cf"
 }
+
+# can_filter: the test is skipped where there are no seccomp filters (emulators)
+can_filter() {
+    capture bare "$PROGRAMS/sandbox" 0 prctl filter
+    [ "$STATUS" -ne 77 ] || skip 'no seccomp filters here'
+    equals "$STATUS" 0
+}
