@@ -315,3 +315,34 @@ ruby_to() { inside ruby "$BATS_TEST_DIRNAME/clients/resolving.rb" "$1" "$name"; 
 @test "a client with Ruby's Resolv is held, over UDP and TCP" {
     for name in www.pinned.example stream.pinned.example; do held "$name" ruby_to; done
 }
+
+# coap_at CERTIFICATE: a CoAP server that shows it; the port of its DTLS goes into $PORT
+coap_at() {
+    PORT=$(lab_free_port)
+    started "coap-$1" coap-server-openssl -A 10.9.9.9 -p $((PORT - 1)) -c "$LAB/$1.pem" -j "$LAB/$1.key" -n
+    preload=()
+    lab_wait inside coap-client-openssl -n -R "$LAB/ca.pem" -B 1 "coaps://10.9.9.9:$PORT/"
+}
+
+coap_to() {
+    local server=good
+    [ "$1" = "$good" ] || server=impostor
+    inside "coap-client-$library" "${trust[@]}" -B 3 "coaps://sensor.pinned.test:$1/" | sed -n "s/.*test server made with libcoap.*/hello from $server/p"
+}
+
+@test "libcoap's client, which sends \"localhost\" to every host, is held to the rule of the name that it resolved" {
+    local good impostor library trust
+    command -v coap-client-openssl coap-client-gnutls >/dev/null || skip 'libcoap3-bin is not installed'
+    $LAB_INSIDE ip addr add 10.9.9.9/32 dev lo
+    echo '10.9.9.9 sensor.pinned.test' >>"$LAB/hosts"
+    coap_at good && good=$PORT
+    coap_at impostor && impostor=$PORT
+    for library in openssl gnutls; do
+        trust=() && held sensor.pinned.test coap_to "$good" "$impostor"
+        trust=(-R "$LAB/ca.pem") && held sensor.pinned.test coap_to "$good" "$impostor"
+    done
+    # A rule for localhost is asked as well.
+    pins "localhost sha256//$PIN_GOOD"
+    turn "PINSHIM_PINS=$PINS" "PINSHIM_LOG=$PWD/log" "LD_PRELOAD=$SHIM_SO" coap_to "$impostor"
+    has "$LOGGED" ': refused localhost'
+}

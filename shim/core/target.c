@@ -134,6 +134,11 @@ static void add_pattern(struct target *target, const struct host *place)
         (void)target_add(target, &pattern);
 }
 
+bool target_is_name(const struct host *host, const struct host *place)
+{
+    return host->kind != HOST_ADDRESS && !(host->kind == HOST_NAME && is_localhost(host) && place->kind == HOST_ADDRESS && !host_is_loopback(place));
+}
+
 /* Add the host that a proxy was asked for, unless the program named it as well. */
 static void add_asked(struct target *target, const struct host *host)
 {
@@ -171,6 +176,11 @@ static void add_unclear(struct target *target, enum proxy_asked asked)
 
 void target_lead(struct target *target, enum proxy_asked asked, const struct host *place)
 {
+    bool named = false;
+
+    for (size_t i = 0; i < target->count; i++)
+        named |= target_is_name(target_at(target, i), place);
+    target->named &= named;
     if (asked == PROXY_UNCLEAR || asked == PROXY_LOST)
         add_unclear(target, asked);
     else if (place->kind != HOST_UNREADABLE)

@@ -30,6 +30,10 @@ void target_add_told(struct target *target, const struct told *told);
  * its port. Return false when memory ran out. */
 bool target_set_address(struct target *target, const struct host *address);
 
+/* Return true if this host, which the program named, tells whom a connection to `place` is for. An address does not, nor does "localhost" where that is the
+ * address of another host: libcoap sends it to all. */
+MUST_CHECK bool target_is_name(const struct host *host, const struct host *place);
+
 /* Complete the target, whose names are there, by where the connection leads: what a proxy was asked for, or else the address (HOST_UNREADABLE: not
  * known). */
 void target_lead(struct target *target, enum proxy_asked asked, const struct host *place);

@@ -278,7 +278,7 @@ static void read_target(int fd, const struct hello *hello, const struct host *ad
             host.port = place.port;
             host.port_doubtful = host.kind == HOST_NAME && !target_port_is_of(&host, &place);
         }
-        out->named = host.kind != HOST_ADDRESS && !hello->covered;
+        out->named = target_is_name(&host, &place) && !hello->covered;
         (void)target_add(out, &host);
     }
     if (!clear && (!out->named || proxied.asked == PROXY_LOST))
