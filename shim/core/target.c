@@ -136,7 +136,8 @@ static void add_pattern(struct target *target, const struct host *place)
 
 bool target_is_name(const struct host *host, const struct host *place)
 {
-    return host->kind != HOST_ADDRESS && !(host->kind == HOST_NAME && is_localhost(host) && place->kind == HOST_ADDRESS && !host_is_loopback(place));
+    return host->kind != HOST_ADDRESS
+        && !(host->kind == HOST_NAME && strcmp(host->name, "localhost") == 0 && place->kind == HOST_ADDRESS && !host_is_loopback(place));
 }
 
 /* Add the host that a proxy was asked for, unless the program named it as well. */
