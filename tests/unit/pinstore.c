@@ -265,6 +265,25 @@ static void ages(void)
     }
 }
 
+/* Where a file's time was asked for within the tick of the clock, the next write's is of a finer clock (Linux 6.13), ahead of the one that the age is counted by. */
+static void await_writer(void)
+{
+    struct timespec begin;
+    struct timespec end;
+    struct stat status;
+    int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    for (int i = 0; i < 5; i++) {
+        if (fd < 0 || write(fd, "#", 1) != 1 || fstat(fd, &status) != 0 || write(fd, "#", 1) != 1)
+            abort();
+        (void)clock_gettime(CLOCK_MONOTONIC, &begin);
+        file_await_writer(file);
+        (void)clock_gettime(CLOCK_MONOTONIC, &end);
+        expect((end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000 >= 80, true, "a file that was just written to is waited for");
+    }
+    (void)close(fd);
+}
+
 static void write_file(const char *content, const char *path)
 {
     size_t length = strlen(content);
@@ -664,6 +683,7 @@ int main(void)
     in_child(follow_without_a_trace, "a file that was changed twice within a tick");
     in_child(trust_store_without_a_trace, "a trust store that may have changed twice within a tick");
     in_child(ages, "ages of files");
+    in_child(await_writer, "a file that is being written");
     in_child(rewritten, "a file that is rewritten in place");
     in_child(rewritten_again_and_again, "one that goes on being rewritten");
     in_child(rewritten_at_length, "one whose targets change all the time");
