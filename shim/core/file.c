@@ -88,6 +88,8 @@ enum file_age file_age(const struct file_identity *file, const struct timespec *
 
 void file_await_writer(const char *path)
 {
+    ino_t first = 0;
+
     for (int i = 0; i < MOST_PAUSES; i++) {
         struct timespec pause = {0, PAUSE};
         const struct timespec now = file_clock();
@@ -95,9 +97,11 @@ void file_await_writer(const char *path)
         int64_t passed;
 
         file_identify(path, &file);
+        first = i == 0 ? file.inode : first;
         passed = ((int64_t)now.tv_sec - file.modified.tv_sec) * SECOND + now.tv_nsec - file.modified.tv_nsec;
-        /* Timestamps may be of a finer clock, which is ahead by a tick. */
-        if (file.inode == 0 || passed < -TICKS || passed > TICKS || (kernel_call(SYS_ppoll, NULL, 0, &pause, NULL, 0) < 0 && errno != EINTR))
+        /* Timestamps may be of a finer clock, which is ahead by a tick. One that has replaced another is whole. */
+        if (file.inode == 0 || file.inode != first || passed < -TICKS || passed > TICKS
+            || (kernel_call(SYS_ppoll, NULL, 0, &pause, NULL, 0) < 0 && errno != EINTR))
             return;
     }
 }

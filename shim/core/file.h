@@ -48,8 +48,8 @@ static inline enum file_age file_younger(enum file_age one, enum file_age other)
     return one < other ? one : other;
 }
 
-/* Wait until nothing was written to the file at `path` for 100 ms, but no longer than two seconds: what there is of a file that is being written may look whole.
- * errno is not preserved. */
+/* Wait until nothing was written to the file at `path` for 100 ms, or another one has replaced it, but no longer than two seconds: what there is of a file
+ * that is being written may look whole. errno is not preserved. */
 void file_await_writer(const char *path);
 
 /* Return `path` as the file `beside` means it: a relative path starts in that file's directory. memory_let_go releases it; NULL when memory ran
