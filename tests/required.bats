@@ -596,3 +596,28 @@ postfix_may() {
     ! grep -qa hunter2 "$CLEAR" || explain "in the clear: $(cat -v "$CLEAR")"
     PATH=$bin
 }
+
+@test "what a program sends to a proxy that it has asked is held, though a ClientHello stands behind it" {
+    local client=$BATS_TEST_TMPDIR/client.py
+    cat >"$client" <<'EOF'
+import socket, ssl, sys
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+tls = context.wrap_bio(incoming, outgoing, server_hostname="www.asked.example")
+try:
+    tls.do_handshake()
+except ssl.SSLWantReadError:
+    pass
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as proxy:
+    proxy.sendall(b"CONNECT www.asked.example:443 HTTP/1.1\r\n\r\n")
+    proxy.sendall(b"secret" + outgoing.read())
+EOF
+    relay "$IMPOSTOR"
+    pins "www.asked.example spki-sha256:$PIN_GOOD tls=required"
+    capture shim /usr/bin/python3 "$client" "$PORT"
+    has "$(lines refused)" 'says tls=required'
+    run -1 grep -a secret "$RELAYED"
+    capture bare /usr/bin/python3 "$client" "$PORT"
+    lab_wait grep -qa secret "$RELAYED"
+}

@@ -373,7 +373,7 @@ static bool gather_frames(struct packet *packet, struct gathered **into)
     return frames;
 }
 
-/* GHASH of GCM. Numbers have their first bit, which is the highest here, as that of x^0. */
+/* GHASH (NIST SP 800-38D, section 6.4). The highest bit of a number is the coefficient of x^0. */
 struct ghash {
     uint64_t key[2];
     uint64_t sum[2];
@@ -408,7 +408,6 @@ static void hash_byte(struct ghash *hash, uint8_t byte)
 /* Whether the tag holds of a packet that is unprotected, whose payload begins at `text`. */
 static bool is_authentic(const struct packet *packet, size_t text)
 {
-    const uint8_t first[AES_BLOCK - IV] = {0, 0, 0, 1};
     uint8_t block[AES_BLOCK] = {0};
     struct ghash hash = {.used = 0};
     bool same = true;
@@ -427,8 +426,9 @@ static bool is_authentic(const struct packet *packet, size_t text)
     hash.sum[0] ^= (uint64_t)(text - packet->begin) * 8;
     hash.sum[1] ^= (uint64_t)(packet->end - text) * 8;
     end_block(&hash);
+    memset(block, 0, sizeof(block));
     memcpy(block, packet->counter, IV);
-    memcpy(block + IV, first, sizeof(first));
+    block[AES_BLOCK - 1] = 1;
     aes_encrypt(&packet->payload, block);
     for (int i = 0; i < TAG; i++)
         same &= (byte_at(packet->from, packet->end + (size_t)i) ^ block[i]) == (uint8_t)(hash.sum[i / 8] >> (56 - 8 * (i % 8)));

@@ -215,6 +215,7 @@ static bool look_before(struct outgoing *out, int fd, const struct iovec *parts,
 {
     struct iovec own = {out->bytes, 0};
     size_t behind;
+    bool is_new;
     bool cut;
 
     out->guarded = out->required = false;
@@ -236,11 +237,12 @@ static bool look_before(struct outgoing *out, int fd, const struct iovec *parts,
     if ((guard_looks(out->bytes[0]) || (socket_marks_of(fd) & (SOCKET_BEGINS_HELLO | SOCKET_IS_REFUSED)) != 0)
         && !guard_permits(fd, parts, count, to, to_length, caller, &out->guarded))
         return false;
-    behind = to == NULL && (socket_marks_of(fd) & (SOCKET_IS_NEW | SOCKET_ASKS_PROXY)) != 0 ? find_behind(out) : 0;
+    is_new = (socket_marks_of(fd) & SOCKET_IS_NEW) != 0;
+    behind = to == NULL && (is_new || (socket_marks_of(fd) & SOCKET_ASKS_PROXY) != 0) ? find_behind(out) : 0;
     if (behind != 0 && !permits_behind(out, behind, fd, parts, count, caller))
         return false;
-    /* Who sends such a header is not asked for more. */
-    if (behind != 0)
+    /* Who sends such a header first is not asked for more. */
+    if (behind != 0 && is_new)
         socket_unmark(fd, SOCKET_NEEDS_TLS);
     out->required = required_looks(fd, out->bytes[0]);
     if (out->required && !required_permits(fd, parts, count, &out->said))
